@@ -1,0 +1,149 @@
+"""What travels between a kernel or a server and a browser.
+
+* A widget's comm: the view says ``hello`` when it mounts (what was sent before is lost) and is answered with a ``snapshot``; then
+  ``update`` messages follow, ten per second at most. The arrays of every patch travel as two binary buffers of little-endian float64,
+  batches then values, in the order of ``patches``.
+* The server's WebSocket: ``watch`` chooses the run whose curves and log are wanted; ``runs``, ``series`` and ``log`` messages follow, with
+  arrays as JSON lists in which NaN and the infinities are the strings of :mod:`detjupyter.protocol.wire`.
+* A kernel's control channel: ``det_control_request`` with a ``ControlRequest``, answered by ``det_control_reply`` with a ``ControlReply``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from detjupyter.protocol.records import CardRecord, LogLine, RunRecord, SeriesPatch, SessionRecord
+from detjupyter.protocol.states import Group
+
+PROTOCOL_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PatchHeader:
+    """A :class:`SeriesPatch` whose ``count`` points travel in two buffers beside the message."""
+
+    group: Group
+    name: str
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """View to kernel: I am mounted, tell me everything."""
+
+    kind: ClassVar[str] = "hello"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """View to kernel: do ``command``, and answer with a ``reply`` of the same ``id``."""
+
+    kind: ClassVar[str] = "command"
+    id: int
+    command: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Kernel to view: the answer to the command ``id``; ``error`` is None when it was done."""
+
+    kind: ClassVar[str] = "reply"
+    id: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Kernel to view: all there is."""
+
+    kind: ClassVar[str] = "snapshot"
+    protocol: int
+    session: SessionRecord
+    patches: tuple[PatchHeader, ...]
+    log: tuple[LogLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Kernel to view: what changed; ``log`` holds new lines only."""
+
+    kind: ClassVar[str] = "update"
+    session: SessionRecord
+    patches: tuple[PatchHeader, ...]
+    log: tuple[LogLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Browser to server: send me the curves and the log of this run (of none, if null)."""
+
+    kind: ClassVar[str] = "watch"
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunsMessage:
+    """Server to browser: these runs are new or changed."""
+
+    kind: ClassVar[str] = "runs"
+    runs: tuple[RunRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesMessage:
+    """Server to browser: points of the watched run."""
+
+    kind: ClassVar[str] = "series"
+    run_id: str
+    patches: tuple[SeriesPatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogMessage:
+    """Server to browser: new log lines of the watched run."""
+
+    kind: ClassVar[str] = "log"
+    run_id: str
+    lines: tuple[LogLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """Server to kernel, on the control channel. Without ``command`` it only asks what is loaded."""
+
+    kind: ClassVar[str] = "control"
+    session_id: str | None
+    command: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlReply:
+    """Kernel to server: the kernel's sessions, the current one last, and the error of the command if it was refused.
+
+    ``accepted`` is true while the command still waits for the batch under way.
+    """
+
+    kind: ClassVar[str] = "control_reply"
+    protocol: int
+    sessions: tuple[SessionRecord, ...]
+    cards: tuple[CardRecord, ...]
+    accepted: bool
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelReply:
+    """Server to browser: what a kernel answered. ``definition_path`` is the current definition, relative to the server's root.
+
+    ``loaded`` is false when the kernel has not loaded detjupyter (or is busy starting); then the lists are empty.
+    """
+
+    kind: ClassVar[str] = "kernel"
+    loaded: bool
+    sessions: tuple[SessionRecord, ...]
+    cards: tuple[CardRecord, ...]
+    definition_path: str | None
+    accepted: bool
+    error: str | None
