@@ -1,0 +1,68 @@
+/** The curves of one run, kept so that a chart which mounts later starts with all of them. */
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { ChartPatch } from '../../chart';
+import { toNumber } from '../../chart';
+import type { Group, SeriesPatch } from '../../protocol';
+
+interface Curve {
+  group: Group;
+  name: string;
+  batches: number[];
+  values: number[];
+}
+
+export class Curves {
+  /** What was added; null when everything was forgotten. */
+  get patched(): ISignal<this, readonly ChartPatch[] | null> {
+    return this._patched;
+  }
+
+  get isEmpty(): boolean {
+    return this._curves.size === 0;
+  }
+
+  /** Return the curves as patches that build them from nothing. */
+  all(): ChartPatch[] {
+    return Array.from(this._curves.values(), curve => ({ ...curve, start: 0 }));
+  }
+
+  /** Add the points, and return whether they joined on: false means that points in between never came. */
+  apply(patches: readonly SeriesPatch[]): boolean {
+    const added: ChartPatch[] = [];
+    for (const { group, name, start, batches, values } of patches) {
+      const key = `${group}/${name}`;
+      const curve = this._curves.get(key) ?? { group, name, batches: [], values: [] };
+      if (start > curve.values.length) {
+        return false;
+      }
+      const patch = { group, name, start, batches: batches.map(toNumber), values: values.map(toNumber) };
+      replaceFrom(curve.batches, start, patch.batches);
+      replaceFrom(curve.values, start, patch.values);
+      this._curves.set(key, curve);
+      added.push(patch);
+    }
+    if (added.length > 0) {
+      this._patched.emit(added);
+    }
+    return true;
+  }
+
+  clear(): void {
+    if (!this.isEmpty) {
+      this._curves.clear();
+      this._patched.emit(null);
+    }
+  }
+
+  private readonly _patched = new Signal<this, readonly ChartPatch[] | null>(this);
+  private readonly _curves = new Map<string, Curve>();
+}
+
+function replaceFrom(list: number[], start: number, tail: readonly number[]): void {
+  list.length = start;
+  for (const item of tail) {
+    list.push(item);
+  }
+}

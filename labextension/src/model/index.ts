@@ -1,0 +1,160 @@
+/** What the panel shows, and how its parts follow the notebook, the kernel, the files and the server. */
+import type { INotebookTracker } from '@jupyterlab/notebook';
+import type { Contents } from '@jupyterlab/services';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import { Api } from '../api';
+import type { ServerMessage, SocketStatus } from '../socket';
+import { LiveSocket } from '../socket';
+import { Curves } from './curves';
+import { DefinitionModel } from './definition';
+import type { Executed } from './notebook';
+import { ActiveNotebook } from './notebook';
+import { RunsModel } from './runs';
+import { SessionModel } from './session';
+
+export class PanelModel implements IDisposable {
+  constructor(tracker: INotebookTracker, contents: Contents.IManager) {
+    this._contents = contents;
+    this.api = new Api(contents.serverSettings);
+    this.socket = new LiveSocket(contents.serverSettings);
+    this.notebook = new ActiveNotebook(tracker);
+    this.runs = new RunsModel(this.api);
+    this.session = new SessionModel(this.api, this.runs);
+    this.definition = new DefinitionModel(this.api);
+
+    this.socket.message.connect(this.onMessage, this);
+    this.socket.statusChanged.connect(this.onSocket, this);
+    this.notebook.switched.connect(this.onSwitched, this);
+    this.notebook.kernelLost.connect(() => this.session.forget(), this);
+    this.notebook.kernelReturned.connect(() => void this.session.refresh(), this);
+    this.notebook.executed.connect(this.onExecuted, this);
+    this.session.changed.connect(this.onSession, this);
+    contents.fileChanged.connect(this.onFile, this);
+
+    this.onSwitched();
+    this.socket.connect();
+    void this.runs.refresh();
+  }
+
+  readonly api: Api;
+  readonly socket: LiveSocket;
+  readonly notebook: ActiveNotebook;
+  readonly runs: RunsModel;
+  readonly session: SessionModel;
+  readonly definition: DefinitionModel;
+  /** The curves of the run that the Live section shows. */
+  readonly curves = new Curves();
+
+  /** The connection to the server came or went. */
+  get connectionChanged(): ISignal<this, SocketStatus> {
+    return this._connectionChanged;
+  }
+
+  /** Whether the connection broke and has not come back yet. */
+  get isCut(): boolean {
+    return this._wasOpen && this.socket.status !== 'open';
+  }
+
+  /** Ask everyone again. */
+  refresh(): void {
+    this.socket.connect();
+    void this.session.refresh();
+    void this.definition.refresh();
+    void this.runs.refresh();
+  }
+
+  get isDisposed(): boolean {
+    return this.socket.isDisposed;
+  }
+
+  dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    this._contents.fileChanged.disconnect(this.onFile, this);
+    this.socket.dispose();
+    this.notebook.dispose();
+    this.definition.dispose();
+    Signal.clearData(this.curves);
+    Signal.clearData(this.runs);
+    Signal.clearData(this.session);
+    Signal.clearData(this);
+  }
+
+  private onSwitched(): void {
+    if (this.session.kernelId !== this.notebook.kernelId) {
+      // A kernel without detjupyter answers by an error line in its log: spare the notebooks that never speak of it.
+      this.session.follow(this.notebook.kernelId, { ask: this.notebook.mentionsUs() });
+    } else if (!this.session.asked && this.notebook.mentionsUs()) {
+      void this.session.refresh();
+    }
+    this.definition.follow(this.notebook.directory);
+    this.chooseDefinition();
+  }
+
+  private onExecuted(_: ActiveNotebook, cell: Executed): void {
+    if (this.session.loaded || cell.mentionsUs) {
+      void this.session.refreshAfterCell();
+    }
+    this.definition.refreshSoon();
+  }
+
+  private onSession(): void {
+    this.chooseDefinition();
+    const runId = this.session.current?.run?.id ?? null;
+    if (runId !== this._watched) {
+      this._watched = runId;
+      this.curves.clear();
+      this.socket.watch(runId);
+    }
+  }
+
+  /** What is loaded wins over the notebook's own directory. While a kernel is asked, what was shown stays. */
+  private chooseDefinition(): void {
+    const { session, notebook } = this;
+    const loaded = session.loaded && session.card !== null;
+    if (session.state !== 'unknown' || this.definition.path === null || notebook.path === null) {
+      this.definition.follow(loaded ? session.definitionPath : notebook.directory);
+    }
+  }
+
+  private onMessage(_: LiveSocket, message: ServerMessage): void {
+    if (message.kind === 'runs') {
+      this.runs.upsert(message.runs);
+    } else if (message.kind === 'series' && message.run_id === this._watched) {
+      if (!this.curves.apply(message.patches)) {
+        // Points in between never came: ask for the whole of it again.
+        this.curves.clear();
+        this.socket.watch(this._watched);
+      }
+    }
+  }
+
+  private onSocket(_: LiveSocket, status: SocketStatus): void {
+    if (status === 'open') {
+      if (this._wasOpen || this.runs.state === 'failed') {
+        // While the connection was away, runs came, changed and went.
+        void this.runs.refresh();
+        void this.session.refresh();
+      }
+      this._wasOpen = true;
+    }
+    this._connectionChanged.emit(status);
+  }
+
+  private onFile(_: Contents.IManager, change: Contents.IChangedArgs): void {
+    for (const file of [change.oldValue, change.newValue]) {
+      if (file?.path) {
+        this.definition.fileChanged(this._contents.localPath(file.path));
+      }
+    }
+  }
+
+  private readonly _contents: Contents.IManager;
+  private readonly _connectionChanged = new Signal<this, SocketStatus>(this);
+  private _watched: string | null = null;
+  private _wasOpen = false;
+}

@@ -1,0 +1,258 @@
+/** What the active notebook's kernel has loaded, and the session that the Live section shows and steers. */
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { CardRecord, Command, KernelReply, RunRecord, SessionRecord, State } from '../../protocol';
+import type { Api } from '../api';
+import type { RunsModel } from './runs';
+
+/** A session as it is now, with its run if it has trained. `steerable`: its kernel holds it, so commands reach it. */
+export interface Current {
+  session: SessionRecord;
+  run: RunRecord | null;
+  state: State;
+  steerable: boolean;
+}
+
+const ASK_AGAIN_MS = 2500;
+
+const NOTHING: KernelReply = {
+  kind: 'kernel',
+  loaded: false,
+  sessions: [],
+  cards: [],
+  definition_path: null,
+  accepted: false,
+  error: null
+};
+
+export type CommandKind = Command['kind'];
+
+export class SessionModel {
+  constructor(api: Api, runs: RunsModel) {
+    this._api = api;
+    this._runs = runs;
+    runs.changed.connect(this.onRuns, this);
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get kernelId(): string | null {
+    return this._kernelId;
+  }
+
+  /** `none`: no kernel. `unknown`: it was not asked yet, or is restarting. */
+  get state(): 'none' | 'unknown' | 'ready' | 'failed' {
+    if (this._kernelId === null) {
+      return 'none';
+    }
+    if (this._reply !== null) {
+      return 'ready';
+    }
+    return this._error === null ? 'unknown' : 'failed';
+  }
+
+  /** Whether the kernel has loaded detjupyter. */
+  get loaded(): boolean {
+    return this._reply?.loaded ?? false;
+  }
+
+  /** Whether the kernel was asked since it began. */
+  get asked(): boolean {
+    return this._reply !== NOTHING;
+  }
+
+  /** The card of the current session's class. */
+  get card(): CardRecord | null {
+    return this._reply?.cards.at(-1) ?? null;
+  }
+
+  /** The directory of what is loaded, relative to the server's root; null if nothing is, or if it lies outside. */
+  get definitionPath(): string | null {
+    return this._reply?.definition_path ?? null;
+  }
+
+  get error(): Error | null {
+    return this._error;
+  }
+
+  /** Why the last command was refused, until one is accepted. */
+  get refusal(): Error | null {
+    return this._refusal;
+  }
+
+  get current(): Current | null {
+    return this._current;
+  }
+
+  /** Follow another kernel, or none; `ask` it unless it surely has not loaded detjupyter. */
+  follow(kernelId: string | null, { ask }: { ask: boolean }): void {
+    this._kernelId = kernelId;
+    this.forget();
+    if (ask || this.findRun() !== null) {
+      void this.refresh();
+    } else if (kernelId !== null) {
+      this.take(NOTHING);
+    }
+  }
+
+  /** Ask again because a cell has run. */
+  async refreshAfterCell(): Promise<void> {
+    await this.refresh();
+    if (this._reply !== null && !this._reply.loaded) {
+      // The server does not ask a kernel that kept silent twice within two seconds; by then `%load_ext` may have come.
+      const turn = this._turn;
+      window.setTimeout(() => turn === this._turn && void this.refresh(), ASK_AGAIN_MS);
+    }
+  }
+
+  /** Forget what the kernel had loaded: its process is gone. */
+  forget(): void {
+    this._turn++;
+    this._reply = null;
+    this._error = null;
+    this._refusal = null;
+    this._askedFor.clear();
+    this.settle();
+  }
+
+  async refresh(): Promise<void> {
+    const kernelId = this._kernelId;
+    if (kernelId === null) {
+      return;
+    }
+    const turn = ++this._turn;
+    try {
+      const reply = await this._api.kernel(kernelId);
+      if (turn === this._turn) {
+        this.take(reply);
+      }
+    } catch (error) {
+      if (turn === this._turn) {
+        this._error = error as Error;
+        this._reply = null;
+        this.settle();
+      }
+    }
+  }
+
+  /** Whether the command makes sense now. */
+  can(kind: CommandKind): boolean {
+    const current = this._current;
+    if (current === null || !current.steerable) {
+      return false;
+    }
+    switch (kind) {
+      case 'pause':
+        return current.state === 'running';
+      case 'resume':
+        return current.state === 'paused';
+      case 'stop':
+        return isLive(current.state);
+      case 'step':
+        return current.state !== 'running';
+      case 'validate':
+        return current.session.activity !== 'validating';
+      case 'checkpoint':
+        return current.session.activity !== 'checkpointing';
+    }
+  }
+
+  async send(command: Command): Promise<void> {
+    const kernelId = this._kernelId;
+    if (kernelId === null || !this.can(command.kind)) {
+      return;
+    }
+    const turn = ++this._turn;
+    let reply: KernelReply | null = null;
+    let refusal: Error | null = null;
+    try {
+      reply = await this._api.command(kernelId, this._current?.session.session_id ?? null, command);
+    } catch (error) {
+      refusal = error as Error;
+    }
+    if (kernelId !== this._kernelId) {
+      return;
+    }
+    this._refusal = refusal;
+    // A later question may have been answered meanwhile; then this answer is only good for its refusal.
+    if (reply !== null && turn === this._turn) {
+      this.take(reply);
+    } else {
+      this._changed.emit();
+    }
+  }
+
+  private take(reply: KernelReply): void {
+    this._reply = reply;
+    this._error = null;
+    this._freshest = reply.sessions.at(-1) ?? null;
+    this.settle();
+  }
+
+  private onRuns(): void {
+    const newest = this._kernelId === null ? null : this._runs.newestOf(this._kernelId);
+    const session = newest?.session ?? null;
+    if (session !== null && isLive(session.state) && this._reply !== null) {
+      const { session_id } = session;
+      const known = this._reply.sessions.some(held => held.session_id === session_id);
+      if (!known && !this._askedFor.has(session_id)) {
+        // A session that began after the kernel was last asked, so its card is not here yet.
+        this._askedFor.add(session_id);
+        void this.refresh();
+      }
+    }
+    const stored = this.findRun()?.session ?? null;
+    if (stored !== this._stored) {
+      this._stored = stored;
+      this._freshest = stored;
+    }
+    this.settle();
+  }
+
+  private settle(): void {
+    this._current = this.choose();
+    this._changed.emit();
+  }
+
+  /** The kernel's current session if there is one, else the last run of this kernel. */
+  private choose(): Current | null {
+    const held = this._reply?.sessions.at(-1);
+    const run = this.findRun();
+    if (held !== undefined) {
+      // The store and the kernel both speak of it: the one that spoke last is right.
+      const session = this._freshest?.session_id === held.session_id ? this._freshest : held;
+      return { session, run, state: session.state, steerable: true };
+    }
+    return run?.session ? { session: run.session, run, state: run.state, steerable: false } : null;
+  }
+
+  private findRun(): RunRecord | null {
+    const held = this._reply?.sessions.at(-1);
+    if (held?.run_id) {
+      return this._runs.get(held.run_id);
+    }
+    const newest = this._kernelId === null ? null : this._runs.newestOf(this._kernelId);
+    const isAnothers = held !== undefined && newest?.session?.session_id !== held.session_id;
+    return isAnothers ? null : newest;
+  }
+
+  private readonly _api: Api;
+  private readonly _runs: RunsModel;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _askedFor = new Set<string>();
+  private _kernelId: string | null = null;
+  private _reply: KernelReply | null = null;
+  private _freshest: SessionRecord | null = null;
+  private _stored: SessionRecord | null = null;
+  private _current: Current | null = null;
+  private _error: Error | null = null;
+  private _refusal: Error | null = null;
+  private _turn = 0;
+}
+
+function isLive(state: State): boolean {
+  return state === 'running' || state === 'paused';
+}

@@ -1,0 +1,80 @@
+/** The newest value of every metric: one row per metric, one column per group. */
+import * as React from 'react';
+
+import { formatValue, toNumber } from '../../chart';
+import type { Group, Scalar, SessionRecord } from '../../protocol';
+import { PanelNames } from '../../chart/names';
+
+const GROUPS: readonly Group[] = ['training', 'validation'];
+
+interface Row {
+  name: string;
+  values: Partial<Record<Group, Scalar>>;
+}
+
+export function Latest({ session }: { session: SessionRecord }): JSX.Element | null {
+  const rows = rowsOf(session);
+  if (rows.length === 0) {
+    return null;
+  }
+  const { best } = session;
+  return (
+    <div className="dj-Block">
+      <table className="dj-Latest">
+        <thead>
+          <tr>
+            <th scope="col">Latest</th>
+            <th scope="col">Training</th>
+            <th scope="col">Validation</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(({ name, values }) => (
+            <tr key={name}>
+              <th scope="row" title={name}>
+                {name}
+              </th>
+              {GROUPS.map(group => (
+                <Value key={group} value={values[group]} />
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {best !== null && (
+        <div className="dj-Line">
+          <span
+            className="dj-faint"
+            title={`${best.name}, ${best.smaller_is_better ? 'smaller' : 'larger'} is better`}
+          >
+            Best {best.name} <b className="dj-number">{formatValue(toNumber(best.value))}</b> at batch{' '}
+            {best.batches_trained}
+          </span>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Value({ value }: { value: Scalar | undefined }): JSX.Element {
+  if (value === undefined) {
+    return <td className="dj-faint">–</td>;
+  }
+  const number = toNumber(value);
+  return <td className={Number.isFinite(number) ? undefined : 'dj-mod-alarm'}>{formatValue(number)}</td>;
+}
+
+/** Metrics of the same name, `validation_` put aside, share a row: the chart's own rule for its panels. */
+function rowsOf({ latest }: SessionRecord): Row[] {
+  const names = new PanelNames();
+  const rows = new Map<string, Row>();
+  for (const group of GROUPS) {
+    for (const [metric, value] of Object.entries(latest[group] ?? {})) {
+      const name = names.panelOf(group, metric);
+      const row = rows.get(name) ?? { name, values: {} };
+      row.values[group] = value;
+      rows.set(name, row);
+    }
+  }
+  return [...rows.values()];
+}

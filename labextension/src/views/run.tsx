@@ -1,0 +1,182 @@
+/** One run of the history: a row, and what it opens to. */
+import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { caretDownIcon, caretRightIcon, classes, deleteIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { formatCount, formatDuration, formatValue, toNumber } from '../../chart';
+import type { RunRecord } from '../../protocol';
+import type { PanelModel } from '../model';
+import { Curves } from '../model/curves';
+import { CurvesChart } from './chart';
+import { flatten, Hyperparameters } from './hyperparameters';
+import { Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
+import { formatAgo, formatDate } from './time';
+
+/** A run that trains elsewhere is drawn anew this often. */
+const REDRAW_MS = 2000;
+
+interface RunProps {
+  model: PanelModel;
+  run: RunRecord;
+  isOpen: boolean;
+  nowS: number;
+  onToggle: (id: string) => void;
+}
+
+export const Run = React.memo(function Run({ model, run, isOpen, nowS, onToggle }: RunProps): JSX.Element {
+  const { best } = run;
+  const Caret = isOpen ? caretDownIcon : caretRightIcon;
+  const began = toNumber(run.created_at);
+  return (
+    <li className={classes('dj-Run', isOpen ? 'dj-mod-open' : '')} data-run={run.id} data-state={run.state}>
+      <button type="button" className="dj-Run-head" aria-expanded={isOpen} onClick={() => onToggle(run.id)}>
+        <Caret.react tag="span" className="dj-Run-caret" />
+        <span className="dj-Run-line">
+          <StateBadge state={run.state} />
+          {best !== null && (
+            <span className="dj-Run-best" title={`Best ${best.name}, at batch ${best.batches_trained}`}>
+              <span className="dj-Run-metric">{best.name}</span>
+              <b>{formatValue(toNumber(best.value))}</b>
+            </span>
+          )}
+        </span>
+        <span className="dj-Run-line dj-faint">
+          <span className="dj-Run-name" title={`${run.definition}\n${run.entrypoint}`}>
+            {run.entrypoint}
+          </span>
+          <span className="dj-Run-when" title={formatDate(began)}>
+            {formatDuration(durationOf(run))} · {formatAgo(began, nowS)}
+          </span>
+        </span>
+      </button>
+      {isOpen && <Details model={model} run={run} />}
+    </li>
+  );
+});
+
+function Details({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Element {
+  const [refusal, setRefusal] = React.useState<Error | null>(null);
+  const isLive = run.state === 'running' || run.state === 'paused';
+  const rows = React.useMemo(() => flatten(run.hyperparameters), [run.hyperparameters]);
+  const error = run.session?.error ?? null;
+
+  const remove = async (): Promise<void> => {
+    const { button } = await showDialog({
+      title: 'Delete this run?',
+      body: `${run.entrypoint}, ${formatDate(toNumber(run.created_at))}: its curves, its log and its checkpoints are deleted for good.`,
+      buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Delete' })],
+      defaultButton: 0
+    });
+    if (button.accept) {
+      try {
+        await model.runs.delete(run.id);
+      } catch (error) {
+        setRefusal(error as Error);
+      }
+    }
+  };
+
+  return (
+    <div className="dj-Run-details">
+      {error !== null && (
+        <div className="dj-Error">
+          <div className="dj-Error-message">
+            <b>{error.name}</b>: {error.message}
+          </div>
+        </div>
+      )}
+      <RunCurves model={model} run={run} />
+      <Hyperparameters rows={rows} />
+      <Facts>
+        <Fact name="Started">{formatDate(toNumber(run.created_at))}</Fact>
+        <Fact name="Trained">{`${formatCount(run.batches_trained)} batches`}</Fact>
+        <Fact name="Device">{run.device}</Fact>
+        <Fact name="Seed">{String(run.seed)}</Fact>
+        <Fact name="Definition" title={run.definition_root}>
+          {run.definition}
+        </Fact>
+        <Fact name="Code" title={run.bundle_hash}>
+          <code>{run.bundle_hash.slice(0, 12)}</code>
+        </Fact>
+        <Fact name="Run">
+          <code>{run.id}</code>
+        </Fact>
+      </Facts>
+      {refusal !== null && (
+        <div className="dj-Refusal" role="alert">
+          <Message error={refusal} />
+        </div>
+      )}
+      <div className="dj-Run-actions">
+        <IconButton
+          icon={deleteIcon}
+          label={isLive ? 'Stop the training before you delete its run' : 'Delete this run'}
+          text="Delete"
+          className="dj-mod-delete"
+          disabled={isLive}
+          onClick={() => void remove()}
+        />
+      </div>
+    </div>
+  );
+}
+
+/** The run's curves: those that the Live section gets anyway, or the server's decimated ones. */
+function RunCurves({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Element {
+  const isWatched = model.session.current?.run?.id === run.id;
+  return isWatched ? <CurvesChart curves={model.curves} /> : <FetchedCurves model={model} run={run} />;
+}
+
+function FetchedCurves({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Element {
+  const curves = React.useMemo(() => new Curves(), []);
+  const [state, setState] = React.useState<'loading' | 'ready' | Error>('loading');
+  const [attempt, setAttempt] = React.useState(0);
+  const fetchedAt = React.useRef(-Infinity);
+  const isMounted = React.useRef(false);
+
+  React.useEffect(() => {
+    isMounted.current = true;
+    return () => {
+      isMounted.current = false;
+    };
+  }, []);
+
+  React.useEffect(() => {
+    const fetch = async (): Promise<void> => {
+      fetchedAt.current = performance.now();
+      const answer = await model.api.series(run.id).catch((error: Error) => error);
+      if (!isMounted.current) {
+        return;
+      }
+      if (answer instanceof Error) {
+        setState(answer);
+      } else {
+        curves.apply(answer);
+        setState('ready');
+      }
+    };
+    // A fetch under way is not given up for a newer state of the run: one that trains would never be drawn.
+    const waitMs = Math.max(0, fetchedAt.current + REDRAW_MS - performance.now());
+    const timer = window.setTimeout(() => void fetch(), waitMs);
+    return () => window.clearTimeout(timer);
+  }, [model, curves, run.id, run.updated_at, attempt]);
+
+  if (state instanceof Error) {
+    return <Failure error={state} onRetry={() => setAttempt(attempt + 1)} />;
+  }
+  if (state === 'loading') {
+    return <Loading />;
+  }
+  return curves.isEmpty ? (
+    <p className="dj-faint">No metrics were recorded.</p>
+  ) : (
+    <CurvesChart curves={curves} />
+  );
+}
+
+/** Return the seconds of training, or, if the session never said, those from beginning to end. */
+function durationOf(run: RunRecord): number {
+  return run.session === null
+    ? toNumber(run.ended_at ?? run.updated_at) - toNumber(run.created_at)
+    : toNumber(run.session.elapsed_s);
+}

@@ -1,0 +1,136 @@
+/** What a section shows when it has nothing to show, and the small parts that the sections share. */
+import type { LabIcon } from '@jupyterlab/ui-components';
+import { classes } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { State } from '../../protocol';
+import { AnswerError } from '../api';
+
+/** Nothing is there yet; the children say what to do next. */
+export function Empty({ title, children }: React.PropsWithChildren<{ title: string }>): JSX.Element {
+  return (
+    <div className="dj-Empty">
+      <div className="dj-Empty-title">{title}</div>
+      {children}
+    </div>
+  );
+}
+
+/** Lines for a cell, to be read and copied. */
+export function Code({ children }: { children: string }): JSX.Element {
+  return <pre className="dj-Code">{children}</pre>;
+}
+
+/** It did not work: why, what to do, and a way to try again. */
+export function Failure({ error, onRetry }: { error: Error; onRetry: () => void }): JSX.Element {
+  return (
+    <div className="dj-Failure" role="alert">
+      <Message error={error} />
+      <button type="button" className="dj-TextButton" onClick={onRetry}>
+        Try again
+      </button>
+    </div>
+  );
+}
+
+/** An error's message and hint; text between backticks is set as code. */
+export function Message({ error }: { error: Error }): JSX.Element {
+  const hint = error instanceof AnswerError ? error.hint : null;
+  return (
+    <div className="dj-Message">
+      <div className="dj-Message-text">{withCode(error.message)}</div>
+      {hint !== null && <div className="dj-Message-hint">{withCode(hint)}</div>}
+    </div>
+  );
+}
+
+function withCode(text: string): React.ReactNode {
+  return text.split('`').map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
+}
+
+export function Loading(): JSX.Element {
+  return (
+    <div className="dj-Loading" role="status">
+      Loading…
+    </div>
+  );
+}
+
+const STATE_WORDS: Record<State, string> = {
+  ready: 'Ready',
+  running: 'Running',
+  paused: 'Paused',
+  finished: 'Finished',
+  stopped: 'Stopped',
+  failed: 'Failed',
+  interrupted: 'Interrupted'
+};
+
+/** A coloured dot and the state's word; with `dotOnly` the word is left to the tooltip. */
+export function StateBadge({ state, text, dotOnly }: { state: State; text?: string; dotOnly?: boolean }) {
+  const words = text ?? STATE_WORDS[state];
+  return (
+    <span
+      className={classes('dj-State', `dj-mod-${state}`)}
+      data-state={state}
+      title={dotOnly ? words : undefined}
+    >
+      <span className="dj-State-dot" aria-hidden="true" />
+      <span className={dotOnly ? 'dj-visually-hidden' : 'dj-State-text'}>{words}</span>
+    </span>
+  );
+}
+
+interface IconButtonProps {
+  icon: LabIcon;
+  label: string;
+  /** Shown beside the icon where there is room. */
+  text?: string;
+  className?: string;
+  disabled?: boolean;
+  onClick: () => void;
+}
+
+/** A button with an icon. When disabled it keeps the focus: its state may change under the user's finger. */
+export function IconButton({
+  icon,
+  label,
+  text,
+  className,
+  disabled,
+  onClick
+}: IconButtonProps): JSX.Element {
+  return (
+    <button
+      type="button"
+      className={classes('dj-IconButton', className ?? '')}
+      aria-label={label}
+      aria-disabled={disabled ?? false}
+      title={label}
+      onClick={() => disabled || onClick()}
+    >
+      <icon.react tag="span" className="dj-IconButton-icon" />
+      {text !== undefined && <span className="dj-IconButton-text">{text}</span>}
+    </button>
+  );
+}
+
+/** A list of names and values. */
+export function Facts({ children }: React.PropsWithChildren): JSX.Element {
+  return <dl className="dj-Facts">{children}</dl>;
+}
+
+interface FactProps {
+  name: string;
+  title?: string;
+}
+
+export function Fact({ name, title, children }: React.PropsWithChildren<FactProps>): JSX.Element {
+  const text = title ?? (typeof children === 'string' ? children : undefined);
+  return (
+    <>
+      <dt title={name}>{name}</dt>
+      <dd title={text}>{children}</dd>
+    </>
+  );
+}

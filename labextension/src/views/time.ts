@@ -1,0 +1,29 @@
+/** Times as people say them. */
+
+const STEPS: readonly [number, string][] = [
+  [86_400, 'd'],
+  [3_600, 'h'],
+  [60, 'min']
+];
+
+/** Return how long ago `epochS` (seconds since 1970) was: `just now`, `3 min ago`, or the date after a week. */
+export function formatAgo(epochS: number, nowS: number): string {
+  const seconds = nowS - epochS;
+  if (seconds > 7 * 86_400) {
+    return new Date(epochS * 1000).toLocaleDateString(undefined, {
+      day: 'numeric',
+      month: 'short',
+      year: 'numeric'
+    });
+  }
+  for (const [size, unit] of STEPS) {
+    if (seconds >= size) {
+      return `${Math.floor(seconds / size)} ${unit} ago`;
+    }
+  }
+  return 'just now';
+}
+
+export function formatDate(epochS: number): string {
+  return new Date(epochS * 1000).toLocaleString();
+}
