@@ -1,0 +1,100 @@
+"""detjupyter: deep-learning model definitions, live inside a notebook.
+
+```python
+import detjupyter as dj
+
+session = dj.load("model_def:MNistTrial", path=".", hparams={"lr": 0.1})
+session.train(epochs=5)
+batches, loss = session.metrics("loss")
+```
+
+Names are imported when they are first used: ``import detjupyter`` and ``%load_ext detjupyter`` load neither torch nor the store.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detjupyter.definition.entrypoint import Entrypoint
+    from detjupyter.definition.model_definition import ModelDefinition
+    from detjupyter.errors import DetJupyterError
+    from detjupyter.store.history import Run, run, runs
+    from detjupyter.training.loading import current_session, load, sessions
+    from detjupyter.training.plan import Batch, Epoch
+    from detjupyter.training.session import Session
+
+_HOMES = {
+    "Batch": "detjupyter.training.plan",
+    "DetJupyterError": "detjupyter.errors",
+    "Entrypoint": "detjupyter.definition.entrypoint",
+    "Epoch": "detjupyter.training.plan",
+    "ModelDefinition": "detjupyter.definition.model_definition",
+    "Run": "detjupyter.store.history",
+    "Session": "detjupyter.training.session",
+    "current_session": "detjupyter.training.loading",
+    "load": "detjupyter.training.loading",
+    "run": "detjupyter.store.history",
+    "runs": "detjupyter.store.history",
+    "sessions": "detjupyter.training.loading",
+}
+
+__all__ = [
+    "Batch",
+    "DetJupyterError",
+    "Entrypoint",
+    "Epoch",
+    "ModelDefinition",
+    "Run",
+    "Session",
+    "current_session",
+    "load",
+    "run",
+    "runs",
+    "sessions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("detjupyter")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'detjupyter' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Register the magics and the kernel's control channel: ``%load_ext detjupyter``."""
+    from detjupyter.magics import load_extension
+
+    load_extension(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """Take the magics away again: ``%unload_ext detjupyter``. Sessions go on."""
+    from detjupyter.magics import unload_extension
+
+    unload_extension(ipython)
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "detjupyter"}]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "detjupyter"}]
+
+
+def _load_jupyter_server_extension(server_app: Any) -> None:
+    from detjupyter.server.extension import load_extension
+
+    load_extension(server_app)

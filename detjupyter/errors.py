@@ -75,9 +75,7 @@ class DefinitionNotFoundError(DefinitionError):
 class EntrypointError(DefinitionError):
     """``entrypoint`` is malformed, or names a module or an object that is not there."""
 
-    def __init__(
-        self, message: str, *, entrypoint: str | None, path: str | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, entrypoint: str | None, path: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, path=path, hint=hint)
         self.entrypoint = entrypoint
 

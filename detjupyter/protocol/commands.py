@@ -56,9 +56,7 @@ class MakeCheckpoint:
 
 Command = Union[Pause, Resume, Step, Stop, Validate, MakeCheckpoint]
 
-COMMANDS: dict[str, type[Command]] = {
-    command.kind: command for command in (Pause, Resume, Step, Stop, Validate, MakeCheckpoint)
-}
+COMMANDS: dict[str, type[Command]] = {command.kind: command for command in (Pause, Resume, Step, Stop, Validate, MakeCheckpoint)}
 MAX_STEP_BATCHES = 1_000_000
 
 

@@ -89,6 +89,4 @@ class Intervened:
     batches_trained: int
 
 
-Event = Union[
-    StateChanged, ActivityChanged, MetricsReported, Validated, Checkpointed, Logged, Failed, Intervened
-]
+Event = Union[StateChanged, ActivityChanged, MetricsReported, Validated, Checkpointed, Logged, Failed, Intervened]

@@ -92,6 +92,14 @@ class RunsMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunsRemoved:
+    """Server to browser: these runs are gone."""
+
+    kind: ClassVar[str] = "runs_removed"
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesMessage:
     """Server to browser: points of the watched run."""
 

@@ -19,11 +19,12 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
-    """An error as people read it: ``message`` in one line, ``traceback`` the user's own frames as text."""
+    """An error as people read it: what was raised, the user's own frames as text, and what to do next."""
 
     name: str
     message: str
     traceback: str
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

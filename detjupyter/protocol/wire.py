@@ -11,8 +11,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import lru_cache
-from typing import Any, TypeVar, Union
+from functools import cache
+from typing import Any, TypeVar, Union, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 def encode(value: Any) -> Any:  # Any: whatever a record holds
     """Return ``value`` as JSON-ready dicts, lists and scalars; a dataclass with a ``kind`` says it first."""
-    if value is None or isinstance(value, (str, bool, int)) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, (str, bool, int)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return value.value
@@ -54,7 +54,7 @@ def decode(record: type[T], data: Any) -> T:  # Any: decoded JSON
     """
     if not isinstance(data, Mapping):
         raise ProtocolError(f"{record.__name__} is a JSON object, not {data!r}.")
-    hints = _hints(record)
+    hints = _hints(cast("type", record))
     try:
         return record(**{name: _decode_value(hint, data[name]) for name, hint in hints.items() if name in data})
     except (TypeError, ValueError) as error:
@@ -82,13 +82,13 @@ def _decode_value(hint: Any, value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(record: type) -> dict[str, Any]:
     hints = typing.get_type_hints(record)
     return {name: hints[name] for name in _field_names(record)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _field_names(record: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(record))
 
@@ -102,5 +102,5 @@ def _name_non_finite(value: float) -> str:
 def _encode_array(array: np.ndarray[Any, Any]) -> list[Any]:
     values = array.tolist()
     if array.dtype.kind != "f" or np.isfinite(array).all():
-        return typing.cast("list[Any]", values)
+        return cast("list[Any]", values)
     return [encode(value) for value in values]

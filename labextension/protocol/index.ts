@@ -17,11 +17,12 @@ export type Activity =
 export type Group =
   'training' | 'validation';
 
-/** An error as people read it: ``message`` in one line, ``traceback`` the user's own frames as text. */
+/** An error as people read it: what was raised, the user's own frames as text, and what to do next. */
 export interface ErrorRecord {
   name: string;
   message: string;
   traceback: string;
+  hint: string | null;
 }
 
 /** One reading of the GPU that the trial runs on; ``utilisation`` in percent. */
@@ -254,6 +255,12 @@ export interface Watch {
 export interface RunsMessage {
   kind: 'runs';
   runs: readonly RunRecord[];
+}
+
+/** Server to browser: these runs are gone. */
+export interface RunsRemoved {
+  kind: 'runs_removed';
+  run_ids: readonly string[];
 }
 
 /** Server to browser: points of the watched run. */

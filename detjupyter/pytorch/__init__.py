@@ -1,0 +1,33 @@
+"""PyTorchTrial and all that belongs to it.
+
+A model definition derives its class from :class:`PyTorchTrial` and says in ``__init__`` what it trains, through
+:class:`PyTorchTrialContext`; the rest of this package is what it may use on the way.
+"""
+
+from detjupyter.pytorch.context import PyTorchTrialContext
+from detjupyter.pytorch.data import (
+    DataLoader,
+    DistributedBatchSampler,
+    RepeatBatchSampler,
+    SkipBatchSampler,
+    TorchData,
+    adapt_batch_sampler,
+    data_length,
+    to_device,
+)
+from detjupyter.pytorch.reducer import Reducer
+from detjupyter.pytorch.trial import PyTorchTrial
+
+__all__ = [
+    "DataLoader",
+    "DistributedBatchSampler",
+    "PyTorchTrial",
+    "PyTorchTrialContext",
+    "Reducer",
+    "RepeatBatchSampler",
+    "SkipBatchSampler",
+    "TorchData",
+    "adapt_batch_sampler",
+    "data_length",
+    "to_device",
+]

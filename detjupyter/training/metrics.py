@@ -1,0 +1,32 @@
+"""What a metric's value and a metric's name tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+_LARGER_IS_BETTER = (
+    *("acc", "auc", "f1", "map", "precision", "r2", "recall", "reward", "score"),
+    *("bleu", "dice", "iou", "psnr", "rouge", "ssim"),
+)
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return those of ``metrics`` that are single numbers, as floats; booleans count as 0 and 1."""
+    found = {}
+    for name, value in metrics.items():
+        try:
+            array = np.asarray(value)
+        except ValueError:  # ragged
+            continue
+        if array.size == 1 and array.dtype.kind in "fiub":
+            found[name] = float(array.reshape(()))
+    return found
+
+
+def improves_to(name: str) -> Literal["smaller", "larger"]:
+    """Guess from a metric's name which way it improves; what is not known is taken for a loss."""
+    words = name.lower().replace("-", "_").split("_")
+    return "larger" if any(word.startswith(known) for word in words for known in _LARGER_IS_BETTER) else "smaller"

@@ -1,0 +1,121 @@
+"""What the trial prints while it trains goes to the run's log, not into whichever cell happens to run.
+
+``sys.stdout`` and ``sys.stderr`` are wrapped only while a driver's thread is alive, and the wrapper sends on every other thread's text
+untouched.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from detjupyter.protocol.records import LogLine
+
+MAX_LINE = 2000
+MAX_PENDING_LINES = 5000
+
+
+class LogSink:
+    """Gather lines until the driver takes them.
+
+    A carriage return starts the line anew, as in a terminal, so that a progress bar leaves one line and not thousands.
+
+    Thread: :meth:`write` and :meth:`say` in any thread, :meth:`take` in the driver's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[str, str] = {}
+        self._lines: list[LogLine] = []
+        self._dropped = 0
+
+    def write(self, stream: str, text: str) -> None:
+        """Add what was printed to ``stream``; only whole lines become log lines."""
+        with self._lock:
+            *whole, rest = (self._open.get(stream, "") + text).split("\n")
+            for line in whole:
+                self._add(stream, line)
+            self._open[stream] = rest[-MAX_LINE:]
+
+    def say(self, text: str) -> None:
+        """Add a line that the session says of itself."""
+        with self._lock:
+            self._add("detjupyter", text)
+
+    def take(self, *, unfinished: bool = False) -> tuple[LogLine, ...]:
+        """Return the lines since the last call; with ``unfinished`` also what no newline has ended yet."""
+        if not self._lines and not unfinished:
+            return ()
+        with self._lock:
+            if unfinished:
+                for stream, text in self._open.items():
+                    if text.strip():
+                        self._add(stream, text)
+                self._open.clear()
+            lines, self._lines = self._lines, []
+            if self._dropped:
+                lines.append(LogLine(time.time(), "detjupyter", f"{self._dropped:,} lines were left out: too many at once."))
+                self._dropped = 0
+        return tuple(lines)
+
+    def _add(self, stream: str, line: str) -> None:
+        if len(self._lines) >= MAX_PENDING_LINES:
+            self._dropped += 1
+            return
+        shown = line.rstrip("\r").rsplit("\r", 1)[-1]
+        self._lines.append(LogLine(time.time(), stream, shown[:MAX_LINE]))
+
+
+_sinks: dict[int, LogSink] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def captured(sink: LogSink) -> Iterator[None]:
+    """Send what this thread prints to ``sink``."""
+    ident = threading.get_ident()
+    with _lock:
+        _sinks[ident] = sink
+        for name in ("stdout", "stderr"):
+            if not isinstance(getattr(sys, name), _ByThread):
+                setattr(sys, name, _ByThread(getattr(sys, name), name))
+    try:
+        yield
+    finally:
+        with _lock:
+            del _sinks[ident]
+            if not _sinks:
+                for name in ("stdout", "stderr"):
+                    stream = getattr(sys, name)
+                    if isinstance(stream, _ByThread):
+                        setattr(sys, name, stream.original)
+
+
+class _ByThread:
+    """A text stream that goes to the thread's sink where there is one, and to the original stream everywhere else."""
+
+    def __init__(self, original: TextIO, name: str) -> None:
+        self.original = original
+        self._name = name
+
+    def write(self, text: str) -> int:
+        sink = _sinks.get(threading.get_ident())
+        if sink is None:
+            return self.original.write(text)
+        sink.write(self._name, text)
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        if threading.get_ident() not in _sinks:
+            self.original.flush()
+
+    def __getattr__(self, name: str) -> Any:  # Any: whatever the original stream offers
+        return getattr(self.original, name)

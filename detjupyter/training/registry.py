@@ -1,0 +1,95 @@
+"""The sessions of this process, by name; the newest is the current one."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import TYPE_CHECKING
+
+from detjupyter.errors import NoSessionError, SessionBusyError
+from detjupyter.protocol.states import State
+
+if TYPE_CHECKING:
+    from detjupyter.training.session import Session
+
+_LOAD_HINT = "Load a model definition first: `%det_load model_def:MyTrial`."
+
+
+class Registry:
+    """Names for sessions; a session that is replaced or forgotten lives on only where somebody holds it.
+
+    Attributes:
+        kernel_id: The Jupyter kernel that this process is, None outside of one; the history shows it.
+
+    Thread: any.
+    """
+
+    def __init__(self) -> None:
+        self.kernel_id: str | None = None
+        self._lock = threading.Lock()
+        self._sessions: dict[str, Session] = {}
+
+    def free_name(self, wanted: str) -> str:
+        """Return ``wanted``, or the first of ``wanted-2``, ``wanted-3``, … that no session has."""
+        name, count = wanted, 1
+        while name in self._sessions:
+            count += 1
+            name = f"{wanted}-{count}"
+        return name
+
+    def require_replaceable(self, name: str) -> None:
+        """Refuse to load over a training that is under way.
+
+        Raises:
+            SessionBusyError: the session ``name`` is running or paused.
+        """
+        session = self._sessions.get(name)
+        if session is not None and session.is_busy:
+            raise SessionBusyError(
+                f"The session {name!r} is {session.state}, at batch {session.batches_trained:,}.",
+                state=session.state,
+                hint="`%det_stop` ends its training; `%det_load … --name other` loads a second session beside it.",
+            )
+
+    def add(self, session: Session) -> None:
+        """Make ``session`` the current one; it takes the place of another of its name."""
+        with self._lock:
+            if not self._sessions:
+                atexit.register(self.close_all)
+            self._sessions.pop(session.session_id, None)
+            self._sessions[session.session_id] = session
+
+    def forget(self, session: Session) -> None:
+        """Drop ``session`` if it is here."""
+        with self._lock:
+            if self._sessions.get(session.session_id) is session:
+                del self._sessions[session.session_id]
+
+    def all(self) -> list[Session]:
+        """Return the sessions, the current one last."""
+        with self._lock:
+            return list(self._sessions.values())
+
+    def get(self, session_id: str | None) -> Session:
+        """Return the session of that name, the current one for None.
+
+        Raises:
+            NoSessionError: there is none.
+        """
+        with self._lock:
+            if session_id is None:
+                if not self._sessions:
+                    raise NoSessionError("Nothing is loaded.", hint=_LOAD_HINT)
+                return next(reversed(self._sessions.values()))
+            if session_id not in self._sessions:
+                there = ", ".join(self._sessions) or "none"
+                raise NoSessionError(f"There is no session {session_id!r}.", hint=f"Sessions here: {there}.")
+            return self._sessions[session_id]
+
+    def close_all(self) -> None:
+        """Write down what is under way as interrupted and join the threads: the process ends."""
+        for session in self.all():
+            session.close(State.INTERRUPTED)
+
+
+registry = Registry()

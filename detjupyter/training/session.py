@@ -1,0 +1,465 @@
+"""A session: one interactive training of one trial, as a person holds it in hand."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detjupyter.definition.config import Config
+from detjupyter.definition.model_definition import LoadedClass, ModelDefinition
+from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, StoreError, TrialError
+from detjupyter.protocol.commands import Command, MakeCheckpoint, Pause, Resume, Step, Stop, Validate
+from detjupyter.protocol.records import (
+    CardRecord,
+    CheckpointRecord,
+    FloatArray,
+    HyperparameterRecord,
+    LogLine,
+    RunRecord,
+    SeriesPatch,
+    SessionRecord,
+)
+from detjupyter.protocol.states import Activity, Group, State
+from detjupyter.store.history import Run
+from detjupyter.store.memory import MemoryStore
+from detjupyter.training.adapter import TrialAdapter
+from detjupyter.training.announcer import Announcer
+from detjupyter.training.board import Board
+from detjupyter.training.checkpoint import restore_checkpoint, write_checkpoint
+from detjupyter.training.driver import Call, Driver
+from detjupyter.training.gpu import GpuMonitor
+from detjupyter.training.loop import Trainee
+from detjupyter.training.output import LogSink
+from detjupyter.training.plan import Length, Plan, make_plan
+from detjupyter.training.recorder import Recorder
+from detjupyter.training.registry import registry
+
+if TYPE_CHECKING:
+    from detjupyter.store.base import Store
+    from detjupyter.store.series import Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a session is made from, and what :meth:`Session.reload` makes anew."""
+
+    definition: ModelDefinition
+    trial_class: LoadedClass
+    config: Config
+    adapter: TrialAdapter
+
+
+class Session:
+    """One interactive training of one trial.
+
+    Made by :func:`detjupyter.load`. Training runs in one background thread; the methods here return at once or wait for the moment
+    between two batches, and an interrupt ends the waiting, not the training.
+
+    Thread: any.
+    """
+
+    def __init__(
+        self, loaded: Loaded, *, session_id: str, seed: int, open_store: Callable[[], Store], reload: Callable[[], Loaded]
+    ) -> None:
+        self._loaded = loaded
+        self._seed = seed
+        self._open_store = open_store
+        self._reload = reload
+        self.session_id = session_id
+        self._sink = LogSink()
+        self._trainee = Trainee(loaded.adapter)
+        self._board = Board(self._first_record(), metric=loaded.config.searcher_metric, smaller_is_better=loaded.config.smaller_is_better)
+        self._recorder = Recorder(self._board.record, self._sink.say)
+        announcer = Announcer(self._board, self._recorder, self._sink, GpuMonitor(loaded.adapter.gpu_uuid))
+        self._driver = Driver(
+            self._trainee,
+            self._board,
+            announcer,
+            name=session_id,
+            roots=[loaded.definition.root],
+            save=self._save,
+        )
+        self.channel = SessionChannel(self, announcer, self._board)
+
+    def __repr__(self) -> str:
+        what = f"{self._loaded.trial_class.entrypoint} on {self._loaded.adapter.device}"
+        return f"<Session {self.session_id}: {what}, {self.state}, {self.batches_trained:,} batches trained>"
+
+    # --- what it is ---------------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """``ready``, ``running``, ``paused``, ``finished``, ``stopped`` or ``failed``."""
+        return self._driver.state.value
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a training is under way, running or paused."""
+        return self._driver.is_busy
+
+    @property
+    def batches_trained(self) -> int:
+        """How many batches the trial was trained on."""
+        return self._trainee.batches_trained
+
+    @property
+    def error(self) -> TrialError | None:
+        """What the user's code raised last, if the session is ``failed``."""
+        return self._driver.error
+
+    @property
+    def trial(self) -> Any:
+        """The user's trial object."""
+        return self._loaded.adapter.trial
+
+    @property
+    def context(self) -> Any:
+        """The trial's context object."""
+        return self._loaded.adapter.context
+
+    @property
+    def definition(self) -> ModelDefinition:
+        """The model definition that was loaded."""
+        return self._loaded.definition
+
+    @property
+    def run(self) -> Run | None:
+        """The durable record of this session; None before its first batch."""
+        if self._recorder.store is None or self._recorder.run_id is None:
+            return None
+        self._recorder.flush()
+        return Run(self._recorder.store, self._recorder.run_id)
+
+    def record(self) -> SessionRecord:
+        """Return the session at this moment: state, progress, speed, newest metrics."""
+        return self._board.record()
+
+    def metrics(self, name: str, group: str = "training") -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Return (batches, values), (N,) int64 and (N,) float64, of one metric.
+
+        ``batches`` is the number of batches trained when a value was taken: the first training point has 1. The group ``training`` has
+        one point for every batch, ``validation`` one for every validation.
+
+        Raises:
+            SessionError: there is no such metric.
+        """
+        run = self.run
+        names = run.metric_names(group) if run is not None else []
+        if run is None or name not in names:
+            raise SessionError(f"There is no {group} metric {name!r} yet.", hint=f"There are: {', '.join(names) or 'none'}.")
+        return run.metrics(name, group)
+
+    def card(self) -> CardRecord:
+        """Return what was loaded, with the files that would ship as they are now."""
+        loaded = self._loaded
+        report = loaded.definition.files()
+        hparams = tuple(
+            HyperparameterRecord(name, _look_up(loaded.config.hyperparameters, name), origin)
+            for name, origin in loaded.config.origins.items()
+        )
+        return CardRecord(
+            entrypoint=str(loaded.trial_class.entrypoint),
+            definition=loaded.definition.name,
+            definition_root=str(loaded.definition.root),
+            class_name=loaded.trial_class.trial_class.__name__,
+            framework=loaded.trial_class.trial_class.framework,
+            file=str(loaded.trial_class.file),
+            line=loaded.trial_class.line,
+            device=loaded.adapter.device,
+            seed=self._seed,
+            config_path=loaded.config.path,
+            hyperparameters=hparams,
+            included_files=len(report.included),
+            included_bytes=report.total_bytes,
+            excluded_entries=len(report.excluded),
+            limit_bytes=report.limit_bytes,
+            bundle_hash=report.hash,
+        )
+
+    # --- what it does -------------------------------------------------------------------------------------------------------------
+
+    def train(
+        self,
+        *,
+        batches: int | None = None,
+        epochs: int | None = None,
+        records: int | None = None,
+        validate_every: Length | None = None,
+        checkpoint_every: Length | None = None,
+        wait: bool = False,
+    ) -> None:
+        """Train for exactly one of ``batches``, ``epochs`` and ``records`` more, in the background.
+
+        ``validate_every`` and ``checkpoint_every`` are periods in batches, or ``dj.Batch(n)`` or ``dj.Epoch(n)``. Trainings counted in
+        epochs validate after each of them by default; every training ends with a validation and a checkpoint. With ``wait`` this
+        returns when the training is over; an interrupt then pauses it.
+
+        Raises:
+            SessionBusyError: a training is under way.
+            SessionError: the length makes no sense.
+            TrialError: with ``wait``, the trial's code raised.
+        """
+        lengths: dict[str, Any] = {"batches": batches, "epochs": epochs, "records": records}
+        periods: dict[str, Any] = {"validate_every": validate_every, "checkpoint_every": checkpoint_every}
+        make_plan(trained=0, batches_per_epoch=1, records_per_batch=1, **lengths, **periods)  # says now what is wrong with them
+
+        def plan() -> Plan:
+            adapter = self._trainee.adapter
+            return make_plan(
+                trained=self._trainee.batches_trained,
+                batches_per_epoch=adapter.batches_per_epoch,
+                records_per_batch=adapter.records_per_batch,
+                **lengths,
+                **periods,
+            )
+
+        self._begin_run()
+        self._driver.train(plan)
+        if wait:
+            try:
+                self.wait()
+            except KeyboardInterrupt:
+                if self.state == State.RUNNING.value:
+                    self.pause()
+                raise
+
+    def pause(self) -> None:
+        """Hold the training after the batch under way.
+
+        Raises:
+            SessionError: nothing is training.
+        """
+        self._ask(Pause())
+
+    def resume(self) -> None:
+        """Go on with a paused training.
+
+        Raises:
+            SessionError: there is none.
+        """
+        self._ask(Resume())
+
+    def step(self, n: int = 1) -> None:
+        """Train ``n`` more batches, then pause; return when they are trained.
+
+        Raises:
+            SessionError: ``n`` is not positive, or the training was stopped meanwhile.
+            TrialError: the trial's code raised.
+        """
+        if type(n) is not int or n < 1:
+            raise SessionError(f"A step is at least one batch, not {n!r}.")
+        self._begin_run()
+        self._ask(Step(n))
+
+    def stop(self) -> None:
+        """End the training after the batch under way; weights and history stay, and :meth:`train` goes on from here."""
+        self._ask(Stop())
+
+    def wait(self, timeout_s: float | None = None) -> str:
+        """Block while the training runs (a paused one does not), at most ``timeout_s`` seconds; return the state then.
+
+        Raises:
+            TrialError: the trial's code raised.
+        """
+        state = self._driver.wait(timeout_s)
+        if state is State.FAILED and self.error is not None:
+            raise self.error.with_traceback(None)
+        return state.value
+
+    def validate(self) -> dict[str, Any]:
+        """Validate now and return the metrics.
+
+        Raises:
+            TrialError: the trial's code raised.
+        """
+        self._begin_run()
+        metrics: dict[str, Any] = self._ask(Validate())
+        return metrics
+
+    def checkpoint(self) -> CheckpointRecord:
+        """Write a checkpoint now and return where it is.
+
+        Raises:
+            CheckpointError: the disk does not take it.
+        """
+        self._begin_run()
+        record: CheckpointRecord = self._ask(MakeCheckpoint())
+        return record
+
+    def restore(self, checkpoint: CheckpointRecord | str | Path) -> None:
+        """Put the trial back to a checkpoint: a record, the id of one, or its directory.
+
+        Raises:
+            SessionBusyError: a training is under way.
+            CheckpointError: it is missing, torn, or of another class.
+        """
+        self._require_idle("restore a checkpoint")
+        directory = self._checkpoint_directory(checkpoint)
+        self._ask_to_call(lambda: restore_checkpoint(self._trainee, directory))
+        self._board.move_to(self._trainee.batches_trained, self._trainee.records_trained)
+
+    def reload(self) -> None:
+        """Import the edited definition, build its trial and go on with the same weights; if anything fails, all stays as it was.
+
+        Raises:
+            DefinitionError, TrialError: the edited code does not load.
+            CheckpointError: the weights do not fit the edited model.
+        """
+        loaded = self._reload()
+
+        def swap() -> None:
+            loaded.adapter.adopt(self._trainee.adapter)
+            self._trainee.adapter.release()
+            self._trainee.adapter = loaded.adapter
+            self._loaded = loaded
+
+        self._ask_to_call(swap)
+
+    def at_batch(self, function: Callable[[Any], Any]) -> Any:
+        """Call ``function(trial)`` between two batches, in the training's thread, and return what it returns."""
+        return self._ask_to_call(lambda: function(self.trial))
+
+    def close(self, state: State = State.STOPPED) -> None:
+        """End what is under way and let go of the data loaders; the session's history stays. May be called twice."""
+        self._driver.close(state)
+        self._trainee.adapter.release()
+        registry.forget(self)
+
+    # --- inside -------------------------------------------------------------------------------------------------------------------
+
+    def send(self, command: Command) -> Future[Any]:
+        """Ask for ``command`` without waiting; the future tells what came of it."""
+        if isinstance(command, (Step, Validate, MakeCheckpoint)):
+            self._begin_run()
+        return self._driver.send(command)
+
+    def _ask(self, command: Command) -> Any:
+        return _result(self._driver.send(command))
+
+    def _ask_to_call(self, function: Callable[[], Any]) -> Any:
+        return _result(self._driver.send(Call(function)))
+
+    def _require_idle(self, doing: str) -> None:
+        if self.is_busy:
+            raise SessionBusyError(
+                f"Cannot {doing} while the session is {self.state}.", state=self.state, hint="`%det_stop` ends the training."
+            )
+
+    def _begin_run(self) -> None:
+        """Create the run in the history, the first time something is trained, validated or saved."""
+        if self._recorder.run_id is not None:
+            return
+        try:
+            store = self._open_store()
+        except StoreError as error:
+            self._sink.say(f"The history is not kept: {error}")
+            store = MemoryStore()
+        run = self._run_record()
+        self._recorder.begin(store, run)
+        self._board.begin_run(run.id)
+
+    def _save(self) -> CheckpointRecord:
+        store, run_id = self._recorder.store, self._recorder.run_id
+        if store is None or run_id is None:
+            raise CheckpointError("There is no run to write a checkpoint for.")
+        return write_checkpoint(self._trainee, store.home / "checkpoints" / run_id, run_id)
+
+    def _checkpoint_directory(self, checkpoint: CheckpointRecord | str | Path) -> Path:
+        if isinstance(checkpoint, CheckpointRecord):
+            return Path(checkpoint.path)
+        if Path(checkpoint).is_dir():
+            return Path(checkpoint)
+        return Path((self._recorder.store or self._open_store()).checkpoint(str(checkpoint)).path)
+
+    def _first_record(self) -> SessionRecord:
+        loaded = self._loaded
+        return SessionRecord(
+            session_id=self.session_id,
+            run_id=None,
+            entrypoint=str(loaded.trial_class.entrypoint),
+            definition=loaded.definition.name,
+            definition_root=str(loaded.definition.root),
+            framework=loaded.trial_class.trial_class.framework,
+            device=loaded.adapter.device,
+            state=State.READY,
+            activity=Activity.IDLE,
+            batches_trained=0,
+            records_trained=0,
+            batches_per_epoch=None,
+            plan_start_batches=None,
+            plan_target_batches=None,
+            validation_done=None,
+            validation_total=None,
+            batches_per_second=None,
+            records_per_second=None,
+            elapsed_s=0.0,
+            eta_s=None,
+        )
+
+    def _run_record(self) -> RunRecord:
+        now = time.time()
+        record, config = self.record(), self._loaded.config
+        return RunRecord(
+            id=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(3)}",
+            state=record.state,
+            entrypoint=record.entrypoint,
+            definition=record.definition,
+            definition_root=record.definition_root,
+            framework=record.framework,
+            device=record.device,
+            seed=self._seed,
+            hyperparameters=dict(config.hyperparameters),
+            config=dict(config.raw),
+            bundle_hash=self._loaded.definition.files().hash,
+            kernel_id=registry.kernel_id,
+            host=platform.node(),
+            pid=os.getpid(),
+            created_at=now,
+            updated_at=now,
+            ended_at=None,
+            batches_trained=record.batches_trained,
+            best=None,
+            session=record,
+        )
+
+
+class SessionChannel:
+    """A session as its views know it: the :class:`~detjupyter.training.channel.Channel` of one session."""
+
+    def __init__(self, session: Session, announcer: Announcer, board: Board) -> None:
+        self.subscribe = announcer.subscribe
+        self.record = board.record
+        self.send = session.send
+        self._board = board
+
+    def patches(self, cursors: dict[tuple[Group, str], Cursor]) -> list[SeriesPatch]:
+        """Return what is new in the curves since ``cursors``, and move the cursors."""
+        return self._board.patches(cursors)
+
+    def log(self, after: int) -> tuple[int, tuple[LogLine, ...]]:
+        """Return the number of lines ever written and those after the first ``after``."""
+        return self._board.log(after)
+
+
+def _result(future: Future[Any]) -> Any:
+    while not future.done():
+        wait_for([future], timeout=0.2)  # in slices, so that an interrupt gets through on every platform
+    return future.result()
+
+
+def _look_up(hparams: Mapping[str, Any], dotted: str) -> Any:
+    value: Any = hparams
+    for part in dotted.split("."):
+        value = value[part]
+    return value
