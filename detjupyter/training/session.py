@@ -76,6 +76,7 @@ class Session:
         self._seed = seed
         self._open_store = open_store
         self._reload = reload
+        self._card: tuple[Loaded, CardRecord] | None = None
         self.session_id = session_id
         self._sink = LogSink()
         self._trainee = Trainee(loaded.adapter)
@@ -161,31 +162,11 @@ class Session:
         return run.metrics(name, group)
 
     def card(self) -> CardRecord:
-        """Return what was loaded, with the files that would ship as they are now."""
+        """Return what was loaded: class, device, hyperparameters and their origins, and the files as they were then."""
         loaded = self._loaded
-        report = loaded.definition.files()
-        hparams = tuple(
-            HyperparameterRecord(name, _look_up(loaded.config.hyperparameters, name), origin)
-            for name, origin in loaded.config.origins.items()
-        )
-        return CardRecord(
-            entrypoint=str(loaded.trial_class.entrypoint),
-            definition=loaded.definition.name,
-            definition_root=str(loaded.definition.root),
-            class_name=loaded.trial_class.trial_class.__name__,
-            framework=loaded.trial_class.trial_class.framework,
-            file=str(loaded.trial_class.file),
-            line=loaded.trial_class.line,
-            device=loaded.adapter.device,
-            seed=self._seed,
-            config_path=loaded.config.path,
-            hyperparameters=hparams,
-            included_files=len(report.included),
-            included_bytes=report.total_bytes,
-            excluded_entries=len(report.excluded),
-            limit_bytes=report.limit_bytes,
-            bundle_hash=report.hash,
-        )
+        if self._card is None or self._card[0] is not loaded:
+            self._card = loaded, self._make_card(loaded)
+        return self._card[1]
 
     # --- what it does -------------------------------------------------------------------------------------------------------------
 
@@ -356,6 +337,31 @@ class Session:
                 f"Cannot {doing} while the session is {self.state}.", state=self.state, hint="`%det_stop` ends the training."
             )
 
+    def _make_card(self, loaded: Loaded) -> CardRecord:
+        report = loaded.definition.files()
+        hparams = tuple(
+            HyperparameterRecord(name, _look_up(loaded.config.hyperparameters, name), origin)
+            for name, origin in loaded.config.origins.items()
+        )
+        return CardRecord(
+            entrypoint=str(loaded.trial_class.entrypoint),
+            definition=loaded.definition.name,
+            definition_root=str(loaded.definition.root),
+            class_name=loaded.trial_class.trial_class.__name__,
+            framework=loaded.trial_class.trial_class.framework,
+            file=str(loaded.trial_class.file),
+            line=loaded.trial_class.line,
+            device=loaded.adapter.device,
+            seed=self._seed,
+            config_path=loaded.config.path,
+            hyperparameters=hparams,
+            included_files=len(report.included),
+            included_bytes=report.total_bytes,
+            excluded_entries=len(report.excluded),
+            limit_bytes=report.limit_bytes,
+            bundle_hash=report.hash,
+        )
+
     def _begin_run(self) -> None:
         """Create the run in the history, the first time something is trained, validated or saved."""
         if self._recorder.run_id is not None:
@@ -421,7 +427,7 @@ class Session:
             seed=self._seed,
             hyperparameters=dict(config.hyperparameters),
             config=dict(config.raw),
-            bundle_hash=self._loaded.definition.files().hash,
+            bundle_hash=self.card().bundle_hash,
             kernel_id=registry.kernel_id,
             host=platform.node(),
             pid=os.getpid(),

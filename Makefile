@@ -1,0 +1,74 @@
+# Two commands: `make lab` opens the quickstart in JupyterLab, `make test` runs every test. Both set up what they need.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A CPU build of exactly this version may be at hand; a wider request would fetch gigabytes of GPU libraries on a machine without a GPU.
+TORCH ?= torch==2.13.0
+
+TYPESCRIPT := $(shell find labextension -type f 2>/dev/null) package.json tsconfig.json tsconfig.build.json
+
+.PHONY: lab test quick lint browser build clean wheel screenshots check-python check-node
+
+lab: $(VENV)/.installed
+	$(BIN)/jupyter lab notebooks/quickstart/quickstart.ipynb
+
+test: $(VENV)/.installed browser
+	$(BIN)/python tests/run.py
+
+# Seconds instead of minutes: neither torch, Jupyter nor a browser.
+quick: $(VENV)/.installed
+	$(BIN)/python tests/run.py --quick
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	npm run --silent lint
+	npm run --silent typecheck
+	npm run --silent format:check
+
+build: detjupyter/labextension/package.json
+
+wheel: build
+	rm -rf dist && $(BIN)/python -m build --no-isolation
+
+# Debian's Chromium where we may install it; a person who may not is told what to do.
+browser:
+	@if command -v chromium >/dev/null || [ -n "$$DETJUPYTER_CHROMIUM" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	else echo "The browser tests need Chromium: install it (Debian: sudo apt-get install chromium), or point DETJUPYTER_CHROMIUM at one." >&2; exit 1; fi
+
+check-python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.10 or newer is needed, and there is no '$(PYTHON)' here. Install it, or name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name a newer one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python has no venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
+
+check-node:
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node 20.19 or newer is needed to build the browser side, and there is no node or npm here." >&2; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' || { echo "Node 20.19 or newer is needed to build the browser side; this is $$(node --version)." >&2; exit 1; }
+
+node_modules/.installed: package.json package-lock.json | check-node
+	npm ci --no-audit --no-fund
+	@touch $@
+
+detjupyter/labextension/package.json: node_modules/.installed $(TYPESCRIPT)
+	npm run --silent clean
+	npm run --silent build
+	@touch $@
+
+$(VENV)/bin/python: | check-python
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: | $(VENV)/bin/python
+	$(BIN)/pip install --quiet $(TORCH)
+	@touch $@
+
+# An editable install copies what JupyterLab reads, so it is made again after every build of the browser side.
+$(VENV)/.installed: pyproject.toml detjupyter/labextension/package.json $(VENV)/.torch
+	$(BIN)/pip install --quiet --editable '.[lab,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) node_modules dist lib .cache screenshots detjupyter/labextension detjupyter/widgets/static/*.js

@@ -1,0 +1,33 @@
+"""The magics: ``%det_load``, ``%det_train`` and the rest, each a thin call of the public API.
+
+``%load_ext detjupyter`` registers them, teaches IPython to show our objects, and opens the kernel's control channel for the sidebar.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it is there
+    """Register everything with ``shell``, an ``InteractiveShell``."""
+    from detjupyter.magics import completion, control_channel, display
+    from detjupyter.magics.definition import DefinitionMagics
+    from detjupyter.magics.history import HistoryMagics
+    from detjupyter.magics.training import TrainingMagics
+
+    for magics in (DefinitionMagics, TrainingMagics, HistoryMagics):
+        shell.register_magics(magics)
+    display.register(shell)
+    completion.register(shell)
+    control_channel.open_on(shell)
+
+
+def unload_extension(shell: Any) -> None:
+    """Take the magics, the display and the control channel away again."""
+    from detjupyter.magics import control_channel, display
+
+    names = [name for name in shell.magics_manager.magics["line"] if name.startswith("det_")]
+    for name in names:
+        del shell.magics_manager.magics["line"][name]
+    display.unregister(shell)
+    control_channel.close_on(shell)

@@ -1,0 +1,79 @@
+"""The kernel's end of the control channel: what makes the sidebar's buttons work while a cell is busy.
+
+The Jupyter server sends ``det_control_request`` on the kernel's control channel, which ipykernel reads in a thread of its own. Handlers
+there must be quick, because an interrupt comes the same way: a command that still waits for the batch under way is answered with
+``accepted``, and what comes of it shows in the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from detjupyter.errors import DetJupyterError
+from detjupyter.protocol.commands import parse_command
+from detjupyter.protocol.messages import PROTOCOL_VERSION, ControlReply, ControlRequest
+from detjupyter.protocol.wire import decode, encode
+from detjupyter.training.registry import registry
+
+REQUEST, REPLY = "det_control_request", "det_control_reply"
+ANSWER_WITHIN_S = 0.25
+
+
+def open_on(shell: Any) -> None:
+    """Answer control requests of ``shell``'s kernel, where it has one."""
+    kernel = getattr(shell, "kernel", None)
+    handlers = getattr(kernel, "control_handlers", None)
+    if handlers is None:  # a terminal, or a kernel other than ipykernel
+        return
+
+    async def handle(stream: Any, ident: Any, parent: Any) -> None:
+        reply = await answer(parent.get("content"))
+        kernel.session.send(stream, REPLY, encode(reply), parent, ident)
+
+    handlers[REQUEST] = handle
+    registry.kernel_id = _kernel_id()
+
+
+def close_on(shell: Any) -> None:
+    """Answer no more."""
+    handlers = getattr(getattr(shell, "kernel", None), "control_handlers", {})
+    handlers.pop(REQUEST, None)
+
+
+async def answer(content: Any) -> ControlReply:  # Any: it comes from a server
+    """Return what is loaded, after doing or accepting the command that ``content`` may hold."""
+    accepted, error = False, None
+    try:
+        request = decode(ControlRequest, content)
+        if request.command is not None:
+            future = registry.get(request.session_id).send(parse_command(request.command))
+            try:
+                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), ANSWER_WITHIN_S)
+            except asyncio.TimeoutError:
+                accepted = True
+    except DetJupyterError as refused:
+        error = str(refused)
+    except Exception as unexpected:  # a thread of ipykernel's runs this; it must get an answer, not an exception
+        error = f"{type(unexpected).__name__}: {unexpected}"
+    sessions = registry.all()
+    return ControlReply(
+        protocol=PROTOCOL_VERSION,
+        sessions=tuple(session.record() for session in sessions),
+        cards=tuple(session.card() for session in sessions),
+        accepted=accepted,
+        error=error,
+    )
+
+
+def _kernel_id() -> str | None:
+    """Return the kernel's id: its connection file is called ``kernel-<id>.json``."""
+    from pathlib import Path
+
+    from ipykernel.connect import get_connection_file
+
+    try:
+        stem = Path(get_connection_file()).stem
+    except RuntimeError:  # not started as a kernel application
+        return None
+    return stem.removeprefix("kernel-")

@@ -1,0 +1,91 @@
+"""Magics that look at a model definition: ``%det_load``, ``%det_reload``, ``%det_files``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from detjupyter.magics.patience import patience
+
+if TYPE_CHECKING:
+    from detjupyter.bundle.report import FileReport
+    from detjupyter.training.session import Session
+
+
+@magics_class
+class DefinitionMagics(Magics):
+    """Load a model definition and see what ships with it."""
+
+    @magic_arguments()
+    @argument(
+        "entrypoint", nargs="?", help="module:Class, for example model_def:MNistTrial; left out: the config's, or the only Trial class"
+    )
+    @argument("--path", default=".", help="the model definition, a directory or one .py file; by default the notebook's directory")
+    @argument("--config", help="a YAML file; by default const.yaml in the model definition, if it has one")
+    @argument("--hparam", nargs="+", action="extend", default=[], metavar="K=V", help="hyperparameters that override the config's")
+    @argument("--seed", type=int, help="seeds Python, numpy, the framework and the sampling of hyperparameter ranges")
+    @argument("--device", help="cuda, cuda:1, mps or cpu; by default the best there is")
+    @argument("--name", help="what to call the session; a second name keeps a second session beside the first")
+    @line_magic
+    def det_load(self, line: str) -> Session:
+        """Load a Trial class, build its trial and show its card.
+
+        The session becomes the current one, which the other magics use. ``session = %det_load model_def:MyTrial`` keeps it in hand.
+        """
+        arguments = parse_argstring(self.det_load, line)
+        from detjupyter.definition.model_definition import ModelDefinition
+        from detjupyter.magics.values import parse_assignments
+
+        hparams = parse_assignments(arguments.hparam)
+        definition = ModelDefinition(arguments.path)
+        with patience(f"Loading {arguments.entrypoint or definition.name}"):
+            from detjupyter.training.loading import load
+
+            return load(
+                arguments.entrypoint,
+                arguments.path,
+                arguments.config,
+                hparams,
+                arguments.seed,
+                arguments.device,
+                name=arguments.name or _name_for(definition),
+            )
+
+    @magic_arguments()
+    @line_magic
+    def det_reload(self, line: str) -> Session:
+        """Import the edited definition anew and go on with the same weights; if it does not load, all stays as it was."""
+        parse_argstring(self.det_reload, line)
+        from detjupyter.training.loading import current_session
+
+        session = current_session()
+        with patience(f"Reloading {session.definition.name}"):
+            session.reload()
+        return session
+
+    @magic_arguments()
+    @argument("--path", help="the model definition; by default that of the current session, else the notebook's directory")
+    @argument("--all", action="store_true", help="list what is inside directories that are left out as a whole, too")
+    @line_magic
+    def det_files(self, line: str) -> FileReport:
+        """Show which files ship with the model definition, and for those that do not, the rule that decided."""
+        arguments = parse_argstring(self.det_files, line)
+        from detjupyter.definition.model_definition import ModelDefinition
+        from detjupyter.training.registry import registry
+
+        sessions = registry.all()
+        path: Any = arguments.path or (sessions[-1].definition.root if sessions else ".")
+        with patience("Reading the files"):
+            return ModelDefinition(path).files(expand=arguments.all)
+
+
+def _name_for(definition: Any) -> str:
+    """Return the definition's name for its session, or a free one if another definition's session has it."""
+    from detjupyter.training.registry import registry
+
+    for session in registry.all():
+        if session.session_id == definition.name and session.definition.root != definition.root:
+            return registry.free_name(definition.name)
+    return str(definition.name)

@@ -1,0 +1,112 @@
+"""Magics that train: ``%det_train`` and what steers it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+if TYPE_CHECKING:
+    from detjupyter.protocol.records import CheckpointRecord
+    from detjupyter.training.session import Session
+
+
+@magics_class
+class TrainingMagics(Magics):
+    """Train the current session and steer it; every cell stays usable meanwhile."""
+
+    @magic_arguments()
+    @argument("--batches", type=int, help="train for so many batches more")
+    @argument("--epochs", type=int, help="train for so many passes over the data more, with a validation after each")
+    @argument("--records", type=int, help="train for so many records more")
+    @argument("--validate-every", type=int, metavar="N", help="validate every N batches, and at the end")
+    @argument("--checkpoint-every", type=int, metavar="N", help="write a checkpoint every N batches, and at the end")
+    @argument("--wait", action="store_true", help="return when the training is over; an interrupt pauses it")
+    @line_magic
+    def det_train(self, line: str) -> None:
+        """Train in the background and show it live; without a length, for one epoch."""
+        arguments = parse_argstring(self.det_train, line)
+        from detjupyter.magics.waiting import wait_with_progress
+        from detjupyter.widgets.live import show_live
+
+        session = _current()
+        no_length = arguments.batches is arguments.epochs is arguments.records is None
+        session.train(
+            batches=arguments.batches,
+            epochs=1 if no_length else arguments.epochs,
+            records=arguments.records,
+            validate_every=arguments.validate_every,
+            checkpoint_every=arguments.checkpoint_every,
+        )
+        show_live(session.channel)
+        if arguments.wait:
+            wait_with_progress(session)
+
+    @magic_arguments()
+    @line_magic
+    def det_pause(self, line: str) -> None:
+        """Hold the training after the batch under way; the GPU is free for your cells, the weights stay where they are."""
+        parse_argstring(self.det_pause, line)
+        _current().pause()
+        _say()
+
+    @magic_arguments()
+    @line_magic
+    def det_resume(self, line: str) -> None:
+        """Go on with a paused training."""
+        parse_argstring(self.det_resume, line)
+        _current().resume()
+        _say()
+
+    @magic_arguments()
+    @argument("batches", nargs="?", type=int, default=1, help="how many batches to train, by default one")
+    @line_magic
+    def det_step(self, line: str) -> None:
+        """Train a few batches more, then pause."""
+        _current().step(parse_argstring(self.det_step, line).batches)
+        _say()
+
+    @magic_arguments()
+    @line_magic
+    def det_stop(self, line: str) -> None:
+        """End the training after the batch under way; weights and history stay, and %det_train goes on from here."""
+        parse_argstring(self.det_stop, line)
+        _current().stop()
+        _say()
+
+    @magic_arguments()
+    @line_magic
+    def det_validate(self, line: str) -> dict[str, Any]:
+        """Validate now and return the metrics; a training under way goes on afterwards."""
+        parse_argstring(self.det_validate, line)
+        return _current().validate()
+
+    @magic_arguments()
+    @line_magic
+    def det_checkpoint(self, line: str) -> CheckpointRecord:
+        """Write a checkpoint now and return where it is."""
+        parse_argstring(self.det_checkpoint, line)
+        return _current().checkpoint()
+
+    @magic_arguments()
+    @argument("checkpoint", help="a checkpoint's id, or its directory")
+    @line_magic
+    def det_restore(self, line: str) -> None:
+        """Put weights, optimizers and random states back to a checkpoint."""
+        _current().restore(parse_argstring(self.det_restore, line).checkpoint)
+        _say()
+
+
+def _current() -> Session:
+    # The registry knows whether anything is loaded without importing what a training needs.
+    from detjupyter.training.registry import registry
+
+    return registry.get(None)
+
+
+def _say() -> None:
+    """Print in one line where the current session stands."""
+    from detjupyter.widgets.summary import headline
+
+    print(headline(_current().record()))  # noqa: T201  a person typed the magic and waits for an answer
