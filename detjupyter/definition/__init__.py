@@ -1,0 +1,11 @@
+"""Model definitions: where the code is, what it is called, how it is imported, and with which configuration."""
+
+from __future__ import annotations
+
+from detjupyter.definition.config import Config, read_config
+from detjupyter.definition.entrypoint import Entrypoint
+from detjupyter.definition.model_definition import LoadedClass, ModelDefinition
+from detjupyter.definition.trial import Trial
+from detjupyter.definition.user_errors import trial_error
+
+__all__ = ["Config", "Entrypoint", "LoadedClass", "ModelDefinition", "Trial", "read_config", "trial_error"]

@@ -1,0 +1,77 @@
+"""Entrypoints: ``<module>:<object reference>``, as in Python packaging, relative to a model definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detjupyter.definition.suggestions import candidates_hint
+from detjupyter.errors import EntrypointError
+
+EXAMPLE = "Write it as module:Class, for example `model_def:MNistTrial` for the class MNistTrial in model_def.py."
+
+
+@dataclass(frozen=True, slots=True)
+class Entrypoint:
+    """The name of an object in a model definition.
+
+    Attributes:
+        module: Dotted, relative to the root of the definition. Empty: the top-level `__init__.py`, or the single file that is the
+            definition.
+        attributes: The names that lead from the module to the object, at least one.
+    """
+
+    module: str
+    attributes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.module}:{'.'.join(self.attributes)}"
+
+    @property
+    def class_name(self) -> str:
+        """The last name: what the class is called."""
+        return self.attributes[-1]
+
+    @classmethod
+    def parse(cls, text: str | Entrypoint, *, candidates: Sequence[Entrypoint] = ()) -> Entrypoint:
+        """Read an entrypoint.
+
+        Args:
+            text: What the user wrote; spaces around it do not count. An `Entrypoint` is returned as it is.
+            candidates: What there is to choose from, for the hint of the error.
+
+        Raises:
+            EntrypointError: It is not of the form ``<module>:<object reference>``.
+        """
+        if isinstance(text, Entrypoint):
+            return text
+        stripped = text.strip()
+        problem = _problem(stripped)
+        if problem is not None:
+            hint = candidates_hint(stripped, [str(candidate) for candidate in candidates]) or EXAMPLE
+            raise EntrypointError(f"The entrypoint {text!r} {problem}.", entrypoint=text, hint=hint)
+        module, _, reference = stripped.partition(":")
+        return cls(module, tuple(reference.split(".")))
+
+
+def _problem(text: str) -> str | None:
+    """Return what is wrong with an entrypoint, as the end of a sentence, or None."""
+    module, colon, reference = text.partition(":")
+    if not text:
+        return "is empty"
+    if not colon:
+        return "has no colon between the module and the class"
+    if ":" in reference:
+        return "has more than one colon"
+    if not reference:
+        return "names no class after the colon"
+    if any(character.isspace() for character in text):
+        return "contains a space"
+    if "/" in module or "\\" in module:
+        return "names its module as a path; use dots (`pkg.trial`, not `pkg/trial`)"
+    if module.endswith(".py"):
+        return "names its module as a file; leave out the `.py`"
+    for name in (*(module.split(".") if module else ()), *reference.split(".")):
+        if not name.isidentifier():
+            return f"holds {name!r}, which is not a Python name" if name else "has a dot with no name beside it"
+    return None

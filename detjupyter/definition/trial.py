@@ -1,0 +1,17 @@
+"""The base of every Trial class."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import ClassVar
+
+
+class Trial(ABC):
+    """What an entrypoint names: the class that builds a model, its data and one step of its training.
+
+    Users derive from the Trial class of a framework (`detjupyter.pytorch.PyTorchTrial`, …). That class owes one thing: ``framework``,
+    the name of the room that trains it. `detjupyter.training` imports ``detjupyter.<framework>.adapter`` by that name, so that adding
+    a framework is adding a folder.
+    """
+
+    framework: ClassVar[str]

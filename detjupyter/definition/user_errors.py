@@ -1,0 +1,143 @@
+"""Turning an exception of the user's code into one that shows their frames only, and holds nothing."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from detjupyter.definition.imports import public_text
+from detjupyter.errors import TrialError
+
+_HEADER = "Traceback (most recent call last):\n"
+_CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
+_CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+# Packages that are installed under another name than they are imported by.
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
+
+def trial_error(exception: BaseException, roots: Sequence[Path], doing: str) -> TrialError:
+    """Make the error to raise when code of a model definition failed.
+
+    The frames of the traceback (and of the exceptions that led to it) are cleared and dropped: they would keep the batch and the graph in
+    the memory of the GPU. Raise the result outside of the ``except`` block, else Python ties the two together again.
+
+    Args:
+        exception: What the user's code raised.
+        roots: The directories, or single files, that are the user's: frames of other files are not shown.
+        doing: What was going on, to follow "while": ``importing model_def``, ``building DigitsTrial``.
+
+    Returns:
+        The error, its ``user_traceback`` in Python's own form.
+
+    Raises:
+        KeyboardInterrupt: The one given: a person's interrupt is not an error of the code.
+    """
+    if isinstance(exception, KeyboardInterrupt):
+        raise exception
+    chain = list(_chain(exception))
+    text = public_text("".join(traceback.format_exception_only(exception)).rstrip("\n"))
+    result = TrialError(
+        f"{type(exception).__name__} in your code while {doing}.",
+        exception=text,
+        user_traceback=public_text(_render(chain, roots)),
+        hint=_hint(exception, roots),
+    )
+    _forget(exception)
+    return result
+
+
+def user_frames(exception: BaseException, roots: Sequence[Path]) -> list[traceback.FrameSummary]:
+    """Return the frames of the exception's traceback that run files below ``roots``, outermost first."""
+    return [frame for frame in traceback.extract_tb(exception.__traceback__) if _is_users(frame.filename, roots)]
+
+
+def _chain(exception: BaseException) -> Iterator[tuple[BaseException, str]]:
+    """Yield the exceptions from the first to the one raised, each with the sentence that leads to the next."""
+    links: list[tuple[BaseException, str]] = [(exception, "")]
+    seen = {id(exception)}
+    while True:
+        newest = links[-1][0]
+        if newest.__cause__ is not None:
+            earlier, sentence = newest.__cause__, _CAUSE
+        elif newest.__context__ is not None and not newest.__suppress_context__:
+            earlier, sentence = newest.__context__, _CONTEXT
+        else:
+            break
+        if id(earlier) in seen:
+            break
+        seen.add(id(earlier))
+        links.append((earlier, sentence))
+    yield from reversed(links)
+
+
+def _render(chain: Sequence[tuple[BaseException, str]], roots: Sequence[Path]) -> str:
+    """Return the user's frames of a chain as text, without the last line, which the error shows by itself."""
+    parts: list[str] = []
+    for exception, sentence in chain:
+        frames = user_frames(exception, roots)
+        if frames:
+            parts += [_HEADER, *traceback.format_list(frames)]
+        if sentence and frames:
+            parts += ["".join(traceback.format_exception_only(exception)), sentence]
+    return "".join(parts)
+
+
+def _is_users(filename: str, roots: Sequence[Path]) -> bool:
+    path = Path(filename)
+    # A virtual environment inside the definition is not the user's code.
+    if "site-packages" in path.parts or not path.is_absolute():
+        return False
+    return any(path.is_relative_to(root) for root in roots)
+
+
+def _forget(exception: BaseException) -> None:
+    """Clear every frame that the exception, its causes and its contexts hold, and untie them."""
+    pending: list[BaseException | None] = [exception]
+    while pending:
+        current = pending.pop()
+        if current is None:
+            continue
+        pending += [current.__cause__, current.__context__]
+        traceback.clear_frames(current.__traceback__)
+        current.__traceback__ = current.__cause__ = current.__context__ = None
+
+
+def _hint(exception: BaseException, roots: Sequence[Path]) -> str | None:
+    if isinstance(exception, ModuleNotFoundError) and exception.name:
+        return _missing_module_hint(exception.name, roots)
+    if isinstance(exception, FileNotFoundError) and isinstance(exception.filename, (str, bytes)):
+        return _missing_file_hint(os.fsdecode(exception.filename), roots)
+    if isinstance(exception, SystemExit):
+        return "The code asked Python to exit; a model definition is loaded into the kernel and must not."
+    return None
+
+
+def _missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
+    public = public_text(name)
+    if public != name:
+        return f"There is no {public.replace('.', '/')}.py in {', '.join(map(str, roots))}."
+    if "." in name:
+        return None
+    return f"If {name} is a package to install: `%pip install {_DISTRIBUTIONS.get(name, name)}`, then load again."
+
+
+def _missing_file_hint(name: str, roots: Sequence[Path]) -> str:
+    path = Path(name)
+    if path.is_absolute():
+        return f"There is nothing at that path on this machine; relative paths start at {os.getcwd()}."  # noqa: PTH109 -- as open() does
+    beside = next((root / path for root in roots if (root / path).exists()), None)
+    hint = f"Relative paths start at the working directory, {os.getcwd()}."  # noqa: PTH109
+    if beside is not None:
+        hint += f" The file does exist beside the code: open it as Path(__file__).parent / {name!r}."
+    return hint
