@@ -1,0 +1,97 @@
+"""The card of what was loaded: the answer of ``%det_load``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from detjupyter.protocol.records import CardRecord, HyperparameterRecord, SessionRecord
+from detjupyter.widgets._figures import format_bytes, format_count
+from detjupyter.widgets._html import escape, framed
+from detjupyter.widgets.summary import headline
+
+_OPEN_UP_TO = 8
+_HASH_SHOWN = 12
+_LONGEST_VALUE = 200
+_MONOSPACE = ("file", "definition", "config", "code")
+_STYLE = """\
+.{id} dl{{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 14px;margin:0}}
+.{id} dt{{color:var(--jp-ui-font-color2,inherit);opacity:.85;font-weight:400}}
+.{id} dd{{margin:0}}
+.{id} table{{border-collapse:collapse;margin:2px 0 0;font-size:12px}}
+.{id} td{{text-align:left;vertical-align:top;padding:1px 16px 1px 0;border:0}}
+.{id} tr{{background:none!important}}
+"""
+
+
+def card_bundle(card: CardRecord, session: SessionRecord | None = None) -> dict[str, str]:
+    """Return ``text/html`` and ``text/plain`` of the card; with ``session``, its state is on it too."""
+    facts = _facts(card)
+    state = headline(session) if session is not None else None
+    return {"text/html": _html(card, facts, state), "text/plain": _text(card, facts, state)}
+
+
+def _facts(card: CardRecord) -> list[tuple[str, str]]:
+    files = f"{format_count(card.included_files)} ship ({format_bytes(card.included_bytes)} of {format_bytes(card.limit_bytes)})"
+    left_out = format_count(card.excluded_entries) if card.excluded_entries else "none"
+    return [
+        ("framework", card.framework),
+        ("file", f"{card.file}:{card.line}"),
+        ("definition", card.definition_root),
+        ("config", card.config_path or "none"),
+        ("device", card.device),
+        ("seed", str(card.seed)),
+        ("files", f"{files}, left out: {left_out}"),
+        ("code", card.bundle_hash[:_HASH_SHOWN]),
+    ]
+
+
+def _html(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> str:
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{_fact_html(name, value)}</dd>" for name, value in facts)
+    status = f'<span class="f">{escape(state)}</span>' if state else ""
+    head = f'<div class="h"><b>{escape(card.class_name)}</b><span class="m f">{escape(card.entrypoint)}</span>{status}</div>'
+    return framed(f"{head}\n<dl>{rows}<dt>hyperparameters</dt><dd>{_hyperparameters_html(card)}</dd></dl>", _STYLE)
+
+
+def _fact_html(name: str, value: str) -> str:
+    return f"<code>{escape(value)}</code>" if name in _MONOSPACE else escape(value)
+
+
+def _hyperparameters_html(card: CardRecord) -> str:
+    if not card.hyperparameters:
+        return "none"
+    rows = "".join(
+        f"<tr><td><code>{escape(item.name)}</code></td><td><code>{escape(_value(item.value))}</code></td>"
+        f'<td class="f">{escape(item.origin)}</td></tr>'
+        for item in card.hyperparameters
+    )
+    table = f"<table>{rows}</table>"
+    if len(card.hyperparameters) <= _OPEN_UP_TO:
+        return table
+    return f"<details><summary>{len(card.hyperparameters)} values</summary>{table}</details>"
+
+
+def _text(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> str:
+    lines = [f"{card.class_name}  ({card.entrypoint})"]
+    if state:
+        lines.append(f"  {state}")
+    lines += [f"  {name:<11} {value}" for name, value in facts]
+    lines += ["  hyperparameters", *_hyperparameters_text(card.hyperparameters)] if card.hyperparameters else ["  hyperparameters none"]
+    return "\n".join(lines)
+
+
+def _hyperparameters_text(items: tuple[HyperparameterRecord, ...]) -> list[str]:
+    values = [_value(item.value) for item in items]
+    name_width = max(len(item.name) for item in items)
+    value_width = min(40, max(map(len, values)))
+    return [
+        f"    {item.name:<{name_width}}  {value:<{value_width}}  {item.origin}".rstrip() for item, value in zip(items, values, strict=True)
+    ]
+
+
+def _value(value: Any) -> str:  # Any: whatever the YAML held
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError):  # keys that are no strings, or a cycle
+        text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"

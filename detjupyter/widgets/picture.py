@@ -1,0 +1,69 @@
+"""The picture that stays in the notebook when a training has ended: its curves as PNG and SVG, and the facts as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from detjupyter.protocol.records import SeriesPatch, SessionRecord
+from detjupyter.widgets._panels import MetricCurves, pair
+from detjupyter.widgets._plot import GREY, PANEL_HEIGHT, draw_panel, shorten
+from detjupyter.widgets._strokes import Picture, Text
+from detjupyter.widgets._svg import to_svg
+from detjupyter.widgets.summary import best_line, headline, session_text
+
+_WIDTH = 760
+_GAP = 28
+_HEAD = 22
+_LINE = 16
+_MOST_PANELS = 12
+_POINTS_IN_ALL = 2400
+_ERROR = "#d9534f"
+
+
+def static_picture(record: SessionRecord, patches: Sequence[SeriesPatch]) -> dict[str, str | bytes]:
+    """Return ``image/png`` (bytes), ``image/svg+xml`` and ``text/plain`` of a training.
+
+    The ground is transparent and the colours are readable on light and dark. However long the run and whatever it measured, PNG (in
+    base64) and SVG together stay near 100 kB. The same arguments give the same bytes.
+
+    Args:
+        record: The session when it ended.
+        patches: Its whole curves (``start`` 0).
+    """
+    from detjupyter.widgets._png import to_png  # matplotlib is slow to import, and only a training that ended needs it
+
+    text = session_text(record)
+    picture = _draw(record, pair(patches), text)
+    return {"image/png": to_png(picture), "image/svg+xml": to_svg(picture), "text/plain": text}
+
+
+def _draw(record: SessionRecord, metrics: Sequence[MetricCurves], text: str) -> Picture:
+    shown = metrics[:_MOST_PANELS]
+    columns = {0: 1, 4: 2}.get(len(shown), min(3, len(shown)))
+    rows = -(-len(shown) // columns)
+    lines = _head_lines(record, len(metrics) - len(shown))
+    top = _HEAD + _LINE * len(lines) + 8
+    picture = Picture(_WIDTH, top + rows * PANEL_HEIGHT + 4, text)
+    picture.strokes.append(Text((0, 14), shorten(record.entrypoint, _WIDTH, 13), GREY, 13, bold=True))
+    for index, (line, colour) in enumerate(lines):
+        picture.strokes.append(Text((0, _HEAD + 10 + _LINE * index), shorten(line, _WIDTH, 11), colour, 11))
+    curves = [patch for metric in shown for patch in metric.curves.values() if len(patch.batches)]
+    if not curves:
+        return picture
+    extent = (min(float(patch.batches[0]) for patch in curves), max(float(patch.batches[-1]) for patch in curves))
+    points = max(100, min(600, _POINTS_IN_ALL // len(curves)))
+    width = (_WIDTH - _GAP * (columns - 1)) / columns
+    for index, metric in enumerate(shown):
+        left = (index % columns) * (width + _GAP)
+        draw_panel(picture, metric, (left, top + index // columns * PANEL_HEIGHT, width), extent, points)
+    return picture
+
+
+def _head_lines(record: SessionRecord, hidden: int) -> list[tuple[str, str]]:
+    best = best_line(record)
+    lines = [(" · ".join([headline(record), best] if best else [headline(record)]), GREY)]
+    if record.error is not None:
+        lines.append((record.error.message.partition("\n")[0], _ERROR))
+    if hidden:
+        lines.append((f"{hidden} more metrics are not shown.", GREY))
+    return lines

@@ -1,0 +1,59 @@
+"""A session in a few lines of text: what a terminal, a saved notebook and a screen reader get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from detjupyter.protocol.records import SessionRecord
+from detjupyter.protocol.states import Group
+from detjupyter.widgets._figures import format_count, format_duration, format_value
+from detjupyter.widgets._panels import metric_name
+
+_MOST_METRICS = 20
+
+
+def headline(session: SessionRecord) -> str:
+    """Return one line: the state, how far it came, how long it took, and where."""
+    batches = f"{format_count(session.batches_trained)} batches" if session.batches_trained != 1 else "1 batch"
+    target = session.plan_target_batches
+    if session.state.is_live and target is not None:
+        batches = f"{format_count(session.batches_trained)} of {format_count(target)} batches"
+    parts = [session.state.value, batches]
+    if session.batches_per_epoch:
+        parts.append(f"epoch {session.batches_trained / session.batches_per_epoch:.4g}")
+    return " · ".join([*parts, format_duration(session.elapsed_s), session.device])
+
+
+def best_line(session: SessionRecord) -> str | None:
+    """Return the best value of the metric that ranks runs, None when there is none yet."""
+    if session.best is None:
+        return None
+    best = session.best
+    return f"best {best.name} {format_value(best.value)} at batch {format_count(best.batches_trained)}"
+
+
+def session_text(session: SessionRecord) -> str:
+    """Return a compact summary: the headline, the newest value of every metric, the best one, and the error."""
+    lines = [f"{session.entrypoint}: {headline(session)}"]
+    rows = _latest_by_metric(session.latest)
+    width = max((len(name) for name in rows), default=0)
+    lines += [f"  {name:<{width}}  {values}" for name, values in list(rows.items())[:_MOST_METRICS]]
+    if len(rows) > _MOST_METRICS:
+        lines.append(f"  and {len(rows) - _MOST_METRICS} more metrics")
+    best = best_line(session)
+    if best is not None:
+        lines.append(f"  {best}")
+    if session.error is not None:
+        lines += [f"  {line}" for line in session.error.message.splitlines()]
+        lines += [f"  {line}" for line in session.error.traceback.splitlines()]
+    return "\n".join(lines)
+
+
+def _latest_by_metric(latest: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    rows: dict[str, str] = {}
+    for group in Group:
+        for name, value in latest.get(group.value, {}).items():
+            metric = metric_name(name)
+            before = f"{rows[metric]}   " if metric in rows else ""
+            rows[metric] = f"{before}{group.value} {format_value(value)}"
+    return rows
