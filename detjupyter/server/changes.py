@@ -1,0 +1,75 @@
+"""Which runs are new, changed or gone since the last look at the store."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from detjupyter.protocol.records import RunRecord
+
+if TYPE_CHECKING:
+    from detjupyter.store.base import Store
+
+SHOWN_RUNS = 100
+THOROUGH_EVERY_S = 2.5
+# a new run carries its writer's time, taken before the transaction; the one that ends later may carry the earlier time
+_OVERLAP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a look found: runs that are new or changed, and ids of runs that are gone; ``wrote`` if anything at all was written."""
+
+    changed: tuple[RunRecord, ...]
+    gone: tuple[str, ...]
+    wrote: bool
+
+
+class RunChanges:
+    """The runs as they were last seen.
+
+    Thread: one at a time.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, RunRecord] = {}
+        self._token: int | None = None
+        self._thorough_at = 0.0
+
+    def newest(self) -> tuple[RunRecord, ...]:
+        """Return the runs that a list shows at first, newest first."""
+        runs = sorted(self._known.values(), key=lambda run: run.created_at, reverse=True)
+        return tuple(runs[:SHOWN_RUNS])
+
+    def look(self, store: Store, *, thoroughly: bool = False) -> News:
+        """Return what is new since the last look.
+
+        Most looks cost one question for the change token. Every 2.5 s a look is thorough, as is one that is asked for: it finds the
+        runs whose kernel died (which nobody wrote down) and, among the newest hundred, those that were deleted.
+        """
+        token, is_first = store.change_token(), self._token is None
+        wrote, self._token = token != self._token, token
+        now = time.monotonic()
+        thoroughly = thoroughly or is_first or now - self._thorough_at >= THOROUGH_EVERY_S
+        if not wrote and not thoroughly:
+            return News((), (), wrote=False)
+        since = max((run.updated_at for run in self._known.values()), default=0.0) - _OVERLAP_S
+        # the first look lists the newest runs instead of reading the whole history
+        seen = [] if is_first else store.runs_updated_since(since)
+        gone: tuple[str, ...] = ()
+        if thoroughly:
+            self._thorough_at = now
+            newest = store.runs(limit=SHOWN_RUNS)
+            gone = self._missing_from(newest)
+            seen += newest
+        for run_id in gone:
+            del self._known[run_id]
+        changed = {run.id: run for run in seen if run.id not in gone and run != self._known.get(run.id)}
+        self._known.update(changed)
+        return News(tuple(changed.values()), gone, wrote)
+
+    def _missing_from(self, newest: list[RunRecord]) -> tuple[str, ...]:
+        there = {run.id for run in newest}
+        oldest = newest[-1].created_at if len(newest) == SHOWN_RUNS else 0.0
+        return tuple(run.id for run in self._known.values() if run.id not in there and run.created_at > oldest)

@@ -1,0 +1,150 @@
+"""What every REST handler of ours shares: the services, checked ids, JSON in and out, errors as ``{message, hint}``."""
+
+from __future__ import annotations
+
+import json
+import re
+from http.client import responses
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from jupyter_server.base.handlers import APIHandler
+from tornado.web import HTTPError
+
+from detjupyter.errors import (
+    DefinitionError,
+    DefinitionNotFoundError,
+    DetJupyterError,
+    ProtocolError,
+    RunNotFoundError,
+    SessionError,
+    StoreError,
+)
+from detjupyter.protocol.wire import encode
+
+if TYPE_CHECKING:
+    from detjupyter.server.extension import Services
+
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+KERNEL_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+# the first that fits, so a class stands before its parents
+_STATUS: tuple[tuple[type[DetJupyterError], int], ...] = (
+    (RunNotFoundError, 404),
+    (StoreError, 503),
+    (DefinitionNotFoundError, 404),
+    (DefinitionError, 400),
+    (ProtocolError, 400),
+    (SessionError, 409),
+)
+
+
+class RefusedError(HTTPError):
+    """A request that is answered with ``status``, ``message`` and ``hint`` instead of data."""
+
+    def __init__(self, status: int, message: str, *, hint: str | None = None) -> None:
+        super().__init__(status)
+        self.message = message
+        self.hint = hint
+
+
+class Handler(APIHandler):
+    """The base of our REST handlers. Jupyter's checks of login, origin and XSRF token all stay in force."""
+
+    @property
+    def services(self) -> Services:
+        """What the handlers of this server share."""
+        return cast("Services", self.settings["detjupyter"])
+
+    def answer(self, value: Any, *, status: int = 200) -> None:  # Any: whatever wire.encode takes
+        """Answer with ``value`` as JSON."""
+        self.answer_json(to_json(value), status=status)
+
+    def answer_json(self, text: str, *, status: int = 200) -> None:
+        """Answer with ``text``, which is JSON already."""
+        self.set_status(status)
+        self.finish(text)
+
+    def check_run_id(self, run_id: str) -> str:
+        """Return ``run_id`` if it can be one.
+
+        Raises:
+            RunNotFoundError: it cannot, so there is no such run.
+        """
+        if not RUN_ID.fullmatch(run_id):
+            raise RunNotFoundError(run_id[:80])
+        return run_id
+
+    def whole_number(self, name: str, default: int, *, low: int, high: int) -> int:
+        """Return the query argument ``name``, or ``default``.
+
+        Raises:
+            ProtocolError: it is no whole number from ``low`` to ``high``.
+        """
+        text = self.get_query_argument(name, None)
+        if text is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
+            raise ProtocolError(f"`{name}` is a whole number from {low:,} to {high:,}, not {text[:40]!r}.")
+        return int(text)
+
+    def json_body(self) -> dict[str, Any]:
+        """Return the request's body, a JSON object.
+
+        Raises:
+            ProtocolError: it is none.
+        """
+        try:
+            body = json.loads(self.request.body)
+        except (ValueError, RecursionError) as error:  # RecursionError: brackets nested too deep
+            raise ProtocolError("The body of the request is no JSON.") from error
+        if not isinstance(body, dict):
+            raise ProtocolError("The body of the request is no JSON object.")
+        return body
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer a failed request, with the status that fits an error of ours."""
+        error = _error_of(kwargs)
+        if isinstance(error, DetJupyterError):
+            status_code = status_of(error)
+        super().send_error(status_code, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Write ``{message, hint}``; never a traceback."""
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(describe(_error_of(kwargs), status_code)))
+
+    def log_exception(self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        """Log a mistake of the user's in one line, and a mistake of ours with its traceback."""
+        if isinstance(value, (DetJupyterError, RefusedError)):
+            self.log.warning("detjupyter: %s %s: %s", self.request.method, self.request.path, value.message)
+        else:
+            super().log_exception(typ, value, tb)
+
+
+def to_json(value: Any) -> str:  # Any: whatever wire.encode takes
+    """Return ``value`` as JSON that every browser reads (NaN and the infinities spelled as strings)."""
+    return json.dumps(encode(value), allow_nan=False, separators=(",", ":"))
+
+
+def status_of(error: DetJupyterError) -> int:
+    """Return the HTTP status of ``error``."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def describe(error: BaseException | None, status_code: int) -> dict[str, str | None]:
+    """Return the body that a browser gets for ``error``."""
+    if isinstance(error, DetJupyterError):
+        where = f"\n  in {error.where}" if error.where else ""
+        return {"message": f"{error.message}{where}", "hint": error.hint}
+    if isinstance(error, RefusedError):
+        return {"message": error.message, "hint": error.hint}
+    if isinstance(error, HTTPError):
+        text = (error.log_message or "").replace("%%", "%")  # tornado doubles them
+        return {"message": text or error.reason or responses.get(status_code, "Error"), "hint": None}
+    return {"message": "detjupyter's server extension failed.", "hint": "The log of the Jupyter server says where."}
+
+
+def _error_of(kwargs: dict[str, Any]) -> BaseException | None:
+    exc_info = kwargs.get("exc_info")
+    return exc_info[1] if exc_info else None

@@ -1,0 +1,93 @@
+"""The WebSocket: a browser says which run it watches, and is told what changes.
+
+Server to browser: ``runs`` (first the newest hundred, then whatever is new or changed), ``runs_removed``, and for the watched run
+``series`` and ``log``. A ``watch`` starts from nothing, also for a run that was watched before: its first ``series`` message holds
+every curve.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import ws_authenticated
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado.web import HTTPError
+from tornado.websocket import WebSocketHandler
+
+from detjupyter.errors import ProtocolError
+from detjupyter.protocol.messages import Watch
+from detjupyter.protocol.wire import decode
+from detjupyter.server.handler import RUN_ID
+from detjupyter.server.watcher import Client
+
+if TYPE_CHECKING:
+    from detjupyter.server.extension import Services
+
+MAX_MESSAGE_CHARACTERS = 4_096
+
+
+class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
+    """``live``. Jupyter's checks of login and origin stay in force."""
+
+    auth_resource = "contents"
+
+    _client: Client | None = None
+
+    @property
+    def services(self) -> Services:
+        """What the handlers of this server share."""
+        return cast("Services", self.settings["detjupyter"])
+
+    def set_default_headers(self) -> None:
+        """Leave out the headers of Jupyter's pages: they make no sense on a WebSocket."""
+
+    def get_compression_options(self) -> dict[str, Any] | None:
+        """Compress as the server's other WebSockets do."""
+        return cast("dict[str, Any] | None", self.settings.get("websocket_compression_options", None))
+
+    @ws_authenticated
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Open the WebSocket for a user who may read."""
+        if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, "read", self.auth_resource)):
+            raise HTTPError(403)
+        await super().get(*args, **kwargs)
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Begin to tell the browser what changes."""
+        super().open(*args, **kwargs)
+        self._client = Client(self.write_message)
+        self.services.watcher.add(self._client)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Do what the browser asks; what makes no sense is logged and left."""
+        try:
+            run_id = _watched(message)
+        except ProtocolError as error:
+            self.log.warning("detjupyter: ignored a message of a browser: %s", error.message)
+            return
+        if self._client is not None:
+            self.services.watcher.watch(self._client, run_id)
+
+    def on_close(self) -> None:
+        """Forget the browser."""
+        if self._client is not None:
+            self.services.watcher.remove(self._client)
+            self._client = None
+
+
+def _watched(message: str | bytes) -> str | None:
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        raise ProtocolError(f"A message of {len(message):,} characters.")
+    try:
+        data = json.loads(message)
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets nested too deep
+        raise ProtocolError("No JSON.") from error
+    if not isinstance(data, dict) or data.get("kind") != Watch.kind:
+        raise ProtocolError(f"No message of a kind that is known here: {message!r:.80}.")
+    run_id = decode(Watch, data).run_id
+    if run_id is not None and not (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)):
+        raise ProtocolError(f"No id of a run: {run_id!r:.80}.")
+    return run_id

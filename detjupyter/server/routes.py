@@ -1,0 +1,44 @@
+"""The table of our routes: the server's REST and WebSocket interface at one glance.
+
+| route | method | answers |
+|---|---|---|
+| ``runs?limit=&before=`` | GET | ``{runs: RunRecord[]}``, newest first |
+| ``runs/<run id>`` | GET | ``RunRecord`` |
+| ``runs/<run id>`` | DELETE | 204 |
+| ``runs/<run id>/series?points=`` | GET | ``{patches: SeriesPatch[]}``, decimated |
+| ``runs/<run id>/log`` | GET | ``{lines: LogLine[]}``, the last ones |
+| ``definition?path=`` | GET | ``DefinitionRecord`` |
+| ``kernels/<kernel id>`` | GET | ``KernelReply`` |
+| ``kernels/<kernel id>/command`` | POST ``{session_id, command}`` | ``KernelReply`` |
+| ``live`` | WebSocket | see :mod:`detjupyter.server.live` |
+
+All stand under ``detjupyter/api/``. An error is ``{message, hint}`` with the status of :func:`detjupyter.server.handler.status_of`,
+or 409 for a command that was refused, 502 for an answer of a kernel that makes no sense, 504 for a kernel or a file system that does
+not answer.
+"""
+
+from __future__ import annotations
+
+from jupyter_server.utils import url_path_join
+from tornado.web import RequestHandler
+
+from detjupyter.server.definition import DefinitionHandler
+from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
+from detjupyter.server.live import LiveHandler
+from detjupyter.server.runs import LogHandler, RunHandler, RunsHandler, SeriesHandler
+
+_ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
+    ("runs", RunsHandler),
+    ("runs/([^/]+)", RunHandler),
+    ("runs/([^/]+)/series", SeriesHandler),
+    ("runs/([^/]+)/log", LogHandler),
+    ("definition", DefinitionHandler),
+    ("kernels/([^/]+)", KernelHandler),
+    ("kernels/([^/]+)/command", KernelCommandHandler),
+    ("live", LiveHandler),
+)
+
+
+def routes(base_url: str) -> list[tuple[str, type[RequestHandler]]]:
+    """Return tornado's handlers for a server whose addresses begin with ``base_url``."""
+    return [(url_path_join(base_url, "detjupyter/api", path), handler) for path, handler in _ROUTES]

@@ -1,0 +1,125 @@
+"""The history over REST: the list of runs, one run, its curves, its log."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jupyter_server.auth.decorator import authorized
+from tornado.web import authenticated
+
+from detjupyter.errors import SessionError
+from detjupyter.protocol.records import SeriesPatch
+from detjupyter.server.handler import Handler, to_json
+
+if TYPE_CHECKING:
+    from detjupyter.store.base import Store
+
+MAX_RUNS = 500
+MAX_POINTS = 20_000
+LOG_LINES = 2_000
+
+
+class RunsHandler(Handler):
+    """``runs``."""
+
+    auth_resource = "contents"
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer with ``limit`` runs (100 by default), newest first, from the one after the run ``before``."""
+        limit = self.whole_number("limit", 100, low=1, high=MAX_RUNS)
+        before = self.get_query_argument("before", None)
+        if before is not None:
+            self.check_run_id(before)
+        self.answer_json(await self.services.history.read(partial(_runs, limit=limit, before=before)))
+
+
+class RunHandler(Handler):
+    """``runs/<run id>``."""
+
+    auth_resource = "contents"
+
+    @authenticated
+    @authorized
+    async def get(self, run_id: str) -> None:
+        """Answer with the run."""
+        self.check_run_id(run_id)
+        self.answer_json(await self.services.history.read(partial(_run, run_id=run_id)))
+
+    @authenticated
+    @authorized
+    async def delete(self, run_id: str) -> None:
+        """Delete the run with its curves, its log and its checkpoints, unless its training is under way."""
+        self.check_run_id(run_id)
+        await self.services.history.read(partial(_delete, run_id=run_id))
+        self.services.watcher.look_now()
+        self.set_status(204)
+        self.finish()
+
+
+class SeriesHandler(Handler):
+    """``runs/<run id>/series``."""
+
+    auth_resource = "contents"
+
+    @authenticated
+    @authorized
+    async def get(self, run_id: str) -> None:
+        """Answer with every curve, decimated to about ``points`` points (1,000 by default)."""
+        self.check_run_id(run_id)
+        points = self.whole_number("points", 1_000, low=10, high=MAX_POINTS)
+        self.answer_json(await self.services.history.read(partial(_series, run_id=run_id, points=points)))
+
+
+class LogHandler(Handler):
+    """``runs/<run id>/log``."""
+
+    auth_resource = "contents"
+
+    @authenticated
+    @authorized
+    async def get(self, run_id: str) -> None:
+        """Answer with the last 2,000 lines of the log."""
+        self.check_run_id(run_id)
+        self.answer_json(await self.services.history.read(partial(_log, run_id=run_id)))
+
+
+# What follows runs in the threads of the history, the writing of the JSON included: a long curve takes a while.
+
+
+def _runs(store: Store, *, limit: int, before: str | None) -> str:
+    return to_json({"runs": store.runs(limit=limit, before=before)})
+
+
+def _run(store: Store, *, run_id: str) -> str:
+    return to_json(store.run(run_id))
+
+
+def _delete(store: Store, *, run_id: str) -> None:
+    state = store.run(run_id).state
+    if state.is_live:
+        raise SessionError(f"The run {run_id} is {state.value}: it cannot be deleted.", state=state.value, hint="Stop it first.")
+    store.delete_run(run_id)
+    # the id has passed check_run_id and named a run: it is one plain directory name
+    shutil.rmtree(store.home / "checkpoints" / run_id, ignore_errors=True)
+
+
+def _series(store: Store, *, run_id: str, points: int) -> str:
+    # imports a compiled library, which a server that shows no curve never needs
+    from detjupyter.store.series import decimate
+
+    patches = []
+    for group, name in store.series_names(run_id):
+        batches, values = store.series(run_id, group, name)
+        kept_batches, kept_values = decimate(batches.astype(np.float64), values, points)
+        patches.append(SeriesPatch(group=group, name=name, start=0, batches=kept_batches, values=kept_values))
+    return to_json({"patches": patches})
+
+
+def _log(store: Store, *, run_id: str) -> str:
+    _, lines = store.log(run_id, last=LOG_LINES)
+    return to_json({"lines": lines})

@@ -1,0 +1,208 @@
+"""Tells connected browsers what changes in the store. One per server; it works only while a browser is connected."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from logging import Logger, LoggerAdapter
+from typing import TYPE_CHECKING, Any
+
+from tornado.websocket import WebSocketClosedError
+
+from detjupyter.errors import DetJupyterError, RunNotFoundError
+from detjupyter.protocol.messages import RunsMessage, RunsRemoved
+from detjupyter.protocol.records import RunRecord
+from detjupyter.server.changes import News, RunChanges
+from detjupyter.server.handler import to_json
+from detjupyter.server.history import History
+from detjupyter.server.tails import RunTail, Subscription
+
+if TYPE_CHECKING:
+    from detjupyter.store.base import Store
+
+LOOK_EVERY_S = 0.25
+RETRY_AFTER_S = 2.0
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """A connected browser: how to write to it, what it watches, and what it has not been told yet.
+
+    A browser that reads slowly is told the newest state when it is ready for it: what it is owed is one record per run, never a queue.
+    """
+
+    write: Callable[[str], asyncio.Future[None]]
+    subscription: Subscription | None = None
+    owed: dict[str, RunRecord] | None = None  # None: not even the first list was sent
+    gone: set[str] = field(default_factory=set)
+    flushed: asyncio.Future[None] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether everything written so far is on its way."""
+        return self.flushed is None or self.flushed.done()
+
+    def owe(self, news: News) -> None:
+        """Remember ``news`` until the browser is ready for it."""
+        if self.owed is None:
+            return
+        self.gone.update(news.gone)
+        for run_id in news.gone:
+            self.owed.pop(run_id, None)
+        for run in news.changed:
+            self.owed[run.id] = run
+            self.gone.discard(run.id)
+
+    def collect(self, newest: Iterable[RunRecord]) -> list[RunsMessage | RunsRemoved]:
+        """Return the messages about runs that are owed; the first one is the list, though it be empty."""
+        messages: list[RunsMessage | RunsRemoved] = []
+        if self.owed is None:
+            messages.append(RunsMessage(runs=tuple(newest)))
+        elif self.owed:
+            messages.append(RunsMessage(runs=tuple(self.owed.values())))
+        if self.gone:
+            messages.append(RunsRemoved(run_ids=tuple(sorted(self.gone))))
+        self.owed, self.gone = {}, set()
+        return messages
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """What is to be written to a client: about runs, and about the run it watched when this was put together."""
+
+    client: Client
+    subscription: Subscription | None
+    about_runs: tuple[str, ...]
+    about_watched: tuple[str, ...]
+
+
+class _Desk:
+    """What the watcher knows while browsers are connected. Thread: one at a time, a worker of the history."""
+
+    def __init__(self) -> None:
+        self._changes = RunChanges()
+        self._tails: dict[str, RunTail | None] = {}  # None: there is no such run
+
+    def work(self, store: Store, *, clients: dict[Client, Subscription | None], thoroughly: bool) -> list[_Post]:
+        """Look at the store and return what is to be written to the clients that are ready."""
+        news = self._changes.look(store, thoroughly=thoroughly)
+        watched = {subscription.run_id for subscription in clients.values() if subscription is not None}
+        self._tails = {run_id: tail for run_id, tail in self._tails.items() if run_id in watched}
+        for run_id in watched:
+            if run_id not in self._tails:
+                self._read(store, run_id, RunTail(run_id))
+            elif news.wrote:
+                self._read(store, run_id, self._tails[run_id])
+        for client in clients:
+            client.owe(news)
+        return [self._post(client, subscription) for client, subscription in clients.items() if client.is_ready]
+
+    def _read(self, store: Store, run_id: str, tail: RunTail | None) -> None:
+        try:
+            if tail is not None:
+                tail.read(store)
+        except RunNotFoundError:
+            tail = None
+        self._tails[run_id] = tail
+
+    def _post(self, client: Client, subscription: Subscription | None) -> _Post:
+        about_watched: list[Any] = []  # Any: messages
+        if subscription is not None:
+            tail = self._tails[subscription.run_id]
+            if tail is not None:
+                about_watched += subscription.messages(tail)
+            elif not subscription.is_told_gone:
+                subscription.is_told_gone = True
+                about_watched.append(RunsRemoved(run_ids=(subscription.run_id,)))
+        about_runs = client.collect(self._changes.newest())
+        return _Post(client, subscription, tuple(map(to_json, about_runs)), tuple(map(to_json, about_watched)))
+
+
+class Watcher:
+    """Looks at the store four times a second and writes to every connected browser what it has not seen.
+
+    Thread: the event loop's only.
+    """
+
+    def __init__(self, history: History, log: Logger | LoggerAdapter[Any]) -> None:
+        self._history = history
+        self._log = log
+        self._clients: set[Client] = set()
+        self._work: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._thoroughly = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is connected, so that nobody looks."""
+        return self._work is None
+
+    def add(self, client: Client) -> None:
+        """Begin to write to ``client``: first the newest runs."""
+        self._clients.add(client)
+        if self._work is None:
+            self._work = asyncio.ensure_future(self._run())
+        self._wake.set()
+
+    def remove(self, client: Client) -> None:
+        """Write no more to ``client``; safe to call twice."""
+        self._clients.discard(client)
+        if not self._clients and self._work is not None:
+            self._work.cancel()
+            self._work = None
+
+    def watch(self, client: Client, run_id: str | None) -> None:
+        """Send the curves and the log of the run to ``client`` from now on, from the start; of none, if None."""
+        client.subscription = None if run_id is None else Subscription(run_id)
+        self._wake.set()
+
+    def look_now(self) -> None:
+        """Look at once, and thoroughly: this server has changed something itself."""
+        self._thoroughly = True
+        self._wake.set()
+
+    async def _run(self) -> None:
+        desk = _Desk()
+        complaint = None
+        while True:
+            try:
+                await self._look(desk)
+                complaint = None
+            except Exception as error:  # whatever is wrong with the store, the browsers stay connected and are told when it is right again
+                if str(error) != complaint:
+                    complaint = str(error)
+                    self._log.error("detjupyter: the runs cannot be watched: %s", error, exc_info=not isinstance(error, DetJupyterError))
+                desk = _Desk()
+                await asyncio.sleep(RETRY_AFTER_S)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+            self._wake.clear()
+
+    async def _look(self, desk: _Desk) -> None:
+        clients = {client: client.subscription for client in self._clients}
+        thoroughly, self._thoroughly = self._thoroughly, False
+        for post in await self._history.read(partial(desk.work, clients=clients, thoroughly=thoroughly)):
+            texts = [*post.about_runs]
+            if post.client.subscription is post.subscription:  # else the browser has turned to another run meanwhile
+                texts += post.about_watched
+            for text in texts:
+                self._write(post.client, text)
+
+    def _write(self, client: Client, text: str) -> None:
+        if client not in self._clients:
+            return
+        try:
+            client.flushed = client.write(text)
+        except WebSocketClosedError:
+            self.remove(client)
+        else:
+            client.flushed.add_done_callback(_look_at_its_error)
+
+
+def _look_at_its_error(flushed: asyncio.Future[None]) -> None:
+    # the connection broke while this was being written: its handler hears of it, asyncio need not complain
+    if not flushed.cancelled():
+        flushed.exception()

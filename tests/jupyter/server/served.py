@@ -1,0 +1,82 @@
+"""What the tests of the server say again and again: requests, and runs to ask for."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from tornado.httpclient import HTTPClientError, HTTPResponse
+
+from detjupyter.protocol.records import RunRecord
+from detjupyter.protocol.states import Group, State
+from detjupyter.store import Store
+
+API = "detjupyter/api"
+
+
+class Api:
+    """The REST interface as a test calls it: parsed JSON, and refusals as ``(status, body)``."""
+
+    def __init__(self, fetch: Callable[..., Any]) -> None:
+        self._fetch = fetch
+
+    async def get(self, path: str, /, **params: Any) -> Any:
+        """Return the parsed answer."""
+        return json.loads((await self._fetch(API, path, params=params)).body)
+
+    async def send(self, method: str, path: str, body: Any = None, **kwargs: Any) -> HTTPResponse:
+        """Return the response to a request with a JSON body."""
+        text = None if body is None else json.dumps(body)
+        return await self._fetch(API, path, method=method, body=text, **kwargs)
+
+    async def refused(self, path: str, /, *, method: str = "GET", body: Any = None, **params: Any) -> tuple[int, dict[str, Any]]:
+        """Return the status and the body of a request that must be refused."""
+        text = body if isinstance(body, str) or body is None else json.dumps(body)
+        with pytest.raises(HTTPClientError) as error:
+            await self._fetch(API, path, method=method, body=text, params=params)
+        response = error.value.response
+        assert response is not None
+        assert b"Traceback" not in response.body
+        assert b'File \\"' not in response.body
+        answer = json.loads(response.body)
+        assert set(answer) == {"message", "hint"}
+        assert answer["message"]
+        return error.value.code, answer
+
+
+def make_run(run_id: str, *, state: State = State.FINISHED, pid: int | None = None, created_at: float | None = None) -> RunRecord:
+    """Return a run of the process ``pid`` (by default this one), created now."""
+    now = time.time() if created_at is None else created_at
+    return RunRecord(
+        id=run_id,
+        state=state,
+        entrypoint="model_def:Digits",
+        definition="digits",
+        definition_root="/somewhere/digits",
+        framework="pytorch",
+        device="cpu",
+        seed=7,
+        hyperparameters={"lr": 0.1},
+        config={"searcher": {"metric": "loss"}},
+        bundle_hash="0" * 64,
+        kernel_id=None,
+        host=socket.gethostname(),
+        pid=os.getpid() if pid is None else pid,
+        created_at=now,
+        updated_at=now,
+        ended_at=None if state.is_live else now,
+        batches_trained=0,
+        best=None,
+        session=None,
+    )
+
+
+def add_curve(store: Store, run_id: str, name: str, values: Any, *, group: Group = Group.TRAINING) -> None:
+    """Write a curve whose batches count from 1."""
+    store.append_series(run_id, group, name, np.arange(1, len(values) + 1, dtype=np.int64), np.asarray(values, dtype=np.float64))

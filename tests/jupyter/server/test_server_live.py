@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from served import API, Api, add_curve, make_run
+
+from detjupyter.protocol.records import LogLine
+from detjupyter.protocol.states import State
+from detjupyter.server.changes import News
+from detjupyter.server.watcher import Client
+from detjupyter.store import Store
+
+Connect = Callable[[], Any]
+Start = Callable[[str], subprocess.Popen[str]]
+
+
+class Live:
+    """The WebSocket as a test uses it."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    async def next(self, kind: str, *, within_s: float = 2.0) -> dict[str, Any]:
+        """Return the next message of that kind; others that come before it are dropped."""
+        deadline = time.monotonic() + within_s
+        while True:
+            text = await asyncio.wait_for(self._socket.read_message(), deadline - time.monotonic())
+            assert text is not None, "the server closed the connection"
+            message = json.loads(text)
+            if message["kind"] == kind:
+                return message
+
+    async def nothing(self, *, for_s: float) -> None:
+        """Check that no message comes."""
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(self._socket.read_message())), for_s)
+
+    async def say(self, message: Any) -> None:
+        """Send a message; text goes as it is."""
+        await self._socket.write_message(message if isinstance(message, (str, bytes)) else json.dumps(message), isinstance(message, bytes))
+
+    async def watch(self, run_id: str | None) -> None:
+        """Choose the run to watch."""
+        await self.say({"kind": "watch", "run_id": run_id})
+
+
+@pytest.fixture
+def connect(jp_ws_fetch: Callable[..., Any]) -> Connect:
+    """Open the WebSocket and close it at the end."""
+
+    @asynccontextmanager
+    async def live() -> AsyncIterator[Live]:
+        socket = await jp_ws_fetch(API, "live")
+        try:
+            yield Live(socket)
+        finally:
+            socket.close()
+            await asyncio.sleep(0.05)
+
+    return live
+
+
+async def test_the_first_message_is_the_list_of_runs(connect: Connect, store: Store) -> None:
+    """A browser that connects is told the newest hundred runs, newest first; without a history an empty list."""
+    async with connect() as live:
+        assert (await live.next("runs"))["runs"] == []
+    for number in range(103):
+        store.create_run(make_run(f"run-{number}", created_at=1_000.0 + number))
+    async with connect() as live:
+        runs = (await live.next("runs"))["runs"]
+    assert (len(runs), runs[0]["id"], runs[-1]["id"]) == (100, "run-102", "run-3")
+
+
+async def test_what_another_process_writes_arrives_within_a_second(connect: Connect, writer: Start) -> None:
+    """A new run, then its points and its log, are pushed to a browser that watches, each within a second of the write."""
+    process = writer(
+        "for line in sys.stdin: exec(line); print(time.time(), flush=True)",
+    )
+
+    def write(code: str) -> float:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(code + "\n")
+        process.stdin.flush()
+        return float(process.stdout.readline())
+
+    async with connect() as live:
+        await live.next("runs")
+        written = write("store.create_run(make_run('one', state=State.RUNNING)); add_curve(store, 'one', 'loss', [3.0, float('nan')])")
+        (run,) = (await live.next("runs"))["runs"]
+        assert (run["id"], run["state"]) == ("one", "running")
+        assert time.time() - written < 1.0
+
+        await live.watch("one")
+        (patch,) = (await live.next("series", within_s=1.0))["patches"]
+        assert (patch["start"], patch["batches"], patch["values"]) == (0, [1, 2], [3, "NaN"])
+
+        written = write("store.append_series('one', Group.TRAINING, 'loss', np.array([3]), np.array([float('inf')]))")
+        message = await live.next("series")
+        assert (message["run_id"], message["patches"][0]["start"], message["patches"][0]["values"]) == ("one", 2, ["Infinity"])
+        assert time.time() - written < 1.0
+
+        written = write("store.append_log('one', [LogLine(at=1.0, stream='stdout', text='hello')])")
+        message = await live.next("log")
+        assert (message["run_id"], message["lines"]) == ("one", [{"at": 1, "stream": "stdout", "text": "hello"}])
+        assert time.time() - written < 1.0
+
+
+async def test_a_run_whose_kernel_is_killed_is_interrupted_within_five_seconds(connect: Connect, writer: Start) -> None:
+    """Nobody writes the death of a kernel down, and a connected browser hears of it all the same."""
+    process = writer("store.create_run(make_run('killed', state=State.RUNNING)); print('written', flush=True); time.sleep(60)")
+    assert process.stdout is not None
+    process.stdout.readline()
+    async with connect() as live:
+        assert (await live.next("runs"))["runs"][0]["state"] == "running"
+        process.kill()
+        (run,) = (await live.next("runs", within_s=5.0))["runs"]
+        assert (run["id"], run["state"]) == ("killed", "interrupted")
+
+
+async def test_a_deleted_run_is_said_to_be_gone(connect: Connect, store: Store, api: Api) -> None:
+    """Deleted through this server, at once; by another process, within five seconds."""
+    for run_id in ("one", "two", "three"):
+        store.create_run(make_run(run_id))
+    async with connect() as live:
+        await live.next("runs")
+        await api.send("DELETE", "runs/one")
+        assert (await live.next("runs_removed", within_s=1.0))["run_ids"] == ["one"]
+        store.delete_run("two")
+        assert (await live.next("runs_removed", within_s=5.0))["run_ids"] == ["two"]
+        await live.nothing(for_s=3.0)
+
+
+async def test_watching_a_run_that_is_not_there_says_so_once(connect: Connect) -> None:
+    """The browser is told that the run is gone, and the connection stays."""
+    async with connect() as live:
+        await live.next("runs")
+        await live.watch("missing")
+        assert (await live.next("runs_removed"))["run_ids"] == ["missing"]
+        await live.nothing(for_s=0.6)
+
+
+async def test_each_browser_gets_what_it_watches(connect: Connect, store: Store) -> None:
+    """Two browsers on two runs, and a third that joins late, each get their own run from the start; who turns away gets nothing more."""
+    for number, run_id in enumerate(("one", "two")):
+        store.create_run(make_run(run_id, state=State.RUNNING))
+        add_curve(store, run_id, "loss", [float(number)])
+    async with connect() as first, connect() as second, connect() as third:
+        for live, run_id in ((first, "one"), (second, "two")):
+            await live.next("runs")
+            await live.watch(run_id)
+            assert (await live.next("series"))["run_id"] == run_id
+        add_curve(store, "one", "accuracy", [0.5])
+        assert (await first.next("series"))["patches"][0]["name"] == "accuracy"
+        await second.nothing(for_s=0.6)
+        await third.watch("one")
+        assert [patch["name"] for patch in (await third.next("series"))["patches"]] == ["loss", "accuracy"]
+        await first.watch(None)
+        await asyncio.sleep(0.3)
+        add_curve(store, "one", "f1", [0.1])
+        assert (await third.next("series"))["patches"][0]["name"] == "f1"
+        await first.nothing(for_s=0.6)
+
+
+async def test_watching_again_starts_from_nothing(connect: Connect, store: Store) -> None:
+    """A browser that watches the same run a second time gets every curve and the log again."""
+    store.create_run(make_run("one"))
+    add_curve(store, "one", "loss", [1.0, 2.0])
+    store.append_log("one", [LogLine(at=1.0, stream="stdout", text="hello")])
+    async with connect() as live:
+        for _ in range(2):
+            await live.watch("one")
+            assert (await live.next("series"))["patches"][0]["start"] == 0
+            assert len((await live.next("log"))["lines"]) == 1
+
+
+async def test_a_run_without_curves_is_answered_too(connect: Connect, store: Store) -> None:
+    """The first answer to a watch is a series message, so that a browser can tell waiting from nothing to see."""
+    store.create_run(make_run("one"))
+    async with connect() as live:
+        await live.watch("one")
+        assert (await live.next("series"))["patches"] == []
+
+
+async def test_a_long_curve_arrives_bounded_with_its_spike(connect: Connect, store: Store) -> None:
+    """A curve of 300,000 points costs a few thousand on the wire, the spike and the NaN among them."""
+    values = [0.0] * 300_000
+    values[123_456], values[200_000] = 1e6, math.nan
+    store.create_run(make_run("one"))
+    add_curve(store, "one", "loss", values)
+    async with connect() as live:
+        await live.watch("one")
+        (patch,) = (await live.next("series", within_s=5.0))["patches"]
+    assert len(patch["values"]) <= 4_000
+    assert 1e6 in patch["values"]
+    assert "NaN" in patch["values"]
+
+
+async def test_nonsense_is_ignored_and_the_connection_stays(connect: Connect, store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Messages that make no sense are logged in a line; the next sensible one is served."""
+    store.create_run(make_run("one"))
+    async with connect() as live:
+        await live.next("runs")
+        for message in (
+            "no json",
+            b"\xff\xfe",
+            "[" * 4_000,
+            "x" * 10_000,
+            [1],
+            {"kind": "dance"},
+            {"kind": "watch"},
+            {"kind": "watch", "run_id": 5},
+            {"kind": "watch", "run_id": "../../etc/passwd"},
+            {"kind": "watch", "run_id": ["one"]},
+        ):
+            await live.say(message)
+        await live.watch("one")
+        await live.next("series")
+    assert sum("ignored a message" in record.message for record in caplog.records) == 10
+
+
+async def test_a_store_that_breaks_does_not_end_the_connection(connect: Connect, home: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """While the history cannot be read, browsers stay connected, the log says why once, and then they are told the runs."""
+    home.write_text("a file where the directory should be")
+    async with connect() as live:
+        await live.nothing(for_s=2.5)
+        home.unlink()
+    complaints = [record for record in caplog.records if "cannot be watched" in record.message]
+    assert len(complaints) == 1
+    async with connect() as live:
+        assert (await live.next("runs", within_s=4.0))["runs"] == []
+
+
+async def test_nobody_connected_means_nobody_looks(connect: Connect, jp_serverapp: Any, store: Store) -> None:
+    """The watcher works while a browser is connected, and at no other time."""
+    watcher = jp_serverapp.web_app.settings["detjupyter"].watcher
+    assert watcher.is_idle
+    async with connect() as live:
+        await live.next("runs")
+        assert not watcher.is_idle
+    for _ in range(20):
+        await asyncio.sleep(0.05)
+        if watcher.is_idle:
+            break
+    assert watcher.is_idle
+
+
+def test_a_browser_that_does_not_read_is_owed_one_record_per_run() -> None:
+    """However often a run changes, a browser that is not ready is owed its newest record only."""
+    client = Client(write=lambda _text: pytest.fail("not ready"))
+    client.collect(())
+    for number in range(1_000):
+        client.owe(News((make_run("one", created_at=float(number)), make_run("two")), ("gone",), wrote=True))
+    runs, removed = client.collect(())
+    assert [run.id for run in runs.runs] == ["one", "two"]
+    assert runs.runs[0].created_at == 999.0
+    assert removed.run_ids == ("gone",)
+    assert client.collect(()) == []
+
+
+async def test_a_browser_that_does_not_read_holds_up_nobody_and_no_memory(connect: Connect, jp_serverapp: Any, store: Store) -> None:
+    """One whose connection is stuck is not written to again until it moves; the others hear everything meanwhile."""
+    watcher = jp_serverapp.web_app.settings["detjupyter"].watcher
+    stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    written: list[str] = []
+
+    def write(text: str) -> asyncio.Future[None]:
+        written.append(text)
+        return stuck
+
+    store.create_run(make_run("one"))
+    slow = Client(write)
+    watcher.add(slow)
+    watcher.watch(slow, "one")
+    try:
+        async with connect() as live:
+            await live.next("runs")
+            await live.watch("one")
+            await live.next("series")
+            before = len(written)
+            for number in range(5):
+                store.append_log("one", [LogLine(at=0.0, stream="stdout", text=str(number))])
+                assert (await live.next("log"))["lines"][-1]["text"] == str(number)
+            assert len(written) == before <= 2
+            stuck.set_result(None)
+            await asyncio.sleep(0.6)
+        assert [line["text"] for line in json.loads(written[before])["lines"]] == ["0", "1", "2", "3", "4"]
+    finally:
+        watcher.remove(slow)

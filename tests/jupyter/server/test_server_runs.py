@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import asyncio
+import math
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from served import Api, add_curve, make_run
+
+from detjupyter.protocol.records import LogLine
+from detjupyter.protocol.states import State
+from detjupyter.store import Store
+
+
+async def test_without_a_history_the_list_is_empty(api: Api) -> None:
+    """A server that has never seen a run answers with an empty list."""
+    assert await api.get("runs") == {"runs": []}
+
+
+async def test_runs_come_newest_first_and_page_by_page(api: Api, store: Store) -> None:
+    """``limit`` and ``before`` walk through the history without gaps or repetitions."""
+    for number in range(5):
+        store.create_run(make_run(f"run-{number}", created_at=1_000.0 + number))
+    first = await api.get("runs", limit=2)
+    second = await api.get("runs", limit=2, before="run-3")
+    assert [run["id"] for run in first["runs"] + second["runs"]] == ["run-4", "run-3", "run-2", "run-1"]
+
+
+async def test_a_run_is_answered_as_it_was_written(api: Api, store: Store) -> None:
+    """One run carries all fields of its record."""
+    store.create_run(make_run("one"))
+    run = await api.get("runs/one")
+    assert (run["state"], run["hyperparameters"], run["seed"]) == ("finished", {"lr": 0.1}, 7)
+
+
+async def test_what_names_no_run_is_404(api: Api) -> None:
+    """An unknown id and an impossible one are the same to the browser, wherever they stand."""
+    for run_id in ("missing", "..", "a.b", "%2e%2e%2fetc", "x" * 81, "a b", "%00"):
+        for path in (f"runs/{run_id}", f"runs/{run_id}/series", f"runs/{run_id}/log"):
+            status, answer = await api.refused(path)
+            assert status == 404, path
+            assert "No run has the id" in answer["message"]
+        status, _ = await api.refused(f"runs/{run_id}", method="DELETE")
+        assert status == 404
+        status, _ = await api.refused("runs", before=run_id)
+        assert status == 404
+
+
+async def test_arguments_out_of_range_are_400(api: Api, store: Store) -> None:
+    """A number that is none, or out of range, is refused with the range."""
+    store.create_run(make_run("one"))
+    for path, params in (
+        ("runs", {"limit": "0"}),
+        ("runs", {"limit": "many"}),
+        ("runs", {"limit": "-1"}),
+        ("runs", {"limit": "9" * 30}),
+        ("runs/one/series", {"points": "5000000"}),
+        ("runs/one/series", {"points": "١٢"}),
+    ):
+        status, answer = await api.refused(path, **params)
+        assert status == 400
+        assert "whole number" in answer["message"]
+
+
+async def test_nan_and_infinities_travel_as_strings(api: Api, store: Store) -> None:
+    """What JSON has no word for arrives as the three names of the protocol."""
+    store.create_run(make_run("one"))
+    add_curve(store, "one", "loss", [1.0, math.nan, math.inf, -math.inf, 2.0])
+    (patch,) = (await api.get("runs/one/series"))["patches"]
+    assert patch == {
+        "group": "training",
+        "name": "loss",
+        "start": 0,
+        "batches": [1, 2, 3, 4, 5],
+        "values": [1, "NaN", "Infinity", "-Infinity", 2],
+    }
+
+
+async def test_decimation_keeps_a_spike_and_a_nan(api: Api, store: Store) -> None:
+    """Of 200,000 points a browser gets about as many as it asked for, and the single spike and the single NaN are among them."""
+    values = np.sin(np.arange(200_000) / 5_000)
+    values[123_456] = 1e6
+    values[77_777] = math.nan
+    store.create_run(make_run("one"))
+    add_curve(store, "one", "loss", values)
+    (patch,) = (await api.get("runs/one/series", points=500))["patches"]
+    assert len(patch["batches"]) == len(patch["values"]) <= 510
+    assert patch["values"][patch["batches"].index(123_457)] == 1e6
+    assert patch["values"][patch["batches"].index(77_778)] == "NaN"
+    assert (patch["batches"][0], patch["batches"][-1]) == (1, 200_000)
+
+
+async def test_the_log_is_its_last_lines(api: Api, store: Store) -> None:
+    """A long log is answered from its end, in order."""
+    store.create_run(make_run("one"))
+    store.append_log("one", [LogLine(at=float(number), stream="stdout", text=f"line {number}") for number in range(2_500)])
+    lines = (await api.get("runs/one/log"))["lines"]
+    assert (len(lines), lines[0]["text"], lines[-1]["text"]) == (2_000, "line 500", "line 2499")
+
+
+async def test_a_deleted_run_is_gone_with_its_checkpoints(api: Api, store: Store, home: Path) -> None:
+    """DELETE removes the run from the history and its checkpoints' files from the disk, and nothing else."""
+    for run_id in ("one", "two"):
+        store.create_run(make_run(run_id))
+        directory = home / "checkpoints" / run_id / "c1"
+        directory.mkdir(parents=True)
+        (directory / "state").write_bytes(b"weights")
+    assert (await api.send("DELETE", "runs/one")).code == 204
+    assert [run["id"] for run in (await api.get("runs"))["runs"]] == ["two"]
+    assert [path.name for path in (home / "checkpoints").iterdir()] == ["two"]
+
+
+async def test_a_run_under_way_is_not_deleted(api: Api, store: Store) -> None:
+    """A live run is refused with 409, and stays."""
+    store.create_run(make_run("one", state=State.RUNNING))
+    status, answer = await api.refused("runs/one", method="DELETE")
+    assert (status, answer["hint"]) == (409, "Stop it first.")
+    assert (await api.get("runs/one"))["state"] == "running"
+
+
+async def test_a_history_that_cannot_be_opened_is_503_and_comes_back(api: Api, home: Path) -> None:
+    """A broken store is named, without a traceback, and is tried again at the next request."""
+    home.parent.mkdir(exist_ok=True)
+    home.write_text("a file where the directory should be")
+    status, answer = await api.refused("runs")
+    assert status == 503
+    assert str(home) in answer["message"]
+    home.unlink()
+    assert await api.get("runs") == {"runs": []}
+
+
+async def test_reading_does_not_block_the_server(api: Api, store: Store, jp_serverapp: Any) -> None:
+    """While a long read is under way, the server answers others at once."""
+    history = jp_serverapp.web_app.settings["detjupyter"].history
+    slow = history.read(lambda _store: time.sleep(1.0))
+    task = asyncio.ensure_future(slow)
+    await asyncio.sleep(0.05)
+    begun = time.monotonic()
+    await api.get("runs")
+    assert time.monotonic() - begun < 0.9
+    await task
+
+
+async def test_a_killed_writer_leaves_an_interrupted_run(api: Api, writer: Callable[[str], subprocess.Popen[str]]) -> None:
+    """A run whose process is gone is interrupted, with all that was written."""
+    process = writer(
+        "store.create_run(make_run('killed', state=State.RUNNING)); add_curve(store, 'killed', 'loss', [3.0, 2.0])\n"
+        "print('written', flush=True); time.sleep(60)"
+    )
+    assert process.stdout.readline() == "written\n"
+    assert (await api.get("runs/killed"))["state"] == "running"
+    process.kill()
+    process.wait()
+    assert (await api.get("runs/killed"))["state"] == "interrupted"
+    assert (await api.get("runs/killed/series"))["patches"][0]["values"] == [3, 2]
