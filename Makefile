@@ -14,12 +14,12 @@ TYPESCRIPT := $(shell find labextension -type f 2>/dev/null) package.json tsconf
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab notebooks/quickstart/quickstart.ipynb
 
-test: $(VENV)/.installed browser
-	$(BIN)/python tests/run.py
+test: lint browser
+	$(BIN)/pytest
 
 # Seconds instead of minutes: neither torch, Jupyter nor a browser.
-quick: $(VENV)/.installed
-	$(BIN)/python tests/run.py --quick
+quick: lint
+	$(BIN)/pytest tests/architecture tests/unit tests/contract
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -8,13 +8,13 @@ there must be quick, because an interrupt comes the same way: a command that sti
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import DetJupyterError
-from detjupyter.protocol.commands import parse_command
-from detjupyter.protocol.messages import PROTOCOL_VERSION, ControlReply, ControlRequest
-from detjupyter.protocol.wire import decode, encode
 from detjupyter.training.registry import registry
+
+if TYPE_CHECKING:
+    from detjupyter.protocol.messages import ControlReply
 
 REQUEST, REPLY = "det_control_request", "det_control_reply"
 ANSWER_WITHIN_S = 0.25
@@ -28,6 +28,8 @@ def open_on(shell: Any) -> None:
         return
 
     async def handle(stream: Any, ident: Any, parent: Any) -> None:
+        from detjupyter.protocol.wire import encode  # brings numpy: not before the first request
+
         reply = await answer(parent.get("content"))
         kernel.session.send(stream, REPLY, encode(reply), parent, ident)
 
@@ -43,6 +45,10 @@ def close_on(shell: Any) -> None:
 
 async def answer(content: Any) -> ControlReply:  # Any: it comes from a server
     """Return what is loaded, after doing or accepting the command that ``content`` may hold."""
+    from detjupyter.protocol.commands import parse_command
+    from detjupyter.protocol.messages import PROTOCOL_VERSION, ControlReply, ControlRequest
+    from detjupyter.protocol.wire import decode
+
     accepted, error = False, None
     try:
         request = decode(ControlRequest, content)
