@@ -1,0 +1,254 @@
+"""The history in memory: for tests, and for sessions that shall leave nothing behind."""
+
+# ruff: noqa: D102 - what the methods promise stands in Store.
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detjupyter.errors import CheckpointError, RunNotFoundError, StoreError
+from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
+from detjupyter.protocol.states import Group, State
+from detjupyter.protocol.wire import decode, encode
+from detjupyter.store.base import BatchArray, Store, as_points
+from detjupyter.store.owner import Owner
+from detjupyter.store.series import drop_overtaken
+
+
+@dataclass(slots=True)
+class _Run:
+    number: int
+    record: RunRecord
+    owner: Owner
+    chunks: list[tuple[int, Group, str, BatchArray, FloatArray]] = field(default_factory=list)
+    lines: list[tuple[int, LogLine]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    checkpoints: list[CheckpointRecord] = field(default_factory=list)
+
+
+class MemoryStore(Store):
+    """A history that ends with the process.
+
+    Args:
+        home: Where checkpoints go; by default a temporary directory, deleted with the store.
+    """
+
+    def __init__(self, home: Path | None = None) -> None:
+        self._lock = threading.RLock()
+        self._home = home
+        self._runs: dict[str, _Run] | None = {}
+        self._numbers = 0
+        self._depth = 0
+        self._undo: list[Callable[[], object]] = []
+
+    @property
+    def home(self) -> Path:
+        with self._lock:
+            if self._home is None:
+                self._home = Path(tempfile.mkdtemp(prefix="detjupyter-"))
+                weakref.finalize(self, shutil.rmtree, self._home, ignore_errors=True)
+            return self._home
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._check_open()
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                if self._depth == 1:
+                    for undo in reversed(self._undo):
+                        undo()
+                raise
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self._undo.clear()
+
+    def create_run(self, run: RunRecord) -> None:
+        with self.transaction():
+            runs = self._check_open()
+            if run.id in runs:
+                raise StoreError(f"A run with the id {run.id!r} is already there.", hint="Ids are never used twice.")
+            runs[run.id] = _Run(self._next_number(), decode(RunRecord, encode(run)), Owner.named(run.host, run.pid))
+            self._undo.append(lambda: runs.pop(run.id))
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        state: State,
+        session: SessionRecord | None,
+        best: BestRecord | None,
+        batches_trained: int,
+        ended_at: float | None,
+    ) -> None:
+        with self.transaction():
+            self._replace(
+                self._find(run_id),
+                state=state,
+                session=session,
+                best=best,
+                batches_trained=batches_trained,
+                ended_at=ended_at,
+                updated_at=time.time(),
+            )
+
+    def append_series(self, run_id: str, group: Group, name: str, batches: BatchArray, values: FloatArray) -> None:
+        batches, values = as_points(batches, values)
+        if len(batches):
+            with self.transaction():
+                self._append(self._find(run_id).chunks, (self._next_number(), group, name, batches, values))
+
+    def append_event(self, run_id: str, event: Mapping[str, Any]) -> None:
+        with self.transaction():
+            self._append(self._find(run_id).events, encode(event))
+
+    def append_log(self, run_id: str, lines: Sequence[LogLine]) -> None:
+        if lines:
+            with self.transaction():
+                run = self._find(run_id)
+                for line in lines:
+                    self._append(run.lines, (self._next_number(), line))
+
+    def add_checkpoint(self, checkpoint: CheckpointRecord) -> None:
+        with self.transaction():
+            run = self._find(checkpoint.run_id)
+            if any(checkpoint.id == known.id for known in self._all_checkpoints()):
+                raise StoreError(f"A checkpoint with the id {checkpoint.id!r} is already there.", hint="Ids are never used twice.")
+            self._append(run.checkpoints, checkpoint)
+
+    def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
+        with self._lock:
+            end = _age(self._find(before)) if before is not None else None
+            chosen = [run for run in self._check_open().values() if end is None or _age(run) < end]
+            return [self._read(run) for run in sorted(chosen, key=_age, reverse=True)[:limit]]
+
+    def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
+        with self._lock:
+            records = [self._read(run) for run in self._check_open().values()]
+            return sorted((record for record in records if record.updated_at > updated_at), key=lambda record: record.updated_at)
+
+    def run(self, run_id: str) -> RunRecord:
+        with self._lock:
+            return self._read(self._find(run_id))
+
+    def delete_run(self, run_id: str) -> None:
+        with self.transaction():
+            run = self._find(run_id)
+            if self._read(run).state.is_live:
+                raise StoreError(f"The run {run_id!r} is {run.record.state.value}.", hint="Stop it first.")
+            runs = self._check_open()
+            del runs[run_id]
+            self._next_number()
+            self._undo.append(lambda: runs.update({run_id: run}))
+
+    def series_names(self, run_id: str) -> list[tuple[Group, str]]:
+        with self._lock:
+            return list(dict.fromkeys((group, name) for _, group, name, _, _ in self._find(run_id).chunks))
+
+    def series(self, run_id: str, group: Group, name: str) -> tuple[BatchArray, FloatArray]:
+        with self._lock:
+            chunks = [chunk[3:] for chunk in self._find(run_id).chunks if chunk[1:3] == (group, name)]
+        return drop_overtaken(*_join(chunks))
+
+    def series_since(self, run_id: str, cursor: int) -> tuple[int, list[tuple[Group, str, BatchArray, FloatArray]]]:
+        with self._lock:
+            new = [chunk for chunk in self._find(run_id).chunks if chunk[0] > cursor]
+        curves: dict[tuple[Group, str], list[tuple[BatchArray, FloatArray]]] = {}
+        for _, group, name, batches, values in new:
+            curves.setdefault((group, name), []).append((batches, values))
+        return (new[-1][0] if new else cursor), [(*key, *_join(chunks)) for key, chunks in curves.items()]
+
+    def log(self, run_id: str, after: int = 0, *, last: int | None = None) -> tuple[int, list[LogLine]]:
+        with self._lock:
+            new = [entry for entry in self._find(run_id).lines if entry[0] > after]
+        if last is not None:
+            new = new[max(len(new) - last, 0) :]
+        return (new[-1][0] if new else after), [line for _, line in new]
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        with self._lock:
+            return [encode(event) for event in self._find(run_id).events]
+
+    def checkpoints(self, run_id: str) -> list[CheckpointRecord]:
+        with self._lock:
+            return list(self._find(run_id).checkpoints)
+
+    def checkpoint(self, checkpoint_id: str) -> CheckpointRecord:
+        with self._lock:
+            for checkpoint in self._all_checkpoints():
+                if checkpoint.id == checkpoint_id:
+                    return checkpoint
+        raise CheckpointError(f"No checkpoint has the id {checkpoint_id!r}.", hint="The checkpoints of a run stand in its history.")
+
+    def change_token(self) -> int:
+        with self._lock:
+            self._check_open()
+            return self._numbers
+
+    def close(self) -> None:
+        with self._lock:
+            self._runs = None
+
+    def _check_open(self) -> dict[str, _Run]:
+        if self._runs is None:
+            raise StoreError("This store is closed.", hint="Open another.")
+        return self._runs
+
+    def _find(self, run_id: str) -> _Run:
+        run = self._check_open().get(run_id)
+        if run is None:
+            raise RunNotFoundError(run_id)
+        return run
+
+    def _all_checkpoints(self) -> list[CheckpointRecord]:
+        return [checkpoint for run in self._check_open().values() for checkpoint in run.checkpoints]
+
+    def _next_number(self) -> int:
+        """Return a number that grows with every write, for the order of things and the change token."""
+        self._numbers += 1
+        return self._numbers
+
+    def _append(self, items: list[Any], item: Any) -> None:
+        items.append(item)
+        self._next_number()
+        self._undo.append(items.pop)
+
+    def _replace(self, run: _Run, **changes: Any) -> None:
+        before = run.record
+        run.record = decode(RunRecord, encode(replace(before, **changes)))
+        self._next_number()
+        self._undo.append(lambda: setattr(run, "record", before))
+
+    def _read(self, run: _Run) -> RunRecord:
+        """Return the run's record, as interrupted (and written so) if its owner is gone."""
+        now = time.time()
+        record = run.record
+        if record.state.is_live and run.owner.is_gone(record.updated_at, now):
+            with self.transaction():
+                self._replace(run, state=State.INTERRUPTED, ended_at=record.updated_at, updated_at=now)
+        return run.record
+
+
+def _age(run: _Run) -> tuple[float, int]:
+    return run.record.created_at, run.number
+
+
+def _join(chunks: Sequence[tuple[BatchArray, FloatArray]]) -> tuple[BatchArray, FloatArray]:
+    if not chunks:
+        return np.empty(0, np.int64), np.empty(0, np.float64)
+    batches, values = zip(*chunks, strict=True)
+    return np.concatenate(batches), np.concatenate(values)

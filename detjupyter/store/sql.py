@@ -1,0 +1,309 @@
+"""The history in a SQLite file, through SQLAlchemy Core.
+
+Statements are built once, below: SQLAlchemy then compiles each once, and SQLite prepares each once per connection. What they hold is data
+only, passed as parameters.
+"""
+
+# ruff: noqa: D102 - what the methods promise stands in Store.
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from detjupyter.errors import CheckpointError, RunNotFoundError, StoreError
+from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
+from detjupyter.protocol.states import Group, State
+from detjupyter.protocol.wire import decode, encode
+from detjupyter.store.base import BatchArray, Store, as_points
+from detjupyter.store.database import Database
+from detjupyter.store.owner import Owner
+from detjupyter.store.schema import checkpoints, events, log, runs, series
+from detjupyter.store.series import drop_overtaken
+
+_JSON_COLUMNS = ("hyperparameters", "config", "best", "session")
+_LIVE = [state.value for state in State if state.is_live]
+
+_INSERT_RUN = insert(runs)
+_UPDATE_RUN = (
+    update(runs)
+    .where(runs.c.id == bindparam("run_id"))
+    .values({name: bindparam(f"new_{name}") for name in ("state", "session", "best", "batches_trained", "ended_at", "updated_at")})
+)
+_END_RUN = (
+    update(runs)
+    .where(runs.c.id == bindparam("run_id"), runs.c.state.in_(_LIVE), runs.c.updated_at == bindparam("seen"))
+    .values(state=State.INTERRUPTED.value, ended_at=bindparam("seen"), updated_at=bindparam("now"))
+)
+_DELETE_RUN = delete(runs).where(runs.c.id == bindparam("run_id"))
+_SELECT_RUN = select(runs).where(runs.c.id == bindparam("run_id"))
+_SELECT_LIVE = select(runs).where(runs.c.state.in_(_LIVE))
+_SELECT_UPDATED = select(runs).where(runs.c.updated_at > bindparam("since")).order_by(runs.c.updated_at, runs.c.number)
+_SELECT_NEWEST = select(runs).order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(bindparam("limit"))
+_SELECT_OLDER = _SELECT_NEWEST.where(
+    or_(
+        runs.c.created_at < bindparam("created_at"),
+        (runs.c.created_at == bindparam("created_at")) & (runs.c.number < bindparam("number")),
+    )
+)
+_INSERT_SERIES = insert(series)
+_SELECT_NAMES = (
+    select(series.c.metric_group, series.c.name)
+    .where(series.c.run_id == bindparam("run_id"))
+    .group_by(series.c.metric_group, series.c.name)
+    .order_by(func.min(series.c.id))
+)
+_POINTS = (series.c.first_batch, series.c.count, series.c.batches, series.c["values"])
+_SELECT_SERIES = (
+    select(*_POINTS)
+    .where(series.c.run_id == bindparam("run_id"), series.c.metric_group == bindparam("metric_group"), series.c.name == bindparam("name"))
+    .order_by(series.c.id)
+)
+_SELECT_SERIES_SINCE = (
+    select(*_POINTS, series.c.id, series.c.metric_group, series.c.name)
+    .where(series.c.run_id == bindparam("run_id"), series.c.id > bindparam("after"))
+    .order_by(series.c.id)
+)
+_INSERT_EVENT = insert(events)
+_SELECT_EVENTS = select(events.c.event).where(events.c.run_id == bindparam("run_id")).order_by(events.c.id)
+_INSERT_LOG = insert(log)
+_SELECT_LOG = (
+    select(log.c.id, log.c.at, log.c.stream, log.c.text)
+    .where(log.c.run_id == bindparam("run_id"), log.c.id > bindparam("after"))
+    .order_by(log.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_INSERT_CHECKPOINT = insert(checkpoints)
+_SELECT_CHECKPOINTS = select(checkpoints).where(checkpoints.c.run_id == bindparam("run_id")).order_by(checkpoints.c.number)
+_SELECT_CHECKPOINT = select(checkpoints).where(checkpoints.c.id == bindparam("checkpoint_id"))
+
+
+class SqlStore(Store):
+    """The history in the SQLite file ``path``, which is made if it is not there.
+
+    Raises:
+        StoreError: the file or its directory cannot be made or opened, is no history, or a newer one than this code knows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._open_database: Database | None = Database.shared(path)
+        self._path = self._open_database.path
+
+    @property
+    def home(self) -> Path:
+        return self._path.parent
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._database.transaction():
+            yield
+
+    def create_run(self, run: RunRecord) -> None:
+        row = encode(run) | {"seed": str(run.seed), "owner_started_at": Owner.named(run.host, run.pid).started_at}
+        for name in _JSON_COLUMNS:
+            row[name] = _to_json(row[name])
+        self._insert(_INSERT_RUN, row, run.id, f"A run with the id {run.id!r} is already there.")
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        state: State,
+        session: SessionRecord | None,
+        best: BestRecord | None,
+        batches_trained: int,
+        ended_at: float | None,
+    ) -> None:
+        new = {"new_state": state.value, "new_batches_trained": batches_trained, "new_ended_at": ended_at}
+        new |= {"new_session": _to_json(encode(session)), "new_best": _to_json(encode(best))}
+        with self._database.transaction() as connection:
+            # Stamped while the file is ours, so that the order of stamps is that of commits and watchers miss none.
+            done = connection.execute(_UPDATE_RUN, {"run_id": run_id, "new_updated_at": time.time(), **new})
+            if not done.rowcount:
+                raise RunNotFoundError(run_id)
+
+    def append_series(self, run_id: str, group: Group, name: str, batches: BatchArray, values: FloatArray) -> None:
+        batches, values = as_points(batches, values)
+        if not len(batches):
+            return
+        consecutive = bool((np.diff(batches) == 1).all())
+        row = {
+            "run_id": run_id,
+            "metric_group": group.value,
+            "name": name,
+            "first_batch": int(batches[0]),
+            "count": len(batches),
+            "batches": None if consecutive else batches.tobytes(),
+            "values": values.tobytes(),
+        }
+        self._insert(_INSERT_SERIES, row, run_id)
+
+    def append_event(self, run_id: str, event: Mapping[str, Any]) -> None:
+        self._insert(_INSERT_EVENT, {"run_id": run_id, "at": time.time(), "event": _to_json(encode(event))}, run_id)
+
+    def append_log(self, run_id: str, lines: Sequence[LogLine]) -> None:
+        if lines:
+            rows = [{"run_id": run_id, "at": line.at, "stream": line.stream, "text": line.text} for line in lines]
+            self._insert(_INSERT_LOG, rows, run_id)
+
+    def add_checkpoint(self, checkpoint: CheckpointRecord) -> None:
+        message = f"A checkpoint with the id {checkpoint.id!r} is already there."
+        self._insert(_INSERT_CHECKPOINT, encode(checkpoint), checkpoint.run_id, message)
+
+    def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
+        with self._database.reading() as connection:
+            if before is None:
+                rows = connection.execute(_SELECT_NEWEST, {"limit": limit}).all()
+            else:
+                anchor = _find_run(connection, before)
+                where = {"limit": limit, "created_at": anchor.created_at, "number": anchor.number}
+                rows = connection.execute(_SELECT_OLDER, where).all()
+        return [self._read_run(row) for row in rows]
+
+    def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
+        with self._database.reading() as connection:
+            live = connection.execute(_SELECT_LIVE).all()
+        for row in live:
+            self._read_run(row)
+        with self._database.reading() as connection:
+            return [_to_run(row) for row in connection.execute(_SELECT_UPDATED, {"since": updated_at})]
+
+    def run(self, run_id: str) -> RunRecord:
+        with self._database.reading() as connection:
+            row = _find_run(connection, run_id)
+        return self._read_run(row)
+
+    def delete_run(self, run_id: str) -> None:
+        with self._database.transaction() as connection:
+            run = self._read_run(_find_run(connection, run_id))
+            if run.state.is_live:
+                raise StoreError(f"The run {run_id!r} is {run.state.value}.", path=str(self._path), hint="Stop it first.")
+            connection.execute(_DELETE_RUN, {"run_id": run_id})
+
+    def series_names(self, run_id: str) -> list[tuple[Group, str]]:
+        return [(Group(row.metric_group), row.name) for row in self._select(run_id, _SELECT_NAMES)]
+
+    def series(self, run_id: str, group: Group, name: str) -> tuple[BatchArray, FloatArray]:
+        return drop_overtaken(*_join(self._select(run_id, _SELECT_SERIES, metric_group=group.value, name=name)))
+
+    def series_since(self, run_id: str, cursor: int) -> tuple[int, list[tuple[Group, str, BatchArray, FloatArray]]]:
+        rows = self._select(run_id, _SELECT_SERIES_SINCE, after=cursor)
+        chunks: dict[tuple[str, str], list[Row[Any]]] = {}
+        for row in rows:
+            chunks.setdefault((row.metric_group, row.name), []).append(row)
+        return (rows[-1].id if rows else cursor), [(Group(group), name, *_join(some)) for (group, name), some in chunks.items()]
+
+    def log(self, run_id: str, after: int = 0, *, last: int | None = None) -> tuple[int, list[LogLine]]:
+        rows = self._select(run_id, _SELECT_LOG, after=after, limit=-1 if last is None else last)
+        lines = [LogLine(row.at, row.stream, row.text) for row in reversed(rows)]
+        return (rows[0].id if rows else after), lines
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        return [json.loads(row.event) for row in self._select(run_id, _SELECT_EVENTS)]
+
+    def checkpoints(self, run_id: str) -> list[CheckpointRecord]:
+        return [decode(CheckpointRecord, row._mapping) for row in self._select(run_id, _SELECT_CHECKPOINTS)]
+
+    def checkpoint(self, checkpoint_id: str) -> CheckpointRecord:
+        with self._database.reading() as connection:
+            row = connection.execute(_SELECT_CHECKPOINT, {"checkpoint_id": checkpoint_id}).first()
+        if row is None:
+            raise CheckpointError(f"No checkpoint has the id {checkpoint_id!r}.", hint="The checkpoints of a run stand in its history.")
+        return decode(CheckpointRecord, row._mapping)
+
+    def change_token(self) -> int:
+        return self._database.change_token()
+
+    def close(self) -> None:
+        database, self._open_database = self._open_database, None
+        if database is not None:
+            database.release()
+
+    @property
+    def _database(self) -> Database:
+        if self._open_database is None:
+            raise StoreError("This store is closed.", path=str(self._path), hint="Open another with open_store().")
+        return self._open_database
+
+    def _insert(self, statement: Any, rows: dict[str, Any] | list[dict[str, Any]], run_id: str, duplicate: str = "") -> None:
+        rows = _storable(rows) if isinstance(rows, dict) else [_storable(row) for row in rows]
+        with self._database.transaction() as connection:
+            try:
+                connection.execute(statement, rows)
+            except IntegrityError as error:
+                if "FOREIGN KEY" in str(error.orig):
+                    raise RunNotFoundError(run_id) from error
+                if duplicate and "UNIQUE" in str(error.orig):
+                    raise StoreError(duplicate, path=str(self._path), hint="Ids are never used twice.") from error
+                raise
+
+    def _select(self, run_id: str, statement: Any, **values: Any) -> Sequence[Row[Any]]:
+        with self._database.reading() as connection:
+            rows: Sequence[Row[Any]] = connection.execute(statement, {"run_id": run_id, **values}).all()
+            if not rows:
+                _find_run(connection, run_id)
+            return rows
+
+    def _read_run(self, row: Row[Any]) -> RunRecord:
+        """Return the run of ``row``, as interrupted (and written so) if its owner is gone."""
+        run, now = _to_run(row), time.time()
+        if not run.state.is_live or not Owner(run.host, run.pid, row.owner_started_at).is_gone(run.updated_at, now):
+            return run
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(_END_RUN, {"run_id": run.id, "seen": run.updated_at, "now": now})
+                return _to_run(_find_run(connection, run.id))
+        except RunNotFoundError:
+            pass  # deleted a moment ago; it was there when we read
+        except StoreError:
+            pass  # read-only or busy: whoever can write will
+        return replace(run, state=State.INTERRUPTED, ended_at=run.updated_at)
+
+
+def _find_run(connection: Connection, run_id: str) -> Row[Any]:
+    row = connection.execute(_SELECT_RUN, {"run_id": run_id}).first()
+    if row is None:
+        raise RunNotFoundError(run_id)
+    return row
+
+
+def _to_run(row: Row[Any]) -> RunRecord:
+    data = dict(row._mapping)
+    data["seed"] = int(data["seed"])
+    for name in _JSON_COLUMNS:
+        data[name] = None if data[name] is None else json.loads(data[name])
+    return decode(RunRecord, data)
+
+
+def _storable(row: dict[str, Any]) -> dict[str, Any]:
+    """Return ``row`` with lone surrogates (undecodable bytes in what a trial prints, or in a path) spelt out: SQLite takes Unicode only."""
+    for name, value in row.items():
+        if type(value) is str and not value.isascii():
+            row[name] = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return row
+
+
+def _to_json(value: Any) -> str | None:  # Any: what encode() makes
+    return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def _join(rows: Sequence[Row[Any]]) -> tuple[BatchArray, FloatArray]:
+    if not rows:
+        return np.empty(0, np.int64), np.empty(0, np.float64)
+    firsts, counts, listed, values = zip(*[tuple(row)[:4] for row in rows], strict=True)
+    ends = np.cumsum(counts)
+    # As if every chunk were consecutive, for all of them in one go: slow models leave many chunks of very few points.
+    batches = np.arange(ends[-1]) + np.repeat(np.array(firsts) - ends + counts, counts)
+    for end, count, blob in zip(ends, counts, listed, strict=True):
+        if blob is not None:
+            batches[end - count : end] = np.frombuffer(blob, "<i8")
+    return batches.astype(np.int64, copy=False), np.frombuffer(b"".join(values), "<f8").astype(np.float64)
