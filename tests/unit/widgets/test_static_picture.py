@@ -1,0 +1,114 @@
+"""The picture that stays in the notebook when a training has ended."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from detjupyter.protocol.records import ErrorRecord, SeriesPatch, SessionRecord
+from detjupyter.protocol.states import Group, State
+from detjupyter.widgets._plot import nice_ticks
+from detjupyter.widgets.picture import static_picture
+
+SVG = "{http://www.w3.org/2000/svg}"
+MakeSession = Callable[..., SessionRecord]
+MakeCurve = Callable[..., SeriesPatch]
+
+
+def texts(svg: str) -> str:
+    """Return all the text of an SVG document; fails if it is no XML."""
+    return "\n".join("".join(element.itertext()) for element in ET.fromstring(svg).iter(f"{SVG}text"))
+
+
+@pytest.mark.parametrize("metrics", [2, 4, 12])
+def test_ten_thousand_batches_take_little_room_in_the_notebook(make_session: MakeSession, make_curve: MakeCurve, metrics: int) -> None:
+    """PNG in base64 and SVG together stay under 110 kB whatever was measured."""
+    patches = [make_curve(f"metric_{index}", n=10_000, seed=index) for index in range(metrics)]
+    patches += [make_curve(f"val_metric_{index}", Group.VALIDATION, n=60, seed=index) for index in range(metrics)]
+    bundle = static_picture(make_session(), patches)
+    assert len(base64.b64encode(bundle["image/png"])) + len(bundle["image/svg+xml"]) <= 110_000
+
+
+def test_the_same_training_gives_the_same_bytes(make_session: MakeSession, make_curve: MakeCurve) -> None:
+    """So that running a notebook again does not change what was not changed."""
+    patches = [make_curve(), make_curve("val_loss", Group.VALIDATION, n=5)]
+    assert static_picture(make_session(), patches) == static_picture(make_session(), patches)
+
+
+def test_the_persons_matplotlib_style_neither_shows_nor_changes(make_session: MakeSession, make_curve: MakeCurve) -> None:
+    """A style that would ruin the picture (TeX that is not installed, a sketch, another font) has no effect on it."""
+    plain = static_picture(make_session(), [make_curve()])
+    with mpl.rc_context({"text.usetex": True, "path.sketch": (9, 9, 9), "font.size": 40, "lines.linewidth": 9, "savefig.dpi": 9}):
+        before = dict(mpl.rcParams)
+        assert static_picture(make_session(), [make_curve()]) == plain
+        assert dict(mpl.rcParams) == before
+
+
+def test_a_training_and_a_validation_curve_share_a_panel(make_session: MakeSession, make_curve: MakeCurve) -> None:
+    """`val_loss` is drawn with `loss`; a curve of the same group is not."""
+    patches = [make_curve("loss"), make_curve("val_loss", Group.VALIDATION, n=5), make_curve("train_loss")]
+    lines = texts(static_picture(make_session(), patches)["image/svg+xml"]).splitlines()
+    assert [line for line in lines if line in ("loss", "val_loss", "train_loss")] == ["loss", "train_loss"]
+
+
+def test_what_has_no_place_on_the_axis_is_marked_and_named(make_session: MakeSession, make_curve: MakeCurve) -> None:
+    """NaN and infinity leave a gap, get a triangle each, and the first of them is said in words."""
+    curve = make_curve(n=10_000)
+    curve.values[4321] = math.nan
+    curve.values[7000] = math.inf
+    svg = static_picture(make_session(), [curve])["image/svg+xml"]
+    assert "NaN at batch 4\u2009322" in texts(svg)
+    root = ET.fromstring(svg)
+    triangles = [path for path in root.iter(f"{SVG}path") if path.attrib["fill"] == "#d0479b"]
+    assert sum(path.attrib["d"].count("z") for path in triangles) == 2
+    assert len([line for line in root.iter(f"{SVG}polyline") if len(line.attrib["points"].split()) > 2]) == 3
+
+
+@pytest.mark.parametrize("values", [[math.nan] * 3, [0.0, 0.0, 0.0], [1e-12, 1e-12, 2e-12], [1.0, 1e30, 1.0], [-1e9, 5.0, 1e9], [3.0]])
+def test_any_values_can_be_drawn(make_session: MakeSession, values: list[float]) -> None:
+    """Constant, tiny, huge, undrawable or lonely values make a picture too."""
+    patch = SeriesPatch(Group.TRAINING, "loss", 0, np.arange(1.0, len(values) + 1), np.array(values))
+    bundle = static_picture(make_session(), [patch])
+    assert "nan" not in bundle["image/svg+xml"]
+    assert "loss" in texts(bundle["image/svg+xml"])
+
+
+def test_a_training_without_any_curve_has_a_picture(make_session: MakeSession) -> None:
+    """It failed in the first batch: the facts and the error are there."""
+    error = ErrorRecord("ValueError", "ValueError: \x1b[31mno <data> & no\x00thing\x1b[0m", "  File model_def.py, line 3")
+    bundle = static_picture(make_session(state=State.FAILED, batches_trained=0, latest={}, best=None, error=error), [])
+    assert "ValueError: no <data> & nothing" in texts(bundle["image/svg+xml"])
+    assert "model_def.py, line 3" in bundle["text/plain"]
+    assert bundle["text/plain"].startswith("model_def:DigitsTrial: failed · 0 batches")
+
+
+def test_long_names_are_cut_not_overflowing(make_session: MakeSession, make_curve: MakeCurve) -> None:
+    """A name of 300 characters neither stretches the picture nor leaves it."""
+    bundle = static_picture(make_session(entrypoint="m:" + "T" * 300), [make_curve("m" * 300), make_curve("b"), make_curve("c")])
+    assert max(map(len, texts(bundle["image/svg+xml"]).splitlines())) < 110
+    assert Image.open(io.BytesIO(bundle["image/png"])).size[0] == 1140
+
+
+def test_the_png_has_a_transparent_ground(make_session: MakeSession, make_curve: MakeCurve) -> None:
+    """It is read on light and on dark pages."""
+    image = Image.open(io.BytesIO(static_picture(make_session(), [make_curve()])["image/png"])).convert("RGBA")
+    assert image.getpixel((image.width - 1, image.height - 1))[3] == 0
+    assert np.asarray(image)[..., 3].max() > 200
+
+
+def test_ticks_are_round_and_few() -> None:
+    """At most one and a bit times as many as asked for, inside the range."""
+    for low, high in [(0, 1), (0.93, 0.97), (-5e6, 3e7), (1, 875), (0, 1e-9)]:
+        ticks = nice_ticks(low, high, 5, smallest=0)
+        assert 2 <= len(ticks) <= 7
+        assert low - 1e-9 * (high - low) <= ticks[0]
+        assert ticks[-1] <= high + 1e-9 * (high - low)
+    assert nice_ticks(1, 4, 9, smallest=1) == [1, 2, 3, 4]
