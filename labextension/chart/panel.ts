@@ -239,7 +239,11 @@ function logRange(_: uPlot, min: number | null, max: number | null): uPlot.Range
   if (min === null || max === null || !(min > 0) || !Number.isFinite(max)) {
     return [0.1, 1];
   }
-  return uPlot.rangeLog(min, max, 10, false);
+  // One leading digit each: uPlot counts its ticks up from the lower end.
+  const [low, high] = [10 ** Math.floor(Math.log10(min)), 10 ** Math.floor(Math.log10(max))];
+  const bottom = Math.max(1, Math.floor(min / low + 1e-9)) * low;
+  const top = Math.ceil(max / high - 1e-9) * high;
+  return [bottom, top > bottom ? top : 2 * bottom];
 }
 
 /** Return the labels of the y axis; `step` is the distance between two, null on a logarithmic axis. */

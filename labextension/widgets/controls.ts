@@ -174,6 +174,9 @@ export class Controls {
   /** Show the button as it is now. It keeps its action while one is pending, so that it does not change under the pointer. */
   private refresh(button: Button): void {
     const { element, control } = button;
+    if (!button.action.states.includes(this.state)) {
+      button.pending = null; // what was asked for has happened, whether the answer is here or not
+    }
     if (button.pending === null) {
       button.action =
         control.actions.find(({ states }) => states.includes(this.state)) ?? control.actions.at(-1)!;

@@ -35,7 +35,7 @@ export const CSS = `
 .dj-live-controls { display: flex; flex-wrap: wrap; gap: 6px; }
 .dj-live-button { display: inline-flex; align-items: center; justify-content: center; gap: 6px; min-width: 78px; height: 28px; padding: 0 10px; font: inherit;
   color: inherit; cursor: pointer; background: var(--jp-layout-color2, rgba(128, 128, 128, 0.12)); border: 1px solid var(--dj-line); border-radius: 4px; }
-.dj-live-button[data-dj-command='pause'], .dj-live-button[data-dj-command='resume'] { min-width: 108px; }
+.dj-live-button[data-dj-command='pause'], .dj-live-button[data-dj-command='resume'] { min-width: 124px; }
 .dj-live-button svg { width: 12px; height: 12px; flex: none; fill: currentColor; }
 .dj-live-button:hover:not(:disabled) { background: var(--jp-layout-color3, rgba(128, 128, 128, 0.25)); }
 .dj-live-button:active:not(:disabled) { transform: translateY(1px); }
