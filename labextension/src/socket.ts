@@ -9,9 +9,9 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { LogMessage, RunsMessage, SeriesMessage, Watch } from '../protocol';
+import type { LogMessage, RunsMessage, RunsRemoved, SeriesMessage, Watch } from '../protocol';
 
-export type ServerMessage = RunsMessage | SeriesMessage | LogMessage;
+export type ServerMessage = RunsMessage | RunsRemoved | SeriesMessage | LogMessage;
 
 /** `waiting`: not connected, the next attempt is scheduled. */
 export type SocketStatus = 'connecting' | 'open' | 'waiting';

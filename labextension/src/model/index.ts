@@ -124,6 +124,8 @@ export class PanelModel implements IDisposable {
   private onMessage(_: LiveSocket, message: ServerMessage): void {
     if (message.kind === 'runs') {
       this.runs.upsert(message.runs);
+    } else if (message.kind === 'runs_removed') {
+      this.runs.remove(message.run_ids);
     } else if (message.kind === 'series' && message.run_id === this._watched) {
       if (!this.curves.apply(message.patches)) {
         // Points in between never came: ask for the whole of it again.

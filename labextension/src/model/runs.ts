@@ -61,7 +61,12 @@ export class RunsModel {
   /** Delete a run, its curves and its checkpoints; the server's refusal is thrown. */
   async delete(runId: string): Promise<void> {
     await this._api.deleteRun(runId);
-    this._byId.delete(runId);
+    this.remove([runId]);
+  }
+
+  /** Forget runs that were deleted. */
+  remove(runIds: readonly string[]): void {
+    runIds.forEach(id => this._byId.delete(id));
     this.publish();
   }
 

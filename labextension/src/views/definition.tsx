@@ -7,7 +7,7 @@ import type { CardRecord, DefinitionRecord } from '../../protocol';
 import type { PanelModel } from '../model';
 import { Files } from './files';
 import { Hyperparameters } from './hyperparameters';
-import { Code, Empty, Fact, Facts, Failure, Loading } from './state';
+import { Empty, Fact, Facts, Failure, Loading } from './state';
 
 export function DefinitionView({ model }: { model: PanelModel }): JSX.Element {
   const { definition, notebook, session } = model;
@@ -41,6 +41,7 @@ export function DefinitionView({ model }: { model: PanelModel }): JSX.Element {
 }
 
 function Card({ card }: { card: CardRecord }): JSX.Element {
+  const { hyperparameters } = card;
   return (
     <div className="dj-Block dj-Card" data-entrypoint={card.entrypoint}>
       <div className="dj-Title">
@@ -51,21 +52,32 @@ function Card({ card }: { card: CardRecord }): JSX.Element {
           {basename(card.file)}:{card.line}
         </span>
       </div>
-      <Facts>
-        <Fact name="Entrypoint">{card.entrypoint}</Fact>
-        <Fact name="Framework">{card.framework}</Fact>
-        <Fact name="Device">{card.device}</Fact>
-        <Fact name="Seed">{String(card.seed)}</Fact>
-        {card.config_path !== null && (
-          <Fact name="Config" title={card.config_path}>
-            {basename(card.config_path)}
-          </Fact>
-        )}
-        <Fact name="Code" title={card.bundle_hash}>
-          <code>{card.bundle_hash.slice(0, 12)}</code>
-        </Fact>
-      </Facts>
-      <Hyperparameters rows={card.hyperparameters} />
+      <div className="dj-Line dj-faint">
+        <span title="Framework, device and seed">
+          {card.framework} · {card.device} · seed {card.seed}
+        </span>
+        <code title={`Hash of the code that ships:\n${card.bundle_hash}`}>
+          {card.bundle_hash.slice(0, 8)}
+        </code>
+      </div>
+      {hyperparameters.length > 0 && (
+        <details className="dj-Details">
+          <summary>
+            <span className="dj-Line">
+              <span>
+                <b>{hyperparameters.length}</b>{' '}
+                {hyperparameters.length === 1 ? 'hyperparameter' : 'hyperparameters'}
+              </span>
+              {card.config_path !== null && (
+                <span className="dj-faint" title={card.config_path}>
+                  {basename(card.config_path)}
+                </span>
+              )}
+            </span>
+          </summary>
+          <Hyperparameters rows={hyperparameters} />
+        </details>
+      )}
     </div>
   );
 }
@@ -121,7 +133,7 @@ function Listing({ record, isLoaded }: { record: DefinitionRecord; isLoaded: boo
   );
 }
 
-/** What can be loaded from here, with the line that does it. */
+/** What can be loaded from here; the section "Live" has the lines that do it. */
 function Entrypoints({ record }: { record: DefinitionRecord }): JSX.Element {
   const [first] = record.entrypoints;
   return (
@@ -132,19 +144,19 @@ function Entrypoints({ record }: { record: DefinitionRecord }): JSX.Element {
         </span>
       </div>
       {first === undefined ? (
-        <p className="dj-faint">No Trial class in this directory. A model definition needs one.</p>
+        <p className="dj-faint">
+          There is no Trial class in this directory. Write one in a <code>.py</code> file here, or open the
+          notebook of a model definition.
+        </p>
       ) : (
-        <>
-          <Facts>
-            {record.entrypoints.map(entrypoint => (
-              <Fact key={entrypoint} name="Entrypoint">
-                {entrypoint}
-              </Fact>
-            ))}
-          </Facts>
-          <p className="dj-faint">Not loaded. To load it, run:</p>
-          <Code>{`%load_ext detjupyter\n%det_load ${first}`}</Code>
-        </>
+        <Facts>
+          {record.entrypoints.map(entrypoint => (
+            <Fact key={entrypoint} name="Entrypoint">
+              {entrypoint}
+            </Fact>
+          ))}
+          <Fact name="Loaded">not yet</Fact>
+        </Facts>
       )}
     </div>
   );

@@ -7,9 +7,12 @@ import type { GpuRecord, SessionRecord } from '../../protocol';
 import type { PanelModel } from '../model';
 import type { Current } from '../model/session';
 import { CurvesChart } from './chart';
+import { TrialError } from './error';
 import { Latest } from './metrics';
 import { Progress } from './progress';
 import { Code, Empty, Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
+
+const LOAD_EXTENSION = '%load_ext detjupyter\n';
 
 export function LiveView({ model }: { model: PanelModel }): JSX.Element {
   const { session, notebook, definition } = model;
@@ -30,18 +33,22 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
   if (session.state === 'unknown') {
     return <Loading />;
   }
-  const entrypoint = definition.record?.entrypoints[0] ?? 'model_def:MyTrial';
+  const entrypoint = definition.record?.entrypoints[0];
+  const load = `%det_load ${entrypoint ?? 'model_def:MyTrial --path ../my_model'}`;
   return (
     <Empty title="Nothing is loaded in this kernel">
-      <p>Run this in the notebook; the training shows here while it goes on.</p>
-      <Code>{`${session.loaded ? '' : '%load_ext detjupyter\n'}%det_load ${entrypoint}\n%det_train --epochs 5`}</Code>
+      <p>
+        {entrypoint === undefined &&
+          'No model definition stands beside this notebook; one from elsewhere can be loaded. '}
+        Run this in the notebook, and the training shows here while it goes on:
+      </p>
+      <Code>{`${session.loaded ? '' : LOAD_EXTENSION}${load}\n%det_train --epochs 5`}</Code>
     </Empty>
   );
 }
 
 function Session({ model, current }: { model: PanelModel; current: Current }): JSX.Element {
   const { session, state, run, steerable } = current;
-  const failure = session.error;
   return (
     <div className="dj-Live" data-state={state} data-session={session.session_id}>
       <div className="dj-Block">
@@ -62,9 +69,10 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
           <p className="dj-Note">
             {state === 'interrupted'
               ? 'The kernel ended while this trained. What it had learned until its last checkpoint is kept.'
-              : 'This kernel does not hold the session any more: it was restarted. The run is kept.'}
+              : 'The kernel was restarted since. The run is kept.'}
           </p>
         )}
+        {!steerable && <LoadAgain model={model} entrypoint={session.entrypoint} />}
         {steerable && state === 'ready' && session.batches_trained === 0 && (
           <>
             <p className="dj-faint">Loaded. To train it, run:</p>
@@ -72,19 +80,7 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
           </>
         )}
       </div>
-      {failure !== null && (
-        <div className="dj-Block dj-Error" role="alert">
-          <div className="dj-Error-message">
-            <b>{failure.name}</b>: {failure.message}
-          </div>
-          {failure.traceback !== '' && (
-            <details>
-              <summary>Traceback</summary>
-              <pre className="dj-Traceback">{failure.traceback}</pre>
-            </details>
-          )}
-        </div>
-      )}
+      {session.error !== null && <TrialError error={session.error} />}
       <Latest session={session} />
       {run !== null && <CurvesChart curves={model.curves} />}
       <Machine session={session} />
@@ -92,9 +88,18 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
   );
 }
 
-function activityWords({ session, state }: Current): string | undefined {
+/** The lines that bring the class of the last run back into a kernel that has forgotten it. */
+function LoadAgain({ model, entrypoint }: { model: PanelModel; entrypoint: string }): JSX.Element | null {
+  if (model.session.state !== 'ready') {
+    return null;
+  }
+  return <Code>{`${model.session.loaded ? '' : LOAD_EXTENSION}%det_load ${entrypoint}`}</Code>;
+}
+
+function activityWords({ session }: Current): string | undefined {
   if (session.activity === 'validating') {
-    return state === 'paused' ? 'Paused, validating' : 'Validating';
+    const { validation_done: done, validation_total: total } = session;
+    return total !== null && total > 1 ? `Validating, ${done ?? 0} of ${total}` : 'Validating';
   }
   return session.activity === 'checkpointing' ? 'Writing a checkpoint' : undefined;
 }

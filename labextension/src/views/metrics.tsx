@@ -1,7 +1,7 @@
 /** The newest value of every metric: one row per metric, one column per group. */
 import * as React from 'react';
 
-import { formatValue, toNumber } from '../../chart';
+import { formatCount, formatValue, toNumber } from '../../chart';
 import type { Group, Scalar, SessionRecord } from '../../protocol';
 import { PanelNames } from '../../chart/names';
 
@@ -40,18 +40,23 @@ export function Latest({ session }: { session: SessionRecord }): JSX.Element | n
             </tr>
           ))}
         </tbody>
+        {best !== null && (
+          <tfoot>
+            <tr>
+              <th
+                scope="row"
+                title={`Best ${best.name}: ${best.smaller_is_better ? 'smaller' : 'larger'} is better`}
+              >
+                Best {best.name}
+              </th>
+              <td colSpan={2}>
+                <span className="dj-Latest-when">batch {formatCount(best.batches_trained)}</span>
+                {formatValue(toNumber(best.value))}
+              </td>
+            </tr>
+          </tfoot>
+        )}
       </table>
-      {best !== null && (
-        <div className="dj-Line">
-          <span
-            className="dj-faint"
-            title={`${best.name}, ${best.smaller_is_better ? 'smaller' : 'larger'} is better`}
-          >
-            Best {best.name} <b className="dj-number">{formatValue(toNumber(best.value))}</b> at batch{' '}
-            {best.batches_trained}
-          </span>
-        </div>
-      )}
     </div>
   );
 }

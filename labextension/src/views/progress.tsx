@@ -16,7 +16,7 @@ export function Progress({ session, state }: { session: SessionRecord; state: St
   const pace = batches_per_second === null ? null : toNumber(batches_per_second);
   return (
     <div className="dj-Progress">
-      {bar !== null && isLive && (
+      {bar !== null && (isLive || bar.label === 'Validation') && (
         <div
           className={classes('dj-Bar', 'dj-mod-progress', `dj-mod-${state}`)}
           role="progressbar"
@@ -50,23 +50,23 @@ interface Bar {
   text: string;
 }
 
+/** The plan's bar; a validation that somebody asked for beside any plan has one of its own. */
 function barOf(session: SessionRecord): Bar | null {
   const { validation_done, validation_total, plan_start_batches, plan_target_batches, batches_trained } =
     session;
-  if (session.activity === 'validating' && validation_total) {
-    const done = validation_done ?? 0;
-    return {
-      share: clamp(done / validation_total),
-      label: 'Validation',
-      text: `Validation: ${formatCount(done)} of ${formatCount(validation_total)} batches`
-    };
-  }
   if (plan_target_batches !== null) {
     const start = plan_start_batches ?? 0;
     return {
       share: clamp((batches_trained - start) / Math.max(1, plan_target_batches - start)),
       label: 'Training',
       text: `${formatCount(batches_trained)} of ${formatCount(plan_target_batches)} batches`
+    };
+  }
+  if (session.activity === 'validating' && validation_total) {
+    return {
+      share: clamp((validation_done ?? 0) / validation_total),
+      label: 'Validation',
+      text: `${formatCount(batches_trained)} batches`
     };
   }
   return null;

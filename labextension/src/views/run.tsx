@@ -8,6 +8,7 @@ import type { RunRecord } from '../../protocol';
 import type { PanelModel } from '../model';
 import { Curves } from '../model/curves';
 import { CurvesChart } from './chart';
+import { TrialError } from './error';
 import { flatten, Hyperparameters } from './hyperparameters';
 import { Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
 import { formatAgo, formatDate } from './time';
@@ -42,7 +43,10 @@ export const Run = React.memo(function Run({ model, run, isOpen, nowS, onToggle 
         </span>
         <span className="dj-Run-line dj-faint">
           <span className="dj-Run-name" title={`${run.definition}\n${run.entrypoint}`}>
-            {run.entrypoint}
+            <span className="dj-Run-module">
+              {run.entrypoint.slice(0, run.entrypoint.lastIndexOf(':') + 1)}
+            </span>
+            {run.entrypoint.slice(run.entrypoint.lastIndexOf(':') + 1)}
           </span>
           <span className="dj-Run-when" title={formatDate(began)}>
             {formatDuration(durationOf(run))} · {formatAgo(began, nowS)}
@@ -78,13 +82,7 @@ function Details({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Ele
 
   return (
     <div className="dj-Run-details">
-      {error !== null && (
-        <div className="dj-Error">
-          <div className="dj-Error-message">
-            <b>{error.name}</b>: {error.message}
-          </div>
-        </div>
-      )}
+      {error !== null && <TrialError error={error} />}
       <RunCurves model={model} run={run} />
       <Hyperparameters rows={rows} />
       <Facts>
