@@ -120,7 +120,6 @@ class _Channel:
             self._silent_since = time.monotonic()
             self._activity_then = activity
             return None
-        self._has_answered = True
         return decode(ControlReply, content)
 
     def is_stale(self, kernel: Any) -> bool:
@@ -164,8 +163,11 @@ class _Channel:
             message = self._session.deserialize(rest)
         except (ValueError, TypeError):  # a frame or a signature that is not the kernel's
             return
+        if message["header"]["msg_type"] != REPLY:
+            return
+        self._has_answered = True  # also when it comes too late for whoever asked
         answer = self._waiting.get(message["parent_header"].get("msg_id", ""))
-        if answer is not None and not answer.done() and message["header"]["msg_type"] == REPLY:
+        if answer is not None and not answer.done():
             answer.set_result(message["content"])
 
 

@@ -87,8 +87,8 @@ class KernelCommandHandler(_KernelHandler):
         reply = await self.ask(kernel_id, request, COMMAND_LIMIT_S)
         if not reply.loaded:
             raise RefusedError(409, "This kernel has not loaded detjupyter.", hint="Run `%load_ext detjupyter` in the notebook.")
-        if reply.error is not None or not reply.accepted:
-            message, _, hint = (reply.error or "The kernel refused the command.").partition("\n  → ")
+        if reply.error is not None:
+            message, _, hint = reply.error.partition("\n  → ")
             raise RefusedError(409, message, hint=hint or None)
         self.answer(reply)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kernels import Kernel, Start
 
 # Not as a plugin: its automatic fixtures and its way to run coroutines are for this directory only.
 from pytest_jupyter.jupyter_server import *  # noqa: F403
-from served import Api
+from served import API, Api, Connect, Live
 
 from detjupyter.store import Store, open_store
 
@@ -66,6 +70,43 @@ from detjupyter.protocol.states import Group, State
 from detjupyter.store import open_store
 store = open_store()
 """
+
+
+@pytest.fixture
+def connect(jp_ws_fetch: Callable[..., Any]) -> Connect:
+    """Open the WebSocket and close it at the end."""
+
+    @asynccontextmanager
+    async def live() -> AsyncIterator[Live]:
+        socket = await jp_ws_fetch(API, "live")
+        try:
+            yield Live(socket)
+        finally:
+            socket.close()
+            await asyncio.sleep(0.05)
+
+    return live
+
+
+@pytest.fixture
+def kernel(jp_fetch: Callable[..., Any], jp_serverapp: Any) -> Start:
+    """Start a kernel, wait until it runs code, shut it down at the end."""
+
+    @asynccontextmanager
+    async def started(path: str = "") -> AsyncIterator[Kernel]:
+        response = await jp_fetch("api", "kernels", method="POST", body=json.dumps({"name": "python3", "path": path}))
+        kernel_id = json.loads(response.body)["id"]
+        client = jp_serverapp.kernel_manager.get_kernel(kernel_id).client()
+        client.start_channels(stdin=False, hb=False)
+        try:
+            await client.wait_for_ready(timeout=60)
+            yield Kernel(kernel_id, client)
+        finally:
+            client.stop_channels()
+            if kernel_id in jp_serverapp.kernel_manager:
+                await jp_serverapp.kernel_manager.shutdown_kernel(kernel_id, now=True)
+
+    return started
 
 
 @pytest.fixture

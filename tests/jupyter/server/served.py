@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -48,6 +49,39 @@ class Api:
         assert set(answer) == {"message", "hint"}
         assert answer["message"]
         return error.value.code, answer
+
+
+class Live:
+    """The WebSocket as a test uses it."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    async def next(self, kind: str, *, within_s: float = 2.0) -> dict[str, Any]:
+        """Return the next message of that kind; others that come before it are dropped."""
+        deadline = time.monotonic() + within_s
+        while True:
+            text = await asyncio.wait_for(self._socket.read_message(), deadline - time.monotonic())
+            assert text is not None, "the server closed the connection"
+            message = json.loads(text)
+            if message["kind"] == kind:
+                return message
+
+    async def nothing(self, *, for_s: float) -> None:
+        """Check that no message comes."""
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(self._socket.read_message())), for_s)
+
+    async def say(self, message: Any) -> None:
+        """Send a message; text goes as it is."""
+        await self._socket.write_message(message if isinstance(message, (str, bytes)) else json.dumps(message), isinstance(message, bytes))
+
+    async def watch(self, run_id: str | None) -> None:
+        """Choose the run to watch."""
+        await self.say({"kind": "watch", "run_id": run_id})
+
+
+Connect = Callable[[], Any]
 
 
 def make_run(run_id: str, *, state: State = State.FINISHED, pid: int | None = None, created_at: float | None = None) -> RunRecord:

@@ -3,91 +3,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from kernels import Start
 from served import Api
 
 from detjupyter.server.control import ControlChannels
-
-# Stands in for what `%load_ext detjupyter` registers: a session that is paused and resumed, in the directory ROOT.
-HANDLER = """
-import time
-ip = get_ipython()
-asked = []
-state = {"state": "running"}
-SESSION = dict(
-    session_id="s1", run_id="r1", entrypoint="model_def:Digits", definition="digits", definition_root=ROOT, framework="pytorch",
-    device="cpu",
-    activity="training", batches_trained=5, records_trained=320, batches_per_epoch=10, plan_start_batches=0, plan_target_batches=50,
-    validation_done=None, validation_total=None, batches_per_second=2.0, records_per_second=128.0, elapsed_s=2.5, eta_s=22.5,
-    latest={"training": {"loss": "NaN"}}, best=None, gpu=None, error=None)
-
-async def answer_control(stream, ident, parent):
-    content = parent["content"]
-    asked.append(content)
-    time.sleep(DELAY_S)
-    error = None
-    if content["command"]:
-        kind = content["command"]["kind"]
-        if kind == "validate":
-            error = "The session cannot validate now.\\n  → Pause it first."
-        else:
-            state["state"] = {"pause": "paused"}.get(kind, "running")
-    reply = dict(protocol=PROTOCOL, sessions=[SESSION | state], cards=[], accepted=bool(content["command"]) and error is None, error=error)
-    ip.kernel.session.send(stream, "det_control_reply", reply, parent=parent, ident=ident)
-
-ip.kernel.control_handlers["det_control_request"] = answer_control
-"""
-
-
-class Kernel:
-    """A real kernel of the server, and a client of its own that runs code in it."""
-
-    def __init__(self, kernel_id: str, client: Any) -> None:
-        self.id = kernel_id
-        self._client = client
-
-    async def run(self, code: str) -> dict[str, Any]:
-        """Run code and return the reply once it has ended."""
-        reply = await self._client.execute(code, reply=True, timeout=30, user_expressions={"asked": "len(asked)"})
-        assert reply["content"]["status"] == "ok", reply["content"]
-        return dict(reply["content"])
-
-    async def load(self, root: Path, *, protocol: object = 1, delay_s: float = 0.0) -> None:
-        """Do what ``%load_ext detjupyter`` does to the control channel."""
-        await self.run(f"ROOT, PROTOCOL, DELAY_S = {str(root)!r}, {protocol!r}, {delay_s!r}\n{HANDLER}")
-
-    async def times_asked(self) -> int:
-        """Return how many questions and commands have come."""
-        return int((await self.run("pass"))["user_expressions"]["asked"]["data"]["text/plain"])
-
-
-Start = Callable[[], Any]
-
-
-@pytest.fixture
-def kernel(jp_fetch: Callable[..., Any], jp_serverapp: Any) -> Start:
-    """Start a kernel, wait until it runs code, shut it down at the end."""
-
-    @asynccontextmanager
-    async def started() -> AsyncIterator[Kernel]:
-        response = await jp_fetch("api", "kernels", method="POST", body=json.dumps({"name": "python3"}))
-        kernel_id = json.loads(response.body)["id"]
-        client = jp_serverapp.kernel_manager.get_kernel(kernel_id).client()
-        client.start_channels(stdin=False, hb=False)
-        try:
-            await client.wait_for_ready(timeout=60)
-            yield Kernel(kernel_id, client)
-        finally:
-            client.stop_channels()
-            if kernel_id in jp_serverapp.kernel_manager:
-                await jp_serverapp.kernel_manager.shutdown_kernel(kernel_id, now=True)
-
-    return started
 
 
 def command(kind: str, **more: Any) -> dict[str, Any]:
@@ -148,6 +71,17 @@ async def test_a_kernel_answers_what_is_loaded(api: Api, kernel: Start, jp_root_
             assert (await api.get(f"kernels/{one.id}"))["definition_path"] is None
 
 
+async def test_the_real_extension_answers(api: Api, kernel: Start, jp_root_dir: Path) -> None:
+    """After ``%load_ext detjupyter`` a kernel is known before anything is loaded, and says why it cannot pause."""
+    async with kernel() as one:
+        await one.run("%load_ext detjupyter")
+        answer = await api.get(f"kernels/{one.id}")
+        assert (answer["loaded"], answer["sessions"], answer["definition_path"]) == (True, [], None)
+        status, refusal = await api.refused(f"kernels/{one.id}/command", method="POST", body={"command": {"kind": "pause"}})
+        assert status == 409
+        assert "→" not in refusal["message"]
+
+
 async def test_pause_acts_while_a_cell_is_busy(api: Api, kernel: Start, jp_root_dir: Path) -> None:
     """During a cell of five seconds a command is done and answered within half a second, and so are questions."""
     async with kernel() as one:
@@ -159,7 +93,7 @@ async def test_pause_acts_while_a_cell_is_busy(api: Api, kernel: Start, jp_root_
             response = await api.send("POST", f"kernels/{one.id}/command", command(kind))
             assert time.monotonic() - begun < 0.5
             answer = json.loads(response.body)
-            assert (answer["accepted"], answer["sessions"][0]["state"]) == (True, state)
+            assert (answer["error"], answer["sessions"][0]["state"]) == (None, state)
             begun = time.monotonic()
             assert (await api.get(f"kernels/{one.id}"))["sessions"][0]["state"] == state
             assert time.monotonic() - begun < 0.5
@@ -179,11 +113,14 @@ async def test_many_questions_at_once_each_get_their_answer(api: Api, kernel: St
     """Concurrent requests to one kernel share its channel and are told apart."""
     async with kernel() as one:
         await one.load(jp_root_dir)
-        asked = [api.send("POST", f"kernels/{one.id}/command", command("step", batches=number)) for number in range(1, 11)]
-        asked += [api._fetch("detjupyter/api", f"kernels/{one.id}") for _ in range(10)]
-        answers = [json.loads(response.body) for response in await asyncio.gather(*asked)]
-        assert [answer["accepted"] for answer in answers] == [True] * 10 + [False] * 10
-        assert await one.times_asked() == 20
+        commands = [api.send("POST", f"kernels/{one.id}/command", command("step", batches=number)) for number in range(1, 11)]
+        refused = [api.refused(f"kernels/{one.id}/command", method="POST", body=command("validate")) for _ in range(5)]
+        questions = [api.get(f"kernels/{one.id}") for _ in range(10)]
+        answers = await asyncio.gather(*commands, *refused, *questions)
+        assert [json.loads(answer.body)["error"] for answer in answers[:10]] == [None] * 10
+        assert [status for status, _ in answers[10:15]] == [409] * 5
+        assert all(answer["loaded"] for answer in answers[15:])
+        assert await one.times_asked() == 25
 
 
 async def test_a_kernel_that_falls_silent_is_504(api: Api, kernel: Start, jp_root_dir: Path) -> None:
@@ -199,6 +136,15 @@ async def test_a_kernel_that_falls_silent_is_504(api: Api, kernel: Start, jp_roo
         await asyncio.sleep(0.7)
         answer = json.loads((await api.send("POST", f"kernels/{one.id}/command", command("resume"))).body)
         assert answer["sessions"][0]["state"] == "running"
+
+
+async def test_an_answer_that_comes_too_late_is_remembered(api: Api, kernel: Start, jp_root_dir: Path) -> None:
+    """A kernel whose first answer takes longer than the patience with strangers is known from then on."""
+    async with kernel() as one:
+        await one.load(jp_root_dir, delay_s=1.2)
+        assert not (await api.get(f"kernels/{one.id}"))["loaded"]
+        await asyncio.sleep(0.8)
+        assert (await api.get(f"kernels/{one.id}"))["loaded"]
 
 
 async def test_an_answer_that_makes_no_sense_is_502(api: Api, kernel: Start, jp_root_dir: Path) -> None:

@@ -5,12 +5,11 @@ import json
 import math
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from served import API, Api, add_curve, make_run
+from served import Api, Connect, add_curve, make_run
 
 from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import State
@@ -18,54 +17,7 @@ from detjupyter.server.changes import News
 from detjupyter.server.watcher import Client
 from detjupyter.store import Store
 
-Connect = Callable[[], Any]
 Start = Callable[[str], subprocess.Popen[str]]
-
-
-class Live:
-    """The WebSocket as a test uses it."""
-
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-
-    async def next(self, kind: str, *, within_s: float = 2.0) -> dict[str, Any]:
-        """Return the next message of that kind; others that come before it are dropped."""
-        deadline = time.monotonic() + within_s
-        while True:
-            text = await asyncio.wait_for(self._socket.read_message(), deadline - time.monotonic())
-            assert text is not None, "the server closed the connection"
-            message = json.loads(text)
-            if message["kind"] == kind:
-                return message
-
-    async def nothing(self, *, for_s: float) -> None:
-        """Check that no message comes."""
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(self._socket.read_message())), for_s)
-
-    async def say(self, message: Any) -> None:
-        """Send a message; text goes as it is."""
-        await self._socket.write_message(message if isinstance(message, (str, bytes)) else json.dumps(message), isinstance(message, bytes))
-
-    async def watch(self, run_id: str | None) -> None:
-        """Choose the run to watch."""
-        await self.say({"kind": "watch", "run_id": run_id})
-
-
-@pytest.fixture
-def connect(jp_ws_fetch: Callable[..., Any]) -> Connect:
-    """Open the WebSocket and close it at the end."""
-
-    @asynccontextmanager
-    async def live() -> AsyncIterator[Live]:
-        socket = await jp_ws_fetch(API, "live")
-        try:
-            yield Live(socket)
-        finally:
-            socket.close()
-            await asyncio.sleep(0.05)
-
-    return live
 
 
 async def test_the_first_message_is_the_list_of_runs(connect: Connect, store: Store) -> None:
