@@ -77,7 +77,7 @@ class _Axis:
 
     def label(self, tick: float) -> str:
         if self.logarithmic:
-            return f"1e{tick:.0f}".replace("-", "−") if abs(tick) > 3 else format_value(10.0**tick)
+            return f"1e{tick:.0f}".replace("-", "−") if abs(tick) > 4 else f"{10.0**tick:g}"
         largest = max(abs(self.low), abs(self.high))
         if largest >= 1e5 or largest < 1e-3:
             return f"{tick:.3g}".replace("e-0", "e−").replace("e+0", "e").replace("-", "−")
