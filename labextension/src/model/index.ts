@@ -80,7 +80,7 @@ export class PanelModel implements IDisposable {
     this.definition.dispose();
     Signal.clearData(this.curves);
     Signal.clearData(this.runs);
-    Signal.clearData(this.session);
+    this.session.dispose();
     Signal.clearData(this);
   }
 

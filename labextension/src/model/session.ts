@@ -43,7 +43,7 @@ export class SessionModel {
     return this._kernelId;
   }
 
-  /** `none`: no kernel. `unknown`: it was not asked yet, or is restarting. */
+  /** `none`: no kernel. `unknown`: it has not answered yet, or is restarting. `failed`: it never answered. */
   get state(): 'none' | 'unknown' | 'ready' | 'failed' {
     if (this._kernelId === null) {
       return 'none';
@@ -101,10 +101,10 @@ export class SessionModel {
   /** Ask again because a cell has run. */
   async refreshAfterCell(): Promise<void> {
     await this.refresh();
-    if (this._reply !== null && !this._reply.loaded) {
-      // The server does not ask a kernel that kept silent twice within two seconds; by then `%load_ext` may have come.
-      const turn = this._turn;
-      window.setTimeout(() => turn === this._turn && void this.refresh(), ASK_AGAIN_MS);
+    window.clearTimeout(this._timer);
+    if (!this.loaded) {
+      // A kernel that imports a framework is late to answer, and is then taken for one without detjupyter.
+      this._timer = window.setTimeout(() => void this.refresh(), ASK_AGAIN_MS);
     }
   }
 
@@ -114,7 +114,9 @@ export class SessionModel {
     this._reply = null;
     this._error = null;
     this._refusal = null;
-    this._askedFor.clear();
+    this._askAfterMs = 0;
+    this._askPauseMs = ASK_AGAIN_MS;
+    window.clearTimeout(this._timer);
     this.settle();
   }
 
@@ -131,8 +133,8 @@ export class SessionModel {
       }
     } catch (error) {
       if (turn === this._turn) {
+        // What it had loaded stays on display: a kernel in one long computation has only been silent.
         this._error = error as Error;
-        this._reply = null;
         this.settle();
       }
     }
@@ -148,7 +150,8 @@ export class SessionModel {
       case 'pause':
         return current.state === 'running';
       case 'resume':
-        return current.state === 'paused';
+        // A step beside any training ends paused too, with nothing to go on with.
+        return current.state === 'paused' && current.session.plan_target_batches !== null;
       case 'stop':
         return isLive(current.state);
       case 'step':
@@ -185,31 +188,45 @@ export class SessionModel {
     }
   }
 
+  dispose(): void {
+    this._turn++;
+    window.clearTimeout(this._timer);
+    Signal.clearData(this);
+  }
+
   private take(reply: KernelReply): void {
     this._reply = reply;
     this._error = null;
+    if (reply.sessions.length > 0) {
+      this._askPauseMs = ASK_AGAIN_MS;
+    }
     this._freshest = reply.sessions.at(-1) ?? null;
     this.settle();
   }
 
   private onRuns(): void {
-    const newest = this._kernelId === null ? null : this._runs.newestOf(this._kernelId);
-    const session = newest?.session ?? null;
-    if (session !== null && isLive(session.state) && this._reply !== null) {
-      const { session_id } = session;
-      const known = this._reply.sessions.some(held => held.session_id === session_id);
-      if (!known && !this._askedFor.has(session_id)) {
-        // A session that began after the kernel was last asked, so its card is not here yet.
-        this._askedFor.add(session_id);
-        void this.refresh();
-      }
-    }
+    this.askForUnknown();
     const stored = this.findRun()?.session ?? null;
     if (stored !== this._stored) {
       this._stored = stored;
       this._freshest = stored;
     }
     this.settle();
+  }
+
+  /** Ask the kernel when it trains a session that it has not told of: it began since, or the answer did not come. */
+  private askForUnknown(): void {
+    const newest = this._kernelId === null ? null : this._runs.newestOf(this._kernelId);
+    const session = newest?.session ?? null;
+    if (session === null || this._reply === null || !isLive(session.state)) {
+      return;
+    }
+    const known = this._reply.sessions.some(({ session_id }) => session_id === session.session_id);
+    if (!known && performance.now() >= this._askAfterMs) {
+      this._askAfterMs = performance.now() + this._askPauseMs;
+      this._askPauseMs *= 2;
+      void this.refresh();
+    }
   }
 
   private settle(): void {
@@ -242,7 +259,6 @@ export class SessionModel {
   private readonly _api: Api;
   private readonly _runs: RunsModel;
   private readonly _changed = new Signal<this, void>(this);
-  private readonly _askedFor = new Set<string>();
   private _kernelId: string | null = null;
   private _reply: KernelReply | null = null;
   private _freshest: SessionRecord | null = null;
@@ -250,6 +266,9 @@ export class SessionModel {
   private _current: Current | null = null;
   private _error: Error | null = null;
   private _refusal: Error | null = null;
+  private _askAfterMs = 0;
+  private _askPauseMs = ASK_AGAIN_MS;
+  private _timer = 0;
   private _turn = 0;
 }
 

@@ -111,24 +111,27 @@ function Buttons({ model, current }: { model: PanelModel; current: Current }): J
     <div className="dj-Buttons" role="toolbar" aria-label="Training">
       <IconButton
         icon={isPaused ? runIcon : pauseIcon}
-        label={isPaused ? 'Resume the training' : 'Pause after the batch under way'}
-        text={isPaused ? 'Resume' : 'Pause'}
+        label={isPaused ? 'Resume' : 'Pause'}
+        title={isPaused ? 'Go on with the training' : 'Hold after the batch under way'}
+        labelled
         className={isPaused ? 'dj-mod-resume' : 'dj-mod-pause'}
         disabled={!session.can(isPaused ? 'resume' : 'pause')}
         onClick={() => void session.send({ kind: isPaused ? 'resume' : 'pause' })}
       />
       <IconButton
         icon={stepOverIcon}
-        label="Train one more batch, then pause"
-        text="Step"
+        label="Step"
+        title="Train one more batch, then pause"
+        labelled
         className="dj-mod-step"
         disabled={!session.can('step')}
         onClick={() => void session.send({ kind: 'step', batches: 1 })}
       />
       <IconButton
         icon={stopIcon}
-        label="Stop the training; weights and history stay"
-        text="Stop"
+        label="Stop"
+        title="Stop the training; weights and history stay"
+        labelled
         className="dj-mod-stop"
         disabled={!session.can('stop')}
         onClick={() => void session.send({ kind: 'stop' })}
@@ -136,16 +139,18 @@ function Buttons({ model, current }: { model: PanelModel; current: Current }): J
       <span className="dj-Buttons-gap" />
       <IconButton
         icon={checkIcon}
-        label="Validate now"
-        text="Validate"
+        label="Validate"
+        title="Validate now"
+        labelled
         className="dj-mod-validate"
         disabled={!session.can('validate')}
         onClick={() => void session.send({ kind: 'validate' })}
       />
       <IconButton
         icon={saveIcon}
-        label="Write a checkpoint now"
-        text="Checkpoint"
+        label="Checkpoint"
+        title="Write a checkpoint now"
+        labelled
         className="dj-mod-checkpoint"
         disabled={!session.can('checkpoint')}
         onClick={() => void session.send({ kind: 'checkpoint' })}

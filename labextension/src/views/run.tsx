@@ -108,8 +108,9 @@ function Details({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Ele
       <div className="dj-Run-actions">
         <IconButton
           icon={deleteIcon}
-          label={isLive ? 'Stop the training before you delete its run' : 'Delete this run'}
-          text="Delete"
+          label="Delete"
+          title={isLive ? 'Stop the training before you delete its run' : 'Delete this run'}
+          labelled
           className="dj-mod-delete"
           disabled={isLive}
           onClick={() => void remove()}

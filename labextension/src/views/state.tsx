@@ -84,33 +84,29 @@ export function StateBadge({ state, text, dotOnly }: { state: State; text?: stri
 interface IconButtonProps {
   icon: LabIcon;
   label: string;
-  /** Shown beside the icon where there is room. */
-  text?: string;
+  /** The tooltip, where it says more than the label. */
+  title?: string;
+  /** Whether the label stands beside the icon where there is room. */
+  labelled?: boolean;
   className?: string;
   disabled?: boolean;
   onClick: () => void;
 }
 
 /** A button with an icon. When disabled it keeps the focus: its state may change under the user's finger. */
-export function IconButton({
-  icon,
-  label,
-  text,
-  className,
-  disabled,
-  onClick
-}: IconButtonProps): JSX.Element {
+export function IconButton(props: IconButtonProps): JSX.Element {
+  const { label, title, labelled, className, disabled, onClick } = props;
   return (
     <button
       type="button"
       className={classes('dj-IconButton', className ?? '')}
       aria-label={label}
       aria-disabled={disabled ?? false}
-      title={label}
+      title={title ?? label}
       onClick={() => disabled || onClick()}
     >
-      <icon.react tag="span" className="dj-IconButton-icon" />
-      {text !== undefined && <span className="dj-IconButton-text">{text}</span>}
+      <props.icon.react tag="span" className="dj-IconButton-icon" />
+      {labelled && <span className="dj-IconButton-text">{label}</span>}
     </button>
   );
 }
