@@ -143,7 +143,8 @@ class TrialError(DetJupyterError):
         lines = [self.message]
         if self.user_traceback:
             lines.append(self.user_traceback.rstrip("\n"))
-        lines.append(self.exception)
+        if self.exception:
+            lines.append(self.exception)
         if self.hint:
             lines.append(f"  → {self.hint}")
         return "\n".join(lines)

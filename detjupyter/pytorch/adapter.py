@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from detjupyter.protocol.records import FloatArray
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data import DataLoader, to_device
 from detjupyter.pytorch.device import choose_device, gpu_uuid
-from detjupyter.pytorch.host import column, stack
+from detjupyter.pytorch.host import column, host, stack
 from detjupyter.pytorch.reducer import reduce_metrics
 from detjupyter.pytorch.trial import PyTorchTrial
 from detjupyter.training.adapter import TrialAdapter, TrialOptions
@@ -60,6 +61,7 @@ class PyTorchAdapter(TrialAdapter):
         self._training_loader: Any = None  # ours, or any iterable after the opt-out
         self._batches: Iterator[Any] | None = None
         self._per_epoch: int | None = None
+        self._written_options = _options(context.optimizers)  # as the code wrote them; adopt() compares
 
     @property
     def device(self) -> str:
@@ -88,8 +90,8 @@ class PyTorchAdapter(TrialAdapter):
         batch = self._next_batch(batch_idx)
         context, trial, per_epoch = self.context, self.trial, self._per_epoch
         context.begin_batch(batch_idx, per_epoch)
+        records = trial.get_batch_length(batch)  # first: if it fails, the weights are still those of the batch before
         result = trial.train_batch(batch=batch, epoch_idx=batch_idx // per_epoch if per_epoch else 0, batch_idx=batch_idx)
-        records = trial.get_batch_length(batch)
         if isinstance(result, torch.Tensor):
             return {"loss": result.detach()}, records
         if not isinstance(result, Mapping):
@@ -111,8 +113,7 @@ class PyTorchAdapter(TrialAdapter):
                 model.eval()
             if type(self.trial).evaluate_batch is PyTorchTrial.evaluate_batch:
                 yield 0, None
-                with torch.no_grad():
-                    return self.trial.evaluate_full_dataset(data_loader=loader)
+                return self._evaluate_full_dataset(loader)
             rows = yield from self._evaluate_batches(loader)
         finally:
             for module, training in modes:
@@ -121,26 +122,47 @@ class PyTorchAdapter(TrialAdapter):
 
     def save(self, directory: Path) -> None:
         """Write models, optimizers and random states as ``state_dict.pth``, in Determined's layout."""
-        torch.save(self._state(), directory / STATE_FILE)
+        try:
+            with (directory / STATE_FILE).open("wb") as file:
+                torch.save(self._state(), file)
+        except RuntimeError as error:
+            full = _cause_on_disk(error)
+            if full is None:
+                raise
+            raise full from None
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise CheckpointError(f"The trial's state cannot be saved: {error}.", hint="State holds tensors, numbers and text.") from None
         metadata = {"framework": f"torch-{torch.__version__}", "format": "pickle"}
         (directory / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
 
     def restore(self, directory: Path) -> None:
-        """Read back what :meth:`save` wrote."""
-        path = directory / STATE_FILE
+        """Read back what :meth:`save` wrote; if it does not fit, the trial stays as it was."""
         try:
-            state = torch.load(path, map_location=self.context.device, weights_only=True)
+            state = torch.load(directory / STATE_FILE, map_location="cpu", weights_only=True)
+            missing = {*self._state()} - {*state}
         except Exception as error:  # pickle, zip and torch each raise their own
             raise CheckpointError(f"{STATE_FILE} cannot be read: {type(error).__name__}: {error}", path=str(directory)) from None
-        self._load_state(state, str(directory))
+        if missing:
+            raise CheckpointError(f"{STATE_FILE} lacks {', '.join(sorted(missing))}.", path=str(directory))
+        before = _copied_to_host(self._state())
+        try:
+            self._load_state(state, str(directory))
+        except CheckpointError:
+            self._load_state(before, None)  # a model copies what fits before it says what does not
+            raise
         _set_random_state(state["rng_state"])
         self._batches = None
 
     def adopt(self, other: TrialAdapter) -> None:
-        """Take over weights and optimizer states of an earlier version of this trial."""
+        """Take over weights and optimizer states of an earlier version of this trial, and the options that the new code leaves alone."""
         if not isinstance(other, PyTorchAdapter):
             raise CheckpointError(f"A trial of {type(other).__name__} cannot go on as a PyTorch trial.")
         self._load_state(other._state(), None)
+        # The state brings the old options along: a learning rate that was edited would have no effect.
+        written = zip(self.context.optimizers, self._written_options, other._written_options, strict=True)
+        for optimizer, mine, theirs in written:
+            for group, new, old in zip(optimizer.param_groups, mine, theirs, strict=True):
+                group.update({name: value for name, value in new.items() if name not in old or old[name] != value})
 
     def discard_batch(self) -> None:
         """Drop gradients and the place in the data: a batch failed."""
@@ -207,6 +229,13 @@ class PyTorchAdapter(TrialAdapter):
             yield len(rows), total
         return rows
 
+    def _evaluate_full_dataset(self, loader: Any) -> dict[str, Any]:
+        with torch.no_grad():
+            metrics = self.trial.evaluate_full_dataset(data_loader=loader)
+        if not isinstance(metrics, Mapping):
+            raise _mistake("evaluate_full_dataset() returns a dict of metrics", f"It returned {type(metrics).__name__}.")
+        return {name: host(value) for name, value in metrics.items()}
+
     def _reduce(self, rows: list[dict[str, Any]]) -> dict[str, float]:
         if not rows:
             raise _mistake("There are no validation batches", "build_validation_data_loader() returned an empty loader.")
@@ -235,7 +264,7 @@ class PyTorchAdapter(TrialAdapter):
             "optimizers_state_dict": [optimizer.state_dict() for optimizer in self.context.optimizers],
             "lr_schedulers_state_dict": [],
             "callbacks": {},
-            "rng_state": _random_state(),
+            "rng_state": _random_state(self.context.device),
         }
 
     def _load_state(self, state: Mapping[str, Any], path: str | None) -> None:
@@ -254,25 +283,50 @@ class PyTorchAdapter(TrialAdapter):
                     raise CheckpointError(f"The state of {what} {index} does not fit: {error}", path=path) from None
 
 
-def _random_state() -> dict[str, Any]:
+def _options(optimizers: Sequence[torch.optim.Optimizer]) -> list[list[dict[str, Any]]]:
+    """Return the options (``lr`` and its like) of each group of each optimizer."""
+    return [
+        [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups] for optimizer in optimizers
+    ]
+
+
+def _copied_to_host(state: Any) -> Any:
+    """Return ``state`` with a copy of every tensor in it, in the host's memory."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, Mapping):
+        return {name: _copied_to_host(value) for name, value in state.items()}
+    return type(state)(map(_copied_to_host, state)) if isinstance(state, (list, tuple)) else state
+
+
+def _cause_on_disk(error: BaseException) -> OSError | None:
+    """Return the system's error that torch's writer raised ``error`` for, None if it is about something else."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    return cause
+
+
+def _random_state(device: torch.device) -> dict[str, Any]:
     name, keys, position, has_gauss, cached = np.random.get_state()
     state: dict[str, Any] = {
         "cpu_rng_state": torch.get_rng_state(),
         "np_rng_state": (name, [int(key) for key in np.asarray(keys)], position, has_gauss, cached),
         "random_rng_state": random.getstate(),
     }
-    if torch.cuda.is_available():
+    if device.type == "cuda":
         state["gpu_rng_state"] = torch.cuda.get_rng_state_all()
     return state
 
 
 def _set_random_state(state: Mapping[str, Any]) -> None:
-    torch.set_rng_state(state["cpu_rng_state"].cpu())
+    torch.set_rng_state(state["cpu_rng_state"])
     name, keys, position, has_gauss, cached = state["np_rng_state"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
     random.setstate(state["random_rng_state"])
-    if torch.cuda.is_available() and "gpu_rng_state" in state:
-        torch.cuda.set_rng_state_all([one.cpu() for one in state["gpu_rng_state"]])
+    gpu_states = state.get("gpu_rng_state", [])
+    if gpu_states and len(gpu_states) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(gpu_states)
 
 
 def _repeat(loader: Any) -> Iterator[Any]:

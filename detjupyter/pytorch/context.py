@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -58,18 +58,17 @@ class PyTorchTrialContext:
         ``fp16_compression`` concerns training in several processes and does nothing here.
         """
         del fp16_compression
-        if backward_passes_per_step < 1:
-            raise HyperparameterError(
-                f"backward_passes_per_step is at least 1, not {backward_passes_per_step!r}.", name="backward_passes_per_step"
-            )
-        frequency = self._optimization("aggregation_frequency", 1) * backward_passes_per_step
+        frequency = self._optimization("aggregation_frequency", 1)
+        for name, value in (("backward_passes_per_step", backward_passes_per_step), ("aggregation_frequency", frequency)):
+            if type(value) is not int or value < 1:
+                raise HyperparameterError(f"{name} is a whole number of at least 1, not {value!r}.", name=name)
         average = (
             self._optimization("average_aggregated_gradients", True)
             if average_aggregated_gradients is None
             else average_aggregated_gradients
         )
         self.optimizers.append(optimizer)
-        self._accumulation[id(optimizer)] = _Accumulation(frequency, average)
+        self._accumulation[id(optimizer)] = _Accumulation(frequency * backward_passes_per_step, average)
         return optimizer
 
     def to_device(self, data: Any) -> Any:
@@ -192,7 +191,8 @@ class PyTorchTrialContext:
         self._batches_per_epoch = batches_per_epoch
 
     def _optimization(self, name: str, default: Any) -> Any:
-        return (self._config.raw.get("optimizations") or {}).get(name, default)
+        optimizations = self._config.raw.get("optimizations")
+        return optimizations.get(name, default) if isinstance(optimizations, Mapping) else default
 
 
 class _Accumulation:

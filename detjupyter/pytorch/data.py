@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Union, cast
@@ -66,7 +68,7 @@ class DataLoader:
             "collate_fn": collate_fn,
             "pin_memory": pin_memory,
             "timeout": timeout,
-            "worker_init_fn": worker_init_fn,
+            "worker_init_fn": functools.partial(_begin_worker, worker_init_fn) if num_workers else worker_init_fn,
             "multiprocessing_context": multiprocessing_context,
             "generator": generator,
             "persistent_workers": persistent_workers,
@@ -77,7 +79,7 @@ class DataLoader:
     def get_data_loader(
         self, repeat: bool = False, skip: int = 0, num_replicas: int = 1, rank: int = 0
     ) -> torch.utils.data.DataLoader[Any]:
-        """Return a loader that repeats for ever, skips its first ``skip`` batches, and gives every ``num_replicas``-th batch from ``rank`` on."""
+        """Return a loader of every ``num_replicas``-th batch from ``rank`` on, without its first ``skip``, over and over if ``repeat``."""
         sampler = adapt_batch_sampler(self.batch_sampler, repeat, skip, num_replicas, rank)
         return torch.utils.data.DataLoader(self.dataset, batch_sampler=sampler, **self._options)
 
@@ -86,6 +88,13 @@ class DataLoader:
 
     def __len__(self) -> int:
         return len(cast("Any", self.batch_sampler))
+
+
+def _begin_worker(worker_init_fn: Callable[[int], None] | None, worker_id: int) -> None:
+    """Have a loader's worker ignore interrupts: Jupyter sends them to all of a kernel's processes, and a training is to outlive them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if worker_init_fn is not None:
+        worker_init_fn(worker_id)
 
 
 class RepeatBatchSampler(Batches):

@@ -27,7 +27,7 @@ def reduce_metrics(stacked: Mapping[str, np.ndarray[Any, Any]], reducer: Reducer
     """Reduce each metric's values, (batches, …), to a single number.
 
     Raises:
-        TrialError: ``reducer`` is a dict whose keys are not the metrics.
+        TrialError: ``reducer`` is a dict whose keys are not the metrics, or holds something that is no :class:`Reducer`.
     """
     if isinstance(reducer, Mapping) and set(reducer) != set(stacked):
         raise TrialError(
@@ -36,6 +36,13 @@ def reduce_metrics(stacked: Mapping[str, np.ndarray[Any, Any]], reducer: Reducer
             user_traceback="",
             hint="Name the same metrics in both.",
         )
-    return {
-        name: float(_REDUCTIONS[reducer[name] if isinstance(reducer, Mapping) else reducer](values)) for name, values in stacked.items()
-    }
+    reducers = {name: reducer[name] if isinstance(reducer, Mapping) else reducer for name in stacked}
+    for name, one in reducers.items():
+        if not isinstance(one, Reducer):
+            raise TrialError(
+                f"evaluation_reducer() gives {one!r} for {name!r}, which is no Reducer.",
+                exception="",
+                user_traceback="",
+                hint=f"Use one of {', '.join(f'Reducer.{member.name}' for member in Reducer)}.",
+            )
+    return {name: float(_REDUCTIONS[reducers[name]](values)) for name, values in stacked.items()}

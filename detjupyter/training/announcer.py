@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -26,17 +27,15 @@ class Announcer:
         self._board = board
         self._recorder = recorder
         self._gpu = gpu
-        self._listeners: tuple[Listener, ...] = ()
+        self._subscribing = threading.Lock()
+        self._listeners: tuple[Listener, ...] = ()  # never changed in place: it is walked through while others come and go
         self._next_notice = 0.0
 
     def subscribe(self, listener: Listener) -> Listener:
         """Have ``listener`` called at news; return the function that ends the subscription."""
-        self._listeners = (*self._listeners, listener)
-
-        def unsubscribe() -> None:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
-
-        return unsubscribe
+        with self._subscribing:
+            self._listeners = (*self._listeners, listener)
+        return lambda: self._drop(listener)
 
     def tell(self, event: Event) -> None:
         """Pass ``event`` on, with the lines printed since the last one."""
@@ -46,10 +45,13 @@ class Announcer:
         if time.monotonic() >= self._next_notice:
             self._notify()
 
-    def turn(self) -> None:
-        """Bring the store and the views up to date now: the session took a turn."""
+    def turn(self, event: Event | None = None) -> None:
+        """Bring the store and the views up to date now: the session took a turn, which ``event`` tells of."""
+        if event is not None:
+            self._pass_on(event)
         self._pass_on_log(unfinished=True)
         self._recorder.flush()
+        self._pass_on_log(unfinished=False)  # a store that fails is spoken of, too
         self._notify()
 
     def beat(self) -> None:
@@ -72,5 +74,9 @@ class Announcer:
             try:
                 listener()
             except Exception as error:  # a view that breaks must not take the training with it
-                self._listeners = tuple(other for other in self._listeners if other is not listener)
+                self._drop(listener)
                 self.sink.say(f"A view was closed: it failed with {type(error).__name__}: {error}")
+
+    def _drop(self, listener: Listener) -> None:
+        with self._subscribing:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)

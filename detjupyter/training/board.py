@@ -90,7 +90,7 @@ class Board:
     def begin_plan(self, start: int, target: int) -> None:
         """Measure progress from ``start`` to ``target`` batches trained from now on."""
         with self._lock:
-            self._record = replace(self._record, plan_start_batches=start, plan_target_batches=target, error=None)
+            self._record = replace(self._record, plan_start_batches=start, plan_target_batches=target)
             self._clock.begin_plan()
 
     def set_epoch_length(self, batches_per_epoch: int | None) -> None:
@@ -135,7 +135,7 @@ class Board:
             self._record,
             batches_trained=batches_trained,
             records_trained=event.records_trained,
-            latest={**self._record.latest, Group.TRAINING.value: latest},
+            latest={**self._record.latest, Group.TRAINING.value: {**self._record.latest.get(Group.TRAINING.value, {}), **latest}},
         )
 
     def _take_validation(self, event: Validated) -> None:
@@ -169,6 +169,8 @@ class Board:
         else:
             self._clock.hold()
         changes: dict[str, Any] = {"state": state}
+        if state is State.RUNNING and not self._record.state.is_live:  # what the training before this one left behind
+            changes |= {"plan_start_batches": None, "plan_target_batches": None, "error": None}
         if not state.is_live:
             changes |= {"activity": Activity.IDLE, "validation_done": None, "validation_total": None}
         self._record = replace(self._record, **changes)

@@ -2,36 +2,43 @@
 
 It runs the loop, answers what people and searchers ask between two batches, and hands every event to the board, to the store and to
 the views. The thread lives while there is something to do: it starts with a request and ends when the session is neither running
-nor paused, so that a session nobody holds is simply collected.
+nor paused, so that a session nobody holds is simply collected. The state changes, and is told of, in this thread alone.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detjupyter.definition.user_errors import trial_error
-from detjupyter.errors import CheckpointError, DetJupyterError, SessionBusyError, SessionError, TrialError
+from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, TrialError
 from detjupyter.protocol.commands import Command, MakeCheckpoint, Pause, Resume, Step, Stop, Validate
 from detjupyter.protocol.events import Checkpointed, Event, Failed, Intervened, StateChanged, Validated
-from detjupyter.protocol.records import CheckpointRecord, ErrorRecord
+from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import State
 from detjupyter.training.announcer import Announcer
 from detjupyter.training.board import Board
+from detjupyter.training.failure import describe, error_record
 from detjupyter.training.loop import Steps, Trainee, checkpoint, train, validate
-from detjupyter.training.output import captured
+from detjupyter.training.output import captured, keep_captured
 from detjupyter.training.plan import Plan
 
 HEARTBEAT_S = 5.0
 JOIN_LIMIT_S = 10.0
+SLICE_S = 0.2
+"""Waiting is cut into slices, so that an interrupt gets through on every platform."""
+
 _NEVER = sys.maxsize
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ class Driver:
     ) -> None:
         self.trainee = trainee
         self.error: TrialError | None = None
+        """What the user's code raised, in state ``failed``."""
         self._board = board
         self._announcer = announcer
         self._name = name
@@ -122,23 +130,13 @@ class Driver:
         return self._state is State.RUNNING or self._plan is not None
 
     def train(self, make_plan: Callable[[], Plan]) -> None:
-        """Begin a training and return at once, in state ``running``.
+        """Begin a training and return, in state ``running``, before the data is prepared.
 
         Raises:
             SessionBusyError: one is under way, running or paused.
         """
-        with self._changed:
-            if self.is_busy:
-                other_way = "`%det_resume` goes on" if self._state is State.PAUSED else "`%det_pause` holds it"
-                raise SessionBusyError(
-                    f"This session is {self._state.value}, at batch {self.trainee.batches_trained:,}.",
-                    state=self._state.value,
-                    hint=f"`%det_stop` ends the training, {other_way}.",
-                )
-            self.error = None
-            self._state = State.RUNNING
-        self._announce(State.RUNNING)
-        self.send(Train(make_plan))
+        self._require_free()
+        self.ask(Train(make_plan))
 
     def send(self, request: Request) -> Future[Any]:
         """Ask for something; the future tells what came of it."""
@@ -146,42 +144,71 @@ class Driver:
         with self._changed:
             self._inbox.append((request, future))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"detjupyter {self._name}", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=f"detjupyter {self._name}", daemon=True)
+                thread.start()
+                self._thread = thread
             self._changed.notify_all()
         return future
 
+    def ask(self, request: Request) -> Any:
+        """Ask for something and wait for what comes of it; an interrupt ends the waiting, not what was asked for.
+
+        Raises:
+            SessionError: this is the thread that would have to answer.
+        """
+        self._require_other_thread()
+        future = self.send(request)
+        while not future.done():
+            wait_for([future], timeout=SLICE_S)
+        return future.result()
+
     def wait(self, timeout_s: float | None = None) -> State:
-        """Block while the training runs, at most ``timeout_s`` seconds; return the state then."""
+        """Block while the training runs, at most ``timeout_s`` seconds; return the state then.
+
+        Raises:
+            SessionError: this is the thread that trains.
+        """
+        self._require_other_thread()
         with self._changed:
             deadline = None if timeout_s is None else time.monotonic() + timeout_s
             while self._announced is State.RUNNING:
-                left = 0.2 if deadline is None else min(0.2, deadline - time.monotonic())
+                left = SLICE_S if deadline is None else min(SLICE_S, deadline - time.monotonic())
                 if left <= 0:
                     break
-                self._changed.wait(left)  # in slices, so that an interrupt gets through on every platform
+                self._changed.wait(left)
             return self._announced
 
-    def close(self, state: State) -> None:
-        """Give up what is under way and end the thread; a session that is idle stays in its state. May be called twice."""
+    def close(self, state: State) -> bool:
+        """Give up what is under way and end the thread; a session that is idle stays in its state. May be called twice.
+
+        Returns:
+            Whether the thread has ended; it has not if the batch under way takes very long, or if this is that thread.
+        """
         with self._changed:
             thread = self._thread
             if thread is None:
-                return
+                return True
             self.send(Close(state))
+        if thread is threading.current_thread():
+            return False
         thread.join(JOIN_LIMIT_S)
+        return not thread.is_alive()
 
     def _run(self) -> None:
-        with captured(self._announcer.sink):
-            while True:
-                self._answer_requests()
-                if self._state is State.RUNNING and self.trainee.batches_trained >= self._hold_at:
-                    self._hold()
-                job = self._side[0] if self._side else self._plan if self._state is State.RUNNING else None
-                if job is not None:
-                    self._advance(job)
-                elif self._is_over():
-                    return
+        try:
+            with captured(self._announcer.sink):
+                while True:
+                    self._answer_requests()
+                    if self._state is State.RUNNING and self.trainee.batches_trained >= self._hold_at:
+                        self._hold()
+                    job = self._side[0] if self._side else self._plan if self._state is State.RUNNING else None
+                    if job is not None:
+                        self._advance(job)
+                    elif self._is_over():
+                        return
+        except BaseException as error:  # a bug of ours; whoever waits must hear of it all the same
+            _log.exception("The session %s broke.", self._name)
+            self._abandon(error)
 
     def _advance(self, job: _Job) -> None:
         """Take the job's steps until there is a reason to look up."""
@@ -193,8 +220,11 @@ class Driver:
                     self._publish(event, job)
                 if inbox or trainee.batches_trained >= hold_at:
                     return
-        except (Exception, SystemExit) as error:  # the user's code may raise anything; a thread has nobody above it
-            self._fail(job, error)
+        except BaseException as error:  # the user's code may raise anything; a thread has nobody above it
+            if isinstance(error, CheckpointError) and job is not self._plan:
+                self._end_side_job(job, error=error)
+            else:
+                self._fail(job.doing, error, job.waiting)
         else:
             self._complete(job)
 
@@ -215,10 +245,12 @@ class Driver:
     def _answer_requests(self) -> None:
         while self._inbox:
             request, future = self._inbox.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
             try:
                 self._answer(request, future)
-            except Exception as error:  # refused, or a Call's own error: it belongs to whoever asked
-                _settle(future, error=error)
+            except BaseException as error:  # refused, or a Call's own error: it belongs to whoever asked
+                future.set_exception(error)
 
     def _answer(self, request: Request, future: Future[Any]) -> None:
         if self._state.is_live and not isinstance(request, (Train, Call, Close)):
@@ -229,43 +261,45 @@ class Driver:
             case Pause():
                 self._require_live()
                 self._pause()
-                _settle(future)
+                future.set_result(None)
             case Resume():
                 self._resume()
-                _settle(future)
+                future.set_result(None)
             case Step():
                 self._step(request.batches, future)
             case Stop():
                 self._stop(State.STOPPED)
-                _settle(future)
+                future.set_result(None)
             case Validate():
                 self._ask_for("validation", lambda: validate(self.trainee), future)
             case MakeCheckpoint():
                 self._ask_for("checkpoint", lambda: checkpoint(self.trainee, self._save), future)
             case Call():
-                _settle(future, request.function())
+                try:
+                    result = request.function()
+                finally:
+                    self._announcer.turn()  # what it printed and changed shows at once
+                future.set_result(result)
             case Close():
                 self._stop(request.state)
-                _settle(future)
+                future.set_result(None)
 
     def _begin(self, request: Train, future: Future[Any]) -> None:
-        try:
-            plan = request.make_plan()
-        except DetJupyterError as error:
-            self._enter(State.FAILED, error=self._describe(error, "preparing the training"))
-            raise
-        except (Exception, SystemExit) as error:
-            self._fail(_Job(steps=_nothing(), doing="preparing the data", waiting=[future]), error)
-            return
-        self._hold_at = _NEVER
-        self._start(plan)
-        _settle(future)
+        self._require_free()
+        self._enter(State.RUNNING)
+        future.set_result(None)
+        self._prepare(request.make_plan)
 
-    def _start(self, plan: Plan) -> None:
-        steps = train(self.trainee, plan, self._save_or_say)
-        self._plan = _Job(steps, "training", plan=plan)
+    def _prepare(self, make_plan: Callable[[], Plan]) -> None:
+        try:
+            plan = make_plan()
+            batches_per_epoch = self.trainee.adapter.batches_per_epoch
+        except BaseException as error:  # it is the user's code that builds the data
+            self._fail("preparing the data", error)
+            return
+        self._plan = _Job(train(self.trainee, plan, self._save_or_say), "training", plan=plan)
         self._board.begin_plan(plan.start, plan.target)
-        self._board.set_epoch_length(self.trainee.adapter.batches_per_epoch)
+        self._board.set_epoch_length(batches_per_epoch)
 
     def _pause(self) -> None:
         if self._state is State.RUNNING:
@@ -286,11 +320,15 @@ class Driver:
 
     def _step(self, batches: int, future: Future[Any]) -> None:
         trained = self.trainee.batches_trained
-        if self._plan is None:
-            self._start(Plan(start=trained, target=trained + batches, ends_with_boundaries=False))
-        self._hold_at = trained + batches
+        hold_at = trained + batches
+        if self._steppers:  # another step is under way: whoever asked for it gets their batches, too
+            hold_at = max(hold_at, self._hold_at)
         self._steppers.append(future)
-        self._enter(State.RUNNING)
+        self._hold_at = hold_at
+        if self._state is not State.RUNNING:
+            self._enter(State.RUNNING)
+        if self._plan is None:
+            self._prepare(lambda: Plan(start=trained, target=hold_at, ends_with_boundaries=False))
 
     def _hold(self) -> None:
         self._hold_at = _NEVER
@@ -304,11 +342,9 @@ class Driver:
 
     def _stop(self, state: State) -> None:
         stopped = SessionError("Stopped before it was done.", state=state.value)
-        for job in self._side:
-            job.steps.close()
-            for future in job.waiting:
-                _settle(future, error=stopped)
-        self._side.clear()
+        for job in list(self._side):
+            _close(job)
+            self._end_side_job(job, error=stopped)
         if self._state.is_live:
             self._report()
             self._drop_plan()
@@ -323,6 +359,23 @@ class Driver:
         self._report()
         self._side.append(_Job(steps(), doing, waiting=[future]))
 
+    def _require_free(self) -> None:
+        if self.is_busy:
+            other_way = "`%det_resume` goes on" if self._state is State.PAUSED else "`%det_pause` holds it"
+            raise SessionBusyError(
+                f"This session is {self._state.value}, at batch {self.trainee.batches_trained:,}.",
+                state=self._state.value,
+                hint=f"`%det_stop` ends the training, {other_way}.",
+            )
+
+    def _require_other_thread(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise SessionError(
+                "The training cannot wait for itself: this was called in its own thread.",
+                state=self._state.value,
+                hint="`session.send(Pause())`, with the commands of detjupyter.protocol.commands, asks without waiting.",
+            )
+
     def _require_live(self) -> None:
         if not self._state.is_live:
             raise SessionError(
@@ -334,46 +387,57 @@ class Driver:
     # --- how jobs end -------------------------------------------------------------------------------------------------------------
 
     def _complete(self, job: _Job) -> None:
-        if job is self._plan:
-            self._plan = None
-            self._enter(State.FINISHED)
-            self._release_steppers()
+        if job is not self._plan:
+            self._end_side_job(job)
             return
+        self._plan = None
+        self._hold_at = _NEVER
+        self._enter(State.FINISHED)
+        self._release_steppers()
+
+    def _end_side_job(self, job: _Job, error: BaseException | None = None) -> None:
         self._side.remove(job)
         self._board.end_side_activity()
         self._announcer.turn()
         for future in job.waiting:
-            _settle(future, job.result)
+            _settle(future, job.result, error=error)
 
-    def _fail(self, job: _Job, error: BaseException) -> None:
-        if isinstance(error, CheckpointError) and job is not self._plan:
-            self._side.remove(job)
-            self._board.end_side_activity()
-            self._announcer.turn()
-            for future in job.waiting:
-                _settle(future, error=error)
-            return
-        failure = self._describe(error, f"{job.doing}, after batch {self.trainee.batches_trained:,}")
-        del error
-        waiting = [*job.waiting, *(future for side in self._side for future in side.waiting), *self._steppers]
+    def _fail(self, doing: str, error: BaseException, waiting: Sequence[Future[Any]] = ()) -> None:
+        failure = describe(error, self._roots, f"{doing}, after batch {self.trainee.batches_trained:,}")
+        self._report()
+        others = [future for job in self._side if job.waiting is not waiting for future in job.waiting]
+        waiting = [*waiting, *others, *self._steppers]
         self._side.clear()
         self._steppers.clear()
         self._drop_plan()
-        self.trainee.adapter.discard_batch()
-        self._enter(State.FAILED, error=failure)
+        with suppress(Exception):  # a device that failed may fail here again, and the failure at hand is the one to tell
+            self.trainee.adapter.discard_batch()
+        self.error = failure
+        self._announcer.tell(Failed(error_record(failure), self.trainee.batches_trained))
+        self._enter(State.FAILED)
         for future in waiting:
             _settle(future, error=failure)
 
-    def _describe(self, error: BaseException, doing: str) -> TrialError:
-        if isinstance(error, TrialError):
-            return error.with_traceback(None)
-        if isinstance(error, DetJupyterError):  # already short: a missing hyperparameter, epochs that cannot be counted
-            return TrialError(error.message, exception="", user_traceback="", hint=error.hint)
-        return trial_error(error, self._roots, doing)
+    def _abandon(self, error: BaseException) -> None:
+        """End the thread without a word to board, store and views: one of them is what broke."""
+        what = f"{type(error).__name__}: {error}"
+        failure = TrialError("The session broke; this is a bug of detjupyter.", exception=what, user_traceback="", hint="Load it again.")
+        with self._changed:
+            waiting = [future for job in self._side for future in job.waiting] + self._steppers
+            unanswered = [future for _, future in self._inbox if future.set_running_or_notify_cancel()]
+            self._side.clear()
+            self._inbox.clear()
+            self._steppers = []
+            self._plan = self._thread = None
+            self.error = failure
+            self._state = self._announced = State.FAILED
+            self._changed.notify_all()
+        for future in [*waiting, *unanswered]:
+            _settle(future, error=failure)
 
     def _drop_plan(self) -> None:
         if self._plan is not None:
-            self._plan.steps.close()
+            _close(self._plan)
             self._plan = None
         self._hold_at = _NEVER
 
@@ -388,7 +452,11 @@ class Driver:
 
     def _report(self) -> None:
         """Bring up to date what the batches so far reported, so that a held session shows its last batch."""
-        event = self.trainee.report()
+        try:
+            event = self.trainee.report()
+        except Exception as error:  # a device that failed says so at its next use, which may be this; the next batch fails properly
+            self._announcer.sink.say(f"The newest metrics could not be read: {type(error).__name__}: {error}")
+            return
         if event is not None:
             self._announcer.tell(event)
 
@@ -397,39 +465,32 @@ class Driver:
             job.result = dict(event.metrics)
         elif isinstance(event, Checkpointed):
             job.result = event.checkpoint
+        keep_captured()
         self._announcer.tell(event)
 
-    def _enter(self, state: State, error: TrialError | None = None) -> None:
-        if error is not None:
-            self.error = error
-            name = error.exception.partition(":")[0] if error.user_traceback else type(error).__name__
-            message = f"{error.message} {error.exception}".strip() if not error.user_traceback else error.exception
-            self._announcer.tell(Failed(ErrorRecord(name, message, error.user_traceback, error.hint), self.trainee.batches_trained))
+    def _enter(self, state: State) -> None:
+        if state is State.RUNNING and not self._state.is_live:
+            self.error = None
         with self._changed:
             self._state = state
-        self._announce(state)
-
-    def _announce(self, state: State) -> None:
-        self._announcer.tell(StateChanged(state, self.trainee.batches_trained))
-        self._announcer.turn()
+        self._announcer.turn(StateChanged(state, self.trainee.batches_trained))
         with self._changed:  # last: whoever waited finds the store written and the views drawn
             self._announced = state
             self._changed.notify_all()
 
     def _release_steppers(self, error: BaseException | None = None) -> None:
-        for future in self._steppers:
+        steppers, self._steppers = self._steppers, []
+        for future in steppers:
             _settle(future, error=error)
-        self._steppers.clear()
 
 
 def _settle(future: Future[Any], result: Any = None, *, error: BaseException | None = None) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
     if error is not None:
         future.set_exception(error)
     else:
         future.set_result(result)
 
 
-def _nothing() -> Steps:
-    yield from ()
+def _close(job: _Job) -> None:
+    with suppress(Exception):  # what the user's code does while it is given up concerns nobody any more
+        job.steps.close()

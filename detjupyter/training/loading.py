@@ -9,10 +9,11 @@ from typing import Any
 
 from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.model_definition import LoadedClass, ModelDefinition
-from detjupyter.definition.user_errors import trial_error, user_frames
-from detjupyter.errors import ConfigError, DetJupyterError
+from detjupyter.definition.user_errors import user_frames
+from detjupyter.errors import ConfigError, DetJupyterError, TrialError
 from detjupyter.store import open_store
 from detjupyter.training.adapter import TrialAdapter, TrialOptions, build_adapter
+from detjupyter.training.failure import describe
 from detjupyter.training.registry import registry
 from detjupyter.training.session import Loaded, Session
 
@@ -61,7 +62,9 @@ def load(
         return Loaded(fresh, loaded_class, read, adapter)
 
     session = Session(build(), session_id=session_id, seed=chosen_seed, open_store=open_store, reload=build)
-    registry.add(session)
+    replaced = registry.add(session)
+    if replaced is not None:  # held after a step, it would keep its thread and its loaders
+        replaced.close()
     return session
 
 
@@ -81,7 +84,8 @@ def current_session() -> Session:
 
 def _choose_seed(seed: int | None, config: Config) -> int:
     if seed is None:
-        seed = (config.raw.get("reproducibility") or {}).get("experiment_seed")
+        reproducibility = config.raw.get("reproducibility")
+        seed = reproducibility.get("experiment_seed") if isinstance(reproducibility, Mapping) else None
     if seed is None:
         return secrets.randbelow(MAX_SEED)
     if type(seed) is not int or not 0 <= seed <= MAX_SEED:
@@ -94,11 +98,15 @@ def _build_adapter(definition: ModelDefinition, loaded: LoadedClass, options: Tr
     failure: DetJupyterError
     try:
         return build_adapter(options)
-    except DetJupyterError as error:
-        failure = error
-        if failure.where is None:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the user's constructor may raise anything
+        if isinstance(error, DetJupyterError) and not isinstance(error, TrialError):
+            failure = error
             frames = user_frames(error, roots)
-            failure.where = f"{frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else None
-    except (Exception, SystemExit) as error:  # the user's constructor may raise anything
-        failure = trial_error(error, roots, f"building {loaded.trial_class.__name__}")
+            if failure.where is None and frames:
+                failure.where = f"{frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}"
+        else:
+            failure = describe(error, roots, f"building {loaded.trial_class.__name__}")
+    loaded.scope.release()
     raise failure.with_traceback(None)

@@ -66,17 +66,13 @@ class Trainee:
 def train(trainee: Trainee, plan: Plan, write_checkpoint: Callable[[], CheckpointRecord | None]) -> Steps:
     """Train to the end of ``plan``, validating and writing checkpoints on the way.
 
-    ``write_checkpoint`` returns None when the checkpoint could not be written and the training shall go on without.
+    ``write_checkpoint`` returns None when the checkpoint could not be written and the training shall go on without. What the user's code
+    raises passes through; :meth:`Trainee.report` then still tells of the batches before it.
     """
     yield ActivityChanged(Activity.TRAINING)
     next_report = time.monotonic() + REPORT_INTERVAL_S
     while trainee.batches_trained < plan.target:
-        try:
-            trainee.train_batch()
-        except Exception:  # only to save what the batches before this one reported
-            yield trainee.report()
-            raise
-
+        trainee.train_batch()
         batches_trained = trainee.batches_trained
         validation_due = plan.is_validation_due(batches_trained)
         checkpoint_due = plan.is_checkpoint_due(batches_trained)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+_SMALLER_IS_BETTER = ("err", "loss", "mae", "mape", "mse", "nll", "perplexity", "rmse")
 _LARGER_IS_BETTER = (
     *("acc", "auc", "f1", "map", "precision", "r2", "recall", "reward", "score"),
     *("bleu", "dice", "iou", "psnr", "rouge", "ssim"),
@@ -19,7 +20,7 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     for name, value in metrics.items():
         try:
             array = np.asarray(value)
-        except ValueError:  # ragged
+        except (TypeError, ValueError, RuntimeError):  # ragged, or an object that numpy cannot read
             continue
         if array.size == 1 and array.dtype.kind in "fiub":
             found[name] = float(array.reshape(()))
@@ -27,6 +28,13 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def improves_to(name: str) -> Literal["smaller", "larger"]:
-    """Guess from a metric's name which way it improves; what is not known is taken for a loss."""
+    """Guess from a metric's name which way it improves; what is not known is taken for a loss.
+
+    Examples:
+        >>> improves_to("val_accuracy"), improves_to("dice_loss"), improves_to("surprise")
+        ('larger', 'smaller', 'smaller')
+    """
     words = name.lower().replace("-", "_").split("_")
+    if any(word.startswith(known) for word in words for known in _SMALLER_IS_BETTER):
+        return "smaller"
     return "larger" if any(word.startswith(known) for word in words for known in _LARGER_IS_BETTER) else "smaller"

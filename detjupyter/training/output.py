@@ -6,6 +6,7 @@ untouched.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -72,6 +73,7 @@ class LogSink:
 
 _sinks: dict[int, LogSink] = {}
 _lock = threading.Lock()
+_STREAMS = ("stdout", "stderr")
 
 
 @contextmanager
@@ -80,19 +82,38 @@ def captured(sink: LogSink) -> Iterator[None]:
     ident = threading.get_ident()
     with _lock:
         _sinks[ident] = sink
-        for name in ("stdout", "stderr"):
-            if not isinstance(getattr(sys, name), _ByThread):
-                setattr(sys, name, _ByThread(getattr(sys, name), name))
+    keep_captured()
     try:
         yield
     finally:
         with _lock:
             del _sinks[ident]
             if not _sinks:
-                for name in ("stdout", "stderr"):
+                for name in _STREAMS:
                     stream = getattr(sys, name)
                     if isinstance(stream, _ByThread):
                         setattr(sys, name, stream.original)
+
+
+def keep_captured() -> None:
+    """Wrap the streams again if another thread replaced them: a cell that began under ``%%capture`` puts back what it found."""
+    if isinstance(sys.stdout, _ByThread) and isinstance(sys.stderr, _ByThread):
+        return
+    with _lock:
+        for name in _STREAMS:
+            if not isinstance(getattr(sys, name), _ByThread):
+                setattr(sys, name, _ByThread(getattr(sys, name), name))
+
+
+def _forget_in_child() -> None:
+    """Let a forked child (a data loader's worker) print where it would without us: nobody reads its copy of a sink."""
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+    _sinks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
 
 
 class _ByThread:

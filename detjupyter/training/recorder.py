@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.errors import StoreError
+from detjupyter.errors import DetJupyterError
 from detjupyter.protocol.events import ActivityChanged, Checkpointed, Event, Logged, MetricsReported, Validated
 from detjupyter.protocol.records import FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group
@@ -90,10 +90,10 @@ class Recorder:
                 return
             try:
                 self._write(self.store, self.run_id)
-            except StoreError as error:
+            except Exception as error:  # an edge: whatever a store raises, it is not worth a training
                 if not self._complained:
                     self._complained = True
-                    self._say(f"The history cannot be written, training goes on: {error}")
+                    self._say(f"The history cannot be written, training goes on: {_text(error)}")
                 return
             if self._complained:
                 self._complained = False
@@ -132,3 +132,7 @@ class Recorder:
                 self._series = series
                 self._log[:0], self._events[:0], self._checkpoints[:0] = log, events, checkpoints
             raise
+
+
+def _text(error: Exception) -> str:
+    return str(error) if isinstance(error, DetJupyterError) else f"{type(error).__name__}: {error}"

@@ -51,13 +51,12 @@ class Registry:
                 hint="`%det_stop` ends its training; `%det_load … --name other` loads a second session beside it.",
             )
 
-    def add(self, session: Session) -> None:
-        """Make ``session`` the current one; it takes the place of another of its name."""
+    def add(self, session: Session) -> Session | None:
+        """Make ``session`` the current one; return the one of the same name whose place it takes, which is then to be closed."""
         with self._lock:
-            if not self._sessions:
-                atexit.register(self.close_all)
-            self._sessions.pop(session.session_id, None)
+            replaced = self._sessions.pop(session.session_id, None)
             self._sessions[session.session_id] = session
+        return replaced
 
     def forget(self, session: Session) -> None:
         """Drop ``session`` if it is here."""
@@ -93,3 +92,4 @@ class Registry:
 
 
 registry = Registry()
+atexit.register(registry.close_all)

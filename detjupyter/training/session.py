@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,13 +205,13 @@ class Session:
                 **periods,
             )
 
-        self._begin_run()
+        self._driver.send(Call(self._begin_run))
         self._driver.train(plan)
         if wait:
             try:
                 self.wait()
             except KeyboardInterrupt:
-                if self.state == State.RUNNING.value:
+                with suppress(SessionError):  # it was over at that moment
                     self.pause()
                 raise
 
@@ -240,7 +240,6 @@ class Session:
         """
         if type(n) is not int or n < 1:
             raise SessionError(f"A step is at least one batch, not {n!r}.")
-        self._begin_run()
         self._ask(Step(n))
 
     def stop(self) -> None:
@@ -264,7 +263,6 @@ class Session:
         Raises:
             TrialError: the trial's code raised.
         """
-        self._begin_run()
         metrics: dict[str, Any] = self._ask(Validate())
         return metrics
 
@@ -274,7 +272,6 @@ class Session:
         Raises:
             CheckpointError: the disk does not take it.
         """
-        self._begin_run()
         record: CheckpointRecord = self._ask(MakeCheckpoint())
         return record
 
@@ -287,8 +284,12 @@ class Session:
         """
         self._require_idle("restore a checkpoint")
         directory = self._checkpoint_directory(checkpoint)
-        self._ask_to_call(lambda: restore_checkpoint(self._trainee, directory))
-        self._board.move_to(self._trainee.batches_trained, self._trainee.records_trained)
+
+        def restore() -> None:
+            restore_checkpoint(self._trainee, directory)
+            self._board.move_to(self._trainee.batches_trained, self._trainee.records_trained)
+
+        self._driver.ask(Call(restore))
 
     def reload(self) -> None:
         """Import the edited definition, build its trial and go on with the same weights; if anything fails, all stays as it was.
@@ -300,36 +301,44 @@ class Session:
         loaded = self._reload()
 
         def swap() -> None:
-            loaded.adapter.adopt(self._trainee.adapter)
-            self._trainee.adapter.release()
+            before = self._loaded
+            try:
+                loaded.adapter.adopt(before.adapter)
+            except BaseException:
+                loaded.trial_class.scope.release()
+                raise
             self._trainee.adapter = loaded.adapter
             self._loaded = loaded
+            before.adapter.release()
+            before.trial_class.scope.release()
 
-        self._ask_to_call(swap)
+        self._driver.ask(Call(swap))
 
     def at_batch(self, function: Callable[[Any], Any]) -> Any:
         """Call ``function(trial)`` between two batches, in the training's thread, and return what it returns."""
-        return self._ask_to_call(lambda: function(self.trial))
+        return self._driver.ask(Call(lambda: function(self.trial)))
 
     def close(self, state: State = State.STOPPED) -> None:
         """End what is under way and let go of the data loaders; the session's history stays. May be called twice."""
-        self._driver.close(state)
-        self._trainee.adapter.release()
+        if self._driver.close(state):
+            self._trainee.adapter.release()
+        self._recorder.flush()
         registry.forget(self)
 
     # --- inside -------------------------------------------------------------------------------------------------------------------
 
     def send(self, command: Command) -> Future[Any]:
         """Ask for ``command`` without waiting; the future tells what came of it."""
-        if isinstance(command, (Step, Validate, MakeCheckpoint)):
-            self._begin_run()
+        self._require_run(command)
         return self._driver.send(command)
 
     def _ask(self, command: Command) -> Any:
-        return _result(self._driver.send(command))
+        self._require_run(command)
+        return self._driver.ask(command)
 
-    def _ask_to_call(self, function: Callable[[], Any]) -> Any:
-        return _result(self._driver.send(Call(function)))
+    def _require_run(self, command: Command) -> None:
+        if self._recorder.run_id is None and isinstance(command, (Step, Validate, MakeCheckpoint)):
+            self._driver.send(Call(self._begin_run))
 
     def _require_idle(self, doing: str) -> None:
         if self.is_busy:
@@ -363,16 +372,18 @@ class Session:
         )
 
     def _begin_run(self) -> None:
-        """Create the run in the history, the first time something is trained, validated or saved."""
+        """Create the run in the history, the first time something is trained, validated or saved.
+
+        Thread: the driver's.
+        """
         if self._recorder.run_id is not None:
             return
+        run = self._run_record()
         try:
-            store = self._open_store()
+            self._recorder.begin(self._open_store(), run)
         except StoreError as error:
             self._sink.say(f"The history is not kept: {error}")
-            store = MemoryStore()
-        run = self._run_record()
-        self._recorder.begin(store, run)
+            self._recorder.begin(MemoryStore(), run)
         self._board.begin_run(run.id)
 
     def _save(self) -> CheckpointRecord:
@@ -456,12 +467,6 @@ class SessionChannel:
     def log(self, after: int) -> tuple[int, tuple[LogLine, ...]]:
         """Return the number of lines ever written and those after the first ``after``."""
         return self._board.log(after)
-
-
-def _result(future: Future[Any]) -> Any:
-    while not future.done():
-        wait_for([future], timeout=0.2)  # in slices, so that an interrupt gets through on every platform
-    return future.result()
 
 
 def _look_up(hparams: Mapping[str, Any], dotted: str) -> Any:
