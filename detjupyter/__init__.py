@@ -58,9 +58,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("detjupyter")
+        try:
+            return version("detjupyter")
+        except PackageNotFoundError:  # a checkout that is on the path but not installed; Jupyter asks, and does without
+            raise AttributeError("detjupyter is not installed, so it has no version.") from None
     if name not in _HOMES:
         raise AttributeError(f"module 'detjupyter' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,125 @@
+"""The live view: what moves, and what the buttons and keys do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from environments import Lab
+from pages import LabPage
+from playwright.sync_api import Locator, expect
+
+LONG = "%det_train --epochs 500"
+
+
+@pytest.fixture
+def training(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> LabPage:
+    """A page on which a training of many epochs runs."""
+    page = open_page(start_lab()).open()
+    page.run_new("%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial")
+    page.run_new(LONG)
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    return page
+
+
+def test_the_curves_move_while_training(training: LabPage) -> None:
+    """The pixels of the chart change from one second to the next, and stand still while paused."""
+    chart = training.live.locator("canvas").first
+    expect(chart).to_be_visible()
+    training.page.wait_for_timeout(1000)
+    first = chart.screenshot()
+    training.page.wait_for_timeout(1000)
+    assert chart.screenshot() != first
+
+    button(training, "pause").click()
+    expect(training.live).to_have_attribute("data-dj-state", "paused")
+    training.page.wait_for_timeout(500)
+    held = chart.screenshot()
+    training.page.wait_for_timeout(700)
+    assert chart.screenshot() == held
+    training.screenshot("live-paused")
+
+
+def test_the_buttons_steer_the_training(training: LabPage) -> None:
+    """Pause holds it, Step adds exactly one batch, Validate and Checkpoint work while it is held, Resume goes on, Stop ends it."""
+    button(training, "pause").click()
+    expect(training.live).to_have_attribute("data-dj-state", "paused")
+    before = batches(training)
+    button(training, "step").click()
+    expect(fact(training, "batch")).to_contain_text(f"{before + 1:,}")
+    assert batches(training) == before + 1
+
+    button(training, "validate").click()
+    expect(button(training, "validate")).to_be_enabled()
+    button(training, "checkpoint").click()
+    expect(button(training, "checkpoint")).to_be_enabled()
+    saved = training.run_new("len(session.run.checkpoints()), session.batches_trained")
+    expect(saved).to_contain_text(f"(1, {before + 1})")
+
+    button(training, "resume").click()
+    expect(training.live).to_have_attribute("data-dj-state", "running")
+    button(training, "stop").click()
+    expect(training.page.locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
+    expect(training.run_new("session.state")).to_contain_text("stopped")
+
+
+def test_the_keyboard_steers_the_training(training: LabPage) -> None:
+    """With the view focused, space pauses and resumes and s steps."""
+    training.live.focus()
+    training.page.keyboard.press("Space")
+    expect(training.live).to_have_attribute("data-dj-state", "paused")
+    before = batches(training)
+    training.page.keyboard.press("s")
+    expect(fact(training, "batch")).to_contain_text(f"{before + 1:,}")
+    training.page.keyboard.press("Space")
+    expect(training.live).to_have_attribute("data-dj-state", "running")
+
+
+def test_other_cells_run_at_once_while_training(training: LabPage) -> None:
+    """A cell's answer does not wait for the training."""
+    cell = training.run_new("import time; began = time.perf_counter(); 6 * 7")
+    expect(cell).to_contain_text("42")
+    expect(training.live).to_have_attribute("data-dj-state", "running")
+
+
+def test_a_failing_trial_shows_the_users_frames_and_training_goes_on_after_the_fix(
+    start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
+) -> None:
+    """An error in train_batch ends in state failed with file and line; after the edit and %det_reload the same weights train on."""
+    lab = start_lab()
+    file = lab.directory / "quickstart/model_def.py"
+    good = file.read_text(encoding="utf-8")
+    broken = "scores = self.model(images[:, 0])"
+    file.write_text(good.replace("scores = self.model(images)", broken, 1), encoding="utf-8")
+    page = open_page(lab).open()
+    panel = page.panel()
+    page.run_new("%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial")
+    cell = page.run_new("%det_train --epochs 1")
+    expect(cell.locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
+    expect(panel.locator(".dj-Live")).to_have_attribute("data-state", "failed")
+    expect(panel).to_contain_text("RuntimeError")
+    page.screenshot("failed")
+    shown = page.run_new("session.wait()")
+    expect(shown).to_contain_text("model_def.py")
+    expect(shown).not_to_contain_text("driver.py")
+
+    file.write_text(good, encoding="utf-8")
+    page.run_new("%det_reload")
+    page.run_new("%det_train --batches 20 --wait")
+    expect(page.run_new("session.state, session.batches_trained")).to_contain_text("('finished', 20)")
+
+
+def button(page: LabPage, command: str) -> Locator:
+    """Return the live view's button for ``command``."""
+    return page.live.locator(f'[data-dj-command="{command}"]')
+
+
+def fact(page: LabPage, name: str) -> Locator:
+    """Return one of the facts under the progress bar."""
+    return page.live.locator(f'[data-dj-fact="{name}"]')
+
+
+def batches(page: LabPage) -> int:
+    """Return how many batches the live view says are trained."""
+    text = fact(page, "batch").inner_text()
+    return int("".join(c for c in text.split("/")[0].split("of")[0] if c.isdigit()))
