@@ -221,7 +221,7 @@ export class SessionModel {
     if (session === null || this._reply === null || !isLive(session.state)) {
       return;
     }
-    const known = this._reply.sessions.some(({ session_id }) => session_id === session.session_id);
+    const known = this._reply.sessions.some(({ run_id }) => run_id === newest?.id);
     if (!known && performance.now() >= this._askAfterMs) {
       this._askAfterMs = performance.now() + this._askPauseMs;
       this._askPauseMs *= 2;
@@ -252,8 +252,11 @@ export class SessionModel {
       return this._runs.get(held.run_id);
     }
     const newest = this._kernelId === null ? null : this._runs.newestOf(this._kernelId);
-    const isAnothers = held !== undefined && newest?.session?.session_id !== held.session_id;
-    return isAnothers ? null : newest;
+    if (held === undefined || newest === null) {
+      return newest;
+    }
+    // It had no run when the kernel was asked. Ids of sessions come again after a restart, so only what trains now can be its run.
+    return newest.session?.session_id === held.session_id && isLive(newest.state) ? newest : null;
   }
 
   private readonly _api: Api;

@@ -8,7 +8,7 @@ export function TrialError({ error }: { error: ErrorRecord }): JSX.Element {
   return (
     <div className="dj-Block dj-Error" role="alert">
       <div className="dj-Error-message">
-        <b>{name}</b>: {message}
+        <b>{name}</b>: {message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message}
       </div>
       {hint !== null && <div className="dj-Message-hint">{hint}</div>}
       {traceback !== '' && (

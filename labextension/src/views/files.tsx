@@ -102,6 +102,7 @@ export const Files = React.memo(function Files({ path, files }: FilesProps): JSX
       aria-activedescendant={activeRow >= first && activeRow < end ? `${id}-${activeRow}` : undefined}
       tabIndex={0}
       style={{ height: rows.length * ROW_PX }}
+      onFocus={() => activeRow < 0 && setActive(rows[first]?.path ?? null)}
       onKeyDown={onKeyDown}
     >
       {rows.slice(first, end).map((node, index) => (
