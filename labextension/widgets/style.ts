@@ -15,10 +15,10 @@ export const CSS = `
 .dj-live-badge { --dj-tone: 128, 128, 128; flex: none; display: inline-flex; align-items: center; gap: 6px; padding: 1px 9px 1px 8px; border-radius: 10px;
   font-size: 12px; font-weight: 600; background: rgba(var(--dj-tone), 0.16); }
 .dj-live-badge::before { content: ''; width: 8px; height: 8px; border-radius: 50%; background: rgb(var(--dj-tone)); }
-.dj-live[data-dj-state='running'] .dj-live-badge { --dj-tone: 0, 142, 110; }
+.dj-live[data-dj-state='running'] .dj-live-badge { --dj-tone: 25, 118, 210; }
 .dj-live[data-dj-state='paused'] .dj-live-badge { --dj-tone: 214, 138, 0; }
 .dj-live[data-dj-state='paused'] .dj-live-badge::before { border-radius: 1px; }
-.dj-live[data-dj-state='finished'] .dj-live-badge { --dj-tone: 25, 118, 210; }
+.dj-live[data-dj-state='finished'] .dj-live-badge { --dj-tone: 56, 142, 60; }
 .dj-live[data-dj-state='failed'] .dj-live-badge { --dj-tone: 211, 47, 47; }
 .dj-live[data-dj-state='running'] .dj-live-badge::before { animation: dj-live-pulse 1.6s ease-in-out infinite; }
 @keyframes dj-live-pulse { 50% { opacity: 0.35; } }

@@ -1,0 +1,66 @@
+"""Pictures for people to look at: light and dark, wide and narrow, running and failed, short names and long ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from environments import Lab
+from pages import LabPage
+from playwright.sync_api import expect
+
+
+@pytest.mark.parametrize(
+    ("name", "dark", "width"), [("light", False, 1440), ("dark", True, 1440), ("narrow", False, 760)], ids=["light", "dark", "narrow"]
+)
+def test_the_running_quickstart_fits_its_page(
+    name: str, dark: bool, width: int, start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
+) -> None:
+    """Nothing of the view or of the panel is wider than its place, and the view takes the theme's colours."""
+    lab = start_lab(theme="JupyterLab Dark" if dark else "JupyterLab Light")
+    page = open_page(lab, width=width, height=1000, dark=dark).open()
+    page.command("application:toggle-left-area")
+    panel = page.panel()
+    for index in (1, 3, 5):
+        page.run(index)
+    page.screenshot(f"{name}-loaded")
+    page.run_new("%det_train --epochs 60")
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    page.page.wait_for_timeout(5000)
+    page.cell(14)
+    for part in (page.live, panel):
+        assert part.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    background = page.live.evaluate("e => getComputedStyle(e.closest('.jp-NotebookPanel')).backgroundColor")
+    text = page.live.locator('[data-dj-fact="percent"]').evaluate("e => getComputedStyle(e).color")
+    assert (_lightness(text) > _lightness(background)) == dark
+    page.screenshot(f"{name}-running")
+
+
+def test_long_names_and_many_metrics_fit(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+    """A definition with a long name, long metrics and values that are not finite stays readable."""
+    lab = start_lab()
+    directory = lab.directory / "quickstart"
+    source = (directory / "model_def.py").read_text(encoding="utf-8")
+    name = "ExtraordinarilyLongAndDescriptiveHandwrittenDigitsClassificationTrial"
+    metrics = '"mean_per_class_intersection_over_union_on_training_batches": loss * 1e-7, "gradient_norm": loss / (0.0 if batch_idx % 50 == 9 else 1.0), '
+    source = source.replace("DigitsTrial", name).replace('{"loss": loss, "acc', '{"loss": loss, ' + metrics + '"acc', 1)
+    (directory / "model_def.py").write_text(source, encoding="utf-8")
+    Path(directory / "a_helper_module_with_a_name_that_nobody_would_call_short_but_somebody_will_write.py").touch()
+    page = open_page(lab, width=1200).open()
+    panel = page.panel()
+    page.run_new(f"%load_ext detjupyter\nsession = %det_load model_def:{name}")
+    page.run_new("session")
+    page.run_new("%det_train --epochs 60")
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    page.page.wait_for_timeout(4000)
+    for part in (page.live, panel):
+        assert part.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    expect(page.live.locator(".dj-chart, [data-dj-panel]").first).to_be_visible()
+    expect(page.live).to_contain_text("batch")
+    page.screenshot("long-names")
+
+
+def _lightness(colour: str) -> float:
+    red, green, blue = (float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3])
+    return 0.3 * red + 0.59 * green + 0.11 * blue
