@@ -4,6 +4,7 @@ import { Signal } from '@lumino/signaling';
 
 import type { CardRecord, Command, KernelReply, RunRecord, SessionRecord, State } from '../../protocol';
 import type { Api } from '../api';
+import { AnswerError } from '../api';
 import type { RunsModel } from './runs';
 
 /** A session as it is now, with its run if it has trained. `steerable`: its kernel holds it, so commands reach it. */
@@ -133,8 +134,11 @@ export class SessionModel {
       }
     } catch (error) {
       if (turn === this._turn) {
-        // What it had loaded stays on display: a kernel in one long computation has only been silent.
+        // What it had loaded stays on display: a kernel in one long computation has only been silent, unless it is gone.
         this._error = error as Error;
+        if (error instanceof AnswerError && error.status === 404) {
+          this._reply = null;
+        }
         this.settle();
       }
     }
