@@ -271,9 +271,9 @@ class Driver:
                 self._stop(State.STOPPED)
                 future.set_result(None)
             case Validate():
-                self._ask_for("validation", lambda: validate(self.trainee), future)
+                self._ask_for("validating", lambda: validate(self.trainee), future)
             case MakeCheckpoint():
-                self._ask_for("checkpoint", lambda: checkpoint(self.trainee, self._save), future)
+                self._ask_for("saving", lambda: checkpoint(self.trainee, self._save), future)
             case Call():
                 try:
                     result = request.function()

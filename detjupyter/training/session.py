@@ -205,7 +205,7 @@ class Session:
                 **periods,
             )
 
-        self._driver.send(Call(self._begin_run))
+        self._require_run()
         self._driver.train(plan)
         if wait:
             try:
@@ -329,15 +329,17 @@ class Session:
 
     def send(self, command: Command) -> Future[Any]:
         """Ask for ``command`` without waiting; the future tells what came of it."""
-        self._require_run(command)
+        if isinstance(command, (Step, Validate, MakeCheckpoint)):
+            self._require_run()
         return self._driver.send(command)
 
     def _ask(self, command: Command) -> Any:
-        self._require_run(command)
+        if isinstance(command, (Step, Validate, MakeCheckpoint)):
+            self._require_run()
         return self._driver.ask(command)
 
-    def _require_run(self, command: Command) -> None:
-        if self._recorder.run_id is None and isinstance(command, (Step, Validate, MakeCheckpoint)):
+    def _require_run(self) -> None:
+        if self._recorder.run_id is None:
             self._driver.send(Call(self._begin_run))
 
     def _require_idle(self, doing: str) -> None:

@@ -1,0 +1,19 @@
+"""What every test has: a history of its own, and no session of another test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the test's runs in its temporary directory, and end what it left training."""
+    monkeypatch.setenv("DETJUPYTER_HOME", str(tmp_path / "history"))
+    yield
+    loaded = sys.modules.get("detjupyter.training.registry")  # not imported for tests that need no engine
+    if loaded is not None:
+        loaded.registry.close_all()

@@ -1,0 +1,228 @@
+"""A trial of a framework that needs nothing installed: small, real, and in the test's hands."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detjupyter.definition.config import Config
+from detjupyter.definition.entrypoint import Entrypoint
+from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.model_definition import LoadedClass, ModelDefinition
+from detjupyter.definition.trial import Trial
+from detjupyter.errors import CheckpointError, StoreError
+from detjupyter.protocol.records import FloatArray
+from detjupyter.store.memory import MemoryStore
+from detjupyter.training.adapter import TrialAdapter
+from detjupyter.training.registry import registry
+from detjupyter.training.session import Loaded, Session
+
+LIMIT_S = 20.0
+LONG = 1_000_000_000
+"""More batches than any test trains."""
+
+
+class ToyTrial(Trial):
+    """What a toy definition would define."""
+
+    framework = "toy"
+
+    def __init__(self) -> None:
+        self.weight = 0.0
+
+
+class ToyAdapter(TrialAdapter):
+    """Each batch adds 1 to the weight, and its loss is 1 over that.
+
+    Attributes:
+        gate: While it is clear, the next batch waits.
+        on_batch: Called at each training batch with its index; may raise, print, or return metrics.
+        on_validation_batch: Called at each validation batch with its index.
+        calls: What the loop asked for, in order.
+    """
+
+    device = "toy"
+    records_per_batch: int | None = 4
+    per_epoch: int | None = 10
+    validation_batches = 3
+
+    def __init__(self) -> None:
+        self.trial = ToyTrial()
+        self.context = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.on_batch: Callable[[int], Mapping[str, Any] | None] = lambda _: None
+        self.on_validation_batch: Callable[[int], object] = lambda _: None
+        self.on_data: Callable[[], object] = lambda: None
+        self.on_save: Callable[[Path], object] = lambda _: None
+        self.calls: list[str] = []
+        self.validation_metrics: dict[str, Any] | None = None
+        self._moved = threading.Condition()
+        self._waiting = 0
+
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """Return ``per_epoch``."""
+        self.on_data()
+        return self.per_epoch
+
+    def train_batch(self, batch_idx: int) -> tuple[Mapping[str, Any], int]:
+        """Wait for the gate, then train."""
+        if not self.gate.is_set():
+            with self._moved:
+                self._waiting += 1
+                self._moved.notify_all()
+            assert self.gate.wait(LIMIT_S), "the test never opened the gate"
+        metrics = self.on_batch(batch_idx)
+        self.trial.weight += 1
+        self.calls.append(f"batch {batch_idx}")
+        return metrics or {"loss": 1 / self.trial.weight}, 4
+
+    def fetch(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
+        """Return the columns of ``rows``."""
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: np.array([row.get(name, np.nan) for row in rows], dtype=np.float64) for name in names}
+
+    def validate(self) -> Generator[tuple[int, int | None], None, Mapping[str, Any]]:
+        """Validate on ``validation_batches`` batches."""
+        self.calls.append("validate")
+        try:
+            for index in range(self.validation_batches):
+                self.on_validation_batch(index)
+                yield index + 1, self.validation_batches
+        finally:
+            self.calls.append("validation over")
+        return self.validation_metrics or {"error": 1 / (1 + self.trial.weight)}
+
+    def save(self, directory: Path) -> None:
+        """Write the weight."""
+        (directory / "weight.json").write_text(json.dumps(self.trial.weight), encoding="utf-8")
+        self.on_save(directory)
+        self.calls.append("save")
+
+    def restore(self, directory: Path) -> None:
+        """Read the weight."""
+        try:
+            self.trial.weight = json.loads((directory / "weight.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"weight.json cannot be read: {error}", path=str(directory)) from None
+
+    def adopt(self, other: TrialAdapter) -> None:
+        """Take the weight of ``other``."""
+        self.trial.weight = other.trial.weight
+
+    def discard_batch(self) -> None:
+        """Note that it was called."""
+        self.calls.append("discard batch")
+
+    def release(self) -> None:
+        """Note that it was called."""
+        self.calls.append("release")
+
+    def wait_at_gate(self) -> None:
+        """Return when the thread stands before the closed gate."""
+        with self._moved:
+            assert self._moved.wait_for(lambda: self._waiting, LIMIT_S), "no batch came to the gate"
+            self._waiting = 0
+
+
+class FallibleStore(MemoryStore):
+    """A store whose medium can be taken away and given back."""
+
+    broken = False
+
+    def transaction(self) -> Any:
+        """Fail while it is broken."""
+        if self.broken:
+            raise StoreError("The disk with the history is full.")
+        return super().transaction()
+
+
+class Bench:
+    """A session on a toy trial, and what it is made of."""
+
+    def __init__(self, root: Path, config: Config) -> None:
+        self.root = root
+        self.config = config
+        self.store = FallibleStore(root / "history")
+        self.adapter = ToyAdapter()
+        self.reloaded: Callable[[], ToyAdapter] = ToyAdapter
+        loaded = self._load(self.adapter)
+        self.session = Session(loaded, session_id="toy", seed=1, open_store=lambda: self.store, reload=lambda: self._load(self.reloaded()))
+        registry.add(self.session)
+
+    def _load(self, adapter: ToyAdapter) -> Loaded:
+        definition = ModelDefinition(self.root)
+        trial_class = LoadedClass(ToyTrial, Entrypoint.parse("toy:ToyTrial"), self.root / "toy.py", 1, DefinitionScope(self.root))
+        return Loaded(definition, trial_class, self.config, adapter)
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """The session's thread, None while it has none."""
+        return next((thread for thread in threading.enumerate() if thread.name == "detjupyter toy"), None)
+
+    def train_to_gate(self) -> None:
+        """Begin a long training and return while its first batch waits at the closed gate."""
+        self.adapter.gate.clear()
+        self.session.train(batches=LONG)
+        self.adapter.wait_at_gate()
+
+    def bring_to(self, state: str) -> None:
+        """Bring the session to ``state`` with the gate open; a running one trains for as long as the test may take."""
+        session = self.session
+        if state in ("running", "paused", "stopped"):
+            session.train(batches=LONG)
+            session.at_batch(lambda _: None)
+        if state == "paused":
+            session.pause()
+        elif state == "stopped":
+            session.stop()
+        elif state == "finished":
+            session.train(batches=2, wait=True)
+        elif state == "failed":
+            self.adapter.on_batch = _fail
+            session.train(batches=2)
+            session._driver.wait(LIMIT_S)
+            self.adapter.on_batch = lambda _: None
+        assert session.state == state
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Return the events of that kind which the history has."""
+        run = self.session.run
+        return [] if run is None else [event for event in run.events() if event["kind"] == kind]
+
+    def states(self) -> list[str]:
+        """Return the states that the history tells of, in order."""
+        return [event["state"] for event in self.events("state")]
+
+    def log(self) -> list[str]:
+        """Return the text of the log, as the views see it."""
+        return [line.text for line in self.session.channel.log(0)[1]]
+
+
+def _fail(_: int) -> None:
+    raise ValueError("a bad batch")
+
+
+@pytest.fixture
+def config() -> Config:
+    """Return what the toy is configured with; override it to rank runs."""
+    return Config()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, config: Config) -> Iterator[Bench]:
+    """Make a session on a toy trial, and close it."""
+    root = tmp_path / "toy"
+    root.mkdir()
+    bench = Bench(root, config)
+    yield bench
+    bench.adapter.gate.set()
+    bench.session.close()
+    assert bench.thread is None
