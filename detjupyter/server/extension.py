@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import atexit
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from detjupyter.server.control import REQUEST, ControlChannels
-from detjupyter.server.definition import Scans
 from detjupyter.server.history import History
 from detjupyter.server.routes import routes
+from detjupyter.server.scans import Scans
+from detjupyter.server.services import SETTING, Services
 from detjupyter.server.watcher import Watcher
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
-
-SETTING = "detjupyter"
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the handlers of one server share."""
-
-    history: History
-    scans: Scans
-    channels: ControlChannels
-    watcher: Watcher
-
-    def close(self) -> None:
-        """Close the store and every kernel's control channel."""
-        self.channels.close()
-        self.scans.close()
-        self.history.close()
 
 
 def load_extension(server_app: ServerApp) -> None:

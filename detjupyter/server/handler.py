@@ -6,7 +6,7 @@ import json
 import re
 from http.client import responses
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from jupyter_server.base.handlers import APIHandler
 from tornado.web import HTTPError
@@ -20,10 +20,8 @@ from detjupyter.errors import (
     SessionError,
     StoreError,
 )
-from detjupyter.protocol.wire import encode
-
-if TYPE_CHECKING:
-    from detjupyter.server.extension import Services
+from detjupyter.server.answers import RefusedError, to_json
+from detjupyter.server.services import Services, services_of
 
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 KERNEL_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -39,22 +37,13 @@ _STATUS: tuple[tuple[type[DetJupyterError], int], ...] = (
 )
 
 
-class RefusedError(HTTPError):
-    """A request that is answered with ``status``, ``message`` and ``hint`` instead of data."""
-
-    def __init__(self, status: int, message: str, *, hint: str | None = None) -> None:
-        super().__init__(status)
-        self.message = message
-        self.hint = hint
-
-
 class Handler(APIHandler):
     """The base of our REST handlers. Jupyter's checks of login, origin and XSRF token all stay in force."""
 
     @property
     def services(self) -> Services:
         """What the handlers of this server share."""
-        return cast("Services", self.settings["detjupyter"])
+        return services_of(self.settings)
 
     def answer(self, value: Any, *, status: int = 200) -> None:  # Any: whatever wire.encode takes
         """Answer with ``value`` as JSON."""
@@ -120,11 +109,6 @@ class Handler(APIHandler):
             self.log.warning("detjupyter: %s %s: %s", self.request.method, self.request.path, value.message)
         else:
             super().log_exception(typ, value, tb)
-
-
-def to_json(value: Any) -> str:  # Any: whatever wire.encode takes
-    """Return ``value`` as JSON that every browser reads (NaN and the infinities spelled as strings)."""
-    return json.dumps(encode(value), allow_nan=False, separators=(",", ":"))
 
 
 def status_of(error: DetJupyterError) -> int:

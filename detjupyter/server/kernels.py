@@ -12,8 +12,9 @@ from detjupyter.errors import ProtocolError
 from detjupyter.protocol.commands import parse_command
 from detjupyter.protocol.messages import PROTOCOL_VERSION, ControlReply, ControlRequest, KernelReply
 from detjupyter.protocol.wire import encode
+from detjupyter.server.answers import RefusedError
 from detjupyter.server.control import KernelSilentError
-from detjupyter.server.handler import KERNEL_ID, RUN_ID, Handler, RefusedError
+from detjupyter.server.handler import KERNEL_ID, RUN_ID, Handler
 from detjupyter.server.paths import outward, root_of
 
 QUESTION_LIMIT_S = 2.0

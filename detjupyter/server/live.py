@@ -8,7 +8,7 @@ every curve.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import ws_authenticated
@@ -21,10 +21,8 @@ from detjupyter.errors import ProtocolError
 from detjupyter.protocol.messages import Watch
 from detjupyter.protocol.wire import decode
 from detjupyter.server.handler import RUN_ID
+from detjupyter.server.services import Services, services_of
 from detjupyter.server.watcher import Client
-
-if TYPE_CHECKING:
-    from detjupyter.server.extension import Services
 
 MAX_MESSAGE_CHARACTERS = 4_096
 
@@ -39,7 +37,7 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     @property
     def services(self) -> Services:
         """What the handlers of this server share."""
-        return cast("Services", self.settings["detjupyter"])
+        return services_of(self.settings)
 
     def set_default_headers(self) -> None:
         """Leave out the headers of Jupyter's pages: they make no sense on a WebSocket."""

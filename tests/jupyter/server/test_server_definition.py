@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from served import Api
 
-from detjupyter.server.definition import Scans
-from detjupyter.server.handler import RefusedError
+from detjupyter.server.answers import RefusedError
+from detjupyter.server.scans import Scans
 
 MODEL = """
 raise SystemExit("the server must never import this")
@@ -130,7 +130,7 @@ async def test_a_directory_that_cannot_be_read_is_no_failure(api: Api, digits: P
 
 async def test_requests_for_one_directory_share_a_scan(digits: Path, jp_root_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten reloads of a page start one scan, and one that takes too long is answered in time and found finished later."""
-    import detjupyter.server.definition as module
+    import detjupyter.server.scans as module
 
     started: list[str] = []
     scan = module._scan
