@@ -62,6 +62,7 @@ export const CSS = `
   overflow-wrap: anywhere; }
 .dj-live-log-lines.dj-mod-empty::before { content: 'Nothing written yet.'; opacity: 0.7; }
 .dj-live-log-lines time { opacity: 0.55; margin-right: 4px; }
+.dj-live-hint { margin-top: 6px; color: var(--jp-ui-font-color2, inherit); overflow-wrap: anywhere; }
 .dj-live-log-lines [data-dj-stream='stderr'] { color: var(--jp-error-color1, #d32f2f); }
 .dj-live-log-lines [data-dj-stream='detjupyter'] { font-style: italic; opacity: 0.85; }
 `;

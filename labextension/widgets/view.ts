@@ -159,7 +159,10 @@ export class LiveView {
       const traceback = part('pre', 'dj-live-traceback');
       traceback.textContent = session.error.traceback.trimEnd();
       traceback.hidden = session.error.traceback === '';
-      this.error.replaceChildren(summary, traceback);
+      const hint = part('div', 'dj-live-hint');
+      hint.textContent = session.error.hint ?? '';
+      hint.hidden = session.error.hint === null;
+      this.error.replaceChildren(summary, traceback, hint);
     }
   }
 
