@@ -45,14 +45,12 @@ export function Latest({ session }: { session: SessionRecord }): JSX.Element | n
             <tr>
               <th
                 scope="row"
-                title={`Best ${best.name}: ${best.smaller_is_better ? 'smaller' : 'larger'} is better`}
+                colSpan={2}
+                title={`Best ${best.name}: ${best.smaller_is_better ? 'smaller' : 'larger'} is better; reached at batch ${best.batches_trained}`}
               >
-                Best {best.name}
+                Best {best.name} at {formatCount(best.batches_trained)}
               </th>
-              <td colSpan={2}>
-                <span className="dj-Latest-when">batch {formatCount(best.batches_trained)}</span>
-                {formatValue(toNumber(best.value))}
-              </td>
+              <td>{formatValue(toNumber(best.value))}</td>
             </tr>
           </tfoot>
         )}
