@@ -23,11 +23,12 @@ def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it
 
 
 def unload_extension(shell: Any) -> None:
-    """Take the magics, the display and the control channel away again."""
-    from detjupyter.magics import control_channel, display
+    """Take the magics, their completion, the display and the control channel away again."""
+    from detjupyter.magics import completion, control_channel, display
 
     names = [name for name in shell.magics_manager.magics["line"] if name.startswith("det_")]
     for name in names:
         del shell.magics_manager.magics["line"][name]
+    completion.unregister(shell)
     display.unregister(shell)
     control_channel.close_on(shell)

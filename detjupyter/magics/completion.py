@@ -1,37 +1,145 @@
-"""Tab completion: entrypoints and paths of ``%det_load``, the options of every magic."""
+"""Tab completion: entrypoints, paths, hyperparameters, checkpoints and options, whatever may come next on a magic's line."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from detjupyter.errors import DetJupyterError
+from detjupyter.magics.arguments import options, words
+
+# `%det_load …`, `session = %det_load …`, and without the percent sign where IPython allows it
+_LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%?)(det_\w+)\s(.*)", re.DOTALL)
+_MOST_ENTRIES = 200
+_HERE = argparse.Namespace(path=".", config=None)
 
 
 def register(shell: Any) -> None:
     """Complete our magics in ``shell``."""
-    names = [name for name in shell.magics_manager.magics["line"] if name.startswith("det_")]
-    for name in names:
-        shell.set_hook("complete_command", _complete, str_key=f"%{name}")
+    from IPython.core.completer import context_matcher
+
+    @context_matcher(identifier="detjupyter", priority=100)
+    def match(context: Any) -> dict[str, Any]:
+        word, offers = _offers(shell, context.text_until_cursor)
+        from IPython.core.completer import SimpleCompletion
+
+        fitting = [SimpleCompletion(text=offer, type="magic") for offer in offers if offer.startswith(word)]
+        # Nothing of Python's makes sense on such a line: neither keywords nor names, which take jedi seconds to find.
+        return {"completions": fitting, "matched_fragment": word, "ordered": True, "suppress": True}
+
+    unregister(shell)
+    shell.Completer.custom_matchers.append(match)
 
 
-def _complete(shell: Any, event: Any) -> list[str]:
-    """Return what may come next on the line: entrypoints, checkpoints' ids, else options."""
-    name, _, rest = event.line.lstrip().lstrip("%").partition(" ")
-    magic = shell.find_line_magic(name)
-    parser = getattr(magic, "parser", None)
-    options = [option for action in parser._actions for option in action.option_strings] if parser is not None else []
-    typed = rest.split()
-    if event.symbol.startswith("-"):
-        return options
-    if name == "det_load" and not [word for word in typed if word != event.symbol]:
-        return [*_entrypoints(), *options]
-    return options
+def unregister(shell: Any) -> None:
+    """Complete them no more."""
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", None) != "detjupyter"]
 
 
-def _entrypoints() -> list[str]:
+def _offers(shell: Any, text: str) -> tuple[str, list[str]]:
+    """Return the word that is being typed at the end of ``text`` and what it may become."""
+    line = _LINE.fullmatch(text)
+    magic = shell.find_line_magic(line[1]) if line else None
+    parser: Any = getattr(magic, "parser", None)
+    if line is None or parser is None:
+        return "", []
+    before, word = re.fullmatch(r"(.*?)(\S*)", line[2], re.DOTALL).groups()  # type: ignore[union-attr]
+    try:
+        typed = list(words(before))
+    except ValueError:  # inside a quotation
+        return "", []
+    if word.startswith("-"):
+        option, equals, value = word.partition("=")
+        if not equals:
+            return word, options(parser)
+        typed, word = [*typed, option], value
+    awaited = _awaited(parser, typed)
+    offers = _SOURCES[awaited.dest](word, _so_far(parser, typed)) if awaited is not None and awaited.dest in _SOURCES else []
+    is_free = awaited is None or not awaited.option_strings or awaited.nargs == "+"
+    return word, [*offers, *(options(parser) if is_free and not word else [])]
+
+
+def _awaited(parser: Any, typed: list[str]) -> Any:
+    """Return the argument that the next word belongs to, None if only an option can follow."""
+    positionals = [action for action in parser._actions if not action.option_strings]
+    option = None
+    for word in typed:
+        if word.startswith("-"):
+            option = next((action for action in parser._actions if word in action.option_strings and action.nargs != 0), None)
+        elif option is None:
+            positionals = positionals[1:]
+        elif option.nargs != "+":
+            option = None
+    return option or next(iter(positionals), None)
+
+
+def _so_far(parser: Any, typed: list[str]) -> argparse.Namespace:
+    from IPython.core.error import UsageError
+
+    try:
+        known: argparse.Namespace = parser.parse_known_args(typed)[0]
+    except UsageError:  # the option whose value is being typed has none yet
+        known = parser.parse_known_args(typed[:-1])[0]
+    return argparse.Namespace(**{**vars(_HERE), **{name: value for name, value in vars(known).items() if value is not None}})
+
+
+def _entrypoints(_: str, so_far: argparse.Namespace) -> list[str]:
     from detjupyter.definition.model_definition import ModelDefinition
 
     try:
-        return [str(entrypoint) for entrypoint in ModelDefinition(".").entrypoints()]
+        return [str(entrypoint) for entrypoint in ModelDefinition(so_far.path).entrypoints()]
     except DetJupyterError:
         return []
+
+
+def _definitions(word: str, _: argparse.Namespace) -> list[str]:
+    return _paths(word, (".py",))
+
+
+def _configs(word: str, _: argparse.Namespace) -> list[str]:
+    return _paths(word, (".yaml", ".yml"))
+
+
+def _hyperparameters(_: str, so_far: argparse.Namespace) -> list[str]:
+    from detjupyter.definition.config import read_config
+
+    try:
+        return [f"{name}=" for name in read_config(so_far.config, Path(so_far.path)).origins]
+    except DetJupyterError:
+        return []
+
+
+def _checkpoints(_: str, __: argparse.Namespace) -> list[str]:
+    from detjupyter.training.registry import registry
+
+    try:
+        run = registry.get(None).run
+        return [checkpoint.id for checkpoint in reversed(run.checkpoints())] if run is not None else []
+    except DetJupyterError:
+        return []
+
+
+def _paths(word: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Return the directories, and the files that end so, that ``word`` may become."""
+    directory, _, _ = word.rpartition("/")
+    shown = f"{directory}/" if directory or word.startswith("/") else ""
+    try:
+        entries = sorted(os.scandir(shown or "."), key=lambda entry: entry.name)
+    except OSError:
+        return []
+    visible = [entry for entry in entries if not entry.name.startswith((".", "__"))][:_MOST_ENTRIES]
+    return [f"{shown}{entry.name}{'/' if entry.is_dir() else ''}" for entry in visible if entry.is_dir() or entry.name.endswith(suffixes)]
+
+
+_SOURCES: dict[str, Callable[[str, argparse.Namespace], list[str]]] = {
+    "entrypoint": _entrypoints,
+    "path": _definitions,
+    "config": _configs,
+    "hparam": _hyperparameters,
+    "checkpoint": _checkpoints,
+}

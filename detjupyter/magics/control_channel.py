@@ -8,6 +8,8 @@ there must be quick, because an interrupt comes the same way: a command that sti
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import DetJupyterError
@@ -15,6 +17,8 @@ from detjupyter.training.registry import registry
 
 if TYPE_CHECKING:
     from detjupyter.protocol.messages import ControlReply
+    from detjupyter.protocol.records import CardRecord
+    from detjupyter.training.session import Session
 
 REQUEST, REPLY = "det_control_request", "det_control_reply"
 ANSWER_WITHIN_S = 0.25
@@ -22,7 +26,7 @@ ANSWER_WITHIN_S = 0.25
 
 def open_on(shell: Any) -> None:
     """Answer control requests of ``shell``'s kernel, where it has one."""
-    kernel = getattr(shell, "kernel", None)
+    kernel: Any = getattr(shell, "kernel", None)
     handlers = getattr(kernel, "control_handlers", None)
     if handlers is None:  # a terminal, or a kernel other than ipykernel
         return
@@ -54,10 +58,9 @@ async def answer(content: Any) -> ControlReply:  # Any: it comes from a server
         request = decode(ControlRequest, content)
         if request.command is not None:
             future = registry.get(request.session_id).send(parse_command(request.command))
-            try:
-                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), ANSWER_WITHIN_S)
-            except asyncio.TimeoutError:
-                accepted = True
+            accepted = not await _is_done_soon(future)
+            if not accepted:
+                future.result()
     except DetJupyterError as refused:
         error = str(refused)
     except Exception as unexpected:  # a thread of ipykernel's runs this; it must get an answer, not an exception
@@ -66,10 +69,26 @@ async def answer(content: Any) -> ControlReply:  # Any: it comes from a server
     return ControlReply(
         protocol=PROTOCOL_VERSION,
         sessions=tuple(session.record() for session in sessions),
-        cards=tuple(session.card() for session in sessions),
+        cards=_cards(sessions),
         accepted=accepted,
         error=error,
     )
+
+
+async def _is_done_soon(future: Future[Any]) -> bool:
+    """Return whether ``future`` is done in time; it goes on in any case."""
+    waiting = asyncio.wrap_future(future)
+    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio would log what nobody looks at
+    await asyncio.wait([waiting], timeout=ANSWER_WITHIN_S)
+    return waiting.done()
+
+
+def _cards(sessions: Sequence[Session]) -> tuple[CardRecord, ...]:
+    """Return the cards of the sessions, none if the files of one cannot be read any more."""
+    try:
+        return tuple(session.card() for session in sessions)
+    except (DetJupyterError, OSError):
+        return ()
 
 
 def _kernel_id() -> str | None:

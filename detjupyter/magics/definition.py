@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 
+from detjupyter.magics.arguments import parse
+from detjupyter.magics.interruption import interruptible
 from detjupyter.magics.patience import patience
 
 if TYPE_CHECKING:
@@ -33,36 +35,44 @@ class DefinitionMagics(Magics):
         """Load a Trial class, build its trial and show its card.
 
         The session becomes the current one, which the other magics use. ``session = %det_load model_def:MyTrial`` keeps it in hand.
+        Values are YAML: ``--hparam lr=1e-3 'layers=[64, 32]' name="my net"``; ``{lr}`` puts in the value of a Python variable.
         """
-        arguments = parse_argstring(self.det_load, line)
+        arguments = parse(self.det_load, line)
         from detjupyter.definition.model_definition import ModelDefinition
         from detjupyter.magics.values import parse_assignments
 
-        hparams = parse_assignments(arguments.hparam)
+        entrypoint, hparams = arguments.entrypoint, arguments.hparam
+        if entrypoint is None and hparams and ":" in hparams[-1] and "=" not in hparams[-1]:
+            entrypoint = hparams.pop()  # it was written last, as the help has it, and --hparam took it
         definition = ModelDefinition(arguments.path)
-        with patience(f"Loading {arguments.entrypoint or definition.name}"):
+        doing = f"Loading {entrypoint or definition.name}"
+        with interruptible("nothing was loaded."), patience(doing):
             from detjupyter.training.loading import load
 
-            return load(
-                arguments.entrypoint,
+            session = load(
+                entrypoint,
                 arguments.path,
                 arguments.config,
-                hparams,
+                parse_assignments(hparams),
                 arguments.seed,
                 arguments.device,
                 name=arguments.name or _name_for(definition),
             )
+            session.card()  # the files as they are now; hashing them is not for the thread in which the sidebar asks
+        return session
 
     @magic_arguments()
     @line_magic
     def det_reload(self, line: str) -> Session:
         """Import the edited definition anew and go on with the same weights; if it does not load, all stays as it was."""
-        parse_argstring(self.det_reload, line)
+        parse(self.det_reload, line)
         from detjupyter.training.loading import current_session
 
         session = current_session()
-        with patience(f"Reloading {session.definition.name}"):
+        outcome = "the edited code may take over all the same: `%det_status` shows."
+        with interruptible(outcome), patience(f"Reloading {session.definition.name}"):
             session.reload()
+            session.card()
         return session
 
     @magic_arguments()
@@ -71,13 +81,13 @@ class DefinitionMagics(Magics):
     @line_magic
     def det_files(self, line: str) -> FileReport:
         """Show which files ship with the model definition, and for those that do not, the rule that decided."""
-        arguments = parse_argstring(self.det_files, line)
+        arguments = parse(self.det_files, line)
         from detjupyter.definition.model_definition import ModelDefinition
         from detjupyter.training.registry import registry
 
         sessions = registry.all()
         path: Any = arguments.path or (sessions[-1].definition.root if sessions else ".")
-        with patience("Reading the files"):
+        with interruptible("the files were not read."), patience("Reading the files"):
             return ModelDefinition(path).files(expand=arguments.all)
 
 

@@ -1,4 +1,4 @@
-"""Teach IPython to show sessions and file reports; the engine itself knows nothing of front ends."""
+"""Teach IPython to show sessions, file reports and checkpoints; the engine itself knows nothing of front ends."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detjupyter.bundle.report import FileReport
+    from detjupyter.protocol.records import CheckpointRecord
     from detjupyter.training.session import Session
 
-_TYPES = (("detjupyter.training.session", "Session"), ("detjupyter.bundle.report", "FileReport"))
+
+class Metrics(dict[str, Any]):  # Any: a trial may return more than numbers
+    """The metrics of a validation: the dict that they are, shown with as many digits as people read."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        del cycle  # a dict of numbers holds no dicts
+        shown = (f"{name!r}: {value:.4g}" if isinstance(value, float) else f"{name!r}: {value!r}" for name, value in self.items())
+        printer.text(f"{{{', '.join(shown)}}}")
 
 
 def register(shell: Any) -> None:
     """Add our formatters by name, so that nothing is imported for it."""
     formatter = shell.display_formatter.mimebundle_formatter
-    for (module, name), show in zip(_TYPES, (_show_session, _show_files), strict=True):
+    for (module, name), show in _SHOWN.items():
         formatter.for_type_by_name(module, name, show)
 
 
 def unregister(shell: Any) -> None:
     """Take our formatters away again."""
     formatter = shell.display_formatter.mimebundle_formatter
-    for key in _TYPES:
+    for key in _SHOWN:
         formatter.deferred_printers.pop(key, None)
-    for known in [known for known in formatter.type_printers if (known.__module__, known.__name__) in _TYPES]:
+    for known in [known for known in formatter.type_printers if (known.__module__, known.__name__) in _SHOWN]:
         del formatter.type_printers[known]
 
 
@@ -39,3 +47,17 @@ def _show_files(report: FileReport, include: object = None, exclude: object = No
     from detjupyter.widgets.file_tree import file_tree_bundle
 
     return file_tree_bundle(report, report.root.name)
+
+
+def _show_checkpoint(checkpoint: CheckpointRecord, include: object = None, exclude: object = None) -> dict[str, Any]:
+    del include, exclude
+    from detjupyter.widgets.summary import checkpoint_text
+
+    return {"text/plain": checkpoint_text(checkpoint)}
+
+
+_SHOWN = {
+    ("detjupyter.training.session", "Session"): _show_session,
+    ("detjupyter.bundle.report", "FileReport"): _show_files,
+    ("detjupyter.protocol.records", "CheckpointRecord"): _show_checkpoint,
+}

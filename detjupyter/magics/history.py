@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import display
+
+from detjupyter.magics.arguments import parse, positive
 
 
 @magics_class
@@ -17,22 +20,28 @@ class HistoryMagics(Magics):
     @line_magic
     def det_status(self, line: str) -> None:
         """Show where every session of this kernel stands, the current one last."""
-        parse_argstring(self.det_status, line)
+        parse(self.det_status, line)
         from detjupyter.training.registry import registry
+
+        current = registry.get(None)
         from detjupyter.widgets.summary import session_text
 
-        registry.get(None)
-        for session in registry.all():
-            display({"text/plain": session_text(session.record())}, raw=True)
+        sessions = registry.all()
+        texts = [session_text(session.record()) for session in sessions]
+        if len(sessions) > 1:
+            names = [f"{session.session_id}{' (current)' if session is current else ''}" for session in sessions]
+            texts = [f"{name} · {text}" for name, text in zip(names, texts, strict=True)]
+        display({"text/plain": "\n".join(texts)}, raw=True)
 
     @magic_arguments()
-    @argument("--limit", type=int, default=20, help="how many, by default 20")
+    @argument("--limit", type=positive, default=20, metavar="N", help="how many, by default 20")
     @line_magic
     def det_runs(self, line: str) -> None:
         """List the newest runs of the history, of all kernels."""
-        limit = parse_argstring(self.det_runs, line).limit
+        limit = parse(self.det_runs, line).limit
         from detjupyter.store import open_store
         from detjupyter.widgets.run_table import runs_bundle
 
-        bundle: dict[str, Any] = runs_bundle(open_store().runs(limit=limit))
+        with closing(open_store()) as store:
+            bundle: dict[str, Any] = runs_bundle(store.runs(limit=limit))
         display(bundle, raw=True)

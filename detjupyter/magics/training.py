@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from detjupyter.magics.arguments import parse
+from detjupyter.magics.display import Metrics
+from detjupyter.magics.interruption import interruptible
+from detjupyter.protocol.commands import Pause
 
 if TYPE_CHECKING:
     from detjupyter.protocol.records import CheckpointRecord
@@ -17,17 +22,17 @@ class TrainingMagics(Magics):
     """Train the current session and steer it; every cell stays usable meanwhile."""
 
     @magic_arguments()
-    @argument("--batches", type=int, help="train for so many batches more")
-    @argument("--epochs", type=int, help="train for so many passes over the data more, with a validation after each")
-    @argument("--records", type=int, help="train for so many records more")
+    @argument("--batches", type=int, metavar="N", help="train for so many batches more")
+    @argument("--epochs", type=int, metavar="N", help="train for so many passes over the data more, with a validation after each")
+    @argument("--records", type=int, metavar="N", help="train for so many records more")
     @argument("--validate-every", type=int, metavar="N", help="validate every N batches, and at the end")
     @argument("--checkpoint-every", type=int, metavar="N", help="write a checkpoint every N batches, and at the end")
     @argument("--wait", action="store_true", help="return when the training is over; an interrupt pauses it")
     @line_magic
     def det_train(self, line: str) -> None:
         """Train in the background and show it live; without a length, for one epoch."""
-        arguments = parse_argstring(self.det_train, line)
-        from detjupyter.magics.waiting import wait_with_progress
+        arguments = parse(self.det_train, line)
+        from detjupyter.magics.waiting import wait_for_first_batch, wait_with_progress
         from detjupyter.widgets.live import show_live
 
         session = _current()
@@ -40,6 +45,7 @@ class TrainingMagics(Magics):
             checkpoint_every=arguments.checkpoint_every,
         )
         show_live(session.channel)
+        wait_for_first_batch(session)
         if arguments.wait:
             wait_with_progress(session)
 
@@ -47,54 +53,63 @@ class TrainingMagics(Magics):
     @line_magic
     def det_pause(self, line: str) -> None:
         """Hold the training after the batch under way; the GPU is free for your cells, the weights stay where they are."""
-        parse_argstring(self.det_pause, line)
-        _current().pause()
+        parse(self.det_pause, line)
+        with interruptible("the training is held after the batch under way."):
+            _current().pause()
         _say()
 
     @magic_arguments()
     @line_magic
     def det_resume(self, line: str) -> None:
         """Go on with a paused training."""
-        parse_argstring(self.det_resume, line)
+        parse(self.det_resume, line)
         _current().resume()
         _say()
 
     @magic_arguments()
-    @argument("batches", nargs="?", type=int, default=1, help="how many batches to train, by default one")
+    @argument("batches", nargs="?", type=int, default=1, metavar="N", help="how many batches to train, by default one")
     @line_magic
     def det_step(self, line: str) -> None:
-        """Train a few batches more, then pause."""
-        _current().step(parse_argstring(self.det_step, line).batches)
+        """Train a few batches more, then pause; an interrupt pauses at once."""
+        batches = parse(self.det_step, line).batches
+        session = _current()
+        with interruptible("the training is held after the batch under way.", then=lambda: session.send(Pause())):
+            session.step(batches)
         _say()
 
     @magic_arguments()
     @line_magic
     def det_stop(self, line: str) -> None:
         """End the training after the batch under way; weights and history stay, and %det_train goes on from here."""
-        parse_argstring(self.det_stop, line)
-        _current().stop()
+        parse(self.det_stop, line)
+        with interruptible("the training ends after the batch under way."):
+            _current().stop()
         _say()
 
     @magic_arguments()
     @line_magic
     def det_validate(self, line: str) -> dict[str, Any]:
         """Validate now and return the metrics; a training under way goes on afterwards."""
-        parse_argstring(self.det_validate, line)
-        return _current().validate()
+        parse(self.det_validate, line)
+        with interruptible("the validation goes on; `%det_stop` ends it."):
+            return Metrics(_current().validate())
 
     @magic_arguments()
     @line_magic
     def det_checkpoint(self, line: str) -> CheckpointRecord:
         """Write a checkpoint now and return where it is."""
-        parse_argstring(self.det_checkpoint, line)
-        return _current().checkpoint()
+        parse(self.det_checkpoint, line)
+        with interruptible("the checkpoint is being written all the same."):
+            return _current().checkpoint()
 
     @magic_arguments()
     @argument("checkpoint", help="a checkpoint's id, or its directory")
     @line_magic
     def det_restore(self, line: str) -> None:
         """Put weights, optimizers and random states back to a checkpoint."""
-        _current().restore(parse_argstring(self.det_restore, line).checkpoint)
+        checkpoint = parse(self.det_restore, line).checkpoint
+        with interruptible("the checkpoint is being restored all the same."):
+            _current().restore(checkpoint)
         _say()
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from detjupyter.protocol.records import SessionRecord
+from detjupyter.protocol.records import CheckpointRecord, SessionRecord
 from detjupyter.protocol.states import Group
-from detjupyter.widgets._figures import format_count, format_duration, format_value
+from detjupyter.widgets._figures import format_bytes, format_count, format_duration, format_value
 from detjupyter.widgets._panels import metric_name
 
 _MOST_METRICS = 20
@@ -30,6 +30,16 @@ def best_line(session: SessionRecord) -> str | None:
         return None
     best = session.best
     return f"best {best.name} {format_value(best.value)} at batch {format_count(best.batches_trained)}"
+
+
+def checkpoint_text(checkpoint: CheckpointRecord) -> str:
+    """Return what a checkpoint is, where it is, and how to go back to it."""
+    batches = f"{format_count(checkpoint.batches_trained)} batches" if checkpoint.batches_trained != 1 else "1 batch"
+    return (
+        f"checkpoint after {batches}, {format_bytes(checkpoint.size_bytes)}\n"
+        f"  {checkpoint.path}\n"
+        f"  `%det_restore {checkpoint.id}` goes back to it."
+    )
 
 
 def session_text(session: SessionRecord) -> str:

@@ -1,0 +1,69 @@
+"""What stands behind a magic's name on its line: split as a shell splits it, understood as the magic's options say."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from IPython.core.error import UsageError
+
+
+def parse(magic: Callable[..., Any], line: str) -> argparse.Namespace:
+    """Return the arguments that ``line`` holds for ``magic``, a method under ``@magic_arguments``.
+
+    Quotes group words as in a shell and do not stay (IPython's own parser keeps them); what follows ``#`` is a comment.
+
+    Raises:
+        UsageError: the line does not fit the magic's options. IPython shows its text and nothing else.
+    """
+    parser: Any = magic.parser  # type: ignore[attr-defined]  # put there by @magic_arguments
+    name = f"%{parser.prog.lstrip('%')}"
+    try:
+        arguments, unknown = parser.parse_known_args(list(words(line)))
+    except ValueError as error:  # shlex says what is wrong in two words
+        raise UsageError(f"{name}: {str(error).lower()} in {line!r}.") from None
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}. `{name}?` explains.") from None
+    if unknown:
+        from detjupyter.definition.suggestions import candidates_hint
+
+        hint = candidates_hint(unknown[0], options(parser)) or "It takes none."
+        raise UsageError(f"{name} has no argument {unknown[0]!r}. {hint} `{name}?` explains.")
+    known: argparse.Namespace = arguments
+    return known
+
+
+def words(line: str) -> Iterator[str]:
+    """Yield the words of ``line`` as a shell would pass them on, up to a comment.
+
+    Raises:
+        ValueError: a quotation is not closed.
+
+    Examples:
+        >>> list(words("model_def:Net --path 'my nets' --hparam layers='[1, 2]'  # small"))
+        ['model_def:Net', '--path', 'my nets', '--hparam', 'layers=[1, 2]']
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = ""  # shlex would also cut words at a # inside them
+    if os.name == "nt":  # there a backslash separates directories
+        lexer.escape = ""
+    for word in lexer:
+        if word.startswith("#"):
+            return
+        yield word
+
+
+def options(parser: argparse.ArgumentParser) -> list[str]:
+    """Return the names of the options, in the order of the magic's help."""
+    return [option for action in parser._actions for option in action.option_strings]
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1; the message of an ``argparse`` type is its name, hence :class:`ArgumentTypeError`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is wanted, not {text!r}")
+    return int(text)
