@@ -7,12 +7,15 @@ BIN := $(VENV)/bin
 # A CPU build of exactly this version may be at hand; a wider request would fetch gigabytes of GPU libraries on a machine without a GPU.
 TORCH ?= torch==2.13.0
 
+# Jupyter refuses to run as root unless it is told; in a container there is often nobody else.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
 TYPESCRIPT := $(shell find labextension -type f 2>/dev/null) package.json tsconfig.json tsconfig.build.json
 
 .PHONY: lab test quick lint browser build clean wheel screenshots check-python check-node
 
 lab: $(VENV)/.installed
-	$(BIN)/jupyter lab notebooks/quickstart/quickstart.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) notebooks/quickstart/quickstart.ipynb
 
 test: lint browser
 	$(BIN)/pytest
@@ -41,7 +44,7 @@ browser:
 	else echo "The browser tests need Chromium: install it (Debian: sudo apt-get install chromium), or point DETJUPYTER_CHROMIUM at one." >&2; exit 1; fi
 
 check-python:
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.10 or newer is needed, and there is no '$(PYTHON)' here. Install it, or name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c pass >/dev/null 2>&1 || { echo "Python 3.10 or newer is needed, and '$(PYTHON)' does not run here. Install it, or name one: make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name a newer one: make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python has no venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
 

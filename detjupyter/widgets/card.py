@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePath
 from typing import Any
 
 from detjupyter.protocol.records import CardRecord, HyperparameterRecord, SessionRecord
@@ -16,8 +17,8 @@ _LONGEST_VALUE = 200
 _MONOSPACE = ("file", "definition", "config", "code")
 _STYLE = """\
 .{id} dl{{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 14px;margin:0}}
-.{id} dt{{color:var(--jp-ui-font-color2,inherit);opacity:.85;font-weight:400}}
-.{id} dd{{margin:0}}
+.{id} dt{{float:none;width:auto;padding:0;color:var(--jp-ui-font-color2,inherit);opacity:.85;font-weight:400}}
+.{id} dd{{margin:0;padding:0}}
 .{id} table{{border-collapse:collapse;margin:2px 0 0;font-size:12px}}
 .{id} td{{text-align:left;vertical-align:top;padding:1px 16px 1px 0;border:0}}
 .{id} tr{{background:none!important}}
@@ -36,14 +37,19 @@ def _facts(card: CardRecord) -> list[tuple[str, str]]:
     left_out = format_count(card.excluded_entries) if card.excluded_entries else "none"
     return [
         ("framework", card.framework),
-        ("file", f"{card.file}:{card.line}"),
         ("definition", card.definition_root),
-        ("config", card.config_path or "none"),
+        ("file", f"{_inside(card.file, card.definition_root)}:{card.line}"),
+        ("config", _inside(card.config_path, card.definition_root) if card.config_path else "none"),
         ("device", card.device),
         ("seed", str(card.seed)),
         ("files", f"{files}, left out: {left_out}"),
         ("code", card.bundle_hash[:_HASH_SHOWN]),
     ]
+
+
+def _inside(path: str, root: str) -> str:
+    """Return ``path`` as seen from the definition, or as it is where it lies elsewhere."""
+    return str(PurePath(path).relative_to(root)) if PurePath(path).is_relative_to(root) else path
 
 
 def _html(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> str:

@@ -18,7 +18,7 @@ type View = React.FunctionComponent<{ model: PanelModel }>;
 type AnySignal = ISignal<unknown, unknown>;
 
 /** How the sections share the height at first. */
-const HEIGHTS = [0.28, 0.5, 0.22];
+const HEIGHTS = [0.36, 0.42, 0.22];
 
 export class DefinitionPanel extends SidePanel {
   constructor(model: PanelModel) {

@@ -18,7 +18,8 @@ def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
     start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
 ) -> None:
     """Card, file preview, live view, a usable notebook meanwhile, the result, and the panel beside it all."""
-    page = open_page(start_lab()).open()
+    page = open_page(start_lab(), width=1440, height=1040).open()
+    page.command("application:toggle-left-area")
     panel = page.panel()
     expect(panel).to_contain_text("Nothing is loaded in this kernel")
     expect(panel).to_contain_text("No runs yet")
@@ -37,6 +38,8 @@ def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
     page.run(TRAIN)
     meanwhile = page.run(MEANWHILE)
     expect(meanwhile).to_contain_text("running")
+    page.page.wait_for_timeout(1200)
+    page.screenshot("quickstart-running")
     result = page.run(RESULT)
     expect(result.locator(".jp-OutputArea-output").last).to_contain_text("450: 0.9")
     last = result.locator(".jp-OutputArea-output").last.inner_text()
