@@ -189,7 +189,7 @@ class PyTorchAdapter(TrialAdapter):
             return _repeat(loader)
         if not len(loader):
             raise _mistake("There are no training batches", "build_training_data_loader() returned an empty loader.")
-        return iter(loader.get_data_loader(repeat=True, skip=batch_idx % len(loader)))
+        return _begin(loader.get_data_loader(repeat=True, skip=batch_idx % len(loader)))
 
     def _load_training_data(self) -> None:
         if self._training_loader is not None:
@@ -217,7 +217,7 @@ class PyTorchAdapter(TrialAdapter):
     def _evaluate_batches(self, loader: Any) -> Generator[tuple[int, int | None], None, list[dict[str, Any]]]:
         total = _length(loader)
         rows: list[dict[str, Any]] = []
-        for batch in loader:
+        for batch in _begin(loader):
             # Not around the yield: between two batches this thread may run something that needs gradients.
             with torch.no_grad():
                 metrics = self.trial.evaluate_batch(
@@ -327,6 +327,15 @@ def _set_random_state(state: Mapping[str, Any]) -> None:
     gpu_states = state.get("gpu_rng_state", [])
     if gpu_states and len(gpu_states) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(gpu_states)
+
+
+def _begin(loader: Any) -> Iterator[Any]:
+    """Iterate over ``loader`` without moving torch's random state, from which a loader seeds its workers, whether it has any or not.
+
+    So a validation does not change the training around it, and a restored training goes on with the random numbers that it had.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return iter(loader)
 
 
 def _repeat(loader: Any) -> Iterator[Any]:

@@ -192,6 +192,8 @@ def to_device(data: Any, device: torch.device) -> Any:
     """
     if isinstance(data, torch.Tensor):
         return data if data.device == device else data.to(device, non_blocking=True)
+    if hasattr(data, "to"):  # before the containers: a packed sequence is a tuple that knows what must stay on the host
+        return data.to(device)
     if isinstance(data, dict):
         return {name: to_device(value, device) for name, value in data.items()}
     if isinstance(data, list):
@@ -201,8 +203,6 @@ def to_device(data: Any, device: torch.device) -> Any:
         return type(data)(*moved) if hasattr(data, "_fields") else tuple(moved)
     if isinstance(data, np.ndarray) and data.dtype.kind in "fciub":
         return torch.from_numpy(data).to(device)
-    if hasattr(data, "to"):
-        return data.to(device)
     if type(data) not in _unmovable_types:
         _unmovable_types.add(type(data))
         warnings.warn(f"Values of type {type(data).__name__} in a batch stay where they are.", stacklevel=2)

@@ -275,6 +275,7 @@ class Driver:
             case MakeCheckpoint():
                 self._ask_for("saving", lambda: checkpoint(self.trainee, self._save), future)
             case Call():
+                self._report()  # the metrics of batches before a reload are the old code's
                 try:
                     result = request.function()
                 finally:

@@ -52,12 +52,14 @@ def load(
     definition = ModelDefinition(path)
     session_id = registry.free_name(definition.name) if name is None else name
     registry.require_replaceable(session_id)
-    chosen_seed = _choose_seed(seed, read_config(config, definition.root, hparams, 0))
+    first_config = read_config(config, definition.root, hparams, 0)
+    chosen_seed = _choose_seed(seed, first_config)
+    chosen = entrypoint if entrypoint is not None else definition.choose_entrypoint(first_config.entrypoint)
 
     def build() -> Loaded:
-        fresh = ModelDefinition(path)
+        fresh = ModelDefinition(definition.path)
         read = read_config(config, fresh.root, hparams, chosen_seed)
-        loaded_class = fresh.load(entrypoint if entrypoint is not None else fresh.choose_entrypoint(read.entrypoint))
+        loaded_class = fresh.load(chosen)
         adapter = _build_adapter(fresh, loaded_class, TrialOptions(loaded_class.trial_class, read, chosen_seed, device))
         return Loaded(fresh, loaded_class, read, adapter)
 
