@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
-from detjupyter.protocol.records import SeriesPatch, SessionRecord
+from detjupyter.protocol.records import ErrorRecord, SeriesPatch, SessionRecord
 from detjupyter.widgets._panels import MetricCurves, pair
 from detjupyter.widgets._plot import GREY, PANEL_HEIGHT, draw_panel, shorten
 from detjupyter.widgets._strokes import Picture, Text
@@ -18,6 +19,9 @@ _LINE = 16
 _MOST_PANELS = 9
 _POINTS_IN_ALL = 2400
 _ERROR = "#d9534f"
+_CHARACTERS = 105
+_MOST_FRAME_LINES = 14
+_MOST_MESSAGE_LINES = 6
 
 
 def static_picture(record: SessionRecord, patches: Sequence[SeriesPatch]) -> dict[str, str | bytes]:
@@ -63,7 +67,24 @@ def _head_lines(record: SessionRecord, hidden: int) -> list[tuple[str, str]]:
     best = best_line(record)
     lines = [(" · ".join([headline(record), best] if best else [headline(record)]), GREY)]
     if record.error is not None:
-        lines.append((record.error.message.partition("\n")[0], _ERROR))
+        lines += _error_lines(record.error, record.definition_root)
     if hidden:
         lines.append((f"{hidden} more metrics are not shown.", GREY))
     return lines
+
+
+def _error_lines(error: ErrorRecord, root: str) -> list[tuple[str, str]]:
+    """Return the user's frames, what was raised and what to do next: a failed training has no other place in the notebook to say it."""
+    # Paths as seen from the definition; the marks under a line make sense in a font of one width only.
+    traceback = error.traceback.replace(f"{root}/", "")
+    frames = [line for line in traceback.splitlines() if line.strip(" ^~")]
+    if len(frames) > _MOST_FRAME_LINES:
+        frames = [frames[0], "  …", *frames[2 - _MOST_FRAME_LINES :]]
+    message = [part for line in error.message.splitlines() for part in textwrap.wrap(line, _CHARACTERS) or [""]]
+    hint = textwrap.wrap(f"→ {error.hint}", _CHARACTERS) if error.hint else []
+    # Spaces at the start of a line are lost in SVG unless they do not break.
+    return [
+        *((line.replace("  ", "\u00a0\u00a0"), GREY) for line in frames),
+        *((line, _ERROR) for line in message[:_MOST_MESSAGE_LINES]),
+        *((line, GREY) for line in hint),
+    ]

@@ -90,6 +90,19 @@ def test_a_training_without_any_curve_has_a_picture(make_session: MakeSession) -
     assert bundle["text/plain"].startswith("model_def:DigitsTrial: failed · 0 batches")
 
 
+def test_a_failed_training_shows_the_persons_frames_and_the_way_on(make_session: MakeSession) -> None:
+    """File and line as seen from the definition, the whole message, and the hint; a hundred frames are cut in the middle."""
+    frames = "".join(f'  File "/there/quickstart/model_def.py", line {n}, in train_batch\n    step_{n}()\n    ^^^^\n' for n in range(100))
+    error = ErrorRecord("ValueError", "ValueError: " + "long " * 60, f"Traceback (most recent call last):\n{frames}", "Fix it.")
+    shown = texts(static_picture(make_session(state=State.FAILED, error=error), [])["image/svg+xml"])
+    assert 'File "model_def.py", line 99, in train_batch' in shown.replace("\u00a0", " ")
+    assert "step_99()" in shown
+    assert "step_50()" not in shown
+    assert "^^^" not in shown
+    assert shown.count("long") == 60
+    assert "→ Fix it." in shown
+
+
 def test_long_names_are_cut_not_overflowing(make_session: MakeSession, make_curve: MakeCurve) -> None:
     """A name of 300 characters neither stretches the picture nor leaves it."""
     bundle = static_picture(make_session(entrypoint="m:" + "T" * 300), [make_curve("m" * 300), make_curve("b"), make_curve("c")])
