@@ -33,6 +33,7 @@ def build(options: TrialOptions) -> TrialAdapter:
         TrialError: the trial wraps no model or no optimizer.
     """
     device = choose_device(options.device)
+    found = _random_state(device)
     random.seed(options.seed)
     np.random.seed(options.seed % 2**32)
     torch.manual_seed(options.seed)
@@ -46,18 +47,25 @@ def build(options: TrialOptions) -> TrialAdapter:
                 user_traceback="",
                 hint=f"Pass the {what} through `context.{verb}(…)` there.",
             )
-    return PyTorchAdapter(trial, context)
+    return PyTorchAdapter(trial, context, found)
 
 
 class PyTorchAdapter(TrialAdapter):
-    """One PyTorch trial, its loaders and its place in the data."""
+    """One PyTorch trial, its loaders and its place in the data.
+
+    Args:
+        trial: The user's object.
+        context: What it was built with.
+        found: The random states before they were seeded for it; the trial that takes over from another goes on with these.
+    """
 
     trial: PyTorchTrial
     context: PyTorchTrialContext
 
-    def __init__(self, trial: PyTorchTrial, context: PyTorchTrialContext) -> None:
+    def __init__(self, trial: PyTorchTrial, context: PyTorchTrialContext, found: Mapping[str, Any]) -> None:
         self.trial = trial
         self.context = context
+        self._found = found
         self._training_loader: Any = None  # ours, or any iterable after the opt-out
         self._batches: Iterator[Any] | None = None
         self._per_epoch: int | None = None
@@ -163,6 +171,7 @@ class PyTorchAdapter(TrialAdapter):
         for optimizer, mine, theirs in written:
             for group, new, old in zip(optimizer.param_groups, mine, theirs, strict=True):
                 group.update({name: value for name, value in new.items() if name not in old or old[name] != value})
+        _set_random_state(self._found)
 
     def discard_batch(self) -> None:
         """Drop gradients and the place in the data: a batch failed."""

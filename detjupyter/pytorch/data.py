@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Union, cast
@@ -63,6 +64,9 @@ class DataLoader:
                 sampler = RandomSampler(cast("Any", dataset), generator=generator) if shuffle else SequentialSampler(cast("Any", dataset))
             batch_sampler = BatchSampler(sampler, cast("int", batch_size), drop_last)
         self.batch_sampler: Batches = batch_sampler
+        if num_workers and multiprocessing_context is None and sys.platform == "linux":
+            # Python 3.14 would start workers anew, and they could not import the definition's private modules.
+            multiprocessing_context = "fork"
         self._options: dict[str, Any] = {
             "num_workers": num_workers,
             "collate_fn": collate_fn,

@@ -7,6 +7,7 @@ import multiprocessing
 import shutil
 import sys
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -392,6 +393,20 @@ class TestReloading:
         assert session.metrics("new")[0].tolist() == [8]
         assert session.batches_trained == 8
 
+    def test_a_reload_without_an_edit_changes_nothing(self, line: Definition) -> None:
+        """To the bit: building the new trial does not begin the random numbers anew."""
+
+        def run(*, reload: bool) -> list[float]:
+            session = line.load(hparams={"dropout": 0.5}, name="reloaded")
+            for _ in range(3):
+                session.step(4)
+                if reload:
+                    session.reload()
+            losses: list[float] = session.metrics("loss")[1].tolist()
+            return losses
+
+        assert run(reload=True) == run(reload=False)
+
     def test_an_edited_option_takes_effect_and_one_changed_by_hand_stays(self, line: Definition) -> None:
         """A learning rate edited in the code counts; one set between two batches is kept while the code's did not change."""
         session = line.load()
@@ -519,6 +534,17 @@ class TestSeveralSessions:
             session.at_batch(lambda trial: (trial.model(torch.ones(1, 1)) - trial.model(-torch.ones(1, 1))).item()) for session in sessions
         ]
         assert slopes[0] > 0 > slopes[1]
+
+    def test_a_session_that_nobody_holds_is_collected(self, line: Definition) -> None:
+        """With its model: loading again and again does not fill the GPU."""
+        session = line.load(name="mine")
+        session.step(3)
+        session.validate()
+        model = weakref.ref(session.trial.model)
+        del session
+        line.load(name="mine")
+        gc.collect()
+        assert model() is None
 
     def test_loading_again_under_the_same_name_ends_what_was_held(self, line: Definition) -> None:
         """A session that was left paused after a step has no thread and no live run any more."""
