@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import re
 import time
@@ -75,7 +74,7 @@ class Cells:
 
     def value(self, expression: str) -> str:
         """Return the ``repr`` of an expression in the kernel."""
-        return str(self.ok(f"print(repr({expression}))").printed["stdout"].rstrip("\n"))
+        return str(self.ok(f"print(repr(({expression})))").printed["stdout"].rstrip("\n"))
 
     def begin(self, code: str) -> str:
         """Start a cell and return its id."""
@@ -176,12 +175,3 @@ def kernel_in(directory: Path, home: Path, *, name: str = "python3", **environme
         if manager.has_kernel:
             manager.shutdown_kernel(now=True)
         manager.cleanup_resources()
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether the process is there and not a zombie."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

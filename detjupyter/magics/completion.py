@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,15 @@ from detjupyter.magics.arguments import options, words
 # `%det_load …`, `session = %det_load …`, and without the percent sign where IPython allows it
 _LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%?)(det_\w+)\s(.*)", re.DOTALL)
 _MOST_ENTRIES = 200
-_HERE = argparse.Namespace(path=".", config=None)
 
 
 def register(shell: Any) -> None:
     """Complete our magics in ``shell``."""
-    from IPython.core.completer import context_matcher
+    from IPython.core.completer import SimpleCompletion, context_matcher
 
     @context_matcher(identifier="detjupyter", priority=100)
     def match(context: Any) -> dict[str, Any]:
         word, offers = _offers(shell, context.text_until_cursor)
-        from IPython.core.completer import SimpleCompletion
-
         fitting = [SimpleCompletion(text=offer, type="magic") for offer in offers if offer.startswith(word)]
         # Nothing of Python's makes sense on such a line: neither keywords nor names, which take jedi seconds to find.
         return {"completions": fitting, "matched_fragment": word, "ordered": True, "suppress": True}
@@ -59,7 +56,7 @@ def _offers(shell: Any, text: str) -> tuple[str, list[str]]:
             return word, options(parser)
         typed, word = [*typed, option], value
     awaited = _awaited(parser, typed)
-    offers = _SOURCES[awaited.dest](word, _so_far(parser, typed)) if awaited is not None and awaited.dest in _SOURCES else []
+    offers = _SOURCES[awaited.dest](word, typed) if awaited is not None and awaited.dest in _SOURCES else []
     is_free = awaited is None or not awaited.option_strings or awaited.nargs == "+"
     return word, [*offers, *(options(parser) if is_free and not word else [])]
 
@@ -78,43 +75,33 @@ def _awaited(parser: Any, typed: list[str]) -> Any:
     return option or next(iter(positionals), None)
 
 
-def _so_far(parser: Any, typed: list[str]) -> argparse.Namespace:
-    from IPython.core.error import UsageError
-
-    try:
-        known: argparse.Namespace = parser.parse_known_args(typed)[0]
-    except UsageError:  # the option whose value is being typed has none yet
-        known = parser.parse_known_args(typed[:-1])[0]
-    return argparse.Namespace(**{**vars(_HERE), **{name: value for name, value in vars(known).items() if value is not None}})
-
-
-def _entrypoints(_: str, so_far: argparse.Namespace) -> list[str]:
+def _entrypoints(_: str, typed: list[str]) -> list[str]:
     from detjupyter.definition.model_definition import ModelDefinition
 
     try:
-        return [str(entrypoint) for entrypoint in ModelDefinition(so_far.path).entrypoints()]
+        return [str(entrypoint) for entrypoint in ModelDefinition(_given(typed, "--path") or ".").entrypoints()]
     except DetJupyterError:
         return []
 
 
-def _definitions(word: str, _: argparse.Namespace) -> list[str]:
+def _definitions(word: str, _: list[str]) -> list[str]:
     return _paths(word, (".py",))
 
 
-def _configs(word: str, _: argparse.Namespace) -> list[str]:
+def _configs(word: str, _: list[str]) -> list[str]:
     return _paths(word, (".yaml", ".yml"))
 
 
-def _hyperparameters(_: str, so_far: argparse.Namespace) -> list[str]:
+def _hyperparameters(_: str, typed: list[str]) -> list[str]:
     from detjupyter.definition.config import read_config
 
     try:
-        return [f"{name}=" for name in read_config(so_far.config, Path(so_far.path)).origins]
+        return [f"{name}=" for name in read_config(_given(typed, "--config"), Path(_given(typed, "--path") or ".")).origins]
     except DetJupyterError:
         return []
 
 
-def _checkpoints(_: str, __: argparse.Namespace) -> list[str]:
+def _checkpoints(_: str, __: list[str]) -> list[str]:
     from detjupyter.training.registry import registry
 
     try:
@@ -122,6 +109,12 @@ def _checkpoints(_: str, __: argparse.Namespace) -> list[str]:
         return [checkpoint.id for checkpoint in reversed(run.checkpoints())] if run is not None else []
     except DetJupyterError:
         return []
+
+
+def _given(typed: list[str], option: str) -> str | None:
+    """Return the value of an option that stands on the line already."""
+    values = (value for name, value in pairwise(typed) if name == option)
+    return next(values, None)
 
 
 def _paths(word: str, suffixes: tuple[str, ...]) -> list[str]:
@@ -136,7 +129,7 @@ def _paths(word: str, suffixes: tuple[str, ...]) -> list[str]:
     return [f"{shown}{entry.name}{'/' if entry.is_dir() else ''}" for entry in visible if entry.is_dir() or entry.name.endswith(suffixes)]
 
 
-_SOURCES: dict[str, Callable[[str, argparse.Namespace], list[str]]] = {
+_SOURCES: dict[str, Callable[[str, list[str]], list[str]]] = {
     "entrypoint": _entrypoints,
     "path": _definitions,
     "config": _configs,

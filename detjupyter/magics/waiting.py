@@ -25,9 +25,12 @@ def wait_for_first_batch(session: Session) -> None:
         TrialError: the trial's code raised.
     """
     trained, deadline = session.batches_trained, time.monotonic() + FIRST_BATCH_WITHIN_S
-    while session.state == "running" and session.batches_trained == trained and time.monotonic() < deadline:
+    while session.state == "running" and time.monotonic() < deadline:
+        if session.batches_trained > trained:
+            return
         time.sleep(0.01)
-    session.wait(0)
+    if session.state != "running":
+        session.wait()
 
 
 def wait_with_progress(session: Session) -> None:

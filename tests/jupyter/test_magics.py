@@ -1,0 +1,429 @@
+"""The magics in a real kernel: what a person types, and what is then below the cell."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from cells import Cells
+
+SLOW = Path(__file__).parent / "trials/slow.py"
+LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
+OURS = ("detjupyter/magics", "detjupyter/training", "detjupyter/pytorch", "detjupyter/definition", "detjupyter/store")
+
+
+class TestLoading:
+    """``%det_load``, ``%det_reload`` and ``%det_files``."""
+
+    def test_load_alone_shows_a_card(self, cells: Cells) -> None:
+        """Class, file and line, hyperparameters and where each came from, files, code hash; HTML and text."""
+        seen = cells.ok("%det_load model_def:DigitsTrial")
+        assert set(seen.result) == {"text/html", "text/plain"}
+        for part in ("DigitsTrial", "model_def.py:11", "learning_rate", "0.003", "const.yaml", "4 ship", "cpu"):
+            assert part in seen.text
+
+    def test_an_assigned_load_shows_nothing_and_gives_the_session(self, cells: Cells) -> None:
+        """``session = %det_load …`` is quiet but for the seconds it takes; the object is the current session."""
+        seen = cells.ok("mine = %det_load model_def:DigitsTrial")
+        assert not seen.result
+        assert cells.value("mine is detjupyter.current_session(), mine.state") == "(True, 'ready')"
+
+    def test_every_option_reaches_the_session(self, cells: Cells, directory: Path) -> None:
+        """Several hyperparameters, in one --hparam or in more; seed, device, name, path and config."""
+        config = (directory / "const.yaml").read_text(encoding="utf-8")
+        (directory / "other.yaml").write_text(config.replace("channels: 32", "channels: 4"), encoding="utf-8")
+        options = "--hparam hidden=64 learning_rate=1e-2 --hparam dropout=0.5 --seed 7 --device cpu --name big --config other.yaml"
+        cells.ok(f"import os; os.chdir('..')\ns = %det_load model_def:DigitsTrial --path quickstart {options}")
+        assert cells.value("s.session_id, s.card().seed, s.card().device, s.definition.name") == "('big', 7, 'cpu', 'quickstart')"
+        values = "{h.name: (h.value, h.origin) for h in s.card().hyperparameters}"
+        assert cells.value(f"{values}['hidden'], {values}['learning_rate'], {values}['dropout'], {values}['channels']") == (
+            "((64, '--hparam'), (0.01, '--hparam'), (0.5, '--hparam'), (4, 'other.yaml'))"
+        )
+
+    def test_values_are_quoted_as_in_a_shell_and_read_as_yaml(self, cells: Cells) -> None:
+        """Quotes hold words together, braces put in Python values, the entrypoint may come last, a comment is no argument."""
+        cells.ok("rate = 0.5\ns = %det_load --hparam 'layers=[1, 2]' note=\"a b\" on=on lr={rate} model_def:DigitsTrial  # isn't it")
+        values = "{h.name: h.value for h in s.card().hyperparameters if h.origin == '--hparam'}"
+        assert ast.literal_eval(cells.value(values)) == {"layers": [1, 2], "note": "a b", "on": "on", "lr": 0.5}
+
+    def test_a_directory_with_a_space_in_its_name_can_be_quoted(self, cells: Cells, directory: Path) -> None:
+        """The path arrives without its quotes."""
+        shutil.copytree(directory, directory.parent / "my nets")
+        assert "my nets" in cells.ok("%det_load --path '../my nets'").text
+
+    def test_a_second_name_keeps_a_second_session(self, cells: Cells) -> None:
+        """The first goes on while the second is loaded; %det_status tells them apart."""
+        cells.ok("%det_load --name one")
+        cells.ok("%det_load --name two")
+        text = cells.ok("%det_status").text
+        assert re.search(r"^one · model_def:DigitsTrial: ready", text, re.MULTILINE)
+        assert re.search(r"^two \(current\) · model_def:DigitsTrial: ready", text, re.MULTILINE)
+
+    def test_files_shows_the_rule_that_decided(self, cells: Cells) -> None:
+        """The quickstart's data directory is left out by its line, and --all looks inside."""
+        seen = cells.ok("%det_files")
+        assert set(seen.result) == {"text/html", "text/plain"}
+        assert re.search(r"- data/ +\.detignore line 2: data/", seen.text)
+        assert "README.md" not in seen.text
+        assert "README.md" in cells.ok("%det_files --all").text
+
+    def test_reload_takes_the_edited_code_and_keeps_the_weights(self, cells: Cells, directory: Path) -> None:
+        """New methods, the same number of batches, the same numbers in the network; broken code changes nothing."""
+        cells.ok("s = %det_load")
+        cells.ok("%det_step 5")
+        cells.ok("before = next(s.trial.model.parameters()).detach().clone()")
+        path = directory / "model_def.py"
+        good = path.read_text(encoding="utf-8")
+        path.write_text(
+            good.replace("class DigitsTrial(PyTorchTrial):", "class DigitsTrial(PyTorchTrial):\n    edited = True\n"), encoding="utf-8"
+        )
+        cells.ok("%det_reload")
+        assert (
+            cells.value("s.trial.edited, s.batches_trained, bool((next(s.trial.model.parameters()) == before).all())") == "(True, 5, True)"
+        )
+        path.write_text(good + "\nraise RuntimeError('half done')\n", encoding="utf-8")
+        assert "half done" in cells.run("%det_reload").message
+        assert cells.value("s.trial.edited, s.batches_trained") == "(True, 5)"
+
+
+class TestTraining:
+    """``%det_train`` and what steers it."""
+
+    def test_a_training_shows_live_and_ends_as_a_picture(self, cells: Cells) -> None:
+        """The cell is done while it trains; at the end its output is PNG, SVG and text and no widget."""
+        cells.ok("s = %det_load")
+        cell = cells.begin("%det_train --batches 60 --validate-every 30 --checkpoint-every 20")
+        seen = cells.finish(cell)
+        assert "application/vnd.jupyter.widget-view+json" in seen.displays[0]
+        assert cells.value("s.state") == "'running'"
+        cells.ok("s.wait()")
+        cells.hear(0.3)
+        assert set(seen.displays[0]) == {"image/png", "image/svg+xml", "text/plain"}
+        assert seen.text.startswith("model_def:DigitsTrial: finished · 60 batches")
+        assert cells.value("s.metrics('accuracy', 'validation')[0].tolist()") == "[30, 60]"
+        assert cells.value("[c.batches_trained for c in s.run.checkpoints()]") == "[20, 40, 60]"
+
+    @pytest.mark.parametrize(("length", "batches"), [("", 90), ("--epochs 1", 90), ("--batches 7", 7), ("--records 160", 10)])
+    def test_lengths_are_batches_epochs_or_records(self, cells: Cells, length: str, batches: int) -> None:
+        """Without one it is an epoch."""
+        cells.ok("s = %det_load")
+        cells.ok(f"%det_train {length} --wait")
+        assert cells.value("s.state, s.batches_trained") == f"('finished', {batches})"
+
+    def test_wait_blocks_and_shows_one_line_of_progress(self, cells: Cells) -> None:
+        """The line moves while it waits and ends with the end."""
+        cells.ok(LOAD_SLOW + "0.01")
+        seen = cells.ok("%det_train --batches 80 --wait")
+        lines = [m["content"]["data"]["text/plain"] for m in cells.messages if m["msg_type"] == "update_display_data"]
+        assert any(line.startswith("running · ") for line in lines)
+        assert seen.displays[-1]["text/plain"].startswith("finished · 80 batches")
+
+    def test_an_interrupt_of_wait_pauses_and_says_how_to_go_on(self, cells: Cells) -> None:
+        """One line instead of a traceback; the cells in the queue do not run; the training can go on."""
+        cells.ok(LOAD_SLOW + "0.01")
+        cell = cells.begin("%det_train --batches 5000 --wait")
+        cells.until_started(cell)
+        next_cell = cells.begin("print('out of the queue')")
+        cells.hear(0.7)
+        cells.manager.interrupt_kernel()
+        seen = cells.finish(cell)
+        assert seen.message == "Interrupted: the training is paused."
+        assert re.search(r"paused · .* of 5\u2009000 batches.*`%det_resume` goes on, `%det_stop` ends it", seen.text)
+        cells.hear(0.3)
+        assert "out of the queue" not in cells.shown[next_cell].text
+        assert "running" in cells.ok("%det_resume").text
+        assert "stopped" in cells.ok("%det_stop").text
+
+    def test_an_interrupted_step_is_held(self, cells: Cells) -> None:
+        """A step of too many batches is given up at once, without a traceback."""
+        cells.ok(LOAD_SLOW + "0.01")
+        cell = cells.begin("%det_step 5000")
+        cells.until_started(cell)
+        cells.hear(0.3)
+        cells.manager.interrupt_kernel()
+        assert cells.finish(cell).message == "Interrupted: the training is held after the batch under way."
+        assert cells.ok("%det_pause").text.startswith("paused · ")
+
+    def test_pause_step_resume_and_stop_say_where_it_stands(self, cells: Cells) -> None:
+        """One line each, and each is done when the cell is."""
+        cells.ok(LOAD_SLOW + "0.005")
+        cells.ok("%det_train --batches 5000")
+        assert cells.ok("%det_pause").text.startswith("paused · ")
+        trained = int(cells.value("session.batches_trained"))
+        assert cells.ok("%det_step").text.startswith(f"paused · {trained + 1} of")
+        assert cells.ok("%det_step 3").text.startswith(f"paused · {trained + 4} of")
+        assert cells.ok("%det_resume").text.startswith("running · ")
+        assert cells.ok("%det_stop").text.startswith("stopped · ")
+
+    def test_validate_and_checkpoint_answer_readably_and_restore_goes_back(self, cells: Cells) -> None:
+        """The metrics are a dict with few digits shown; the checkpoint says where it is and how to go back to it."""
+        cells.ok("s = %det_load")
+        cells.ok("%det_step 3")
+        assert re.fullmatch(r"\{'loss': \d\.\d{1,3}, 'accuracy': 0\.\d{1,5}\}", cells.ok("%det_validate").text)
+        assert cells.value("isinstance(_, dict), type(_['loss'])") == "(True, <class 'float'>)"
+        seen = cells.ok("%det_checkpoint")
+        assert seen.text.startswith("checkpoint after 3 batches, 1.8 MB\n")
+        back = re.search(r"`(%det_restore \S+)`", seen.text)
+        assert back is not None
+        cells.ok("%det_step 2")
+        assert cells.ok(back[1]).text.endswith("\n")
+        assert cells.value("s.batches_trained") == "3"
+
+    def test_a_cell_that_prints_shows_only_its_own_text(self, cells: Cells) -> None:
+        """What the trial prints meanwhile is in the run's log, line by line."""
+        cells.ok(LOAD_SLOW + "0.005")
+        cells.ok("%det_train --batches 100")
+        seen = cells.ok("import time\nfor i in range(20):\n    print('mine', i); time.sleep(0.02)")
+        assert seen.text == "".join(f"mine {i}\n" for i in range(20))
+        assert cells.value("session.wait()") == "'finished'"
+        assert cells.value("[line.text for line in session.run.log() if line.stream == 'stdout'][:2]") == (
+            "['the trial trains batch 0', 'the trial trains batch 1']"
+        )
+        assert cells.value("sum(line.stream == 'stdout' for line in session.run.log())") == "100"
+        assert "the trial trains" not in str(cells.ok("%det_train --batches 3 --wait"))
+
+
+class TestLookingBack:
+    """``%det_status`` and ``%det_runs``."""
+
+    def test_an_empty_history_says_what_to_do(self, cells: Cells, tmp_path: Path) -> None:
+        """No table of nothing."""
+        cells.ok(f"import os; before = os.environ['DETJUPYTER_HOME']; os.environ['DETJUPYTER_HOME'] = {str(tmp_path)!r}")
+        assert cells.ok("%det_runs").text == "There are no runs yet: `%det_load` a trial, then `%det_train`."
+        cells.ok("os.environ['DETJUPYTER_HOME'] = before")
+
+    def test_runs_lists_the_newest_first(self, cells: Cells) -> None:
+        """As many as asked for, as a table in HTML and in text."""
+        for batches in (2, 3):
+            cells.ok("s = %det_load")
+            cells.ok(f"%det_train --batches {batches} --wait")
+        seen = cells.ok("%det_runs --limit 1")
+        assert {"text/html", "text/plain"} == set(seen.displays[0])
+        assert len(seen.text.splitlines()) == 2
+        assert cells.value("s.run.id") in f"'{seen.text.split()[7]}'"
+
+    def test_status_shows_the_newest_metrics(self, cells: Cells) -> None:
+        """State, progress, newest values, best."""
+        cells.ok("s = %det_load")
+        cells.ok("%det_train --batches 4 --wait")
+        assert re.match(r"model_def:DigitsTrial: finished · 4 batches.*\n  loss +training .* validation ", cells.ok("%det_status").text)
+
+
+MISTAKES = [
+    ("%det_status", "Nothing is loaded"),
+    ("%det_train --epochs 1", "`%det_load model_def:MyTrial`"),
+    ("%det_pause", "Nothing is loaded"),
+    ("%det_validate", "Nothing is loaded"),
+    ("%det_restore x", "Nothing is loaded"),
+    ("%det_reload", "Nothing is loaded"),
+    ("%det_load nope:Trial", "There is no module 'nope'"),
+    ("%det_load model_def:DigitTrial", "Did you mean"),
+    ("%det_load model_def", "has no colon"),
+    ("%det_load data:DigitsDataset", "not a Trial"),
+    ("%det_load --path nowhere", "There is no directory"),
+    ("%det_load --path data", "data"),
+    ("%det_load --config no.yaml", "no.yaml"),
+    ("%det_load --device cuda:7", "cuda:7"),
+    ("%det_load --seed -1", "seed"),
+    ("%det_load --hparam rate", "NAME=VALUE"),
+    ("%det_load --hparam a=[1", "not YAML"),
+    ("%det_files --path nowhere", "There is no directory"),
+]
+USAGE = [
+    ("%det_load --seed x", "%det_load: argument --seed: invalid int value: 'x'."),
+    ("%det_load --bogus", "There is: --path, --config"),
+    ("%det_load 'x", 'no closing quotation in "\'x"'),
+    ("%det_train --bathes 5", "Did you mean --batches?"),
+    ("%det_train 5", "%det_train has no argument '5'."),
+    ("%det_pause now", "It takes none."),
+    ("%det_step some", "invalid int value: 'some'"),
+    ("%det_restore", "checkpoint"),
+    ("%det_runs --limit 0", "at least 1"),
+]
+
+
+class TestMistakes:
+    """What is shown when the person, or their code, is wrong."""
+
+    @pytest.mark.parametrize(("code", "told"), MISTAKES)
+    def test_a_mistake_shows_one_short_message(self, cells: Cells, code: str, told: str) -> None:
+        """No traceback, no frame of ours, and the next cell works."""
+        message = cells.run(code).message
+        assert told in message
+        assert "Traceback" not in message
+        assert "-->" not in message
+        assert len(message.splitlines()) <= 4
+        assert cells.value("1 + 1") == "2"
+
+    @pytest.mark.parametrize(("code", "told"), USAGE)
+    def test_a_line_that_does_not_fit_says_so_in_one_line(self, cells: Cells, code: str, told: str) -> None:
+        """As IPython's own magics do, with what was probably meant."""
+        seen = cells.run(code)
+        assert not seen.message
+        (line,) = seen.printed["stderr"].strip().splitlines()
+        assert line.startswith("UsageError: ")
+        assert told in line
+        assert f"`{code.split()[0]}?` explains." in line or "quotation" in line
+
+    def test_mistakes_with_a_session(self, cells: Cells) -> None:
+        """A step of nothing, a training of nothing or of two lengths, a second training, a checkpoint that is not there."""
+        cells.ok(LOAD_SLOW + "0.01")
+        assert "at least one batch, not 0" in cells.run("%det_step 0").message
+        assert "There is no training to resume" in cells.run("%det_resume").message
+        assert "Nothing is training" in cells.run("%det_pause").message
+        assert "at least 1 long, not 0" in cells.run("%det_train --batches 0").message
+        assert "not in batches and epochs" in cells.run("%det_train --batches 1 --epochs 1").message
+        assert "No checkpoint has the id 'nope'" in cells.run("%det_restore nope").message
+        cells.ok("%det_train --batches 1000")
+        for code in ("%det_train", "%det_restore nope", LOAD_SLOW + "0.01"):
+            message = cells.run(code).message
+            assert "running" in message
+            assert "%det_stop" in message
+            assert "Traceback" not in message
+        cells.ok("%det_stop")
+
+    def test_code_that_fails_shows_the_persons_frames_and_goes_on_after_the_fix(self, cells: Cells, directory: Path) -> None:
+        """State failed, file and line, weights kept; %det_reload and %det_train go on."""
+        path = directory / "model_def.py"
+        good = path.read_text(encoding="utf-8")
+        path.write_text(
+            good.replace("images, digits = batch\n", "images, digits = batch\n        images = images[:, 0]\n", 1), encoding="utf-8"
+        )
+        cells.ok("s = %det_load")
+        message = cells.run("%det_train --epochs 1").message  # the cell itself says so when it fails at once
+        assert "RuntimeError in your code while training" in message
+        assert f'File "{path}", line ' in message
+        assert not any(ours in message for ours in OURS)
+        assert cells.value("s.state") == "'failed'"
+        path.write_text(good, encoding="utf-8")
+        cells.ok("%det_reload")
+        cells.ok("%det_train --batches 2 --wait")
+        assert cells.value("s.state, s.batches_trained") == "('finished', 2)"
+
+    @pytest.mark.parametrize("wait", ["", " --wait"])
+    def test_a_missing_data_set_is_the_training_cells_own_error(self, cells: Cells, directory: Path, wait: str) -> None:
+        """It says which file, which line of the person's, and where relative paths start."""
+        path = directory / "model_def.py"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            text.replace("DataLoader:\n        dataset", "DataLoader:\n        open('data/digits.npz')\n        dataset"), encoding="utf-8"
+        )
+        cells.ok("s = %det_load")
+        message = cells.run(f"%det_train --epochs 1{wait}").message
+        assert "No such file or directory: 'data/digits.npz'" in message
+        assert f"working directory, {directory}" in message
+        assert not any(ours in message for ours in OURS)
+
+    def test_a_syntax_error_shows_the_persons_line(self, cells: Cells, directory: Path) -> None:
+        """File, line and text."""
+        (directory / "broken.py").write_text("def f(:\n    pass\n", encoding="utf-8")
+        message = cells.run("%det_load broken:Trial").message
+        assert "broken.py, line 1" in message
+        assert "def f(:" in message
+
+    def test_a_missing_hyperparameter_names_those_there_are(self, cells: Cells, directory: Path) -> None:
+        """Asked for by the constructor, not in the config."""
+        path = directory / "const.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace("  hidden: 128\n", ""), encoding="utf-8")
+        message = cells.run("%det_load").message
+        assert "hidden" in message
+        assert "learning_rate" in message
+        assert "Traceback" not in message
+
+    def test_an_interrupt_of_a_slow_load_leaves_nothing_loaded(self, cells: Cells, directory: Path) -> None:
+        """One line, and the next load works."""
+        path = directory / "network.py"
+        good = path.read_text(encoding="utf-8")
+        path.write_text("import time; time.sleep(30)\n" + good, encoding="utf-8")
+        cell = cells.begin("%det_load")
+        cells.until_started(cell)
+        cells.hear(1.3)
+        assert cells.shown[cell].text == "Loading quickstart …"
+        cells.manager.interrupt_kernel()
+        assert cells.finish(cell).message == "Interrupted: nothing was loaded."
+        path.write_text(good, encoding="utf-8")
+        assert "DigitsTrial" in cells.ok("%det_load").text
+
+
+class TestManners:
+    """Help, completion, and a kernel that stays the person's own."""
+
+    def test_help_names_options_and_what_they_do(self, cells: Cells) -> None:
+        """``%det_train?`` shows a usage line and every option."""
+        reply = cells.client.execute("%det_train?", reply=True)
+        text = re.sub(r"\x1b\[[0-9;]*m", "", reply["content"]["payload"][0]["data"]["text/plain"])
+        assert "%det_train [--batches N] [--epochs N] [--records N]" in text
+        assert "Train in the background and show it live; without a length, for one epoch." in text
+        assert "return when the training is over; an interrupt pauses" in text
+
+    @pytest.mark.parametrize(
+        ("code", "offers"),
+        [
+            ("%det_lo", ["%det_load"]),
+            ("%det_load ", ["model_def:DigitsTrial", "--path", "--config", "--hparam", "--seed", "--device", "--name"]),
+            ("session = %det_load mod", ["model_def:DigitsTrial"]),
+            ("x = 1\n%det_load model_def:D", ["model_def:DigitsTrial"]),
+            ("%det_load --hp", ["--hparam"]),
+            ("%det_load --hparam learn", ["learning_rate="]),
+            ("%det_load --hparam dropout=1 hid", ["hidden="]),
+            ("%det_load --config ", ["const.yaml", "data/"]),
+            ("%det_load --path=da", ["--path=data/", "--path=data.py"]),
+            ("%det_load --seed 3 mod", ["model_def:DigitsTrial"]),
+            ("%det_train --", ["--batches", "--epochs", "--records", "--validate-every", "--checkpoint-every", "--wait"]),
+            ("%det_files --a", ["--all"]),
+        ],
+    )
+    def test_the_tab_key_offers_what_may_come_next(self, cells: Cells, code: str, offers: list[str]) -> None:
+        """Entrypoints, options, hyperparameters, files, and nothing of Python's."""
+        assert cells.complete(code) == offers
+
+    def test_the_tab_key_offers_the_checkpoints_there_are(self, cells: Cells) -> None:
+        """The newest first."""
+        cells.ok("s = %det_load")
+        cells.ok("%det_train --batches 4 --checkpoint-every 2 --wait")
+        assert repr(cells.complete("%det_restore ")) == cells.value("[c.id for c in reversed(s.run.checkpoints())]")
+
+    def test_the_extension_unloads_and_reloads_and_sessions_go_on(self, cells: Cells) -> None:
+        """The magics, the completion and the control channel go and come back; the session is the same."""
+        cells.ok("s = %det_load")
+        cells.ok("%unload_ext detjupyter")
+        assert "`%det_status` not found" in cells.run("%det_status").complaint
+        assert "model_def:DigitsTrial" not in cells.complete("%det_load ")
+        assert cells.value("'det_control_request' in get_ipython().kernel.control_handlers") == "False"
+        assert cells.ok("s").text.startswith("<Session quickstart")
+        cells.ok("%load_ext detjupyter")
+        cells.ok("%reload_ext detjupyter")
+        cells.ok("%det_status")
+        assert cells.ok("s").text.startswith("DigitsTrial ")
+        assert cells.complete("%det_load mo") == ["model_def:DigitsTrial"]
+        assert cells.control(None)["sessions"][0]["session_id"] == "quickstart"
+
+    def test_the_persons_cells_import_as_if_we_were_not_there(self, cells: Cells, tmp_path: Path) -> None:
+        """sys.path, the directory and the modules' names are as before, and ``import data`` is whose directory it is."""
+        look = "[name for name in ('data', 'network', 'model_def') if name in sys.modules]"
+        look = f"import sys, os; seen = (list(sys.path), os.getcwd(), {look})"
+        cells.ok(f"{look}; before = seen")
+        cells.ok("s = %det_load")
+        cells.ok("%det_train --batches 3 --wait")
+        cells.ok(look)
+        assert cells.value("before == seen, seen[2]") == "(True, [])"
+        (tmp_path / "data.py").write_text("whose = 'mine'\n", encoding="utf-8")
+        cells.ok(f"sys.path.insert(0, {str(tmp_path)!r})\nimport data")
+        assert cells.value("data.whose, hasattr(data, 'DigitsDataset')") == "('mine', False)"
+        cells.ok("%det_reload")
+        cells.ok("%det_step")
+        assert cells.value("data.whose") == "'mine'"
+        cells.ok("sys.path.pop(0); del sys.modules['data']")
+
+    def test_a_long_load_says_so(self, cells: Cells, directory: Path) -> None:
+        """After a second there is a line, and at the end it says how long it took."""
+        path = directory / "network.py"
+        path.write_text("import time; time.sleep(1.1)\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+        began = time.monotonic()
+        seen = cells.ok("s = %det_load")
+        assert re.fullmatch(r"Loading quickstart: 1\.\d s|Loading quickstart: 2\.\d s", seen.text)
+        assert time.monotonic() - began < 10
