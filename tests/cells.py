@@ -51,9 +51,10 @@ class Seen:
 class Cells:
     """Runs cells in one kernel, as a notebook does."""
 
-    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient, home: Path) -> None:
         self.manager = manager
         self.client = client
+        self.history = home / "detjupyter/runs.sqlite"
         self.shown: dict[str, Seen] = {}
         self.messages: list[Message] = []
 
@@ -169,7 +170,7 @@ def kernel_in(directory: Path, home: Path, *, name: str = "python3", **environme
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        yield Cells(manager, client)
+        yield Cells(manager, client, home)
     finally:
         client.stop_channels()
         if manager.has_kernel:

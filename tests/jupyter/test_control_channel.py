@@ -1,0 +1,131 @@
+"""The control channel of real kernels, ipykernel 7 and 6: what the sidebar's buttons do while a cell is busy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cells import Cells, kernel_in
+from environments import add_old_ipykernel
+
+from detjupyter.protocol.states import State
+from detjupyter.store import open_store
+
+SLOW = Path(__file__).parent / "trials/slow.py"
+WITHIN_S = 0.5
+BUSY = {
+    "time.sleep": "import time; time.sleep(2)",
+    "a Python loop": "import time\nend = time.monotonic() + 2\nwhile time.monotonic() < end:\n    pass",
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded(kernel: Cells) -> Iterator[None]:
+    """Close what a test leaves."""
+    yield
+    kernel.ok("import detjupyter\nfor _ in detjupyter.sessions(): _.close()")
+
+
+@pytest.fixture(scope="module", params=["ipykernel 7", "ipykernel 6"])
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cells]:
+    """Start a kernel of this version, with the extension loaded."""
+    home = tmp_path_factory.mktemp("home")
+    name = add_old_ipykernel(home) if request.param == "ipykernel 6" else "python3"
+    with kernel_in(tmp_path_factory.mktemp("work"), home, name=name) as cells:
+        assert cells.value("__import__('ipykernel').__version__[0]") == f"'{request.param[-1]}'"
+        cells.ok("%load_ext detjupyter")
+        yield cells
+
+
+@pytest.fixture
+def training(kernel: Cells) -> Cells:
+    """Load a trial with short batches and begin to train it."""
+    kernel.ok(f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s=0.01")
+    kernel.ok("%det_train --batches 100000")
+    return kernel
+
+
+def test_without_a_command_it_says_what_is_loaded(training: Cells) -> None:
+    """Sessions and cards; nothing before the first load."""
+    reply = training.control(None)
+    (session,), (card,) = reply["sessions"], reply["cards"]
+    assert (session["session_id"], session["state"], session["entrypoint"]) == ("slow", "running", ":SlowTrial")
+    assert card["class_name"] == "SlowTrial"
+    assert (reply["error"], reply["accepted"]) == (None, False)
+
+
+@pytest.mark.parametrize("busy", BUSY)
+def test_pause_and_stop_act_at_once_while_a_cell_is_busy(training: Cells, busy: str) -> None:
+    """Both are answered, and in effect in the kernel and in the history, within half a second."""
+    cell = training.begin(BUSY[busy])
+    training.until_started(cell)
+    store = open_store(training.history)
+    for command, state in (("pause", State.PAUSED), ("resume", State.RUNNING), ("stop", State.STOPPED)):
+        began = time.monotonic()
+        reply = training.control({"kind": command})
+        session = reply["sessions"][-1]
+        written = store.run(session["run_id"]).state
+        assert time.monotonic() - began < WITHIN_S
+        assert (reply["error"], session["state"], written) == (None, state.value, state)
+    store.close()
+    assert not training.shown[cell].printed
+    training.hear(0.1)
+    assert training.manager.is_alive()
+    assert training.finish(cell).error is None
+
+
+def test_a_held_training_does_not_move(training: Cells) -> None:
+    """After the answer to a pause no batch is trained."""
+    first = training.control({"kind": "pause"})["sessions"][-1]["batches_trained"]
+    time.sleep(0.2)
+    assert training.control(None)["sessions"][-1]["batches_trained"] == first
+    stepped = training.control({"kind": "step", "batches": 2})
+    assert stepped["sessions"][-1]["batches_trained"] == first + 2
+
+
+def test_a_command_that_takes_long_is_accepted_and_done_later(kernel: Cells) -> None:
+    """The thread that also hears interrupts is not held up by it."""
+    kernel.ok(f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s=1.2")
+    kernel.ok("%det_train --batches 1000")
+    began = time.monotonic()
+    reply = kernel.control({"kind": "pause"})
+    assert time.monotonic() - began < WITHIN_S
+    assert (reply["accepted"], reply["error"]) == (True, None)
+    time.sleep(1)
+    assert kernel.control(None)["sessions"][-1]["state"] == "paused"
+
+
+def test_refusals_and_nonsense_are_answered(training: Cells) -> None:
+    """A command that does not fit, that is none, or a session that is not there: each gets its reply with the error."""
+    training.control({"kind": "stop"})
+    assert "Nothing is training" in training.control({"kind": "pause"})["error"]
+    assert "There is no command 'explode'" in training.control({"kind": "explode"})["error"]
+    assert "1 to 1,000,000 batches" in training.control({"kind": "step", "batches": 0})["error"]
+    assert "There is no session 'other'" in training.control({"kind": "stop"}, session_id="other")["error"]
+    assert training.control({"kind": "stop"}, session_id="slow")["sessions"][-1]["state"] == "stopped"
+    assert training.control("stop")["error"]  # type: ignore[arg-type]
+
+
+def test_a_definition_that_was_deleted_does_not_silence_the_kernel(kernel: Cells, tmp_path: Path) -> None:
+    """The card needs the files, the state does not."""
+    (tmp_path / "gone.py").write_text(SLOW.read_text(encoding="utf-8"), encoding="utf-8")
+    kernel.ok(f"import detjupyter; s = detjupyter.load(':SlowTrial', {str(tmp_path / 'gone.py')!r}, hparams={{'batch_s': 0.01}})")
+    (tmp_path / "gone.py").unlink()
+    reply = kernel.control(None)
+    assert reply["sessions"][-1]["session_id"] == "gone"
+    assert reply["error"] is None
+
+
+def test_nothing_is_loaded_at_first(kernel: Cells) -> None:
+    """Empty lists, and a command says what to do."""
+    reply = kernel.control(None)
+    assert (reply["sessions"], reply["cards"], reply["error"]) == ([], [], None)
+    assert "Nothing is loaded" in kernel.control({"kind": "pause"})["error"]
+
+
+def test_the_history_knows_the_kernel(training: Cells) -> None:
+    """The run carries the id by which Jupyter knows the kernel, which its connection file is named for."""
+    stem = Path(training.manager.connection_file).stem
+    assert training.value("session.run.record.kernel_id") == repr(stem.removeprefix("kernel-"))
