@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detjupyter.errors import StoreError
 from detjupyter.protocol.records import CheckpointRecord, FloatArray, LogLine, RunRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import open_store
@@ -55,11 +56,12 @@ class Run:
 
     def metric_names(self, group: str = "training") -> list[str]:
         """Return the metrics there are in ``group``, ``training`` or ``validation``."""
-        return [name for member, name in self._store.series_names(self.id) if member is Group(group)]
+        wanted = _group(group)
+        return [name for member, name in self._store.series_names(self.id) if member is wanted]
 
     def metrics(self, name: str, group: str = "training") -> tuple[npt.NDArray[np.int64], FloatArray]:
         """Return (batches, values), (N,) int64 and (N,) float64: one point per batch, or one per validation."""
-        return self._store.series(self.id, Group(group), name)
+        return self._store.series(self.id, _group(group), name)
 
     def log(self) -> list[LogLine]:
         """Return what the trial printed."""
@@ -92,3 +94,11 @@ def run(run_id: str) -> Run:
     """
     store = open_store()
     return Run(store, store.run(run_id).id)
+
+
+def _group(name: str) -> Group:
+    try:
+        return Group(name)
+    except ValueError:
+        there = " and ".join(group.value for group in Group)
+        raise StoreError(f"There is no group of metrics {name!r}.", hint=f"The groups are {there}.") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from detjupyter.protocol.commands import Command
@@ -40,3 +41,14 @@ class Channel(Protocol):
 
     def send(self, command: Command) -> Future[Any]:
         """Ask for ``command``; the future resolves when it is done, or to a ``DetJupyterError`` when it is refused or fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChannel:
+    """The :class:`Channel` of a session: the methods of its parts, side by side."""
+
+    subscribe: Callable[[Callable[[], None]], Callable[[], None]]
+    record: Callable[[], SessionRecord]
+    patches: Callable[[dict[tuple[Group, str], Cursor]], list[SeriesPatch]]
+    log: Callable[[int], tuple[int, tuple[LogLine, ...]]]
+    send: Callable[[Command], Future[Any]]

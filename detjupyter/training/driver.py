@@ -16,12 +16,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, TrialError
-from detjupyter.protocol.commands import Command, MakeCheckpoint, Pause, Resume, Step, Stop, Validate
+from detjupyter.protocol.commands import MakeCheckpoint, Pause, Resume, Step, Stop, Validate
 from detjupyter.protocol.events import Checkpointed, Event, Failed, Intervened, StateChanged, Validated
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import State
@@ -31,6 +30,7 @@ from detjupyter.training.failure import describe, error_record
 from detjupyter.training.loop import Steps, Trainee, checkpoint, train, validate
 from detjupyter.training.output import captured, keep_captured
 from detjupyter.training.plan import Plan
+from detjupyter.training.requests import Call, Close, Job, Request, Train, settle
 
 HEARTBEAT_S = 5.0
 JOIN_LIMIT_S = 10.0
@@ -39,41 +39,6 @@ SLICE_S = 0.2
 
 _NEVER = sys.maxsize
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Train:
-    """Begin the training that ``make_plan`` describes; it is called in the driver's thread, since it may build the data loaders."""
-
-    make_plan: Callable[[], Plan]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Call ``function`` between two batches; what it returns or raises goes to the caller."""
-
-    function: Callable[[], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Give up whatever is under way and end in ``state``."""
-
-    state: State
-
-
-Request = Command | Train | Call | Close
-
-
-@dataclass(slots=True)
-class _Job:
-    """Steps to take, and who waits for them; ``result`` is what the last validation or checkpoint among them gave."""
-
-    steps: Steps
-    doing: str
-    plan: Plan | None = None
-    waiting: list[Future[Any]] = field(default_factory=list)
-    result: Any = None
 
 
 class Driver:
@@ -114,8 +79,8 @@ class Driver:
         self._changed = threading.Condition(threading.RLock())
         self._inbox: deque[tuple[Request, Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
-        self._plan: _Job | None = None
-        self._side: deque[_Job] = deque()  # validations and checkpoints asked for; they go before the plan
+        self._plan: Job | None = None
+        self._side: deque[Job] = deque()  # validations and checkpoints asked for; they go before the plan
         self._hold_at = _NEVER
         self._steppers: list[Future[Any]] = []
 
@@ -210,7 +175,7 @@ class Driver:
             _log.exception("The session %s broke.", self._name)
             self._abandon(error)
 
-    def _advance(self, job: _Job) -> None:
+    def _advance(self, job: Job) -> None:
         """Take the job's steps until there is a reason to look up."""
         trainee, inbox = self.trainee, self._inbox
         hold_at = self._hold_at if job is self._plan else _NEVER
@@ -298,7 +263,7 @@ class Driver:
         except BaseException as error:  # it is the user's code that builds the data
             self._fail("preparing the data", error)
             return
-        self._plan = _Job(train(self.trainee, plan, self._save_or_say), "training", plan=plan)
+        self._plan = Job(train(self.trainee, plan, self._save_or_say), "training", plan=plan)
         self._board.begin_plan(plan.start, plan.target)
         self._board.set_epoch_length(batches_per_epoch)
 
@@ -344,7 +309,7 @@ class Driver:
     def _stop(self, state: State) -> None:
         stopped = SessionError("Stopped before it was done.", state=state.value)
         for job in list(self._side):
-            _close(job)
+            job.give_up()
             self._end_side_job(job, error=stopped)
         if self._state.is_live:
             self._report()
@@ -358,7 +323,7 @@ class Driver:
                 job.waiting.append(future)
                 return
         self._report()
-        self._side.append(_Job(steps(), doing, waiting=[future]))
+        self._side.append(Job(steps(), doing, waiting=[future]))
 
     def _require_free(self) -> None:
         if self.is_busy:
@@ -387,7 +352,7 @@ class Driver:
 
     # --- how jobs end -------------------------------------------------------------------------------------------------------------
 
-    def _complete(self, job: _Job) -> None:
+    def _complete(self, job: Job) -> None:
         if job is not self._plan:
             self._end_side_job(job)
             return
@@ -396,12 +361,12 @@ class Driver:
         self._enter(State.FINISHED)
         self._release_steppers()
 
-    def _end_side_job(self, job: _Job, error: BaseException | None = None) -> None:
+    def _end_side_job(self, job: Job, error: BaseException | None = None) -> None:
         self._side.remove(job)
         self._board.end_side_activity()
         self._announcer.turn()
         for future in job.waiting:
-            _settle(future, job.result, error=error)
+            settle(future, job.result, error=error)
 
     def _fail(self, doing: str, error: BaseException, waiting: Sequence[Future[Any]] = ()) -> None:
         failure = describe(error, self._roots, f"{doing}, after batch {self.trainee.batches_trained:,}")
@@ -417,7 +382,7 @@ class Driver:
         self._announcer.tell(Failed(error_record(failure), self.trainee.batches_trained))
         self._enter(State.FAILED)
         for future in waiting:
-            _settle(future, error=failure)
+            settle(future, error=failure)
 
     def _abandon(self, error: BaseException) -> None:
         """End the thread without a word to board, store and views: one of them is what broke."""
@@ -434,11 +399,11 @@ class Driver:
             self._state = self._announced = State.FAILED
             self._changed.notify_all()
         for future in [*waiting, *unanswered]:
-            _settle(future, error=failure)
+            settle(future, error=failure)
 
     def _drop_plan(self) -> None:
         if self._plan is not None:
-            _close(self._plan)
+            self._plan.give_up()
             self._plan = None
         self._hold_at = _NEVER
 
@@ -461,7 +426,7 @@ class Driver:
         if event is not None:
             self._announcer.tell(event)
 
-    def _publish(self, event: Event, job: _Job) -> None:
+    def _publish(self, event: Event, job: Job) -> None:
         if isinstance(event, Validated):
             job.result = dict(event.metrics)
         elif isinstance(event, Checkpointed):
@@ -482,16 +447,4 @@ class Driver:
     def _release_steppers(self, error: BaseException | None = None) -> None:
         steppers, self._steppers = self._steppers, []
         for future in steppers:
-            _settle(future, error=error)
-
-
-def _settle(future: Future[Any], result: Any = None, *, error: BaseException | None = None) -> None:
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
-
-
-def _close(job: _Job) -> None:
-    with suppress(Exception):  # what the user's code does while it is given up concerns nobody any more
-        job.steps.close()
+            settle(future, error=error)

@@ -14,8 +14,9 @@ from detjupyter.errors import ConfigError, DetJupyterError, TrialError
 from detjupyter.store import open_store
 from detjupyter.training.adapter import TrialAdapter, TrialOptions, build_adapter
 from detjupyter.training.failure import describe
+from detjupyter.training.loaded import Loaded
 from detjupyter.training.registry import registry
-from detjupyter.training.session import Loaded, Session
+from detjupyter.training.session import Session
 
 MAX_SEED = 2**31 - 1
 
@@ -61,9 +62,9 @@ def load(
         read = read_config(config, fresh.root, hparams, chosen_seed)
         loaded_class = fresh.load(chosen)
         adapter = _build_adapter(fresh, loaded_class, TrialOptions(loaded_class.trial_class, read, chosen_seed, device))
-        return Loaded(fresh, loaded_class, read, adapter)
+        return Loaded(fresh, loaded_class, read, adapter, chosen_seed)
 
-    session = Session(build(), session_id=session_id, seed=chosen_seed, open_store=open_store, reload=build)
+    session = Session(build(), session_id=session_id, open_store=open_store, reload=build)
     replaced = registry.add(session)
     if replaced is not None:  # held after a step, it would keep its thread and its loaders
         replaced.close()

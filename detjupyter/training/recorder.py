@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.errors import DetJupyterError
+from detjupyter.errors import DetJupyterError, RunNotFoundError, StoreError
 from detjupyter.protocol.events import ActivityChanged, Checkpointed, Event, Logged, MetricsReported, Validated
 from detjupyter.protocol.records import FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group
@@ -46,6 +46,18 @@ class Recorder:
         self._checkpoints: list[Checkpointed] = []
         self._next_flush = 0.0
         self._complained = False
+
+    def has_run(self) -> bool:
+        """Return whether there is a run to write to; somebody may have deleted it from the history."""
+        if self.store is None or self.run_id is None:
+            return False
+        try:
+            self.store.run(self.run_id)
+        except RunNotFoundError:
+            return False
+        except StoreError:  # it cannot be read now, which says nothing of the run
+            return True
+        return True
 
     def begin(self, store: Store, run: RunRecord) -> None:
         """Create the run's row in ``store``; everything added so far and from now on belongs to it."""

@@ -2,62 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import secrets
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.definition.config import Config
-from detjupyter.definition.model_definition import LoadedClass, ModelDefinition
+from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, StoreError, TrialError
 from detjupyter.protocol.commands import Command, MakeCheckpoint, Pause, Resume, Step, Stop, Validate
-from detjupyter.protocol.records import (
-    CardRecord,
-    CheckpointRecord,
-    FloatArray,
-    HyperparameterRecord,
-    LogLine,
-    RunRecord,
-    SeriesPatch,
-    SessionRecord,
-)
-from detjupyter.protocol.states import Activity, Group, State
+from detjupyter.protocol.records import CardRecord, CheckpointRecord, FloatArray, SessionRecord
+from detjupyter.protocol.states import State
 from detjupyter.store.history import Run
 from detjupyter.store.memory import MemoryStore
-from detjupyter.training.adapter import TrialAdapter
 from detjupyter.training.announcer import Announcer
 from detjupyter.training.board import Board
+from detjupyter.training.channel import SessionChannel
 from detjupyter.training.checkpoint import restore_checkpoint, write_checkpoint
-from detjupyter.training.driver import Call, Driver
+from detjupyter.training.driver import Driver
 from detjupyter.training.gpu import GpuMonitor
+from detjupyter.training.loaded import Loaded, card_of, run_record, session_record
 from detjupyter.training.loop import Trainee
 from detjupyter.training.output import LogSink
 from detjupyter.training.plan import Length, Plan, make_plan
 from detjupyter.training.recorder import Recorder
 from detjupyter.training.registry import registry
+from detjupyter.training.requests import Call
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
-    from detjupyter.store.series import Cursor
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a session is made from, and what :meth:`Session.reload` makes anew."""
-
-    definition: ModelDefinition
-    trial_class: LoadedClass
-    config: Config
-    adapter: TrialAdapter
 
 
 class Session:
@@ -69,18 +45,17 @@ class Session:
     Thread: any.
     """
 
-    def __init__(
-        self, loaded: Loaded, *, session_id: str, seed: int, open_store: Callable[[], Store], reload: Callable[[], Loaded]
-    ) -> None:
+    def __init__(self, loaded: Loaded, *, session_id: str, open_store: Callable[[], Store], reload: Callable[[], Loaded]) -> None:
         self._loaded = loaded
-        self._seed = seed
         self._open_store = open_store
         self._reload = reload
         self._card: tuple[Loaded, CardRecord] | None = None
         self.session_id = session_id
         self._sink = LogSink()
         self._trainee = Trainee(loaded.adapter)
-        self._board = Board(self._first_record(), metric=loaded.config.searcher_metric, smaller_is_better=loaded.config.smaller_is_better)
+        config = loaded.config
+        first = session_record(session_id, loaded)
+        self._board = Board(first, metric=config.searcher_metric, smaller_is_better=config.smaller_is_better)
         self._recorder = Recorder(self._board.record, self._sink.say)
         announcer = Announcer(self._board, self._recorder, self._sink, GpuMonitor(loaded.adapter.gpu_uuid))
         self._driver = Driver(
@@ -91,7 +66,7 @@ class Session:
             roots=[loaded.definition.root],
             save=self._save,
         )
-        self.channel = SessionChannel(self, announcer, self._board)
+        self.channel = SessionChannel(announcer.subscribe, self._board.record, self._board.patches, self._board.log, self.send)
 
     def __repr__(self) -> str:
         what = f"{self._loaded.trial_class.entrypoint} on {self._loaded.adapter.device}"
@@ -165,7 +140,7 @@ class Session:
         """Return what was loaded: class, device, hyperparameters and their origins, and the files as they were then."""
         loaded = self._loaded
         if self._card is None or self._card[0] is not loaded:
-            self._card = loaded, self._make_card(loaded)
+            self._card = loaded, card_of(loaded)
         return self._card[1]
 
     # --- what it does -------------------------------------------------------------------------------------------------------------
@@ -339,7 +314,7 @@ class Session:
         return self._driver.ask(command)
 
     def _require_run(self) -> None:
-        if self._recorder.run_id is None:
+        if not self._recorder.has_run():
             self._driver.send(Call(self._begin_run))
 
     def _require_idle(self, doing: str) -> None:
@@ -348,39 +323,14 @@ class Session:
                 f"Cannot {doing} while the session is {self.state}.", state=self.state, hint="`%det_stop` ends the training."
             )
 
-    def _make_card(self, loaded: Loaded) -> CardRecord:
-        report = loaded.definition.files()
-        hparams = tuple(
-            HyperparameterRecord(name, _look_up(loaded.config.hyperparameters, name), origin)
-            for name, origin in loaded.config.origins.items()
-        )
-        return CardRecord(
-            entrypoint=str(loaded.trial_class.entrypoint),
-            definition=loaded.definition.name,
-            definition_root=str(loaded.definition.root),
-            class_name=loaded.trial_class.trial_class.__name__,
-            framework=loaded.trial_class.trial_class.framework,
-            file=str(loaded.trial_class.file),
-            line=loaded.trial_class.line,
-            device=loaded.adapter.device,
-            seed=self._seed,
-            config_path=loaded.config.path,
-            hyperparameters=hparams,
-            included_files=len(report.included),
-            included_bytes=report.total_bytes,
-            excluded_entries=len(report.excluded),
-            limit_bytes=report.limit_bytes,
-            bundle_hash=report.hash,
-        )
-
     def _begin_run(self) -> None:
-        """Create the run in the history, the first time something is trained, validated or saved.
+        """Create the run in the history: the first time something is trained, validated or saved, and when it was deleted since.
 
         Thread: the driver's.
         """
-        if self._recorder.run_id is not None:
+        if self._recorder.has_run():
             return
-        run = self._run_record()
+        run = run_record(self.record(), self._loaded, bundle_hash=self.card().bundle_hash, kernel_id=registry.kernel_id)
         try:
             self._recorder.begin(self._open_store(), run)
         except StoreError as error:
@@ -400,79 +350,3 @@ class Session:
         if Path(checkpoint).is_dir():
             return Path(checkpoint)
         return Path((self._recorder.store or self._open_store()).checkpoint(str(checkpoint)).path)
-
-    def _first_record(self) -> SessionRecord:
-        loaded = self._loaded
-        return SessionRecord(
-            session_id=self.session_id,
-            run_id=None,
-            entrypoint=str(loaded.trial_class.entrypoint),
-            definition=loaded.definition.name,
-            definition_root=str(loaded.definition.root),
-            framework=loaded.trial_class.trial_class.framework,
-            device=loaded.adapter.device,
-            state=State.READY,
-            activity=Activity.IDLE,
-            batches_trained=0,
-            records_trained=0,
-            batches_per_epoch=None,
-            plan_start_batches=None,
-            plan_target_batches=None,
-            validation_done=None,
-            validation_total=None,
-            batches_per_second=None,
-            records_per_second=None,
-            elapsed_s=0.0,
-            eta_s=None,
-        )
-
-    def _run_record(self) -> RunRecord:
-        now = time.time()
-        record, config = self.record(), self._loaded.config
-        return RunRecord(
-            id=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(3)}",
-            state=record.state,
-            entrypoint=record.entrypoint,
-            definition=record.definition,
-            definition_root=record.definition_root,
-            framework=record.framework,
-            device=record.device,
-            seed=self._seed,
-            hyperparameters=dict(config.hyperparameters),
-            config=dict(config.raw),
-            bundle_hash=self.card().bundle_hash,
-            kernel_id=registry.kernel_id,
-            host=platform.node(),
-            pid=os.getpid(),
-            created_at=now,
-            updated_at=now,
-            ended_at=None,
-            batches_trained=record.batches_trained,
-            best=None,
-            session=record,
-        )
-
-
-class SessionChannel:
-    """A session as its views know it: the :class:`~detjupyter.training.channel.Channel` of one session."""
-
-    def __init__(self, session: Session, announcer: Announcer, board: Board) -> None:
-        self.subscribe = announcer.subscribe
-        self.record = board.record
-        self.send = session.send
-        self._board = board
-
-    def patches(self, cursors: dict[tuple[Group, str], Cursor]) -> list[SeriesPatch]:
-        """Return what is new in the curves since ``cursors``, and move the cursors."""
-        return self._board.patches(cursors)
-
-    def log(self, after: int) -> tuple[int, tuple[LogLine, ...]]:
-        """Return the number of lines ever written and those after the first ``after``."""
-        return self._board.log(after)
-
-
-def _look_up(hparams: Mapping[str, Any], dotted: str) -> Any:
-    value: Any = hparams
-    for part in dotted.split("."):
-        value = value[part]
-    return value

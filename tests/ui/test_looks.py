@@ -43,7 +43,8 @@ def test_long_names_and_many_metrics_fit(start_lab: Callable[..., Lab], open_pag
     directory = lab.directory / "quickstart"
     source = (directory / "model_def.py").read_text(encoding="utf-8")
     name = "ExtraordinarilyLongAndDescriptiveHandwrittenDigitsClassificationTrial"
-    metrics = '"mean_per_class_intersection_over_union_on_training_batches": loss * 1e-7, "gradient_norm": loss / (0.0 if batch_idx % 50 == 9 else 1.0), '
+    metrics = '"mean_per_class_intersection_over_union_on_training_batches": loss * 1e-7, '
+    metrics += '"gradient_norm": loss / (0.0 if batch_idx % 50 == 9 else 1.0), '
     source = source.replace("DigitsTrial", name).replace('{"loss": loss, "acc', '{"loss": loss, ' + metrics + '"acc', 1)
     (directory / "model_def.py").write_text(source, encoding="utf-8")
     Path(directory / "a_helper_module_with_a_name_that_nobody_would_call_short_but_somebody_will_write.py").touch()

@@ -20,8 +20,9 @@ from detjupyter.errors import CheckpointError, StoreError
 from detjupyter.protocol.records import FloatArray
 from detjupyter.store.memory import MemoryStore
 from detjupyter.training.adapter import TrialAdapter
+from detjupyter.training.loaded import Loaded
 from detjupyter.training.registry import registry
-from detjupyter.training.session import Loaded, Session
+from detjupyter.training.session import Session
 
 LIMIT_S = 20.0
 LONG = 1_000_000_000
@@ -153,14 +154,14 @@ class Bench:
         self.store = FallibleStore(root / "history")
         self.adapter = ToyAdapter()
         self.reloaded: Callable[[], ToyAdapter] = ToyAdapter
-        loaded = self._load(self.adapter)
-        self.session = Session(loaded, session_id="toy", seed=1, open_store=lambda: self.store, reload=lambda: self._load(self.reloaded()))
+        self.loaded = self._load(self.adapter)
+        self.session = Session(self.loaded, session_id="toy", open_store=lambda: self.store, reload=lambda: self._load(self.reloaded()))
         registry.add(self.session)
 
     def _load(self, adapter: ToyAdapter) -> Loaded:
         definition = ModelDefinition(self.root)
         trial_class = LoadedClass(ToyTrial, Entrypoint.parse("toy:ToyTrial"), self.root / "toy.py", 1, DefinitionScope(self.root))
-        return Loaded(definition, trial_class, self.config, adapter)
+        return Loaded(definition, trial_class, self.config, adapter, 1)
 
     @property
     def thread(self) -> threading.Thread | None:

@@ -12,6 +12,7 @@ import pytest
 from detjupyter.protocol.events import ActivityChanged, Logged, MetricsReported, StateChanged, Validated
 from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import Activity, Group, State
+from detjupyter.training.loaded import run_record
 from detjupyter.training.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def recorder(bench: Bench, said: list[str]) -> Recorder:
 
 def begin(recorder: Recorder, bench: Bench) -> Any:
     """Begin a run in the bench's store and return its id."""
-    recorder.begin(bench.store, bench.session._run_record())
+    recorder.begin(bench.store, run_record(bench.session.record(), bench.loaded, bundle_hash="0", kernel_id=None))
     return recorder.run_id
 
 
@@ -148,3 +149,16 @@ def test_checkpoints_go_beside_the_history(bench: Bench) -> None:
     assert bench.session.run is not None
     assert Path(saved.path).parent == bench.store.home / "checkpoints" / bench.session.run.id
     assert bench.store.checkpoint(saved.id) == saved
+
+
+def test_a_run_that_was_deleted_is_begun_anew(bench: Bench) -> None:
+    """Somebody deletes the run of an idle session; what it trains next has a run of its own."""
+    bench.session.train(batches=3, wait=True)
+    first = bench.session.run
+    assert first is not None
+    bench.store.delete_run(first.id)
+    bench.session.train(batches=2, wait=True)
+    second = bench.session.run
+    assert second is not None
+    assert second.id != first.id
+    assert second.metrics("loss")[0].tolist() == [4, 5]
