@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import linecache
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -86,16 +88,14 @@ class ModelDefinition:
 
     def entrypoints(self) -> list[Entrypoint]:
         """Return the Trial classes found in the files that ship, by reading, not importing them."""
-        if self.is_file:
-            return find_trials({"": self.path})
-        modules = {module_name(entry.path): self.root / entry.path for entry in self.files().included}
-        return find_trials({name: path for name, path in modules.items() if name is not None})
+        return find_trials(self._modules())
 
     def choose_entrypoint(self, config_entrypoint: str | None = None) -> Entrypoint:
         """Return the entrypoint to use when none was asked for: the config's, else the only Trial class there is.
 
         Raises:
             EntrypointError: The config's is malformed; there is no Trial class; or there are several.
+            DefinitionSyntaxError: There is none, and a file that speaks of Trials does not compile.
         """
         if config_entrypoint:
             return self._parse(config_entrypoint)
@@ -103,6 +103,7 @@ class ModelDefinition:
         if len(found) == 1:
             return found[0]
         if not found:
+            self._require_that_trials_compile()
             message = f"There is no model definition here: no class derived from a Trial in {self.path}."
             raise EntrypointError(message, entrypoint=None, hint=_WHAT_TO_DO)
         raise EntrypointError(
@@ -141,6 +142,26 @@ class ModelDefinition:
             if not loaded:
                 scope.release()
         return LoadedClass(trial_class, wanted, file, line, scope)
+
+    def _modules(self) -> dict[str, Path]:
+        """Return the Python files that ship, by module name relative to the root."""
+        if self.is_file:
+            return {"": self.path}
+        modules = {module_name(entry.path): self.root / entry.path for entry in self.files().included}
+        return {name: path for name, path in modules.items() if name is not None}
+
+    def _require_that_trials_compile(self) -> None:
+        for path in self._modules().values():
+            with suppress(OSError, ValueError):  # unreadable, or no text: not where a Trial class is
+                source = path.read_bytes()
+                if b"Trial" not in source:
+                    continue
+                try:
+                    ast.parse(source, str(path))
+                except SyntaxError as raised:
+                    error = self._syntax_error(raised)
+                    if error is not None:
+                        raise error from None
 
     def _parse(self, text: str | Entrypoint) -> Entrypoint:
         try:

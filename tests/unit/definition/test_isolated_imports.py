@@ -224,14 +224,15 @@ def test_many_threads_load_at_once(tmp_path: Path) -> None:
     assert len(set(map(id, values))) == 8
 
 
-def test_the_kernels_own_module_of_that_name_stays_the_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernels_own_module_of_that_name_stays_the_kernels(tmp_path: Path) -> None:
     """A `data` that a cell has imported is neither seen by the definition nor replaced by it."""
     theirs = ModuleType("data")
-    monkeypatch.setitem(sys.modules, "data", theirs)
-    module = load(write(tmp_path, {"model_def.py": "import data\n", "data.py": "OWN = 1\n"}))
-    assert module.data.OWN == 1
-    assert sys.modules["data"] is theirs
-    assert load(write(tmp_path / "without", {"model_def.py": "import data\n"})).data is theirs
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(sys.modules, "data", theirs)
+        module = load(write(tmp_path, {"model_def.py": "import data\n", "data.py": "OWN = 1\n"}))
+        assert module.data.OWN == 1
+        assert sys.modules["data"] is theirs
+        assert load(write(tmp_path / "without", {"model_def.py": "import data\n"})).data is theirs
 
 
 def test_c_code_that_imports_by_name_gets_the_ordinary_module(tmp_path: Path) -> None:
