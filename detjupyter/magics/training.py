@@ -37,15 +37,17 @@ class TrainingMagics(Magics):
 
         session = _current()
         no_length = arguments.batches is arguments.epochs is arguments.records is None
-        session.train(
-            batches=arguments.batches,
-            epochs=1 if no_length else arguments.epochs,
-            records=arguments.records,
-            validate_every=arguments.validate_every,
-            checkpoint_every=arguments.checkpoint_every,
-        )
-        show_live(session.channel)
-        wait_for_first_batch(session)
+        with interruptible("the training goes on; `%det_stop` ends it."):
+            session.train(
+                batches=arguments.batches,
+                epochs=1 if no_length else arguments.epochs,
+                records=arguments.records,
+                validate_every=arguments.validate_every,
+                checkpoint_every=arguments.checkpoint_every,
+            )
+            show_live(session.channel)
+            if not arguments.wait:
+                wait_for_first_batch(session)
         if arguments.wait:
             wait_with_progress(session)
 

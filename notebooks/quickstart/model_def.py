@@ -19,9 +19,7 @@ class DigitsTrial(PyTorchTrial):
                 dropout=context.get_hparam("dropout"),
             )
         )
-        self.optimizer = context.wrap_optimizer(
-            torch.optim.AdamW(self.model.parameters(), lr=context.get_hparam("learning_rate"))
-        )
+        self.optimizer = context.wrap_optimizer(torch.optim.AdamW(self.model.parameters(), lr=context.get_hparam("learning_rate")))
         self.loss = nn.CrossEntropyLoss()
         self.train_split, self.test_split = load_digits_split(context.get_data_config()["test_fraction"])
 
