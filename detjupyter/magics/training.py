@@ -32,12 +32,12 @@ class TrainingMagics(Magics):
     def det_train(self, line: str) -> None:
         """Train in the background and show it live; without a length, for one epoch."""
         arguments = parse(self.det_train, line)
-        from detjupyter.magics.waiting import wait_for_first_batch, wait_with_progress
-        from detjupyter.widgets.live import show_live
-
         session = _current()
         no_length = arguments.batches is arguments.epochs is arguments.records is None
-        with interruptible("the training goes on; `%det_stop` ends it."):
+        with interruptible("a training that has begun goes on; `%det_stop` ends it."):
+            from detjupyter.magics.waiting import wait_for_first_batch, wait_with_progress
+            from detjupyter.widgets.live import show_live
+
             session.train(
                 batches=arguments.batches,
                 epochs=1 if no_length else arguments.epochs,

@@ -148,6 +148,17 @@ class TestTraining:
         assert cells.finish(cell).message == "Interrupted: the training is held after the batch under way."
         assert cells.ok("%det_pause").text.startswith("paused · ")
 
+    def test_an_interrupted_validation_goes_on_and_says_so(self, cells: Cells) -> None:
+        """The cell is free at once; the validation ends by itself."""
+        cells.ok(LOAD_SLOW + "0.4")
+        cell = cells.begin("%det_validate")
+        cells.until_started(cell)
+        cells.hear(0.2)
+        cells.manager.interrupt_kernel()
+        assert cells.finish(cell).message == "Interrupted: the validation goes on; `%det_stop` ends it."
+        cells.ok("%det_checkpoint")  # waits for its turn
+        assert cells.value("session.metrics('loss', 'validation')[0].tolist()") == "[0]"
+
     def test_pause_step_resume_and_stop_say_where_it_stands(self, cells: Cells) -> None:
         """One line each, and each is done when the cell is."""
         cells.ok(LOAD_SLOW + "0.005")
