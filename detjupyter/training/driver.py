@@ -181,6 +181,7 @@ class Driver:
         hold_at = self._hold_at if job is self._plan else _NEVER
         try:
             for event in job.steps:
+                keep_captured()
                 if event is not None:
                     self._publish(event, job)
                 if inbox or trainee.batches_trained >= hold_at:
@@ -431,7 +432,6 @@ class Driver:
             job.result = dict(event.metrics)
         elif isinstance(event, Checkpointed):
             job.result = event.checkpoint
-        keep_captured()
         self._announcer.tell(event)
 
     def _enter(self, state: State) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import importlib
 import inspect
 import json
@@ -92,3 +93,15 @@ def test_the_version_stands_once() -> None:
 def test_the_lock_file_names_no_registry() -> None:
     """package-lock.json works with whichever registry the machine is set up for."""
     assert "resolved" not in (ROOT / "package-lock.json").read_text(encoding="utf-8")
+
+
+def test_the_examples_in_docstrings_are_true() -> None:
+    """Every ``>>>`` in the package gives what it says."""
+    attempted = 0
+    for path in sorted((ROOT / "detjupyter").rglob("*.py")):
+        if ">>> " in path.read_text(encoding="utf-8"):
+            module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            result = doctest.testmod(module)
+            assert result.failed == 0, path
+            attempted += result.attempted
+    assert attempted
