@@ -68,9 +68,10 @@ $(VENV)/.torch: | $(VENV)/bin/python
 	$(BIN)/pip install --quiet $(TORCH)
 	@touch $@
 
-# An editable install copies what JupyterLab reads, so it is made again after every build of the browser side.
+# An editable install copies what JupyterLab reads, so it is made again after every build of the browser side. The package's own build hook
+# would build that side once more and touch the lock file.
 $(VENV)/.installed: pyproject.toml detjupyter/labextension/package.json $(VENV)/.torch
-	$(BIN)/pip install --quiet --editable '.[lab,test]'
+	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(BIN)/pip install --quiet --editable '.[lab,test]'
 	@touch $@
 
 clean:
