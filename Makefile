@@ -15,7 +15,7 @@ TYPESCRIPT := $(shell find labextension -type f 2>/dev/null) package.json tsconf
 .PHONY: lab test quick lint browser build clean wheel screenshots check-python check-node
 
 lab: $(VENV)/.installed
-	$(BIN)/jupyter lab $(AS_ROOT) notebooks/quickstart/quickstart.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/quickstart/quickstart.ipynb
 
 test: lint browser
 	$(BIN)/pytest
