@@ -6,7 +6,9 @@ DetJupyterError
 │   ├── DefinitionNotFoundError     there is no directory or .py file at that path
 │   ├── EntrypointError             the entrypoint is malformed, or names nothing that is there
 │   ├── NotATrialError              the entrypoint names something that is not a Trial class
-│   └── DefinitionSyntaxError       a module of the definition does not compile
+│   ├── DefinitionSyntaxError       a module of the definition does not compile
+│   ├── DefinitionTooLargeError     it holds so many paths that one should ask before looking at all of them
+│   └── StartupHookError            `startup-hook.sh` ended with an error
 ├── ConfigError                     the YAML does not parse, or a key has an impossible value
 ├── HyperparameterError             a hyperparameter is missing, or was given in a form we cannot read
 ├── TrialError                      the user's own code raised; carries the user's frames only
@@ -92,6 +94,22 @@ class DefinitionSyntaxError(DefinitionError):
         super().__init__(message, path=path, where=f"{where}\n      {text.strip()}" if text else where, hint=hint)
         self.line = line
         self.text = text
+
+
+class DefinitionTooLargeError(DefinitionError):
+    """The directory at ``path`` holds more than ``most_paths`` paths, so it is perhaps not a model definition at all."""
+
+    def __init__(self, *, path: str, most_paths: int) -> None:
+        super().__init__(
+            f"There are more than {most_paths:,} paths in this directory.",
+            path=path,
+            hint="Say `--any-size` if it is meant; or leave data out with a `.detignore`, or name the definition's own directory.",
+        )
+        self.most_paths = most_paths
+
+
+class StartupHookError(DefinitionError):
+    """The `startup-hook.sh` at ``path`` cannot be run, or ended with an error; ``where`` shows the last lines that it printed."""
 
 
 class ConfigError(DetJupyterError):

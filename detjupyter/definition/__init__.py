@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.entrypoint import Entrypoint
-from detjupyter.definition.model_definition import LoadedClass, ModelDefinition
+from detjupyter.definition.model_definition import ModelDefinition
+from detjupyter.definition.resolution import LoadedClass
 from detjupyter.definition.trial import Trial
 from detjupyter.definition.user_errors import trial_error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from detjupyter.definition.entrypoint import Entrypoint
@@ -13,35 +13,56 @@ from detjupyter.definition.entrypoint import Entrypoint
 # A generated file of this size holds tables, not a Trial, and takes seconds to parse.
 _MAX_BYTES = 2_000_000
 
+# Nearly every file that has to do with a Trial class has this in it: in the name of a base, of a class, or in an import.
+_WORD = b"Trial"
+
 _Key = tuple[str, str]  # a module's name relative to the root, and the dotted name of a class in it
 
 
-@dataclass(frozen=True, slots=True)
-class _Class:
-    """A class as written: its bases are keys of classes in the definition, or (None, the name as written)."""
+@dataclass(slots=True)
+class _Module:
+    """What a module binds, as written.
 
-    module: str
+    Attributes:
+        name: Relative to the root.
+        is_package: Whether it is an `__init__.py`.
+        classes: The bases of each class, by the class's dotted name.
+        imports: What each name may be bound to by an import: a module (its name, and ""), or a name in a module.
+        aliases: What each name may be bound to by an assignment: dotted names.
+        stars: The modules of which all names are imported.
+    """
+
     name: str
-    bases: tuple[tuple[str | None, str], ...]
+    is_package: bool
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    imports: dict[str, list[_Key]] = field(default_factory=dict)
+    aliases: dict[str, list[str]] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)
 
 
 def find_trials(files: Mapping[str, Path]) -> list[Entrypoint]:
-    """Return the Trial classes in a model definition, sorted.
+    """Return the Trial classes in a model definition, each once, sorted.
 
     A class counts when one of its bases is called ``…Trial`` (`PyTorchTrial`, `TFKerasTrial`, `EstimatorTrial`, …), or is a class of the
-    definition that counts. Names with a leading underscore are bases for others, and are left out. Files that do not parse are skipped.
+    definition that counts; names are followed through imports and assignments, in all branches of an ``if`` or ``try``. Names with a
+    leading underscore are bases for others, and are left out. A class that an `__init__.py` imports may be called by the name it has
+    there; the shortest is returned. Files that do not parse are skipped.
 
     Args:
         files: The Python files by module name relative to the root (empty for the top-level `__init__.py` or a single file).
     """
-    classes: dict[_Key, _Class] = {}
-    for module, path in files.items():
-        tree = _parse(path)
-        if tree is not None:
-            is_package = path.name == "__init__.py" or not module
-            classes.update({(found.module, found.name): found for found in _classes(tree, module, is_package=is_package)})
-    trials = [found for found in classes.values() if _is_trial(found, classes, set()) and not found.name.rpartition(".")[2].startswith("_")]
-    return sorted((Entrypoint(found.module, tuple(found.name.split("."))) for found in trials), key=str)
+    index = _Index()
+    words = {_WORD}
+    unread = dict(files)
+    while words:  # almost always once
+        for name, path in list(unread.items()):
+            tree = _parse(path, words)
+            if tree is not None:
+                del unread[name]
+                index.add(_read(tree, _Module(name, is_package=path.name == "__init__.py" or not name)))
+        # A class derived from one that counts, in another file, need not say Trial; but its file must say that one's name.
+        words = {word for word in index.new_words() if _WORD not in word} if unread else set()
+    return sorted(index.entrypoints(), key=str)
 
 
 def module_name(path: str) -> str | None:
@@ -57,12 +78,117 @@ def module_name(path: str) -> str | None:
     return ".".join(parts) if path.endswith(".py") and all(part.isidentifier() for part in parts) else None
 
 
-def _parse(path: Path) -> ast.Module | None:
+class _Index:
+    """The modules read so far, and what the names in them lead to."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, _Module] = {}
+        self._words: set[bytes] = set()
+
+    def add(self, module: _Module) -> None:
+        """Take a module in."""
+        self._modules[module.name] = module
+
+    def new_words(self) -> set[bytes]:
+        """Return the names of all that counts, without those that were returned before."""
+        words = {found.rpartition(".")[2] for module in self._modules.values() for found in module.classes if self._counts(module, found)}
+        for module in self._modules.values():
+            words |= {name for name in (*module.imports, *module.aliases) if name not in words and self._leads_to_trial(module, name)}
+        new = {word.encode() for word in words} - self._words
+        self._words |= new
+        return new
+
+    def entrypoints(self) -> Iterator[Entrypoint]:
+        """Yield the shortest public name of each class that counts."""
+        names: dict[_Key, list[Entrypoint]] = {}
+        for module in self._modules.values():
+            for found in module.classes:
+                if self._counts(module, found):
+                    names.setdefault((module.name, found), []).insert(0, Entrypoint(module.name, tuple(found.split("."))))
+            for name in self._exports(module) if module.is_package else ():
+                for key in self._classes(module, name):
+                    if self._counts(self._modules[key[0]], key[1]) and key != (module.name, name):
+                        names.setdefault(key, []).append(Entrypoint(module.name, (name,)))
+        for candidates in names.values():
+            public = [one for one in candidates if not one.class_name.startswith("_")]
+            if public:
+                yield min(public, key=lambda one: len(str(one)))  # of equals the first, which is where the class stands
+
+    def _exports(self, module: _Module) -> Iterator[str]:
+        yield from module.imports
+        for star in module.stars:
+            if star in self._modules:
+                yield from (name for name in self._modules[star].classes if "." not in name)
+
+    def _counts(self, module: _Module, found: str, seen: frozenset[_Key] = frozenset()) -> bool:
+        """Return whether a base, followed through the definition, is called ``…Trial`` where it leaves the definition."""
+        if (module.name, found) in seen:
+            return False
+        seen |= {(module.name, found)}
+        scope = found.rpartition(".")[0]
+        for base in module.classes[found]:
+            if scope and f"{scope}.{base}" in module.classes and self._counts(module, f"{scope}.{base}", seen):
+                return True
+            if self._leads_to_trial(module, base, seen):
+                return True
+        return False
+
+    def _leads_to_trial(self, module: _Module, name: str, seen: frozenset[_Key] = frozenset()) -> bool:
+        for source, target in self._follow(module, name):
+            if source is None:
+                if target.rpartition(".")[2].endswith("Trial"):
+                    return True
+            elif self._counts(source, target, seen):
+                return True
+        return False
+
+    def _classes(self, module: _Module, name: str) -> Iterator[_Key]:
+        """Yield the classes of the definition that a name may lead to."""
+        return ((source.name, target) for source, target in self._follow(module, name) if source is not None)
+
+    def _follow(self, module: _Module, name: str, seen: frozenset[_Key] = frozenset()) -> Iterator[tuple[_Module | None, str]]:
+        """Yield what a dotted name may be: a class with its module, or (None, the name with which it leaves the definition)."""
+        if (module.name, name) in seen:
+            return
+        seen |= {(module.name, name)}
+        first, _, rest = name.partition(".")
+        known = False
+        if name in module.classes:
+            known = True
+            yield module, name
+        for alias in module.aliases.get(first, ()):
+            known = True
+            yield from self._follow(module, f"{alias}.{rest}".rstrip("."), seen)
+        for source, attribute in module.imports.get(first, ()):
+            known = True
+            yield from self._follow_import(source, ".".join(part for part in (attribute, rest) if part), seen)
+        for star in () if known else module.stars:
+            inside = self._modules.get(star)
+            if inside is not None and (first in inside.imports or first in inside.aliases or first in inside.classes or inside.stars):
+                known = True
+                yield from self._follow(inside, name, seen)
+        if not known:
+            yield None, name
+
+    def _follow_import(self, source: str, name: str, seen: frozenset[_Key]) -> Iterator[tuple[_Module | None, str]]:
+        """Follow a dotted name that starts in a module, through its submodules (``import pkg`` and then ``pkg.sub.Base``)."""
+        parts = name.split(".") if name else []
+        for cut in range(len(parts) - 1, -1, -1):
+            module = self._modules.get(".".join(part for part in (source, *parts[:cut]) if part))
+            if module is not None:
+                yield from self._follow(module, ".".join(parts[cut:]), seen)
+                return
+        yield None, name or source
+
+
+def _parse(path: Path, words: Iterable[bytes]) -> ast.Module | None:
+    """Parse a file if it holds one of the words; a package's `__init__.py` also if it may take all from a module that does."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             return None
         source = path.read_bytes()
-        if b"class" not in source:
+        takes_all = path.name == "__init__.py" and b"import *" in source
+        if not takes_all and not any(word in source for word in words):
             return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the compiler thinks of their escapes is said when they import
@@ -71,85 +197,56 @@ def _parse(path: Path) -> ast.Module | None:
         return None
 
 
-def _classes(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[_Class]:
-    """Yield the classes of a module, those inside of classes too, with their bases resolved by the module's own imports."""
-    imported = dict(_imports(tree, module, is_package=is_package))
-    local = {name for name, _ in _class_nodes(tree.body)}
-    for name, node in _class_nodes(tree.body):
-        scope = name.rpartition(".")[0]
-        bases = (_dotted(base) for base in node.bases)
-        yield _Class(module, name, tuple(_resolve(base, module, scope, local, imported) for base in bases if base))
-
-
-def _class_nodes(body: Iterable[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.ClassDef]]:
-    """Yield the classes in a block and in its ``if``, ``try`` and ``with`` blocks, with dotted names."""
-    for statement in body:
+def _read(tree: ast.Module, module: _Module) -> _Module:
+    """Fill in what a module binds."""
+    here = module.name.split(".") if module.name else []
+    for prefix, statement in _statements(tree.body):
         if isinstance(statement, ast.ClassDef):
-            name = prefix + statement.name
-            yield name, statement
-            yield from _class_nodes(statement.body, name + ".")
-        elif not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            for part in ("body", "orelse", "finalbody"):
-                yield from _class_nodes(getattr(statement, part, ()), prefix)
-            for handler in getattr(statement, "handlers", ()):
-                yield from _class_nodes(handler.body, prefix)
+            bases = module.classes.setdefault(prefix + statement.name, [])
+            bases += (base for node in statement.bases for base in _dotted(node))
+        elif prefix:
+            continue  # what a class's body imports or assigns is its own
+        elif isinstance(statement, ast.Import):
+            for alias in statement.names:
+                top = alias.name.partition(".")[0]
+                module.imports.setdefault(alias.asname or top, []).append((alias.name if alias.asname else top, ""))
+        elif isinstance(statement, ast.ImportFrom):
+            up = statement.level - 1 if module.is_package else statement.level
+            above = (here[: len(here) - up] if up > 0 else here) if statement.level else []
+            source = ".".join((*above, *(statement.module.split(".") if statement.module else ())))
+            for alias in statement.names:
+                if alias.name == "*":
+                    module.stars.append(source)
+                else:
+                    module.imports.setdefault(alias.asname or alias.name, []).append((source, alias.name))
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
+            for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+                if isinstance(target, ast.Name):
+                    module.aliases.setdefault(target.id, []).extend(_dotted(statement.value))
+    return module
 
 
-def _imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[tuple[str, _Key]]:
-    """Yield each imported name with the module it is from and its name there (empty: it is the module)."""
-    here = module.split(".") if module else []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.asname or alias.name.partition(".")[0], (alias.name if alias.asname else alias.name.partition(".")[0], "")
-        elif isinstance(node, ast.ImportFrom):
-            up = node.level - 1 if is_package else node.level
-            above = here[: len(here) - up] if up > 0 else here
-            source = ".".join((*(above if node.level else ()), *(node.module.split(".") if node.module else ())))
-            for alias in node.names:
-                yield alias.asname or alias.name, (source, alias.name)
+def _statements(body: Iterable[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.stmt]]:
+    """Yield the statements of a block and of its ``if``, ``try``, ``with``, … blocks and classes, with the class they are in."""
+    for statement in body:
+        yield prefix, statement
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        inner = f"{prefix}{statement.name}." if isinstance(statement, ast.ClassDef) else prefix
+        for part in ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(statement, part, ()), inner)
+        for part in ("handlers", "cases"):
+            for block in getattr(statement, part, ()):
+                yield from _statements(block.body, inner)
 
 
-def _resolve(base: str, module: str, scope: str, local: set[str], imported: Mapping[str, _Key]) -> tuple[str | None, str]:
-    """Say which class a base is: (module, name) as far as this module tells, else (None, the text)."""
-    for candidate in (f"{scope}.{base}" if scope else base, base):
-        if candidate in local:
-            return module, candidate
-    first, _, rest = base.partition(".")
-    if first not in imported:
-        return None, base
-    source, name = imported[first]
-    if name and rest:  # `from pkg import layers` and then `layers.Base`, or `from x import Outer` and then `Outer.Inner`
-        return f"{source}.{name}".lstrip("."), rest
-    return (source, name) if name else _split_module(source, rest)
-
-
-def _split_module(source: str, rest: str) -> tuple[str, str]:
-    """Split ``pkg.sub.Base`` of ``import pkg.sub`` into its module and the class, taking the last name for the class."""
-    path, _, name = f"{source}.{rest}".rpartition(".")
-    return path, name
-
-
-def _dotted(node: ast.expr) -> str | None:
+def _dotted(node: ast.expr) -> Iterator[str]:
+    """Yield the dotted names that an expression may be."""
     if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        above = _dotted(node.value)
-        return f"{above}.{node.attr}" if above else None
-    return _dotted(node.value) if isinstance(node, ast.Subscript) else None
-
-
-def _is_trial(found: _Class, classes: Mapping[_Key, _Class], seen: set[_Key]) -> bool:
-    """Return whether a base, followed through the definition, is called ``…Trial`` where it leaves the definition."""
-    key = (found.module, found.name)
-    if key in seen:
-        return False
-    seen.add(key)
-    for source, name in found.bases:
-        inside = classes.get((source, name)) if source is not None else None
-        if inside is not None:
-            if _is_trial(inside, classes, seen):
-                return True
-        elif name.rpartition(".")[2].endswith("Trial"):
-            return True
-    return False
+        yield node.id
+    elif isinstance(node, ast.Attribute):
+        yield from (f"{above}.{node.attr}" for above in _dotted(node.value))
+    elif isinstance(node, ast.Subscript):
+        yield from _dotted(node.value)
+    elif isinstance(node, ast.IfExp):
+        yield from (*_dotted(node.body), *_dotted(node.orelse))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,13 +46,23 @@ class Entrypoint:
         """
         if isinstance(text, Entrypoint):
             return text
+        if not isinstance(text, str):
+            raise EntrypointError(f"The entrypoint {text!r} is not text.", entrypoint=None, hint=EXAMPLE)
         stripped = text.strip()
         problem = _problem(stripped)
         if problem is not None:
-            hint = candidates_hint(stripped, [str(candidate) for candidate in candidates]) or EXAMPLE
+            hint = candidates_hint(stripped, [str(candidate) for candidate in candidates]) or _as_meant(stripped) or EXAMPLE
             raise EntrypointError(f"The entrypoint {text!r} {problem}.", entrypoint=text, hint=hint)
         module, _, reference = stripped.partition(":")
         return cls(module, tuple(reference.split(".")))
+
+
+def _as_meant(text: str) -> str | None:
+    """Return a hint with the module of a path (``pkg/trial.py:T``) written as a module; None if that is not what is wrong."""
+    module, _, reference = text.partition(":")
+    path = module.removeprefix("./").removesuffix(".py").replace("\\", "/").strip("/").replace("/", ".")
+    meant = f"{path}:{reference}"
+    return f"Did you mean {meant}?" if path != module and _problem(meant) is None else None
 
 
 def _problem(text: str) -> str | None:
@@ -71,7 +82,11 @@ def _problem(text: str) -> str | None:
         return "names its module as a path; use dots (`pkg.trial`, not `pkg/trial`)"
     if module.endswith(".py"):
         return "names its module as a file; leave out the `.py`"
+    if reference.endswith(")"):
+        return "calls the class; name it only"
     for name in (*(module.split(".") if module else ()), *reference.split(".")):
         if not name.isidentifier():
             return f"holds {name!r}, which is not a Python name" if name else "has a dot with no name beside it"
+        if keyword.iskeyword(name):
+            return f"holds {name!r}, which is a word of Python's own"
     return None

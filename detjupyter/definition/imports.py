@@ -1,17 +1,20 @@
 """Importing one version of one model definition without touching what the kernel imports.
 
-Each load gives the definition a private package, ``detjupyter_loaded.<name>_<n>``, and its modules stand in ``sys.modules`` only below
+Each load gives the definition a private package, ``detjupyter.loaded.<name>_<n>``, and its modules stand in ``sys.modules`` only below
 that name. So the user's own cells keep their ``sys.path``, their working directory and their ``import data``; two definitions that both
 have a ``model_def``, and two versions of the same one, live side by side.
 
-Inside a definition both import styles lead to the same private module:
+Inside a definition all import styles lead to the same private module:
 
 * package style (``from . import data``) by Python's own rules, because the private package is a package;
 * sibling style (``import data``) because each module of the definition is given its own ``__builtins__``, whose ``__import__`` first looks
   for the name at the root of the definition. A function keeps the builtins of the module it was written in, so this holds for imports
-  that run later, in any thread, too. All other names take the ordinary way.
+  that run later, in any thread, too;
+* by the name of the directory (``from mnist import data`` in ``mnist/``), as Determined's documentation prefixes it, unless an installed
+  package has that name.
 
-Imports made by C code on behalf of a definition (unpickling a class that was pickled as ``data.Vocabulary``) take the ordinary way.
+``determined`` and ``determined_common`` are answered by :mod:`detjupyter.compat`, installed or not. All other names take the ordinary way,
+and so do imports made by C code on behalf of a definition; for pickles see :mod:`detjupyter.definition.stand_ins`.
 """
 
 from __future__ import annotations
@@ -20,49 +23,75 @@ import builtins
 import functools
 import importlib
 import itertools
-import keyword
-import re
 import sys
-import threading
+import time
 from collections.abc import Mapping, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, ModuleSpec, SourceFileLoader
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    PathFinder,
+    SourceFileLoader,
+)
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
-#: The package that holds all that was ever loaded.
-PREFIX = "detjupyter_loaded"
-
-_PRIVATE_NAME = re.compile(rf"{PREFIX}\.(\w+)_\d+(\.?)")
+from detjupyter.definition import finding, working_directory
+from detjupyter.definition.names import COMPAT, DETERMINED, PREFIX, identifier
+from detjupyter.definition.stand_ins import ImportlibOfDefinition, PickleOfDefinition
 
 _numbers = itertools.count(1)
-_lock = threading.Lock()
-_scopes: dict[str, DefinitionScope] = {}
+_STANDARD = sys.stdlib_module_names | {"test"}
+_SITE = {"site-packages", "dist-packages"}
 
 
 class DefinitionScope:
     """The modules of one load of one definition.
 
+    Args:
+        path: The directory, or the single file.
+        package: The private name, in a process that was spawned by one that has loaded it; None for a new load.
+
     Attributes:
         path: The directory, or the single file.
         package: The private name of the definition as a package.
+        loaded_at: When it was made, in seconds since the epoch.
+        is_released: Whether another load has taken its place.
 
     Thread: any; Python's own import locks guard each module, and no two scopes share one.
     """
 
-    def __init__(self, path: Path) -> None:
-        _install_finder()
+    def __init__(self, path: Path, *, package: str | None = None) -> None:
+        importlib.import_module(PREFIX)
         self.path = path.resolve()
-        self.package = f"{PREFIX}.{_identifier(self.path.stem if self.path.is_file() else self.path.name)}_{next(_numbers)}"
+        self.package = package or f"{PREFIX}.{identifier(self.name)}_{next(_numbers)}"
+        self.loaded_at = time.time()
+        self.is_released = False
+        self._sources: dict[str, bytes] = {}
+        self._signatures: dict[str, object] = {}
         self._at_root: dict[str, bool] = {}
-        self._builtins = {**vars(builtins), "__import__": self._import}
-        self._importlib = _ImportlibOfDefinition(self)
-        _scopes[self.package] = self
+        self._has_own_name: bool | None = None
+        self.builtins = {**vars(builtins), "__import__": self._import}
+        if not working_directory.threads_may_have_their_own():
+            self.builtins["open"] = working_directory.open_from(self.root)
+        self._stand_ins: dict[str, ModuleType] = {"importlib": ImportlibOfDefinition(self), "pickle": PickleOfDefinition(self)}
+        finding.add(self)
 
     def __repr__(self) -> str:
         return f"DefinitionScope({str(self.path)!r}, package={self.package!r})"
+
+    @property
+    def name(self) -> str:
+        """The directory's name, or the file's without its suffix."""
+        return self.path.stem if self.path.is_file() else self.path.name
+
+    @property
+    def root(self) -> Path:
+        """The directory that relative names start at."""
+        return self.path.parent if self.path.is_file() else self.path
 
     def import_module(self, name: str) -> ModuleType:
         """Import a module by its name relative to the root (empty: the definition itself) and return it.
@@ -80,27 +109,61 @@ class DefinitionScope:
             if name == self.package or name.startswith(self.package + ".")
         }
 
+    def sources(self) -> dict[str, bytes]:
+        """Return the source of each module imported so far, as it was read then, by path relative to the root (POSIX)."""
+        return dict(self._sources)
+
+    def sources_now(self) -> dict[str, bytes]:
+        """Return what the files of the modules imported so far say now, without those that are gone. Reads only what was written to."""
+        sources = {}
+        for name, source in self.sources().items():
+            path = self.root / name
+            try:
+                sources[name] = source if _signature(path) == self._signatures.get(name) else path.read_bytes()
+            except OSError:
+                continue
+        return sources
+
+    def read_source(self, path: Path) -> bytes:
+        """Return what a file of the definition says, and keep it: as this scope's version of it, and for processes spawned from here."""
+        name = path.relative_to(self.root).as_posix()
+        source = finding.published_source(self.package, name)
+        if source is None:
+            self._signatures[name] = _signature(path)  # before the reading: an edit in between is not missed
+            source = path.read_bytes()
+            finding.publish_source(self.package, name, source)
+        self._sources[name] = source
+        return source
+
     def missing_part(self, name: str) -> str | None:
         """Return the first part of a module's name that is not there (``pkg.nets`` of ``pkg.nets.deep``), without importing; else None."""
         spec: ModuleSpec | None = self._root_spec()
         parts = name.split(".") if name else []
         for depth, part in enumerate(parts, start=1):
-            spec = _find(f"{self.package}.{part}", (spec and spec.submodule_search_locations) or (), self._builtins)
+            spec = _find(f"{self.package}.{part}", (spec and spec.submodule_search_locations) or (), self)
             if spec is None:
                 return ".".join(parts[:depth])
         return None
 
-    def release(self) -> None:
-        """Take the modules out of ``sys.modules``. Code that is in use goes on, but can import no more of its siblings."""
-        with _lock:
-            _scopes.pop(self.package, None)
-            for name in self.modules():
-                sys.modules.pop(self._private(name), None)
-            vars(sys.modules[PREFIX]).pop(self.package.rpartition(".")[2], None)
+    def hidden_modules(self) -> list[str]:
+        """Return the names of Python's own and of installed modules that modules of the definition hide, inside of it only."""
+        tops = sorted({name.partition(".")[0] for name in self.modules() if name})
+        installed = [place for place in sys.path if _SITE.intersection(Path(place).parts)]
+        return [top for top in tops if top in _STANDARD or PathFinder.find_spec(top, installed) is not None]
+
+    def release(self, replaced: str | None = None) -> None:
+        """Take the modules out of ``sys.modules``. Code that is in use goes on, but can import no more of its siblings.
+
+        Args:
+            replaced: What a reload put in its place, in a few words (``train_batch``); None if nothing took its place.
+        """
+        if not self.is_released:
+            self.is_released = True
+            finding.remove(self, replaced)
 
     def find_spec(self, fullname: str, search_path: Sequence[str] | None) -> ModuleSpec | None:
         """Find a module of this scope by its private name (the finder's part of an import)."""
-        return self._root_spec() if fullname == self.package else _find(fullname, search_path or (), self._builtins)
+        return self._root_spec() if fullname == self.package else _find(fullname, search_path or (), self)
 
     def owns(self, name: str) -> bool:
         """Return whether an absolute import of ``name`` inside the definition means a module of the definition.
@@ -114,8 +177,23 @@ class DefinitionScope:
         return self._at_root[top]
 
     def private_name(self, name: str) -> str:
-        """Return the name under which an absolute import of ``name`` is to be found: private if the definition owns it, else ``name``."""
-        return self._private(name) if self.owns(name) else name
+        """Return the name under which an absolute import of ``name`` inside the definition is to be found; most stay as they are.
+
+        Raises:
+            ImportError: This version of the code was replaced by a reload.
+        """
+        if self.is_released:
+            raise ImportError(f"{name!r} cannot be imported from {finding.replaced_text(self.package)}", name=name)
+        if self.owns(name):
+            return self._private(name)
+        top, _, rest = name.partition(".")
+        if top in DETERMINED:
+            return f"{COMPAT}.{name}"
+        if top == self.name and not self.path.is_file():
+            if self._has_own_name is None:
+                self._has_own_name = self._is_own_name(top)
+            return self._private(rest) if self._has_own_name else name
+        return name
 
     def _private(self, name: str) -> str:
         if self.path.is_file() or not name:
@@ -128,10 +206,18 @@ class DefinitionScope:
         # Python never looks these up on the path either.
         if top in sys.builtin_module_names or top == "__main__":
             return False
-        spec = _find(f"{self.package}.{top}", [str(self.path)], self._builtins)
+        spec = _find(f"{self.package}.{top}", [str(self.path)], self)
         if spec is None:
             return False
         return spec.loader is not None or any(_holds_python(Path(place)) for place in spec.submodule_search_locations or ())
+
+    def _is_own_name(self, top: str) -> bool:
+        """Return whether the directory's own name is free: not Python's, and not that of a package installed elsewhere."""
+        if top in sys.stdlib_module_names:
+            return False
+        spec = PathFinder.find_spec(top)
+        places = [] if spec is None else [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+        return not any(_has_code(Path(place), self.path) for place in places)
 
     def _root_spec(self) -> ModuleSpec:
         """Return the spec of the definition as a package: its `__init__.py`, the single file, or neither (a namespace package)."""
@@ -141,7 +227,7 @@ class DefinitionScope:
             spec = ModuleSpec(self.package, None, is_package=True)
             spec.submodule_search_locations = inside
             return spec
-        loader = DefinitionLoader(self.package, str(file), self._builtins)
+        loader = DefinitionLoader(self.package, str(file), scope=self)
         found = spec_from_file_location(self.package, file, loader=loader)
         assert found is not None  # it is None only for a loader without a file
         found.submodule_search_locations = inside  # given to the call, an empty list would become the file's directory
@@ -158,16 +244,14 @@ class DefinitionScope:
         """Do what ``__import__`` does, for a module of the definition."""
         # C code (PyImport_Import) passes an empty list, and looks the plain name up in sys.modules afterwards.
         by_c_code = isinstance(fromlist, list) and not fromlist
-        if level != 0 or by_c_code:
+        if by_c_code or (level != 0 and not self.is_released):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
-        top, _, rest = name.partition(".")
-        if top == "importlib" and not self.owns(top) and (not rest or not fromlist):
-            builtins.__import__(name, globals, locals, fromlist or (), 0)
-            return self._importlib
-        if not self.owns(name):
-            return builtins.__import__(name, globals, locals, fromlist or (), level)
-        module = builtins.__import__(self._private(name), None, None, fromlist or (), 0)
-        return module if fromlist else sys.modules[self._private(top)]
+        private = self.private_name(name)
+        if private != name:
+            module = builtins.__import__(private, None, None, fromlist or (), 0)
+            return module if fromlist else sys.modules[self.private_name(name.partition(".")[0])]
+        module = builtins.__import__(name, globals, locals, fromlist or (), level)
+        return self._stand_ins.get(getattr(module, "__name__", ""), module)
 
 
 class DefinitionLoader(SourceFileLoader):
@@ -176,75 +260,34 @@ class DefinitionLoader(SourceFileLoader):
     Python's own loader trusts a `__pycache__` whose time stamp (in seconds) and size agree, and so misses quick edits.
     """
 
-    def __init__(self, fullname: str, path: str, definition_builtins: dict[str, Any]) -> None:
+    def __init__(self, fullname: str, path: str, *, scope: DefinitionScope) -> None:
         super().__init__(fullname, path)
-        self._builtins = definition_builtins
+        self.scope = scope
+        self._source = b""
 
     def get_code(self, fullname: str) -> CodeType:
         """Compile the file."""
         path = self.get_filename(fullname)
-        source = self.get_data(path)
+        self._source = self.scope.read_source(Path(path))
         try:
-            return self.source_to_code(source, path)
+            return self.source_to_code(self._source, path)
         except SyntaxError as error:
             error.filename = error.filename or path  # about a null byte Python 3.11 does not say where
             raise
-        except ValueError as error:  # the same in Python 3.10
-            raise SyntaxError(str(error), (path, None, None, None)) from None
+
+    def lines(self) -> list[str]:
+        """Return the lines of the source that was loaded; the file may say something else by now."""
+        return [f"{line}\n" for line in self._source.decode("utf-8", "replace").splitlines()]
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module with the builtins of its definition."""
-        vars(module)["__builtins__"] = self._builtins
+        vars(module)["__builtins__"] = self.scope.builtins
         super().exec_module(module)
 
 
-class _Finder(MetaPathFinder):
-    """Finds what stands below the private prefix, and nothing else."""
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,
-        target: ModuleType | None = None,  # noqa: ARG002 -- the finder protocol
-    ) -> ModuleSpec | None:
-        if not fullname.startswith(PREFIX + "."):
-            return None
-        scope = _scopes.get(".".join(fullname.split(".", 2)[:2]))
-        return scope.find_spec(fullname, path) if scope is not None else None
-
-
-class _ImportlibOfDefinition(ModuleType):
-    """The module ``importlib`` as a definition sees it: the real one, but ``import_module`` knows the definition's own modules."""
-
-    def __init__(self, scope: DefinitionScope) -> None:
-        super().__init__("importlib", importlib.__doc__)
-        self._scope = scope
-
-    def __getattr__(self, name: str) -> Any:  # whatever importlib holds
-        return getattr(importlib, name)
-
-    def import_module(self, name: str, package: str | None = None) -> ModuleType:
-        """Import a module as :func:`importlib.import_module` does, the definition's own first."""
-        if name.startswith("."):
-            return importlib.import_module(name, package and self._scope.private_name(package))
-        return importlib.import_module(self._scope.private_name(name))
-
-
-def public_text(text: str) -> str:
-    """Turn private names in a message of Python's into the names that the user wrote.
-
-    Examples:
-        >>> public_text("No module named 'detjupyter_loaded.digits_3.layers'")
-        "No module named 'layers'"
-        >>> public_text("cannot import name 'x' from 'detjupyter_loaded.digits_3'")
-        "cannot import name 'x' from 'digits'"
-    """
-    return _PRIVATE_NAME.sub(lambda match: "" if match[2] else match[1], text)
-
-
-def _find(fullname: str, search_path: Sequence[str], definition_builtins: dict[str, Any]) -> ModuleSpec | None:
+def _find(fullname: str, search_path: Sequence[str], scope: DefinitionScope) -> ModuleSpec | None:
     """Look for a module by the last part of its name in directories, as Python would: package, file, then plain directory."""
-    loader = functools.partial(DefinitionLoader, definition_builtins=definition_builtins)
+    loader = functools.partial(DefinitionLoader, scope=scope)
     namespace: ModuleSpec | None = None
     for directory in search_path:
         # A new finder each time: one that is kept lists its directory again only when the time stamp moves, and misses quick edits.
@@ -254,6 +297,12 @@ def _find(fullname: str, search_path: Sequence[str], definition_builtins: dict[s
             return spec
         namespace = namespace or spec
     return namespace
+
+
+def _signature(path: Path) -> object:
+    """Return what is another after a file was written to."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
 
 
 def _holds_python(directory: Path, *, depth: int = 2) -> bool:
@@ -267,19 +316,9 @@ def _holds_python(directory: Path, *, depth: int = 2) -> bool:
     return depth > 0 and any(_holds_python(entry, depth=depth - 1) for entry in entries if "." not in entry.name and entry.is_dir())
 
 
-def _identifier(name: str) -> str:
-    """Turn a directory's name into a Python name that people still recognise."""
-    safe = re.sub(r"\W", "_", name) or "definition"
-    return f"_{safe}" if safe[0].isdigit() or keyword.iskeyword(safe) else safe
-
-
-def _install_finder() -> None:
-    """Make the private prefix importable: once per process, before the first load."""
-    with _lock:
-        if PREFIX not in sys.modules:
-            package = ModuleType(PREFIX, "The model definitions that detjupyter has loaded, one package for each load.")
-            package.__path__ = []
-            package.__spec__ = ModuleSpec(PREFIX, None, is_package=True)
-            sys.modules[PREFIX] = package
-        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-            sys.meta_path.insert(0, _Finder())
+def _has_code(place: Path, definition: Path) -> bool:
+    """Return whether a place on Python's path is a module, and not the definition itself or a directory of mere data."""
+    resolved = place.resolve()
+    if resolved.is_relative_to(definition):
+        return False
+    return resolved.is_file() or _holds_python(resolved)

@@ -3,52 +3,40 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import linecache
-from collections.abc import Sequence
+import hashlib
+import tempfile
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from detjupyter.bundle import FileReport, scan
+from detjupyter.definition import finding
 from detjupyter.definition.discovery import find_trials, module_name
 from detjupyter.definition.entrypoint import Entrypoint
-from detjupyter.definition.imports import PREFIX, DefinitionScope, public_text
-from detjupyter.definition.suggestions import candidates_hint, listing
+from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.resolution import WHAT_TO_DO, LoadedClass, Resolution, syntax_error
+from detjupyter.definition.startup_hook import find_hook
+from detjupyter.definition.suggestions import listing
 from detjupyter.definition.trial import Trial
-from detjupyter.definition.user_errors import trial_error
-from detjupyter.errors import DefinitionError, DefinitionNotFoundError, DefinitionSyntaxError, EntrypointError, NotATrialError
+from detjupyter.errors import DefinitionNotFoundError, DefinitionTooLargeError, EntrypointError
 
-_WHAT_TO_DO = "Write a Trial class in model_def.py there, or say where yours is: `%det_load --path DIRECTORY`."
+if TYPE_CHECKING:
+    from detjupyter.bundle.archive import ArchiveReport
+    from detjupyter.definition.file_watch import UsageWatch
 
-
-@dataclass(frozen=True, slots=True)
-class LoadedClass:
-    """A Trial class of one load.
-
-    Attributes:
-        trial_class: The class.
-        entrypoint: What named it.
-        file: The file its ``class`` statement stands in.
-        line: The line of that statement (of its first decorator), from 1.
-        scope: The modules it came with; ``scope.release()`` gives them up.
-    """
-
-    trial_class: type[Trial]
-    entrypoint: Entrypoint
-    file: Path
-    line: int
-    scope: DefinitionScope
+#: More paths than this are looked at only when somebody says that it is meant.
+MOST_PATHS = 200_000
 
 
 class ModelDefinition:
-    """The code, configuration and data files of a model: a directory, or one .py file.
+    """The code, configuration and data files of a model: a directory, or one .py file, or an archive of a directory.
 
     Args:
-        path: Where it is, from the working directory; ``~`` is understood.
+        path: Where it is, from the working directory; ``~`` is understood. An archive that :meth:`archive` made is unpacked beside the
+            history, once for each content.
         defaults: Whether the default rules of what ships hold (`detjupyter.bundle`).
+        any_size: Whether a directory of more than 200,000 paths is meant; else looking at all of it is refused.
 
     Attributes:
         path: The directory or the file, absolute.
@@ -57,34 +45,65 @@ class ModelDefinition:
         is_file: Whether it is a single file.
 
     Raises:
-        DefinitionNotFoundError: There is no directory or .py file at ``path``.
+        DefinitionNotFoundError: There is no directory, .py file or archive at ``path``.
+        DefinitionError: The archive is torn, or holds what no archive of ours does.
     """
 
-    def __init__(self, path: str | Path = ".", *, defaults: bool = True) -> None:
+    def __init__(self, path: str | Path = ".", *, defaults: bool = True, any_size: bool = False) -> None:
         self.path = Path(path).expanduser().resolve()
+        if self.path.is_file() and self.path.suffix != ".py":
+            self.path = _unpacked(self.path, str(path))
         self.is_file = self.path.is_file()
         if not self.is_file and not self.path.is_dir():
             hint = "Paths start at the working directory" + (
                 f", {Path.cwd()}." if not Path(path).is_absolute() else " unless they begin with /."
             )
             raise DefinitionNotFoundError(f"There is no directory and no .py file at {str(path)!r}.", path=str(self.path), hint=hint)
-        if self.is_file and self.path.suffix != ".py":
-            hint = "A model definition is a directory, or one file of Python."
-            raise DefinitionNotFoundError(f"{str(path)!r} is not a .py file.", path=str(self.path), hint=hint)
         self.root = self.path.parent if self.is_file else self.path
         self.name = self.path.stem if self.is_file else self.path.name
-        self._defaults = defaults
+        self.defaults = defaults
+        self.any_size = any_size
 
     def __repr__(self) -> str:
         return f"ModelDefinition({str(self.path)!r})"
 
-    def files(self, *, expand: bool = False) -> FileReport:
+    @property
+    def startup_hook(self) -> Path | None:
+        """The `startup-hook.sh` at the root, None if there is none. It runs only when somebody asks."""
+        return None if self.is_file else find_hook(self.root)
+
+    def files(self, *, expand: bool = False, progress: Callable[[int], None] | None = None) -> FileReport:
         """Return every path with its size, whether it ships, and the rule that decided. Reads the directory anew each time.
 
         Args:
             expand: Whether to enter directories that are left out as a whole.
+            progress: Called now and then with the number of paths so far; what it raises stops the scan.
+
+        Raises:
+            DefinitionTooLargeError: There are more than 200,000 paths, and nobody has said that this is meant.
         """
-        return scan(self.path, defaults=self._defaults, expand=expand)
+
+        def look(paths: int) -> None:
+            if progress is not None:
+                progress(paths)
+            if paths > MOST_PATHS and not self.any_size:
+                raise DefinitionTooLargeError(path=str(self.path), most_paths=MOST_PATHS)
+
+        return scan(self.path, defaults=self.defaults, expand=expand, progress=look)
+
+    def archive(self, target: str | Path, *, oversize: bool = False) -> ArchiveReport:
+        """Write exactly the files that ship into a ``.tar.gz``: the same files give the same bytes, on any machine.
+
+        Args:
+            target: Where to; an archive that stands there is replaced.
+            oversize: Whether more than the limit of an upload may ship.
+
+        Raises:
+            DefinitionError: The archive cannot be written, or what ships is over the limit.
+        """
+        from detjupyter.bundle.archive import write_archive
+
+        return write_archive(self.files(), Path(target).expanduser().absolute(), oversize=oversize)
 
     def entrypoints(self) -> list[Entrypoint]:
         """Return the Trial classes found in the files that ship, by reading, not importing them."""
@@ -105,7 +124,7 @@ class ModelDefinition:
         if not found:
             self._require_that_trials_compile()
             message = f"There is no model definition here: no class derived from a Trial in {self.path}."
-            raise EntrypointError(message, entrypoint=None, hint=_WHAT_TO_DO)
+            raise EntrypointError(message, entrypoint=None, hint=WHAT_TO_DO)
         raise EntrypointError(
             f"There are {len(found)} Trial classes in {self.path}: {listing([str(one) for one in found])}.",
             entrypoint=None,
@@ -116,13 +135,14 @@ class ModelDefinition:
         """Import the definition anew and return the Trial class; see `load` for the errors."""
         return self.load(entrypoint).trial_class
 
-    def load(self, entrypoint: str | Entrypoint | None = None) -> LoadedClass:
+    def load(self, entrypoint: str | Entrypoint | None = None, usage: UsageWatch | None = None) -> LoadedClass:
         """Import the definition anew, in isolation, and return the Trial class with where it stands.
 
         Earlier loads stay as they were. When this one fails, nothing of it stays behind.
 
         Args:
             entrypoint: What to load; None: see `choose_entrypoint`.
+            usage: What processes that the definition spawns report the files to that they open.
 
         Raises:
             EntrypointError: Malformed, or there is no such module or object.
@@ -132,22 +152,21 @@ class ModelDefinition:
         """
         wanted = self.choose_entrypoint() if entrypoint is None else self._parse(entrypoint)
         scope = DefinitionScope(self.path)
-        loaded = False
+        if usage is not None:
+            finding.publish_usage(scope.package, usage)
+        loaded = None
         try:
-            self._check_module(scope, wanted)
-            trial_class = self._trial_class(self._import(scope, wanted), wanted)
-            file, line = _place(trial_class, scope, wanted)
-            loaded = True
+            loaded = Resolution(scope, wanted, self.entrypoints).resolve()
         finally:
-            if not loaded:
+            if loaded is None:
                 scope.release()
-        return LoadedClass(trial_class, wanted, file, line, scope)
+        return loaded
 
     def _modules(self) -> dict[str, Path]:
         """Return the Python files that ship, by module name relative to the root."""
         if self.is_file:
             return {"": self.path}
-        modules = {module_name(entry.path): self.root / entry.path for entry in self.files().included}
+        modules = {module_name(entry.path): self.root / entry.path for entry in self.files().included if entry.path.endswith(".py")}
         return {name: path for name, path in modules.items() if name is not None}
 
     def _require_that_trials_compile(self) -> None:
@@ -159,7 +178,7 @@ class ModelDefinition:
                 try:
                     ast.parse(source, str(path))
                 except SyntaxError as raised:
-                    error = self._syntax_error(raised)
+                    error = syntax_error(raised, self.path)
                     if error is not None:
                         raise error from None
 
@@ -170,131 +189,30 @@ class ModelDefinition:
             pass  # the candidates are worth reading every file for only when there is something to say
         return Entrypoint.parse(text, candidates=self.entrypoints())
 
-    def _check_module(self, scope: DefinitionScope, entrypoint: Entrypoint) -> None:
-        """Raise an EntrypointError if the entrypoint's module is not there, before anything is imported."""
-        if self.is_file:
-            if not entrypoint.module:
-                return
-            message = f"{self.path.name} is the whole model definition, so its entrypoint has no module, not {entrypoint.module!r}."
-            raise EntrypointError(
-                message, entrypoint=str(entrypoint), path=str(self.path), hint=f"Write `:{'.'.join(entrypoint.attributes)}`."
-            )
-        missing = scope.missing_part(entrypoint.module)
-        if missing is not None:
-            raise EntrypointError(
-                f"There is no module {missing!r} in the model definition (entrypoint {str(entrypoint)!r}).",
-                entrypoint=str(entrypoint),
-                path=str(self.root),
-                hint=self._candidates(entrypoint) or _WHAT_TO_DO,
-            )
-        if not entrypoint.module and not (self.root / "__init__.py").is_file():
-            raise EntrypointError(
-                f"The entrypoint {str(entrypoint)!r} has no module, and there is no top-level __init__.py to look in.",
-                entrypoint=str(entrypoint),
-                path=str(self.root),
-                hint=self._candidates(entrypoint) or _WHAT_TO_DO,
-            )
 
-    def _candidates(self, entrypoint: Entrypoint) -> str | None:
-        return candidates_hint(str(entrypoint), [str(candidate) for candidate in self.entrypoints()])
+def _unpacked(archive: Path, given: str) -> Path:
+    """Return the directory that holds what the archive does: unpacked beside the history, so that runs can refer to it.
 
-    def _import(self, scope: DefinitionScope, entrypoint: Entrypoint) -> ModuleType:
-        """Import the entrypoint's module; the errors are those of `load`."""
-        error: DefinitionError | BaseException
-        try:
-            return scope.import_module(entrypoint.module)
-        except SyntaxError as raised:
-            error = self._syntax_error(raised) or self._trial_error(raised, entrypoint)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as raised:  # the user's code may raise anything, SystemExit too
-            error = self._trial_error(raised, entrypoint)
-        raise error
+    Raises:
+        DefinitionNotFoundError: The file is no archive.
+        DefinitionError: It is torn, or holds what it should not.
+    """
+    from detjupyter.bundle.archive import extract_archive, is_archive
+    from detjupyter.store.location import home
 
-    def _trial_error(self, raised: BaseException, entrypoint: Entrypoint) -> BaseException:
-        return trial_error(raised, [self.path], f"importing {entrypoint.module or self.name}")
-
-    def _syntax_error(self, raised: SyntaxError) -> DefinitionSyntaxError | None:
-        """Return the error for a module of the definition that does not compile; None if it is about other text (an `eval`)."""
-        if not raised.filename or not Path(raised.filename).is_relative_to(self.path):
-            return None
-        file = Path(raised.filename)
-        text = raised.text or (linecache.getline(str(file), raised.lineno) if raised.lineno else "")
-        return DefinitionSyntaxError(
-            f"{file.relative_to(self.root).as_posix()} does not compile: {raised.msg}.",
-            path=str(file),
-            line=raised.lineno,
-            text=text.rstrip("\n") or None,
-            hint="Correct that line and load again.",
-        )
-
-    def _trial_class(self, module: ModuleType, entrypoint: Entrypoint) -> type[Trial]:
-        """Follow the entrypoint's attributes from the module to a Trial class."""
-        found: Any = module  # whatever the user's module holds
-        followed = entrypoint.module or self.name
-        for name in entrypoint.attributes:
-            try:
-                found = getattr(found, name)
-            except AttributeError:
-                raise self._unknown_attribute(found, name, followed, entrypoint) from None
-            followed += f".{name}"
-        if isinstance(found, type) and issubclass(found, Trial):
-            lacking = sorted(getattr(found, "__abstractmethods__", ()))
-            if not lacking:
-                return found
-            raise NotATrialError(
-                f"{str(entrypoint)!r} is not a complete Trial class: it does not define {listing(lacking)}.",
-                entrypoint=str(entrypoint),
-                path=str(self.path),
-                hint="Define what is missing, or name the class that is derived from it.",
-            )
-        raise NotATrialError(
-            f"{str(entrypoint)!r} is {_describe(found)}, not a Trial class.",
-            entrypoint=str(entrypoint),
-            path=str(self.path),
-            hint=self._candidates(entrypoint) or "Derive the class from a Trial, for example `detjupyter.pytorch.PyTorchTrial`.",
-        )
-
-    def _unknown_attribute(self, found: object, name: str, followed: str, entrypoint: Entrypoint) -> EntrypointError:
-        names = _public_names(found)
-        there = f"It has {listing(names)}." if names else "It has no public names."
-        near = candidates_hint(name, names) or ""
-        return EntrypointError(
-            f"There is no {name!r} in {followed} (entrypoint {str(entrypoint)!r}).",
-            entrypoint=str(entrypoint),
-            path=str(self.path),
-            hint=f"{near} {there}".strip() if near.startswith("Did") else there,
-        )
-
-
-def _public_names(owner: object) -> list[str]:
-    """Return the names that the user could have meant: classes of the definition first, modules never."""
-    values = {name: inspect.getattr_static(owner, name, None) for name in dir(owner) if not name.startswith("_")}
-
-    def distance(name: str) -> int:
-        value = values[name]
-        own = str(getattr(value, "__module__", "")).startswith(PREFIX)
-        return (0 if own else 2) if isinstance(value, type) else 1
-
-    return sorted((name for name, value in values.items() if not isinstance(value, ModuleType)), key=distance)
-
-
-def _describe(value: object) -> str:
-    """Name the kind of an object for a sentence."""
-    if isinstance(value, type):
-        bases: Sequence[type] = [base for base in value.__bases__ if base is not object]
-        return f"a class derived from {', '.join(base.__name__ for base in bases)}" if bases else "a class derived from nothing"
-    kind = type(value).__name__
-    article = "an" if kind[0] in "aeiou" else "a"
-    return {"NoneType": "None"}.get(kind, public_text(f"{article} {kind}"))
-
-
-def _place(trial_class: type, scope: DefinitionScope, entrypoint: Entrypoint) -> tuple[Path, int]:
-    """Return the file and line of a class; the entrypoint's module when Python cannot tell (a class made by a call)."""
-    try:
-        file = inspect.getfile(trial_class)
-        linecache.checkcache(file)
-        return Path(file), inspect.getsourcelines(trial_class)[1] or 1
-    except (OSError, TypeError, SyntaxError, IndexError):
-        module = scope.import_module(entrypoint.module)
-        return Path(module.__file__ or scope.path), 1
+    if not is_archive(archive):
+        hint = "A model definition is a directory, one file of Python, or a .tar.gz that `%det_package` made."
+        raise DefinitionNotFoundError(f"{given!r} is not a .py file and not an archive.", path=str(archive), hint=hint)
+    name = archive.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar") or "definition"
+    with archive.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    place = home() / "unpacked" / digest.hexdigest()[:16]
+    if not (place / name).is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place, prefix=".partial-") as scratch:
+            extract_archive(archive, Path(scratch) / name)
+            with suppress(FileExistsError):  # another process was quicker
+                (Path(scratch) / name).rename(place / name)
+    return place / name

@@ -32,21 +32,28 @@ def is_range(value: object) -> bool:
     return value["type"] in _TYPES or bool(_RANGE_KEYS & value.keys())
 
 
-def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield every value with its dotted name, names sorted on each level; ranges and empty maps are values."""
+    return ((".".join(path), value) for path, value in leaf_paths(values))
+
+
+def leaf_paths(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the same with the names that lead to each value."""
     for name in sorted(values, key=str):
         value = values[name]
         if isinstance(value, Mapping) and value and not is_range(value):
-            yield from leaves(value, f"{prefix}{name}.")
+            yield from leaf_paths(value, (*above, str(name)))
         else:
-            yield f"{prefix}{name}", value
+            yield (*above, str(name)), value
 
 
 def sample(values: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Replace each range by one draw, the way Determined draws a trial (determined_api.md §17.2).
 
-    The generator is numpy's legacy ``RandomState(seed)``; names are taken in sorted order, level by level. An ``int`` range includes its
-    maximum, as Determined does since 0.17.
+    The generator is numpy's legacy ``RandomState(seed)``; names are taken in sorted order, level by level (Determined itself takes nested
+    ones in no order). ``int`` draws ``randint`` and includes its maximum, as Determined does since 0.17; ``double`` draws ``uniform``;
+    ``log`` is ``base ** uniform``, where the base may be left out and is 10 then; ``categorical`` draws ``randint`` over its values;
+    ``const`` draws nothing.
 
     Args:
         values: Nested hyperparameters; not changed.
@@ -97,14 +104,31 @@ def _draw(name: str, given: Mapping[str, Any], random: np.random.RandomState) ->
         return choices[int(random.randint(len(choices)))]
     low, high = _bounds(name, given, whole=kind == "int")
     if kind == "int":
-        return int(random.randint(int(low), int(high) + 1))
-    drawn = float(random.uniform(low, high))
+        try:
+            return int(random.randint(int(low), int(high) + 1))
+        except (ValueError, OverflowError):  # numpy's generator has 64 bits, on Windows 32
+            raise _too_wide(name, low, high) from None
+    try:
+        drawn = float(random.uniform(low, high))
+    except OverflowError:
+        raise _too_wide(name, low, high) from None
     if kind == "double":
         return drawn
     base = given.get("base", 10)
     if not _is_number(base) or base <= 0:
         raise HyperparameterError(f"The hyperparameter {name} has base {base!r}, not a positive number.", name=name)
-    return float(base**drawn)
+    try:
+        return float(base**drawn)
+    except OverflowError:
+        raise HyperparameterError(
+            f"The hyperparameter {name} is {base} to the power of {drawn:.4g}, which is no number.",
+            name=name,
+            hint="The bounds of a log range are exponents: -4 and -1 for 0.0001 to 0.1.",
+        ) from None
+
+
+def _too_wide(name: str, low: float, high: float) -> HyperparameterError:
+    return HyperparameterError(f"The hyperparameter {name} cannot be drawn between {low} and {high}: they are too far apart.", name=name)
 
 
 def _bounds(name: str, given: Mapping[str, Any], *, whole: bool) -> tuple[float, float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC
 from typing import ClassVar
 
+from detjupyter.definition import finding
+
 
 class Trial(ABC):
     """What an entrypoint names: the class that builds a model, its data and one step of its training.
@@ -15,3 +17,8 @@ class Trial(ABC):
     """
 
     framework: ClassVar[str]
+
+    def __repr__(self) -> str:
+        """Return the class, and that a reload has replaced its code if one has."""
+        stale = finding.staleness(self)
+        return f"<{type(self).__qualname__}{f', {stale}' if stale else ''}>"

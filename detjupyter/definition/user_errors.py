@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
-from detjupyter.definition.imports import public_text
+from detjupyter.definition import finding
+from detjupyter.definition.imports import DefinitionLoader
+from detjupyter.definition.names import public_text
 from detjupyter.errors import TrialError
 
 _HEADER = "Traceback (most recent call last):\n"
@@ -58,8 +63,28 @@ def trial_error(exception: BaseException, roots: Sequence[Path], doing: str) -> 
 
 
 def user_frames(exception: BaseException, roots: Sequence[Path]) -> list[traceback.FrameSummary]:
-    """Return the frames of the exception's traceback that run files below ``roots``, outermost first."""
-    return [frame for frame in traceback.extract_tb(exception.__traceback__) if _is_users(frame.filename, roots)]
+    """Return the frames of the exception's traceback that run files below ``roots``, outermost first.
+
+    Their lines are those of the code that ran, which may have been edited on disk since.
+    """
+    with _lines_as_loaded(exception.__traceback__):
+        return [frame for frame in traceback.extract_tb(exception.__traceback__) if _is_users(frame.filename, roots)]
+
+
+@contextmanager
+def _lines_as_loaded(trace: TracebackType | None) -> Iterator[None]:
+    """Have Python's cache of source lines hold what a definition's frames were loaded from."""
+    known = dict(linecache.cache)
+    for frame, _ in traceback.walk_tb(trace):
+        loader = frame.f_globals.get("__loader__")
+        if isinstance(loader, DefinitionLoader):
+            lines = loader.lines()
+            linecache.cache[frame.f_code.co_filename] = (sum(map(len, lines)), None, lines, frame.f_code.co_filename)
+    try:
+        yield
+    finally:
+        linecache.cache.clear()
+        linecache.cache.update(known)
 
 
 def _chain(exception: BaseException) -> Iterator[tuple[BaseException, str]]:
@@ -114,12 +139,26 @@ def _forget(exception: BaseException) -> None:
 
 
 def _hint(exception: BaseException, roots: Sequence[Path]) -> str | None:
+    replaced = _replaced_code(exception)
+    if replaced is not None:
+        return f"This is {replaced}. Take the new trial from the session: `session.trial`."
+    if isinstance(exception, ImportError) and "circular import" in str(exception):
+        return "Modules import each other. Move one of the imports into the function that needs it, or what both need into a third module."
     if isinstance(exception, ModuleNotFoundError) and exception.name:
         return _missing_module_hint(exception.name, roots)
     if isinstance(exception, FileNotFoundError) and isinstance(exception.filename, (str, bytes)):
         return _missing_file_hint(os.fsdecode(exception.filename), roots)
     if isinstance(exception, SystemExit):
         return "The code asked Python to exit; a model definition is loaded into the kernel and must not."
+    return None
+
+
+def _replaced_code(exception: BaseException) -> str | None:
+    """Say of the code that failed that it is of an earlier load, if it is."""
+    for frame, _ in traceback.walk_tb(exception.__traceback__):
+        loader = frame.f_globals.get("__loader__")
+        if isinstance(loader, DefinitionLoader) and loader.scope.is_released:
+            return finding.replaced_text(loader.scope.package)
     return None
 
 
@@ -135,9 +174,10 @@ def _missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
 def _missing_file_hint(name: str, roots: Sequence[Path]) -> str:
     path = Path(name)
     if path.is_absolute():
-        return f"There is nothing at that path on this machine; relative paths start at {os.getcwd()}."  # noqa: PTH109 -- as open() does
-    beside = next((root / path for root in roots if (root / path).exists()), None)
-    hint = f"Relative paths start at the working directory, {os.getcwd()}."  # noqa: PTH109
-    if beside is not None:
-        hint += f" The file does exist beside the code: open it as Path(__file__).parent / {name!r}."
+        return "There is nothing at that path on this machine."
+    root = next((root if root.is_dir() else root.parent for root in roots), Path.cwd())
+    here = Path.cwd()
+    hint = f"Relative paths of a definition start at its root, {root}."
+    if here != root and (here / path).exists():
+        hint += f" There is such a file in {here}: move it into the definition, or give its whole path."
     return hint

@@ -1,4 +1,4 @@
-"""Magics that look at a model definition: ``%det_load``, ``%det_reload``, ``%det_files``."""
+"""Magics that load a model definition: ``%det_load`` and ``%det_reload``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from detjupyter.magics.interruption import interruptible
 from detjupyter.magics.patience import patience
 
 if TYPE_CHECKING:
-    from detjupyter.bundle.report import FileReport
     from detjupyter.training.session import Session
 
 
 @magics_class
 class DefinitionMagics(Magics):
-    """Load a model definition and see what ships with it."""
+    """Load a model definition, and load it again."""
 
     @magic_arguments()
     @argument(
@@ -30,6 +29,8 @@ class DefinitionMagics(Magics):
     @argument("--seed", type=int, help="seeds Python, numpy, the framework and the sampling of hyperparameter ranges")
     @argument("--device", help="cuda, cuda:1, mps or cpu; by default the best there is")
     @argument("--name", help="what to call the session; a second name keeps a second session beside the first")
+    @argument("--startup-hook", action="store_true", help="run the definition's startup-hook.sh first")
+    @argument("--any-size", action="store_true", help="load although the directory holds more than 200,000 paths")
     @line_magic
     def det_load(self, line: str) -> Session:
         """Load a Trial class, build its trial and show its card.
@@ -45,11 +46,10 @@ class DefinitionMagics(Magics):
         if entrypoint is None and hparams and ":" in hparams[-1] and "=" not in hparams[-1]:
             entrypoint = hparams.pop()  # it was written last, as the help has it, and --hparam took it
         definition = ModelDefinition(arguments.path)
-        doing = f"Loading {entrypoint or definition.name}"
-        with interruptible("nothing was loaded."), patience(doing):
+        with interruptible("nothing was loaded."), patience(f"Loading {entrypoint or definition.name}"):
             from detjupyter.training.loading import load
 
-            session = load(
+            return load(
                 entrypoint,
                 arguments.path,
                 arguments.config,
@@ -57,9 +57,9 @@ class DefinitionMagics(Magics):
                 arguments.seed,
                 arguments.device,
                 name=arguments.name or _name_for(definition),
+                startup_hook=print if arguments.startup_hook else False,
+                any_size=arguments.any_size,
             )
-            session.card()  # the files as they are now; hashing them is not for the thread in which the sidebar asks
-        return session
 
     @magic_arguments()
     @line_magic
@@ -71,24 +71,9 @@ class DefinitionMagics(Magics):
         session = current_session()
         outcome = "the edited code may take over all the same: `%det_status` shows."
         with interruptible(outcome), patience(f"Reloading {session.definition.name}"):
-            session.reload()
-            session.card()
+            report = session.reload()
+        print(report)  # noqa: T201  a person typed the magic and waits for an answer
         return session
-
-    @magic_arguments()
-    @argument("--path", help="the model definition; by default that of the current session, else the notebook's directory")
-    @argument("--all", action="store_true", help="list what is inside directories that are left out as a whole, too")
-    @line_magic
-    def det_files(self, line: str) -> FileReport:
-        """Show which files ship with the model definition, and for those that do not, the rule that decided."""
-        arguments = parse(self.det_files, line)
-        from detjupyter.definition.model_definition import ModelDefinition
-        from detjupyter.training.registry import registry
-
-        sessions = registry.all()
-        path: Any = arguments.path or (sessions[-1].definition.root if sessions else ".")
-        with interruptible("the files were not read."), patience("Reading the files"):
-            return ModelDefinition(path).files(expand=arguments.all)
 
 
 def _name_for(definition: Any) -> str:

@@ -21,29 +21,32 @@ class Metrics(dict[str, Any]):  # Any: a trial may return more than numbers
 
 def register(shell: Any) -> None:
     """Add our formatters by name, so that nothing is imported for it."""
-    formatter = shell.display_formatter.mimebundle_formatter
-    for (module, name), show in _SHOWN.items():
-        formatter.for_type_by_name(module, name, show)
+    for formatter, shown in _formatters(shell):
+        for (module, name), show in shown.items():
+            formatter.for_type_by_name(module, name, show)
 
 
 def unregister(shell: Any) -> None:
     """Take our formatters away again."""
-    formatter = shell.display_formatter.mimebundle_formatter
-    for key in _SHOWN:
-        formatter.deferred_printers.pop(key, None)
-    for known in [known for known in formatter.type_printers if (known.__module__, known.__name__) in _SHOWN]:
-        del formatter.type_printers[known]
+    for formatter, shown in _formatters(shell):
+        for key in shown:
+            formatter.deferred_printers.pop(key, None)
+        for known in [known for known in formatter.type_printers if (known.__module__, known.__name__) in shown]:
+            del formatter.type_printers[known]
 
 
-def _show_session(session: Session, include: object = None, exclude: object = None) -> dict[str, Any]:
-    del include, exclude  # IPython filters the bundle itself
-    from detjupyter.widgets.card import card_bundle
+def _formatters(shell: Any) -> tuple[tuple[Any, dict[tuple[str, str], Any]], ...]:
+    return (shell.display_formatter.mimebundle_formatter, _SHOWN), (shell.display_formatter.ipython_display_formatter, _SHOWN_LIVE)
 
-    return card_bundle(session.card(), session.record())
+
+def _show_session(session: Session) -> None:
+    from detjupyter.magics.live_card import show_card
+
+    show_card(session)
 
 
 def _show_files(report: FileReport, include: object = None, exclude: object = None) -> dict[str, Any]:
-    del include, exclude
+    del include, exclude  # IPython filters the bundle itself
     from detjupyter.widgets.file_tree import file_tree_bundle
 
     return file_tree_bundle(report, report.root.name)
@@ -56,8 +59,8 @@ def _show_checkpoint(checkpoint: CheckpointRecord, include: object = None, exclu
     return {"text/plain": checkpoint_text(checkpoint)}
 
 
+_SHOWN_LIVE = {("detjupyter.training.session", "Session"): _show_session}
 _SHOWN = {
-    ("detjupyter.training.session", "Session"): _show_session,
     ("detjupyter.bundle.report", "FileReport"): _show_files,
     ("detjupyter.protocol.records", "CheckpointRecord"): _show_checkpoint,
 }

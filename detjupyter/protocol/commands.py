@@ -54,9 +54,18 @@ class MakeCheckpoint:
     kind: ClassVar[str] = "checkpoint"
 
 
-Command = Union[Pause, Resume, Step, Stop, Validate, MakeCheckpoint]
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Import the edited code and go on with the same weights; after a mistake in it everything stays as it was."""
 
-COMMANDS: dict[str, type[Command]] = {command.kind: command for command in (Pause, Resume, Step, Stop, Validate, MakeCheckpoint)}
+    kind: ClassVar[str] = "reload"
+
+
+Command = Union[Pause, Resume, Step, Stop, Validate, MakeCheckpoint, Reload]
+
+COMMANDS: dict[str, type[Command]] = {
+    command.kind: command for command in (Pause, Resume, Step, Stop, Validate, MakeCheckpoint, Reload)
+}
 MAX_STEP_BATCHES = 1_000_000
 
 

@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from detjupyter.definition import working_directory
 from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, TrialError
 from detjupyter.protocol.commands import MakeCheckpoint, Pause, Resume, Step, Stop, Validate
 from detjupyter.protocol.events import Checkpointed, Event, Failed, Intervened, StateChanged, Validated
@@ -49,8 +50,9 @@ class Driver:
         board: What the views read; the driver tells it about plans.
         announcer: What hears of every event.
         name: The thread's name.
-        roots: Directories whose frames are the user's own.
+        roots: Directories whose frames are the user's own; relative paths of the trial start at the first.
         save: Writes a checkpoint of the trainee as it is.
+        surroundings: What the trial's code runs in.
 
     Thread: the public methods may be called from any thread.
     """
@@ -64,6 +66,7 @@ class Driver:
         name: str,
         roots: Sequence[Path],
         save: Callable[[], CheckpointRecord],
+        surroundings: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.trainee = trainee
         self.error: TrialError | None = None
@@ -73,6 +76,7 @@ class Driver:
         self._name = name
         self._roots = roots
         self._save = save
+        self._surroundings = surroundings
 
         self._state = State.READY
         self._announced = State.READY  # the state that all have heard of
@@ -161,6 +165,7 @@ class Driver:
 
     def _run(self) -> None:
         try:
+            working_directory.enter(self._roots[0])  # for the whole life of this thread, and of the workers that it starts
             with captured(self._announcer.sink):
                 while True:
                     self._answer_requests()
@@ -180,12 +185,13 @@ class Driver:
         trainee, inbox = self.trainee, self._inbox
         hold_at = self._hold_at if job is self._plan else _NEVER
         try:
-            for event in job.steps:
-                keep_captured()
-                if event is not None:
-                    self._publish(event, job)
-                if inbox or trainee.batches_trained >= hold_at:
-                    return
+            with self._surroundings():
+                for event in job.steps:
+                    keep_captured()
+                    if event is not None:
+                        self._publish(event, job)
+                    if inbox or trainee.batches_trained >= hold_at:
+                        return
         except BaseException as error:  # the user's code may raise anything; a thread has nobody above it
             if isinstance(error, CheckpointError) and job is not self._plan:
                 self._end_side_job(job, error=error)
@@ -259,8 +265,9 @@ class Driver:
 
     def _prepare(self, make_plan: Callable[[], Plan]) -> None:
         try:
-            plan = make_plan()
-            batches_per_epoch = self.trainee.adapter.batches_per_epoch
+            with self._surroundings():
+                plan = make_plan()
+                batches_per_epoch = self.trainee.adapter.batches_per_epoch
         except BaseException as error:  # it is the user's code that builds the data
             self._fail("preparing the data", error)
             return

@@ -1,4 +1,4 @@
-"""What was loaded, and the records that tell of it: the card, the session before its first batch, the run before its first flush."""
+"""What was loaded, and the records that begin with it: the session before its first batch, the run before its first flush."""
 
 from __future__ import annotations
 
@@ -6,52 +6,42 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from detjupyter.definition.config import Config
-from detjupyter.definition.model_definition import LoadedClass, ModelDefinition
-from detjupyter.protocol.records import CardRecord, HyperparameterRecord, RunRecord, SessionRecord
+from detjupyter.definition.file_watch import UsageWatch
+from detjupyter.definition.model_definition import ModelDefinition
+from detjupyter.definition.resolution import LoadedClass
+from detjupyter.protocol.records import RunRecord, SessionRecord
 from detjupyter.protocol.states import Activity, State
 from detjupyter.training.adapter import TrialAdapter
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A definition, the class that its entrypoint names, the values it was built with, and the trial in its adapter."""
+    """A definition, the class that its entrypoint names, the values it was built with, and the trial in its adapter.
+
+    ``usage`` hears which of its files the trial opens; ``notes`` are sentences that were worth saying at the load.
+    """
 
     definition: ModelDefinition
     trial_class: LoadedClass
     config: Config
     adapter: TrialAdapter
     seed: int
+    usage: UsageWatch
+    notes: tuple[str, ...] = ()
 
+    @property
+    def loaded_at(self) -> float:
+        """When its code was read, in seconds since the epoch."""
+        return self.trial_class.scope.loaded_at
 
-def card_of(loaded: Loaded) -> CardRecord:
-    """Return the card of what was loaded; this reads the files that would ship, as they are now."""
-    report = loaded.definition.files()
-    hparams = tuple(
-        HyperparameterRecord(name, _look_up(loaded.config.hyperparameters, name), origin) for name, origin in loaded.config.origins.items()
-    )
-    return CardRecord(
-        entrypoint=str(loaded.trial_class.entrypoint),
-        definition=loaded.definition.name,
-        definition_root=str(loaded.definition.root),
-        class_name=loaded.trial_class.trial_class.__name__,
-        framework=loaded.trial_class.trial_class.framework,
-        file=str(loaded.trial_class.file),
-        line=loaded.trial_class.line,
-        device=loaded.adapter.device,
-        seed=loaded.seed,
-        config_path=loaded.config.path,
-        hyperparameters=hparams,
-        included_files=len(report.included),
-        included_bytes=report.total_bytes,
-        excluded_entries=len(report.excluded),
-        limit_bytes=report.limit_bytes,
-        bundle_hash=report.hash,
-    )
+    def release(self) -> None:
+        """Give up the data loaders, the modules and the listening; the trial itself stays usable."""
+        self.adapter.release()
+        self.trial_class.scope.release()
+        self.usage.close()
 
 
 def session_record(session_id: str, loaded: Loaded) -> SessionRecord:
@@ -106,10 +96,3 @@ def run_record(session: SessionRecord, loaded: Loaded, *, bundle_hash: str, kern
         best=None,
         session=session,
     )
-
-
-def _look_up(hparams: Mapping[str, Any], dotted: str) -> Any:
-    value: Any = hparams
-    for part in dotted.split("."):
-        value = value[part]
-    return value

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from detjupyter.bundle import FileReport
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, StoreError, TrialError
-from detjupyter.protocol.commands import Command, MakeCheckpoint, Pause, Resume, Step, Stop, Validate
+from detjupyter.protocol.commands import Command, MakeCheckpoint, Pause, Reload, Resume, Step, Stop, Validate
 from detjupyter.protocol.records import CardRecord, CheckpointRecord, FloatArray, SessionRecord
 from detjupyter.protocol.states import State
 from detjupyter.store.history import Run
 from detjupyter.store.memory import MemoryStore
 from detjupyter.training.announcer import Announcer
 from detjupyter.training.board import Board
+from detjupyter.training.card import CardKeeper
 from detjupyter.training.channel import SessionChannel
 from detjupyter.training.checkpoint import restore_checkpoint, write_checkpoint
 from detjupyter.training.driver import Driver
 from detjupyter.training.gpu import GpuMonitor
-from detjupyter.training.loaded import Loaded, card_of, run_record, session_record
+from detjupyter.training.loaded import Loaded, run_record, session_record
 from detjupyter.training.loop import Trainee
 from detjupyter.training.output import LogSink
 from detjupyter.training.plan import Length, Plan, make_plan
 from detjupyter.training.recorder import Recorder
 from detjupyter.training.registry import registry
+from detjupyter.training.reloading import ReloadReport, compare, replaced_names
 from detjupyter.training.requests import Call
+from detjupyter.training.snapshot import keep_code
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -49,7 +56,8 @@ class Session:
         self._loaded = loaded
         self._open_store = open_store
         self._reload = reload
-        self._card: tuple[Loaded, CardRecord] | None = None
+        self._cards = CardKeeper()
+        self._reload_failure: str | None = None
         self.session_id = session_id
         self._sink = LogSink()
         self._trainee = Trainee(loaded.adapter)
@@ -65,6 +73,7 @@ class Session:
             name=session_id,
             roots=[loaded.definition.root],
             save=self._save,
+            surroundings=lambda: self._loaded.usage.active(),
         )
         self.channel = SessionChannel(announcer.subscribe, self._board.record, self._board.patches, self._board.log, self.send)
 
@@ -137,11 +146,19 @@ class Session:
         return run.metrics(name, group)
 
     def card(self) -> CardRecord:
-        """Return what was loaded: class, device, hyperparameters and their origins, and the files as they were then."""
-        loaded = self._loaded
-        if self._card is None or self._card[0] is not loaded:
-            self._card = loaded, card_of(loaded)
-        return self._card[1]
+        """Return what was loaded: class, device, hyperparameters and their origins, the files, and what has come apart since."""
+        card = self._cards.card(self._loaded)
+        return card if self._reload_failure is None else replace(card, notes=(*card.notes, self._reload_failure))
+
+    def files(self) -> FileReport:
+        """Return the files of the definition as the card counts them."""
+        return self._cards.report(self._loaded)
+
+    def watched_directories(self) -> list[str]:
+        """Return the directories in which an edit would concern what is loaded: the root, and those of the modules imported."""
+        root = self.definition.root
+        directories = {root, *((root / name).parent for name in self._loaded.trial_class.scope.sources())}
+        return sorted(str(directory) for directory in directories if directory.is_dir())
 
     # --- what it does -------------------------------------------------------------------------------------------------------------
 
@@ -266,28 +283,40 @@ class Session:
 
         self._driver.ask(Call(restore))
 
-    def reload(self) -> None:
+    def reload(self) -> ReloadReport:
         """Import the edited definition, build its trial and go on with the same weights; if anything fails, all stays as it was.
+
+        Returns:
+            The files, classes, functions and hyperparameters that have changed.
 
         Raises:
             DefinitionError, TrialError: the edited code does not load.
             CheckpointError: the weights do not fit the edited model.
         """
         loaded = self._reload()
+        self._cards.card(loaded)  # the files as they are now; reading them is not for the thread that trains
 
-        def swap() -> None:
+        def swap() -> ReloadReport:
             before = self._loaded
             try:
                 loaded.adapter.adopt(before.adapter)
             except BaseException:
-                loaded.trial_class.scope.release()
+                loaded.release()
                 raise
+            report = compare(before, loaded, self.batches_trained)
             self._trainee.adapter = loaded.adapter
             self._loaded = loaded
+            self._reload_failure = None
             before.adapter.release()
-            before.trial_class.scope.release()
+            before.trial_class.scope.release(replaced_names(report))
+            before.usage.close()
+            if self._recorder.has_run():
+                self._keep_code()
+            self._sink.say(str(report))
+            return report
 
-        self._driver.ask(Call(swap))
+        report: ReloadReport = self._driver.ask(Call(swap))
+        return report
 
     def at_batch(self, function: Callable[[Any], Any]) -> Any:
         """Call ``function(trial)`` between two batches, in the training's thread, and return what it returns."""
@@ -297,6 +326,7 @@ class Session:
         """End what is under way and let go of the data loaders; the session's history stays. May be called twice."""
         if self._driver.close(state):
             self._trainee.adapter.release()
+        self._loaded.usage.close()
         self._recorder.flush()
         registry.forget(self)
 
@@ -304,9 +334,25 @@ class Session:
 
     def send(self, command: Command) -> Future[Any]:
         """Ask for ``command`` without waiting; the future tells what came of it."""
+        if isinstance(command, Reload):
+            return self._reload_in_background()
         if isinstance(command, (Step, Validate, MakeCheckpoint)):
             self._require_run()
         return self._driver.send(command)
+
+    def _reload_in_background(self) -> Future[Any]:
+        """Reload in a thread of its own: whoever asks from afar (the panel) must not wait for an import."""
+        future: Future[Any] = Future()
+
+        def reload() -> None:
+            try:
+                future.set_result(self.reload())
+            except Exception as error:  # nobody may be waiting any more, so the card says it too
+                self._reload_failure = f"The reload at {time.strftime('%H:%M:%S')} failed, all is as it was: {error}"
+                future.set_exception(error)
+
+        threading.Thread(target=reload, name=f"detjupyter reload {self.session_id}", daemon=True).start()
+        return future
 
     def _ask(self, command: Command) -> Any:
         if isinstance(command, (Step, Validate, MakeCheckpoint)):
@@ -337,6 +383,20 @@ class Session:
             self._sink.say(f"The history is not kept: {error}")
             self._recorder.begin(MemoryStore(), run)
         self._board.begin_run(run.id)
+        self._keep_code()
+
+    def _keep_code(self) -> None:
+        """Keep the code that is loaded with the run.
+
+        Thread: the driver's.
+        """
+        store, run_id = self._recorder.store, self._recorder.run_id
+        if store is None or run_id is None:
+            return
+        try:
+            keep_code(store, run_id, self.files(), self._loaded.trial_class.scope, self.batches_trained)
+        except StoreError as error:
+            self._sink.say(f"The code of the run is not kept: {error}")
 
     def _save(self) -> CheckpointRecord:
         store, run_id = self._recorder.store, self._recorder.run_id

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import PurePath
 from typing import Any
 
-from detjupyter.protocol.records import CardRecord, HyperparameterRecord, SessionRecord
+from detjupyter.protocol.records import CardRecord, ChangeRecord, HyperparameterRecord, SessionRecord
 from detjupyter.widgets._figures import format_bytes, format_count
 from detjupyter.widgets._html import escape, framed
 from detjupyter.widgets.summary import headline
@@ -14,6 +15,7 @@ from detjupyter.widgets.summary import headline
 _OPEN_UP_TO = 8
 _HASH_SHOWN = 12
 _LONGEST_VALUE = 200
+_MOST_SENTENCES = 4
 _MONOSPACE = ("file", "definition", "config", "code")
 _STYLE = """\
 .{id} dl{{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 14px;margin:0}}
@@ -22,6 +24,9 @@ _STYLE = """\
 .{id} table{{border-collapse:collapse;margin:2px 0 0;font-size:12px}}
 .{id} td{{text-align:left;vertical-align:top;padding:1px 16px 1px 0;border:0}}
 .{id} tr{{background:none!important}}
+.{id} .w{{border-left:3px solid #d68a00;padding:2px 10px;margin:0 0 8px}}
+.{id} .w+.w{{margin-top:-4px}}
+.{id} .n{{margin:8px 0 0}}
 """
 
 
@@ -32,9 +37,45 @@ def card_bundle(card: CardRecord, session: SessionRecord | None = None) -> dict[
     return {"text/html": _html(card, facts, state), "text/plain": _text(card, facts, state)}
 
 
+def _warnings(card: CardRecord) -> list[str]:
+    """Return what asks for something to be done, each with what."""
+    warnings = []
+    if card.changed:
+        what = "; ".join(map(_change, card.changed[:_MOST_SENTENCES])) + _more(len(card.changed))
+        warnings.append(f"Code changed since {_clock(card.loaded_at)}: {what}. `%det_reload` takes it over.")
+    unshipped = card.usage.unshipped if card.usage is not None else ()
+    warnings += [file.sentence for file in unshipped[:_MOST_SENTENCES]]
+    if len(unshipped) > _MOST_SENTENCES:
+        warnings.append(f"{len(unshipped) - _MOST_SENTENCES} more files are used but not shipped: `%det_check` names them.")
+    return warnings
+
+
+def _change(change: ChangeRecord) -> str:
+    if change.what != "edited":
+        return f"{change.path} {change.what}"
+    return f"{change.path} ({', '.join(change.names[:_MOST_SENTENCES])}{_more(len(change.names))})" if change.names else change.path
+
+
+def _more(count: int) -> str:
+    return f" and {count - _MOST_SENTENCES} more" if count > _MOST_SENTENCES else ""
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
 def _facts(card: CardRecord) -> list[tuple[str, str]]:
     files = f"{format_count(card.included_files)} ship ({format_bytes(card.included_bytes)} of {format_bytes(card.limit_bytes)})"
     left_out = format_count(card.excluded_entries) if card.excluded_entries else "none"
+    more = []
+    if card.determined_differences:
+        paths = "1 path" if card.determined_differences == 1 else f"{format_count(card.determined_differences)} paths"
+        more.append(("as Determined", f"its uploader decides otherwise about {paths}: `%det_files --as determined`"))
+    if card.usage is not None and card.usage.unused_files:
+        files_named = ", ".join(card.usage.unused) + (", …" if card.usage.unused_files > len(card.usage.unused) else "")
+        more.append(("not used so far", f"{files_named} ({format_bytes(card.usage.unused_bytes)})"))
+    if card.startup_hook is not None:
+        more.append(("startup hook", f"{_inside(card.startup_hook, card.definition_root)}; `%det_load --startup-hook` runs it"))
     return [
         ("framework", card.framework),
         ("definition", card.definition_root),
@@ -43,7 +84,8 @@ def _facts(card: CardRecord) -> list[tuple[str, str]]:
         ("device", card.device),
         ("seed", str(card.seed)),
         ("files", f"{files}, left out: {left_out}"),
-        ("code", card.bundle_hash[:_HASH_SHOWN]),
+        *more,
+        ("code", f"{card.bundle_hash[:_HASH_SHOWN]}, loaded {_clock(card.loaded_at)}"),
     ]
 
 
@@ -56,11 +98,21 @@ def _html(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> 
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{_fact_html(name, value)}</dd>" for name, value in facts)
     status = f'<span class="f">{escape(state)}</span>' if state else ""
     head = f'<div class="h"><b>{escape(card.class_name)}</b><span class="m f">{escape(card.entrypoint)}</span>{status}</div>'
-    return framed(f"{head}\n<dl>{rows}<dt>hyperparameters</dt><dd>{_hyperparameters_html(card)}</dd></dl>", _STYLE)
+    warnings = "".join(f'<div class="w">{_with_code(warning)}</div>' for warning in _warnings(card))
+    notes = "".join(f'<div class="n f">{_with_code(note)}</div>' for note in card.notes)
+    return framed(f"{head}\n{warnings}<dl>{rows}<dt>hyperparameters</dt><dd>{_hyperparameters_html(card)}</dd></dl>{notes}", _STYLE)
+
+
+def _with_code(sentence: str) -> str:
+    """Return a sentence as HTML, what stands between backquotes as code."""
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:  # a backquote of a file's name or of the user's text
+        return escape(sentence)
+    return "".join(f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(parts))
 
 
 def _fact_html(name: str, value: str) -> str:
-    return f"<code>{escape(value)}</code>" if name in _MONOSPACE else escape(value)
+    return f"<code>{escape(value)}</code>" if name in _MONOSPACE else _with_code(value)
 
 
 def _hyperparameters_html(card: CardRecord) -> str:
@@ -79,10 +131,13 @@ def _hyperparameters_html(card: CardRecord) -> str:
 
 def _text(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> str:
     lines = [f"{card.class_name}  ({card.entrypoint})"]
+    width = max(len(name) for name, _ in facts)
     if state:
         lines.append(f"  {state}")
-    lines += [f"  {name:<11} {value}" for name, value in facts]
+    lines += [f"  ! {warning}" for warning in _warnings(card)]
+    lines += [f"  {name:<{width}} {value}" for name, value in facts]
     lines += ["  hyperparameters", *_hyperparameters_text(card.hyperparameters)] if card.hyperparameters else ["  hyperparameters none"]
+    lines += [f"  {note}" for note in card.notes]
     return "\n".join(lines)
 
 

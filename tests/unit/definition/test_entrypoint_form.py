@@ -35,9 +35,16 @@ def test_module_and_object_reference_are_read(text: str, module: str, attributes
         ("a:b:c", "more than one colon"),
         ("model def:T", "space"),
         ("model_def: T", "space"),
-        ("pkg/model_def:T", "path"),
-        ("model_def.py:T", ".py"),
-        ("model_def:T()", "'T()'"),
+        ("my model.py:T", "space"),
+        ("model_def:a b", "space"),
+        ("model_def::T", "more than one colon"),
+        ("::", "more than one colon"),
+        (":.", "dot"),
+        ("model-def:T", "'model-def'"),
+        ("class:T", "word of Python's"),
+        ("model_def:None", "word of Python's"),
+        ("../model_def:T", "path"),
+        ("model_def:T()", "calls"),
         ("1st:T", "'1st'"),
         ("pkg..mod:T", "dot"),
         ("model_def:T.", "dot"),
@@ -51,6 +58,30 @@ def test_a_malformed_entrypoint_says_what_is_wrong_and_shows_the_right_form(text
     assert repr(text) in caught.value.message
     assert caught.value.entrypoint == text
     assert "model_def:MNistTrial" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint", "meant"),
+    [
+        ("pkg/model_def:T", "path", "pkg.model_def:T"),
+        ("./pkg/model_def.py:T", "path", "pkg.model_def:T"),
+        ("pkg\\model_def:T", "path", "pkg.model_def:T"),
+        ("model_def.py:T", ".py", "model_def:T"),
+    ],
+)
+def test_a_path_is_shown_as_the_module_that_it_means(text: str, complaint: str, meant: str) -> None:
+    """With slashes, a suffix, or both."""
+    with pytest.raises(EntrypointError) as caught:
+        Entrypoint.parse(text)
+    assert complaint in caught.value.message
+    assert caught.value.hint == f"Did you mean {meant}?"
+
+
+@pytest.mark.parametrize("value", [None, 3, ["model_def:T"]])
+def test_what_is_no_text_is_no_entrypoint(value: object) -> None:
+    """One message, not a failure of ours."""
+    with pytest.raises(EntrypointError, match="is not text"):
+        Entrypoint.parse(value)  # type: ignore[arg-type]
 
 
 def test_the_nearest_candidate_is_offered() -> None:

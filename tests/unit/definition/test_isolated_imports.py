@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 import pickle
 import sys
@@ -13,7 +14,10 @@ from types import ModuleType
 
 import pytest
 
-from detjupyter.definition.imports import PREFIX, DefinitionScope, public_text
+from detjupyter.definition import finding
+from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.names import PREFIX, public_text
+from detjupyter.definition.user_errors import user_frames
 
 
 def write(root: Path, files: Mapping[str, str]) -> Path:
@@ -245,3 +249,76 @@ def test_private_names_are_hidden_from_messages() -> None:
     """People read the names that they wrote."""
     assert public_text(f"module '{PREFIX}.nas_search_12.data' has no attribute 'x'") == "module 'data' has no attribute 'x'"
     assert public_text(f"from '{PREFIX}.nas_search_12' (x)") == "from 'nas_search' (x)"
+
+
+def test_pickles_of_the_definitions_classes_are_read_by_the_definition(tmp_path: Path) -> None:
+    """A vocabulary that a script pickled as `data.Words` comes back as the definition's own `Words`; other pickles are as ever."""
+    text = (
+        "import pickle\nfrom pickle import loads, Unpickler\nimport data, io\n"
+        "def read(content):\n    return pickle.loads(content)\n"
+        "def read_file(path):\n    with open(path, 'rb') as file:\n        return pickle.load(file)\n"
+        "def by_name(content):\n    return loads(content), Unpickler(io.BytesIO(content)).load()\n"
+    )
+    module = load(write(tmp_path, {"model_def.py": text, "data.py": "class Words:\n    pass\n"}))
+    content = b"cdata\nWords\n)\x81."  # what a script in this directory writes: the global `data.Words`, called
+    (tmp_path / "words.pkl").write_bytes(content)
+    objects = [module.read(content), module.read_file(tmp_path / "words.pkl"), *module.by_name(content)]
+    assert {type(one) for one in objects} == {module.data.Words}
+    assert module.read(pickle.dumps({"a": Path("b")})) == {"a": Path("b")}
+    assert module.pickle.HIGHEST_PROTOCOL == pickle.HIGHEST_PROTOCOL
+    assert module.read(module.pickle.dumps(module.data.Words())).__class__ is module.data.Words
+
+
+def test_replaced_code_says_so_when_it_imports(tmp_path: Path) -> None:
+    """Code of an earlier load that imports a sibling late does not get the new version's: it is told when it was loaded."""
+    text = (
+        "class Box:\n    pass\n"
+        "def late():\n    import data\n"
+        "def relative():\n    from . import data\n"
+        "def named():\n    import importlib\n    importlib.import_module('data')\n"
+    )
+    scope = DefinitionScope(write(tmp_path, {"model_def.py": text, "data.py": ""}))
+    old = scope.import_module("model_def")
+    new = load(tmp_path)
+    scope.release(replaced="train_batch")
+    scope.release()
+    for function in (old.late, old.relative, old.named):
+        with pytest.raises(ImportError, match=r"code of \d\d:\d\d:\d\d; a reload replaced train_batch"):
+            function()
+    new.late()
+    assert finding.staleness(new.Box()) is None
+    assert finding.staleness(json) is None
+    assert str(finding.staleness(old.Box())).startswith("built from code of ")
+    assert str(finding.staleness(old.Box)).endswith("a reload replaced train_batch")
+
+
+def test_lines_of_a_traceback_are_those_that_ran(tmp_path: Path) -> None:
+    """After an edit a traceback of the old code shows the old code's lines."""
+    module = load(write(tmp_path, {"model_def.py": "def fail():\n    return 1 / 0\n"}))
+    write(tmp_path, {"model_def.py": "# a comment\ndef fail():\n    return 2\n"})
+    with pytest.raises(ZeroDivisionError) as caught:
+        module.fail()
+    assert [frame.line for frame in user_frames(caught.value, [tmp_path])] == ["return 1 / 0"]
+
+
+def test_what_was_read_and_what_the_files_say_now(tmp_path: Path) -> None:
+    """A scope keeps the source of each module it loaded; an edit within the same second and of the same length is seen, a deletion too."""
+    scope = DefinitionScope(
+        write(tmp_path, {"model_def.py": "import pkg.sub\nimport gone\n", "pkg/sub.py": "VALUE = 1\n", "gone.py": "", "other.py": ""})
+    )
+    scope.import_module("model_def")
+    assert sorted(scope.sources()) == ["gone.py", "model_def.py", "pkg/sub.py"]
+    assert scope.sources_now() == scope.sources()
+    write(tmp_path, {"pkg/sub.py": "VALUE = 2\n"})
+    (tmp_path / "gone.py").unlink()
+    assert scope.sources_now() == {"model_def.py": b"import pkg.sub\nimport gone\n", "pkg/sub.py": b"VALUE = 2\n"}
+    assert scope.sources()["pkg/sub.py"] == b"VALUE = 1\n"
+
+
+def test_modules_that_hide_pythons_own_are_named(tmp_path: Path) -> None:
+    """Those that were imported; `data` is nobody else's."""
+    scope = DefinitionScope(
+        write(tmp_path, {"model_def.py": "import random, data, test\n", "random.py": "", "data.py": "", "test.py": "", "json.py": ""})
+    )
+    scope.import_module("model_def")
+    assert scope.hidden_modules() == ["random", "test"]

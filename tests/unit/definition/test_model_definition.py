@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from detjupyter.definition import ModelDefinition, Trial
-from detjupyter.definition.imports import PREFIX
+from detjupyter.definition.names import PREFIX
 from detjupyter.errors import (
     DefinitionError,
     DefinitionNotFoundError,
@@ -337,12 +337,13 @@ class TestCodeThatFailsWhileItIsImported:
         assert error.exception == "ModuleNotFoundError: No module named 'layers'"
         assert error.hint == f"There is no layers.py in {tmp_path}."
 
-    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
-        """The hint says where relative paths start, and whether the file stands beside the code."""
-        md = definition(tmp_path, {"model_def.py": "open('vocabulary.txt')\n"})
-        assert str(Path.cwd()) in (trial_failure(md).hint or "")
+    def test_a_file_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The hint says where relative paths start, and whether the file stands where the notebook is."""
+        md = definition(tmp_path / "toy", {"model_def.py": "open('vocabulary.txt')\n"})
+        monkeypatch.chdir(tmp_path)
+        assert f"start at its root, {tmp_path / 'toy'}." in (trial_failure(md).hint or "")
         (tmp_path / "vocabulary.txt").write_text("")
-        assert "Path(__file__).parent / 'vocabulary.txt'" in (trial_failure(md).hint or "")
+        assert f"There is such a file in {tmp_path}" in (trial_failure(md).hint or "")
 
     def test_leaving_python_is_an_error_and_an_interrupt_is_not(self, tmp_path: Path) -> None:
         """SystemExit must not end the kernel; KeyboardInterrupt goes through, and cleans up all the same."""

@@ -13,8 +13,10 @@ import pytest
 
 from detjupyter.definition.config import Config
 from detjupyter.definition.entrypoint import Entrypoint
+from detjupyter.definition.file_watch import watch_usage
 from detjupyter.definition.imports import DefinitionScope
-from detjupyter.definition.model_definition import LoadedClass, ModelDefinition
+from detjupyter.definition.model_definition import ModelDefinition
+from detjupyter.definition.resolution import LoadedClass
 from detjupyter.definition.trial import Trial
 from detjupyter.errors import CheckpointError, StoreError
 from detjupyter.protocol.records import FloatArray
@@ -161,7 +163,7 @@ class Bench:
     def _load(self, adapter: ToyAdapter) -> Loaded:
         definition = ModelDefinition(self.root)
         trial_class = LoadedClass(ToyTrial, Entrypoint.parse("toy:ToyTrial"), self.root / "toy.py", 1, DefinitionScope(self.root))
-        return Loaded(definition, trial_class, self.config, adapter, 1)
+        return Loaded(definition, trial_class, self.config, adapter, 1, watch_usage(self.root))
 
     @property
     def thread(self) -> threading.Thread | None:

@@ -1,0 +1,209 @@
+"""Finding the modules of loaded definitions by their private names: in this process, and in those that are spawned from it.
+
+A name may come out of a pickle. In a worker that a data loader spawned it names a scope of the parent, so what the parent has loaded is
+published in a scratch directory whose place the environment variable ``DETJUPYTER_LOADED`` tells: the root of each definition, and the
+source of each module as it was when it was loaded (the file may have been edited since). A name of another day, whose scope is nowhere
+any more, means the newest load of a definition of the same name.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from detjupyter.definition.names import PREFIX
+
+if TYPE_CHECKING:
+    from detjupyter.definition.file_watch import UsageWatch
+    from detjupyter.definition.imports import DefinitionScope
+
+VARIABLE = "DETJUPYTER_LOADED"
+
+_ROOT_FILE = ".root"
+_USAGE_FILE = ".usage"
+
+_lock = threading.RLock()
+_scopes: dict[str, DefinitionScope] = {}
+_replaced: dict[str, str] = {}
+_inherited = os.environ.get(VARIABLE)
+_published: tuple[int, Path] | None = None
+
+
+def install() -> None:
+    """Put the finder before Python's own, once for each process."""
+    with _lock:
+        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _Finder())
+
+
+def add(scope: DefinitionScope) -> None:
+    """Make the modules of ``scope`` importable, here and in processes spawned from here."""
+    with _lock:
+        _scopes[scope.package] = scope
+        if not _is_inherited(scope.package):
+            publish_source(scope.package, _ROOT_FILE, os.fsencode(scope.path))
+
+
+def remove(scope: DefinitionScope, replaced: str | None) -> None:
+    """Forget ``scope`` and its modules, but not what became of it."""
+    loaded_at = time.strftime("%H:%M:%S", time.localtime(scope.loaded_at))
+    with _lock:
+        _scopes.pop(scope.package, None)
+        _replaced[scope.package] = f"code of {loaded_at}; " + (f"a reload replaced {replaced}" if replaced else "it is no longer loaded")
+        for name in scope.modules():
+            sys.modules.pop(f"{scope.package}.{name}" if name else scope.package, None)
+        vars(sys.modules[PREFIX]).pop(_short(scope.package), None)
+        if _published is not None and _published[0] == os.getpid():
+            shutil.rmtree(_published[1] / _short(scope.package), ignore_errors=True)
+
+
+def replaced_text(package: str) -> str:
+    """Say of a released scope when its code was loaded, and what took its place: ``code of 14:02:11; a reload replaced train_batch``."""
+    return _replaced.get(package, "code of an earlier load")
+
+
+def staleness(value: object) -> str | None:
+    """Say of an object of a definition that it was built from code which is no longer loaded; None if it is, or is of no definition."""
+    package = scope_of(value)
+    return f"built from {_replaced[package]}" if package in _replaced else None
+
+
+def scope_of(value: object) -> str | None:
+    """Return the private package that an object's class, or a class or function itself, was loaded in; None if in no definition."""
+    owner = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
+    module = getattr(owner, "__module__", None)
+    if not isinstance(module, str) or not module.startswith(f"{PREFIX}."):
+        return None
+    return _package(module)
+
+
+def publish_source(package: str, name: str, content: bytes) -> None:
+    """Write a file where processes spawned from here find it; a disk that does not take it is none of the definition's business."""
+    with suppress(OSError):
+        path = _publishing_place() / _short(package) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def published_path(package: str, name: str) -> Path | None:
+    """Return where this process has published a module's source as it was loaded; None if it has not."""
+    path = _published[1] / _short(package) / name if _published is not None else None
+    return path if path is not None and path.is_file() else None
+
+
+def published_source(package: str, name: str) -> bytes | None:
+    """Return what the parent process published; None in the process that loaded the definition itself."""
+    if not _is_inherited(package):
+        return None
+    try:
+        return (Path(str(_inherited)) / _short(package) / name).read_bytes()
+    except OSError:
+        return None
+
+
+def publish_usage(package: str, watch: UsageWatch) -> None:
+    """Have processes that are spawned for this load report the files that they open."""
+    publish_source(package, _USAGE_FILE, json.dumps(watch.environment()).encode())
+
+
+class _Finder(MetaPathFinder):
+    """Finds what stands below the private prefix, and nothing else."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,  # noqa: ARG002 -- the finder protocol
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(f"{PREFIX}."):
+            return None
+        package = _package(fullname)
+        scope = _scopes.get(package) or _from_parent(package)
+        if scope is not None:
+            return scope.find_spec(fullname, path)
+        newest = _newest_of_the_name(package)
+        return ModuleSpec(fullname, _Alias(newest.package + fullname[len(package) :])) if newest is not None else None
+
+
+class _Alias(Loader):
+    """Gives the module of the newest load for the name of one that is gone."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._spec: ModuleSpec | None = None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002 -- the loader protocol
+        module = importlib.import_module(self._name)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # the import system has put that of the alias there
+
+
+def _from_parent(package: str) -> DefinitionScope | None:
+    """Return the scope that the process which spawned this one has published, if it has."""
+    path = published_source(package, _ROOT_FILE)
+    if path is None:
+        return None
+    from detjupyter.definition.file_watch import join_from_environment
+    from detjupyter.definition.imports import DefinitionScope
+
+    usage = published_source(package, _USAGE_FILE)
+    if usage is not None:
+        join_from_environment(json.loads(usage))
+    with _lock:
+        return _scopes.get(package) or DefinitionScope(Path(os.fsdecode(path)), package=package)
+
+
+def _newest_of_the_name(package: str) -> DefinitionScope | None:
+    name = package.rpartition("_")[0]
+    alike = [scope for known, scope in list(_scopes.items()) if known.rpartition("_")[0] == name]
+    return max(alike, key=lambda scope: scope.loaded_at, default=None)
+
+
+def _is_inherited(package: str) -> bool:
+    """Return whether the scope was published by the process that spawned this one."""
+    if _inherited is None or (_published is not None and str(_published[1]) == _inherited):
+        return False
+    return (Path(_inherited) / _short(package) / _ROOT_FILE).is_file()
+
+
+def _publishing_place() -> Path:
+    """Return this process's scratch directory, made when first needed and removed at its end."""
+    global _published
+    with _lock:
+        if _published is None:
+            directory = Path(tempfile.mkdtemp(prefix="detjupyter-"))
+            _published = os.getpid(), directory
+            os.environ[VARIABLE] = str(directory)
+            atexit.register(_remove_published)
+        return _published[1]
+
+
+def _remove_published() -> None:
+    if _published is not None and _published[0] == os.getpid():  # a forked child ends without taking it from its parent
+        shutil.rmtree(_published[1], ignore_errors=True)
+
+
+def _package(fullname: str) -> str:
+    """Return the private package that a private name begins with."""
+    return ".".join(fullname.split(".", 3)[:3])
+
+
+def _short(package: str) -> str:
+    return package.rpartition(".")[2]

@@ -1,0 +1,252 @@
+"""The keys of Determined's experiment configuration that mean something to a single machine, read into values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
+
+from detjupyter.definition.config_source import ConfigSource
+from detjupyter.definition.known_keys import STEP_KEYS
+from detjupyter.errors import ConfigError
+
+Unit = Literal["batches", "records", "epochs"]
+CheckpointPolicy = Literal["best", "all", "none"]
+
+_UNITS = ("batches", "records", "epochs")
+_DEFAULT_UNIT_BATCHES = 100
+
+_Default = TypeVar("_Default", int, bool, str, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """An amount of training."""
+
+    amount: int
+    unit: Unit
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class BindMount:
+    """A directory of the machine, and where the code expects it."""
+
+    host_path: str
+    container_path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a configuration asks for, with Determined's defaults.
+
+    Attributes:
+        scheduling_unit: Batches between two reports; ``batches_per_step`` in 2020.
+        records_per_epoch: Records of an epoch where the loader does not tell; 0 if it is not said.
+        min_validation_period: How often to validate at least; None: at the end only.
+        min_checkpoint_period: How often to save a checkpoint at least; None: at the end only.
+        checkpoint_policy: Whether to save after the best validation, after all, or not.
+        perform_initial_validation: Whether to validate before the first batch.
+        max_restarts: How often a trial that fails is started anew.
+        experiment_seed: None if it is not said.
+        aggregation_frequency: Batches whose gradients make one step.
+        average_aggregated_gradients: Whether those gradients are averaged, not summed.
+        average_training_metrics: Whether metrics are averaged over processes; None if it is not said (its default has changed).
+        gradient_compression: Whether gradients travel in 16 bits.
+        mixed_precision: ``O0`` (none) to ``O3``.
+        environment_variables: By slot, ``cpu`` and ``gpu``, name and value.
+        bind_mounts: Directories that the code expects elsewhere.
+        searcher: The searcher's name; None if it is not said.
+        searcher_length: How long a trial trains at most; None if it is not said, or told in seconds.
+        max_trials: How many trials a search makes; None if it is not said.
+        save_experiment_best: Checkpoints to keep of the best of all trials.
+        save_trial_best: Checkpoints to keep of each trial's best.
+        save_trial_latest: Checkpoints to keep of each trial's latest.
+        debug: Whether to log more.
+    """
+
+    scheduling_unit: int = _DEFAULT_UNIT_BATCHES
+    records_per_epoch: int = 0
+    min_validation_period: Length | None = None
+    min_checkpoint_period: Length | None = None
+    checkpoint_policy: CheckpointPolicy = "best"
+    perform_initial_validation: bool = False
+    max_restarts: int = 5
+    experiment_seed: int | None = None
+    aggregation_frequency: int = 1
+    average_aggregated_gradients: bool = True
+    average_training_metrics: bool | None = None
+    gradient_compression: bool = False
+    mixed_precision: str = "O0"
+    environment_variables: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"cpu": {}, "gpu": {}})
+    bind_mounts: tuple[BindMount, ...] = ()
+    searcher: str | None = None
+    searcher_length: Length | None = None
+    max_trials: int | None = None
+    save_experiment_best: int = 0
+    save_trial_best: int = 1
+    save_trial_latest: int = 1
+    debug: bool = False
+
+    def environment_for(self, device: str) -> dict[str, str]:
+        """Return the environment variables of a trial on a device (``cuda:1``, ``mps``, ``cpu``)."""
+        return dict(self.environment_variables["cpu" if device.partition(":")[0] == "cpu" else "gpu"])
+
+
+def read_settings(raw: Mapping[str, Any], source: ConfigSource) -> Settings:
+    """Read the keys; an absent or empty one has its default.
+
+    A bare number as a period or length is in steps (of ``batches_per_step``, 100) where the config speaks of steps elsewhere, as all did
+    before 0.13; else in batches.
+
+    Raises:
+        ConfigError: A value is of the wrong kind, or impossible; with line and column.
+    """
+    keys = _Keys(raw, source)
+    unit = keys.whole("scheduling_unit", keys.whole("batches_per_step", _DEFAULT_UNIT_BATCHES, least=1), least=1)
+    in_steps = keys.get("batches_per_step") is not None or any(keys.get(f"searcher.{key}") is not None for key in STEP_KEYS)
+    step = unit if in_steps else 1
+    return Settings(
+        scheduling_unit=unit,
+        records_per_epoch=keys.whole("records_per_epoch", 0),
+        min_validation_period=keys.length("min_validation_period", step),
+        min_checkpoint_period=keys.length("min_checkpoint_period", step),
+        checkpoint_policy=cast("CheckpointPolicy", keys.choice("checkpoint_policy", ("best", "all", "none"))),
+        perform_initial_validation=keys.flag("perform_initial_validation", False),
+        max_restarts=keys.whole("max_restarts", 5),
+        experiment_seed=keys.whole("reproducibility.experiment_seed", None),
+        aggregation_frequency=keys.whole("optimizations.aggregation_frequency", 1, least=1),
+        average_aggregated_gradients=keys.flag("optimizations.average_aggregated_gradients", True),
+        average_training_metrics=keys.flag("optimizations.average_training_metrics", None),
+        gradient_compression=keys.flag("optimizations.gradient_compression", False),
+        mixed_precision=keys.choice("optimizations.mixed_precision", ("O0", "O1", "O2", "O3")),
+        environment_variables=_environment_variables(keys),
+        bind_mounts=tuple(_bind_mounts(keys)),
+        searcher=keys.text("searcher.name"),
+        searcher_length=_searcher_length(keys, unit),
+        max_trials=keys.whole("searcher.max_trials", None, least=1),
+        save_experiment_best=keys.whole("checkpoint_storage.save_experiment_best", 0),
+        save_trial_best=keys.whole("checkpoint_storage.save_trial_best", 1),
+        save_trial_latest=keys.whole("checkpoint_storage.save_trial_latest", 1),
+        debug=keys.flag("debug", False),
+    )
+
+
+class _Keys:
+    """Takes values out of a config by dotted name, each of its kind, or says in which line it is not."""
+
+    def __init__(self, raw: Mapping[str, Any], source: ConfigSource) -> None:
+        self._raw = raw
+        self._source = source
+
+    def get(self, name: str) -> Any:  # Any: whatever the user wrote
+        """Return the value; None if it, or the map that it is in, is absent or empty."""
+        section, dot, key = name.partition(".")
+        return self._source.mapping(self._raw, section).get(key) if dot else self._raw.get(name)
+
+    def whole(self, name: str, default: _Default, *, least: int = 0) -> int | _Default:
+        """Return a whole number."""
+        value = self.get(name)
+        if value is None:
+            return default
+        if type(value) is not int or value < least:
+            raise self.error(name, value, f"a whole number, at least {least}")
+        return value
+
+    def flag(self, name: str, default: _Default) -> bool | _Default:
+        """Return true or false."""
+        value = self.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.error(name, value, "true or false")
+        return value
+
+    def text(self, name: str) -> str | None:
+        """Return text."""
+        value = self.get(name)
+        if value is not None and not isinstance(value, str):
+            raise self.error(name, value, "text")
+        return value
+
+    def choice(self, name: str, options: tuple[str, ...]) -> str:
+        """Return one of a few words; the first is the default."""
+        value = self.get(name)
+        if value is None:
+            return options[0]
+        if value not in options:
+            raise self.error(name, value, f"one of {', '.join(options)}")
+        return str(value)
+
+    def length(self, name: str, step: int) -> Length | None:
+        """Return ``{batches: 100}``, or a bare number of ``step`` batches each; 0 and absent are None."""
+        value = self.get(name)
+        if isinstance(value, Mapping) and len(value) == 1:
+            (unit,) = value
+            if unit not in _UNITS:
+                raise self.error(f"{name}.{unit}", value[unit], f"under a unit: {', '.join(_UNITS)}")
+            if type(value[unit]) is not int or value[unit] < 0:
+                raise self.error(f"{name}.{unit}", value[unit], "a whole number, at least 0")
+            return Length(value[unit], cast("Unit", unit)) if value[unit] else None
+        if value is not None and (type(value) is not int or value < 0):
+            raise self.error(name, value, "one amount, such as `{batches: 100}`, `{epochs: 1}` or a whole number")
+        return Length(value * step, "batches") if value else None
+
+    def error(self, name: str, value: object, expected: str, *more: str | int) -> ConfigError:
+        """Make the error for a value; ``more`` leads on inside of it."""
+        return self._source.error((*name.split("."), *more), value, expected)
+
+
+def _searcher_length(keys: _Keys, unit: int) -> Length | None:
+    """Return how long a trial trains at most, in the words of any era."""
+    for key in ("max_steps", "target_trial_steps"):
+        steps = keys.whole(f"searcher.{key}", None, least=1)
+        if steps is not None:
+            return Length(steps * unit, "batches")
+    length = keys.length("searcher.max_length", 1)
+    metric = keys.text("searcher.time_metric")
+    if length is None and metric in _UNITS:
+        time = keys.whole("searcher.max_time", None, least=1)
+        return None if time is None else Length(time, cast("Unit", metric))
+    return length
+
+
+def _environment_variables(keys: _Keys) -> dict[str, dict[str, str]]:
+    """Read ``[NAME=VALUE, …]``, or such a list for each kind of slot; a name alone is empty text, as in Determined."""
+    name = "environment.environment_variables"
+    written = keys.get(name)
+    read: dict[str, dict[str, str]] = {"cpu": {}, "gpu": {}}
+    if written is None:
+        return read
+    by_slot = written if isinstance(written, Mapping) else {"cpu": written, "gpu": written}
+    for slot, lines in by_slot.items():
+        where = (slot,) if isinstance(written, Mapping) else ()
+        if slot not in ("cpu", "gpu", "cuda", "rocm"):
+            raise keys.error(name, lines, "under a kind of slot: cpu, gpu, cuda, rocm", *where)
+        if lines is not None and not isinstance(lines, list):
+            raise keys.error(name, lines, "a list of NAME=VALUE", *where)
+        for index, line in enumerate(lines or ()):
+            if not isinstance(line, str) or not line.partition("=")[0]:
+                raise keys.error(name, line, "text: NAME=VALUE", *where, index)
+            variable, _, value = line.partition("=")
+            read["cpu" if slot == "cpu" else "gpu"][variable] = value
+    return read
+
+
+def _bind_mounts(keys: _Keys) -> Iterator[BindMount]:
+    mounts = keys.get("bind_mounts")
+    if mounts is not None and not isinstance(mounts, list):
+        raise keys.error("bind_mounts", mounts, "a list of maps with host_path and container_path")
+    for index, mount in enumerate(mounts or ()):
+        if not isinstance(mount, Mapping):
+            raise keys.error("bind_mounts", mount, "a map with host_path and container_path", index)
+        for key in ("host_path", "container_path"):
+            if not isinstance(mount.get(key), str) or not mount[key]:
+                raise keys.error("bind_mounts", mount.get(key), "a path", index, key)
+        read_only = mount.get("read_only")
+        if read_only is not None and not isinstance(read_only, bool):
+            raise keys.error("bind_mounts", read_only, "true or false", index, "read_only")
+        yield BindMount(mount["host_path"], mount["container_path"], bool(read_only))

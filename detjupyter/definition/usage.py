@@ -1,0 +1,155 @@
+"""Which files under its root a definition really uses, compared with the files that ship.
+
+`watch_usage` listens, through Python's audit hook, to the files that the definition's own threads open; `usage_report` sets what was
+imported and opened against a scan. The hook is told of files that are opened by Python or through it (numpy, pandas, PIL, `torch.load`);
+what a C library opens by itself (OpenCV, HDF5) stays unseen, so "never used" is a hint and no more.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from detjupyter.bundle import FileEntry, FileReport
+from detjupyter.bundle.rules import IGNORE_FILE_NAME, Rule
+from detjupyter.definition.file_watch import UsageWatch, join_from_environment, watch_usage
+
+__all__ = ["UnshippedFile", "UnusedFile", "Usage", "UsageWatch", "join_from_environment", "usage_report", "watch_usage"]
+
+How = Literal["imported", "opened"]
+
+# Read by people, by Determined or by the notebook, and not by the code of the definition.
+_NOT_FOR_CODE = (
+    *("readme*", "license*", "*.md", "*.ipynb", ".git*"),
+    *("*.yaml", "*.yml", "startup-hook.sh", "requirements*.txt", "__init__.py"),
+)
+_NEVER_COUNT = frozenset({"__pycache__", "site-packages", "dist-packages", ".detjupyter", IGNORE_FILE_NAME})
+_BYTE_CODE = (".pyc", ".pyo", "$py.class")
+
+
+@dataclass(frozen=True, slots=True)
+class UnshippedFile:
+    """A file that the definition uses and the bundle leaves out.
+
+    Attributes:
+        path: Relative to the root, POSIX.
+        how: How the definition uses it.
+        rule: What leaves it out; None if the definition is a single file, which ships alone.
+        entry: The path in the report that the rule is about: the file's own, or a directory's above it (``data/``).
+    """
+
+    path: str
+    how: How
+    rule: Rule | None
+    entry: str
+
+    def __str__(self) -> str:
+        return f"{self.path} was {self.how} but {_reason(self.rule)}: it would fail elsewhere."
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedFile:
+    """A file that ships, and was neither imported nor opened so far."""
+
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the definition uses against what ships.
+
+    Attributes:
+        unshipped: Used and left out, sorted by path: elsewhere the definition would fail.
+        unused: Ships and was not used so far, the biggest first: a hint.
+    """
+
+    unshipped: tuple[UnshippedFile, ...] = ()
+    unused: tuple[UnusedFile, ...] = ()
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return one sentence for each file, or directory, that is left out though it is used."""
+        groups: dict[tuple[str, How], list[UnshippedFile]] = {}
+        for file in self.unshipped:
+            groups.setdefault((file.entry, file.how), []).append(file)
+        return tuple(
+            str(files[0])
+            if len(files) == 1
+            else f"{len(files):,} files in {entry} were {how} but {_reason(files[0].rule)}: it would fail elsewhere."
+            for (entry, how), files in groups.items()
+        )
+
+
+def usage_report(opened: Collection[str], imported: Collection[str], report: FileReport, *, complete: bool = True) -> Usage:
+    """Compare the files that a definition used with those that ship.
+
+    Byte code, `.detignore`, and an environment that stands inside the root do not count. Files that the report does not know (they
+    came after it) are left out.
+
+    Args:
+        opened: Paths relative to the root (POSIX) of files opened for reading: ``UsageWatch.opened()``.
+        imported: The same of the modules that were imported.
+        report: A scan of the definition.
+        complete: Whether ``opened`` holds all that was opened; if not, no file is called unused.
+    """
+    entries = {entry.path: entry for entry in report}
+    alone = report.root.is_file()
+    environments = tuple(_environments(report.root.parent if alone else report.root))
+    unshipped = []
+    for path in sorted({*opened, *imported}):
+        if not _counts(path) or path.startswith(environments):
+            continue
+        how: How = "imported" if path in imported else "opened"
+        entry = _entry(path, entries)
+        if entry is None and alone:
+            unshipped.append(UnshippedFile(path, how, None, path))
+        elif entry is not None and not entry.included:
+            unshipped.append(UnshippedFile(path, how, entry.rule, entry.path))
+    used = {*opened, *imported}
+    unused = [
+        UnusedFile(entry.path, entry.size_bytes)
+        for entry in report
+        if complete and not alone and entry.included and entry.path not in used and not _is_not_for_code(entry.path)
+    ]
+    return Usage(tuple(unshipped), tuple(sorted(unused, key=lambda file: (-file.size_bytes, file.path))))
+
+
+def _reason(rule: Rule | None) -> str:
+    if rule is None:
+        return "the definition is a single file, which ships alone"
+    if rule.line is not None:
+        return f"`{IGNORE_FILE_NAME}` line {rule.line} `{rule.pattern}` leaves it out"
+    return f"the default rule `{rule.pattern}` leaves it out" if rule.source == "default" else f"it never ships ({rule.pattern})"
+
+
+def _counts(path: str) -> bool:
+    return not path.endswith(_BYTE_CODE) and _NEVER_COUNT.isdisjoint(path.split("/"))
+
+
+def _is_not_for_code(path: str) -> bool:
+    name = path.rpartition("/")[2].lower()
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _NOT_FOR_CODE)
+
+
+def _environments(root: Path) -> Iterable[str]:
+    """Yield the places of this Python that stand inside the root, relative to it."""
+    for prefix in {sys.prefix, sys.base_prefix}:
+        path = Path(prefix)
+        if path != root and path.is_relative_to(root):
+            yield f"{path.relative_to(root).as_posix()}/"
+
+
+def _entry(path: str, entries: Mapping[str, FileEntry]) -> FileEntry | None:
+    """Return what the report says of a file: its own entry, or that of the nearest directory (or link to one) above it."""
+    return next((entries[name] for name in (path, *_above(path)) if name in entries), None)
+
+
+def _above(path: str) -> Iterator[str]:
+    while (cut := path.rfind("/")) > 0:
+        path = path[:cut]
+        yield f"{path}/"
+        yield path

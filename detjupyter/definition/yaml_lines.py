@@ -1,0 +1,157 @@
+"""Reading YAML 1.2 with the line of every key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detjupyter.errors import ConfigError
+
+#: The number of values that anchors may unfold to.
+MAX_VALUES = 200_000
+
+Keys = tuple[str | int, ...]  # what leads to a value: names, and numbers in a list
+Lines = Mapping[Keys, tuple[int, int]]  # line and column of each key, and of each part of a list, from 1
+
+_TAG = "tag:yaml.org,2002:"
+
+
+def read_yaml(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
+    """Return the keys of a file, and where each stands.
+
+    It is YAML 1.2: ``1e-4`` is a number, ``on`` is text, ``0777`` is 777. Anchors and ``<<`` are understood. A date is text. Keys that are
+    no text become text as in JSON, in which Determined sends a config to its master.
+
+    Args:
+        text: What the file holds.
+        path: The file, for messages.
+
+    Raises:
+        ConfigError: It is no YAML, a key stands twice, or it holds what no JSON can.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    yaml = YAML(typ="safe", pure=True)
+    lines: dict[Keys, tuple[int, int]] = {}
+    try:
+        node = yaml.compose(text)
+        raw = None if node is None else _Builder(yaml.constructor, text, path, lines).value(node, ())
+    except MarkedYAMLError as error:
+        reason = (error.problem or error.context or "it does not parse").strip().splitlines()[0]
+        raise _invalid(reason, text, path, error.problem_mark or error.context_mark) from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        reason = (str(error).strip() or "it is nested too deeply").splitlines()[0]
+        raise ConfigError(f"{path.name} is not valid YAML: {reason}.", path=str(path)) from None
+    if raw is None:
+        return {}, {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path.name} holds {type(raw).__name__}, not a map of keys to values.", path=str(path), line=1, column=1)
+    return raw, lines
+
+
+def json_key(key: object) -> str:
+    """Return a key as JSON would have it.
+
+    Examples:
+        >>> json_key("a"), json_key(1), json_key(True), json_key(None)
+        ('a', '1', 'true', 'null')
+    """
+    return key if isinstance(key, str) else json.dumps(key) if isinstance(key, (bool, int, float, type(None))) else str(key)
+
+
+def _invalid(reason: str, text: str, path: Path, mark: Any) -> ConfigError:  # Any: ruamel's mark, or None
+    lines = text.splitlines()
+    read = lines[mark.line].strip() if mark and mark.line < len(lines) else ""
+    return ConfigError(
+        f"{path.name} is not valid YAML: {reason}.",
+        path=str(path),
+        line=mark.line + 1 if mark else None,
+        column=mark.column + 1 if mark else None,
+        hint=f"That line reads: {read[:200]}" if read else None,
+    )
+
+
+class _Builder:
+    """Turns the nodes of a parsed file into values.
+
+    ruamel's own constructor would do, but for four things: it forgets the lines; it does not see a key that stands twice in a map with
+    ``<<``; it makes dates, sets and bytes, which no JSON holds; and it takes ``1`` and ``true`` for one key.
+    """
+
+    def __init__(self, scalars: Any, text: str, path: Path, lines: dict[Keys, tuple[int, int]]) -> None:
+        self._scalars = scalars  # ruamel's constructor, untyped
+        self._text = text
+        self._path = path
+        self._lines = lines
+        self._open: set[int] = set()
+        self._values = 0
+
+    def value(self, node: Any, keys: Keys) -> Any:
+        """Build the value of a node that ``keys`` lead to."""
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise _invalid(f"its anchors unfold to more than {MAX_VALUES:,} values", self._text, self._path, node.start_mark)
+        kind = node.tag.removeprefix(_TAG)
+        if isinstance(node.value, str):
+            if kind not in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value"):
+                raise self._unknown_tag(node)
+            return node.value if kind in ("timestamp", "merge", "value") else self._scalars.construct_object(node)
+        if kind not in ("map", "seq"):
+            raise self._unknown_tag(node)
+        if id(node) in self._open:
+            raise _invalid("an anchor holds itself", self._text, self._path, node.start_mark)
+        self._open.add(id(node))
+        built = self._map(node, keys) if kind == "map" else self._list(node, keys)
+        self._open.discard(id(node))
+        return built
+
+    def _list(self, node: Any, keys: Keys) -> list[Any]:
+        for index, inner in enumerate(node.value):
+            path = (*keys, index)
+            self._lines[path] = _position(inner)
+        return [self.value(inner, (*keys, index)) for index, inner in enumerate(node.value)]
+
+    def _map(self, node: Any, keys: Keys) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        own: dict[str, tuple[Any, Any]] = {}
+        for key_node, value_node in node.value:
+            key = "<<" if key_node.tag == f"{_TAG}merge" else self._key(key_node)
+            if key in own:
+                first = own[key][0].start_mark.line + 1
+                raise _invalid(f"the key `{key}` stands twice, first in line {first}", self._text, self._path, key_node.start_mark)
+            own[key] = (key_node, value_node)
+            if key_node.tag == f"{_TAG}merge":
+                merged = self._merged(value_node, keys)
+        built = merged
+        for key, (key_node, value_node) in own.items():
+            if key_node.tag != f"{_TAG}merge":
+                path = (*keys, key)
+                self._lines[path] = _position(key_node)
+                built[key] = self.value(value_node, path)
+        return built
+
+    def _merged(self, node: Any, keys: Keys) -> dict[str, Any]:
+        """Build what ``<<`` brings in; of several maps the earlier ones win."""
+        built: dict[str, Any] = {}
+        for inner in reversed(node.value) if node.tag == f"{_TAG}seq" else [node]:
+            value = self.value(inner, keys)
+            if not isinstance(value, dict):
+                raise _invalid("`<<` takes a map, or a list of maps", self._text, self._path, inner.start_mark)
+            built.update(value)
+        return built
+
+    def _key(self, node: Any) -> str:
+        if not isinstance(node.value, str):
+            raise _invalid("a key is a list or a map; it should be a name", self._text, self._path, node.start_mark)
+        return json_key(self.value(node, ()))
+
+    def _unknown_tag(self, node: Any) -> ConfigError:
+        tag = node.tag.replace(_TAG, "!!")
+        return _invalid(f"a config holds no values of the kind `{tag}`", self._text, self._path, node.start_mark)
+
+
+def _position(node: Any) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1

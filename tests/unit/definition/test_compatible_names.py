@@ -1,0 +1,108 @@
+"""What a definition finds under the names that Determined gave to things."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from detjupyter.definition.imports import DefinitionScope
+
+
+@pytest.fixture(autouse=True)
+def kernel_has_no_determined() -> Iterator[None]:
+    """Nothing that a definition imports by these names comes to stand in the kernel's modules."""
+    yield
+    assert not {name for name in sys.modules if name.partition(".")[0] in ("determined", "determined_common")}
+
+
+def load(root: Path, files: Mapping[str, str], name: str = "model_def") -> ModuleType:
+    """Write files and import one of them in a scope of its own."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    return DefinitionScope(root).import_module(name)
+
+
+def test_determined_is_answered_by_this_house(tmp_path: Path) -> None:
+    """`import determined as det`, `from determined import errors`, by importlib and inside functions: all one package, not installed."""
+    text = (
+        "import determined as det\nimport determined.errors\nfrom determined import errors\nfrom determined.common import check\n"
+        "import importlib\nfound = importlib.import_module('determined.errors')\n"
+        "def late():\n    import determined\n    return determined\n"
+    )
+    module = load(tmp_path, {"model_def.py": text})
+    assert module.det is module.determined is module.late()
+    assert module.errors is module.det.errors is module.found
+    assert not issubclass(module.errors.InvalidExperimentException, Exception)
+    with pytest.raises(module.check.CheckFailedError, match="too small: 1 is not > 2"):
+        module.check.gt(1, 2, "too small")
+
+
+def test_determined_common_is_the_older_name_of_the_same(tmp_path: Path) -> None:
+    """Checks exist by both names of the package, and by both names of each check."""
+    module = load(tmp_path, {"model_def.py": "from determined_common import check\nfrom determined.common import check as newer\n"})
+    assert module.check.CheckFailedError is module.newer.CheckFailedError
+    assert module.check.check_eq_len is module.check.equal_lengths
+    with pytest.raises(module.check.CheckFailedError):
+        module.check.check_isinstance(1, str)
+    module.check.is_in(1, [1, 2])
+
+
+def test_the_kernels_own_determined_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed distribution of that name stays the cells' own; a definition never gets half of each."""
+    installed = tmp_path / "site"
+    (installed / "determined").mkdir(parents=True)
+    (installed / "determined/__init__.py").write_text("INSTALLED = True\n")
+    (installed / "determined/errors.py").write_text("INSTALLED = True\n")
+    monkeypatch.syspath_prepend(str(installed))
+    import determined  # type: ignore[import-not-found]
+
+    assert determined.INSTALLED
+    module = load(tmp_path / "definition", {"model_def.py": "import determined.errors\nfrom determined import pytorch\n"})
+    assert not hasattr(module.determined, "INSTALLED")
+    assert not hasattr(module.determined.errors, "INSTALLED")
+    assert sys.modules["determined"] is determined
+    for name in ("determined", "determined.errors"):
+        sys.modules.pop(name, None)
+
+
+def test_a_module_of_that_name_in_the_definition_is_its_own(tmp_path: Path) -> None:
+    """A file `determined.py` beside the code wins inside of it, as any sibling does."""
+    assert load(tmp_path, {"model_def.py": "import determined\n", "determined.py": "OWN = 1\n"}).determined.OWN == 1
+
+
+def test_what_is_not_offered_is_named_as_the_definition_wrote_it(tmp_path: Path) -> None:
+    """A name that Determined has and this house has not yet is an error that says so."""
+    with pytest.raises(ModuleNotFoundError):
+        load(tmp_path / "a", {"model_def.py": "import determined.nothing\n"})
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+        load(tmp_path / "b", {"model_def.py": "from determined import nothing\n"})
+    with pytest.raises(AttributeError, match=r"does not offer determined\.nothing; it offers common, errors, pytorch"):
+        load(tmp_path / "c", {"model_def.py": "import determined as det\ndet.nothing\n"})
+
+
+def test_the_directorys_own_name_is_the_definition(tmp_path: Path) -> None:
+    """`from mnist import data` and `import mnist.nets.deep` in `mnist/` mean the modules that the siblings mean."""
+    text = "from mnist import data\nimport mnist.nets.deep\nimport mnist.nets.deep as deep\nimport data as sibling\n"
+    module = load(tmp_path / "mnist", {"model_def.py": text, "data.py": "", "nets/deep.py": "from mnist import data\n"})
+    assert module.data is module.sibling is module.deep.data
+    assert module.mnist.nets.deep is module.deep
+
+
+def test_a_directory_named_like_a_package_does_not_hide_it(tmp_path: Path) -> None:
+    """In a directory called `json` or `numpy`, `import json` and `import numpy` mean what is installed."""
+    assert load(tmp_path / "json", {"model_def.py": "import json\n"}).json is sys.modules["json"]
+    module = load(tmp_path / "numpy", {"model_def.py": "import numpy\n"})
+    assert module.numpy is sys.modules["numpy"]
+
+
+def test_the_name_is_the_definitions_though_the_kernel_stands_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of the kernel may lead to the very directory: it is not imported a second time, as the kernel's."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = load(tmp_path / "mnist", {"model_def.py": "from mnist import data\nimport data as sibling\n", "data.py": ""})
+    assert module.data is module.sibling
+    assert "mnist" not in sys.modules
