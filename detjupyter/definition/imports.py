@@ -25,7 +25,8 @@ import importlib
 import itertools
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -41,6 +42,7 @@ from types import CodeType, ModuleType
 
 from detjupyter.definition import finding, working_directory
 from detjupyter.definition.names import COMPAT, DETERMINED, PREFIX, identifier
+from detjupyter.definition.search_path import SearchPath
 from detjupyter.definition.stand_ins import ImportlibOfDefinition, PickleOfDefinition
 
 _numbers = itertools.count(1)
@@ -73,6 +75,7 @@ class DefinitionScope:
         self._sources: dict[str, bytes] = {}
         self._signatures: dict[str, object] = {}
         self._at_root: dict[str, bool] = {}
+        self._search_path = SearchPath(self.path)
         self._has_own_name: bool | None = None
         self.builtins = {**vars(builtins), "__import__": self._import}
         if not working_directory.threads_may_have_their_own():
@@ -135,6 +138,16 @@ class DefinitionScope:
         self._sources[name] = source
         return source
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Run code of the definition inside the block: relative paths start at its root, and what it adds to ``sys.path`` is its own.
+
+        Raises:
+            OSError: The root is gone.
+        """
+        with self._search_path.kept(), working_directory.at(self.root):
+            yield
+
     def missing_part(self, name: str) -> str | None:
         """Return the first part of a module's name that is not there (``pkg.nets`` of ``pkg.nets.deep``), without importing; else None."""
         spec: ModuleSpec | None = self._root_spec()
@@ -172,6 +185,8 @@ class DefinitionScope:
         data does not hide an installed package of the same name. The answer is kept for the life of the scope.
         """
         top = name.partition(".")[0]
+        if self._search_path.look():  # the definition has added a directory of its own
+            self._at_root.clear()
         if top not in self._at_root:
             self._at_root[top] = self._is_at_root(top)
         return self._at_root[top]
@@ -206,7 +221,7 @@ class DefinitionScope:
         # Python never looks these up on the path either.
         if top in sys.builtin_module_names or top == "__main__":
             return False
-        spec = _find(f"{self.package}.{top}", [str(self.path)], self)
+        spec = _find(f"{self.package}.{top}", self._search_path.inside, self)
         if spec is None:
             return False
         return spec.loader is not None or any(_holds_python(Path(place)) for place in spec.submodule_search_locations or ())
@@ -222,7 +237,7 @@ class DefinitionScope:
     def _root_spec(self) -> ModuleSpec:
         """Return the spec of the definition as a package: its `__init__.py`, the single file, or neither (a namespace package)."""
         file = self.path if self.path.is_file() else self.path / "__init__.py"
-        inside = [] if self.path.is_file() else [str(self.path)]
+        inside = [] if self.path.is_file() else self._search_path.inside  # the list itself: what is added later is found, too
         if not file.is_file():
             spec = ModuleSpec(self.package, None, is_package=True)
             spec.submodule_search_locations = inside
@@ -250,7 +265,12 @@ class DefinitionScope:
         if private != name:
             module = builtins.__import__(private, None, None, fromlist or (), 0)
             return module if fromlist else sys.modules[self.private_name(name.partition(".")[0])]
-        module = builtins.__import__(name, globals, locals, fromlist or (), level)
+        try:
+            module = builtins.__import__(name, globals, locals, fromlist or (), level)
+        except ModuleNotFoundError:
+            if not self._search_path.load(name.partition(".")[0]):
+                raise
+            module = builtins.__import__(name, globals, locals, fromlist or (), level)
         return self._stand_ins.get(getattr(module, "__name__", ""), module)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from detjupyter.definition import working_directory
 from detjupyter.definition.entrypoint import Entrypoint
 from detjupyter.definition.imports import DefinitionScope
 from detjupyter.definition.names import PREFIX, public_text
@@ -92,7 +91,7 @@ class Resolution:
         error: DefinitionError | BaseException
         scope, entrypoint = self._scope, self._entrypoint
         try:
-            with working_directory.at(scope.root):
+            with scope.at_work():
                 return scope.import_module(entrypoint.module)
         except SyntaxError as raised:
             error = syntax_error(raised, scope.path) or self._trial_error(raised)

@@ -35,6 +35,7 @@ def read_yaml(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # a second anchor of a name holds from there on, as YAML says
     lines: dict[Keys, tuple[int, int]] = {}
     try:
         node = yaml.compose(text)

@@ -65,7 +65,7 @@ class DataLoader:
             batch_sampler = BatchSampler(sampler, cast("int", batch_size), drop_last)
         self.batch_sampler: Batches = batch_sampler
         if num_workers and multiprocessing_context is None and sys.platform == "linux":
-            # Python 3.14 would start workers anew, and they could not import the definition's private modules.
+            # Forked workers have all that is loaded at hand. Python 3.14 would start them anew, which takes seconds for torch alone.
             multiprocessing_context = "fork"
         self._options: dict[str, Any] = {
             "num_workers": num_workers,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from detjupyter.definition import working_directory
 from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.entrypoint import Entrypoint
 from detjupyter.definition.file_watch import watch_usage
@@ -146,7 +145,7 @@ def _build_adapter(definition: ModelDefinition, loaded: LoadedClass, options: Tr
     roots = [definition.root]
     failure: DetJupyterError
     try:
-        with working_directory.at(definition.root):
+        with loaded.scope.at_work():
             return build_adapter(options)
     except KeyboardInterrupt:
         raise

@@ -322,3 +322,47 @@ def test_modules_that_hide_pythons_own_are_named(tmp_path: Path) -> None:
     )
     scope.import_module("model_def")
     assert scope.hidden_modules() == ["random", "test"]
+
+
+def test_what_a_definition_adds_to_the_path_is_its_own(tmp_path: Path) -> None:
+    """Directories below the root hold private modules, those outside are searched for the definition alone, at once and later."""
+    text = (
+        "import os, sys\nsys.path.insert(0, 'lib')\nsys.path.append(os.path.join(os.path.dirname(__file__), '..', 'common'))\n"
+        "import inner\nfrom . import inner as again\nimport outer_common\n"
+        "def late():\n    import inner_late, outer_late\n    return inner_late, outer_late\n"
+    )
+    files = {
+        "d/model_def.py": text,
+        "d/lib/inner.py": "",
+        "d/lib/inner_late.py": "",
+        "common/outer_common.py": "",
+        "common/outer_late.py": "",
+    }
+    scope = DefinitionScope(write(tmp_path, files) / "d")
+    before = list(sys.path)
+    with scope.at_work():
+        module = scope.import_module("model_def")
+    assert sys.path == before
+    assert module.inner is module.again
+    inner_late, outer_late = module.late()
+    assert inner_late.__name__.startswith(scope.package)
+    assert "inner" not in sys.modules
+    assert outer_late.__name__ == "outer_late"
+    for name in ("outer_common", "outer_late"):
+        del sys.modules[name]
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("outer_common")
+
+
+def test_the_kernels_directory_is_searched_while_a_definition_loads_elsewhere(tmp_path: Path) -> None:
+    """An empty entry of the path means where the kernel is, and not the root of the definition, for everybody else's imports."""
+    others = "try:\n    import secret_of_d\nexcept ImportError:\n    FOUND = False\n"
+    write(tmp_path, {"d/model_def.py": "import by_others\n", "d/secret_of_d.py": "", "site/by_others.py": others})
+    scope = DefinitionScope(tmp_path / "d")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(sys, "path", ["", *sys.path, str(tmp_path / "site")])
+        with scope.at_work():
+            module = scope.import_module("model_def")
+        assert sys.path[0] == ""
+    del sys.modules["by_others"]
+    assert module.by_others.FOUND is False

@@ -1,0 +1,74 @@
+"""What a definition adds to ``sys.path``: its own from then on, and not the kernel's.
+
+``sys.path.insert(0, "lib")`` at the top of a module is common. A directory below the root becomes one more place of the definition's own
+modules; one outside (``sys.path.append("../common")``) is searched for the definition alone, and what is found there is imported like any
+installed package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+
+class SearchPath:
+    """Where the modules of one load are looked for.
+
+    Args:
+        path: The directory of the definition, or its single file.
+
+    Attributes:
+        inside: The directories of the definition's own modules, its root first; empty for a single file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.inside: list[str] = [] if path.is_file() else [str(path)]
+        self._root = path
+        self._outside: list[str] = []
+        self._kernels = list(sys.path)
+        self._seen = list(sys.path)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Put ``sys.path`` back after the block, in which ``""`` goes on to mean the directory that the kernel works in."""
+        before = list(sys.path)
+        here = os.getcwd()  # noqa: PTH109 -- as the import system does
+        self._kernels = self._seen = [entry or here for entry in before]
+        sys.path[:] = self._kernels
+        try:
+            yield
+        finally:
+            self.look()
+            sys.path[:] = before
+            self._seen = list(before)
+
+    def look(self) -> bool:
+        """Take over what was added to ``sys.path`` since the last look; return whether a directory of the definition is among it."""
+        if sys.path == self._seen:
+            return False
+        known = {*self._kernels, *self._seen}
+        self._seen = list(sys.path)
+        new = [Path(entry).resolve() for entry in sys.path if isinstance(entry, str) and entry not in known]
+        own = [str(place) for place in new if place.is_relative_to(self._root) and str(place) not in self.inside and place.is_dir()]
+        self.inside += own
+        self._outside += [str(place) for place in new if not place.is_relative_to(self._root)]
+        return bool(own)
+
+    def load(self, top: str) -> bool:
+        """Import the package or module ``top`` from a directory outside that was added; return whether it is there."""
+        spec = PathFinder.find_spec(top, self._outside) if self._outside else None
+        if spec is None or spec.loader is None:
+            return False
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[top] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(top, None)
+            raise
+        return True
