@@ -89,7 +89,9 @@ class ModelDefinition:
             if paths > MOST_PATHS and not self.any_size:
                 raise DefinitionTooLargeError(path=str(self.path), most_paths=MOST_PATHS)
 
-        return scan(self.path, defaults=self.defaults, expand=expand, progress=look)
+        report = scan(self.path, defaults=self.defaults, expand=expand, progress=look)
+        look(len(report))  # a quick scan may have been through before it told of anything
+        return report
 
     def archive(self, target: str | Path, *, oversize: bool = False) -> ArchiveReport:
         """Write exactly the files that ship into a ``.tar.gz``: the same files give the same bytes, on any machine.

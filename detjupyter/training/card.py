@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from detjupyter.bundle import FileReport
+from detjupyter.bundle import FileReport, IgnoreFile
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.definition.changes import CodeChanges, code_changes
 from detjupyter.definition.usage import Usage, usage_report
@@ -18,6 +18,7 @@ from detjupyter.training.loaded import Loaded
 QUICK_S = 0.2
 """A definition whose files are looked through in less is looked through again by whoever asks; a larger one by a thread."""
 
+_MOST_LINES, _MOST_COMPARISONS = 2_000, 500_000
 _UNUSED_NAMED = 5
 _UNSHIPPED_NAMED = 20
 
@@ -116,6 +117,7 @@ def _card_of(loaded: Loaded, report: FileReport) -> CardRecord:
         HyperparameterRecord(name, _look_up(loaded.config.hyperparameters, name), origin) for name, origin in loaded.config.origins.items()
     )
     hook = loaded.definition.startup_hook
+    determined, notes = _differences(report)
     return CardRecord(
         entrypoint=str(loaded.trial_class.entrypoint),
         definition=loaded.definition.name,
@@ -134,18 +136,22 @@ def _card_of(loaded: Loaded, report: FileReport) -> CardRecord:
         limit_bytes=report.limit_bytes,
         bundle_hash=report.hash,
         loaded_at=loaded.loaded_at,
-        determined_differences=_differences(report),
+        determined_differences=determined,
         startup_hook=str(hook) if hook is not None else None,
-        notes=(*loaded.notes, *report.problems),
+        notes=(*loaded.notes, *report.problems, *notes),
     )
 
 
-def _differences(report: FileReport) -> int:
-    if report.root.is_file():  # Determined's uploader refuses a single file
-        return 0
+def _differences(report: FileReport) -> tuple[int, tuple[str, ...]]:
+    """Return how many paths Determined's uploader decides otherwise about, and a note where comparing would take seconds."""
+    if report.root.is_file():  # its uploader refuses a single file
+        return 0, ()
+    lines = len(IgnoreFile.read(report.root).lines)
+    if lines > _MOST_LINES or lines * len(report) > _MOST_COMPARISONS:
+        return 0, ("What Determined's uploader would ship was not compared: there is too much of it. `%det_files --as determined` does.",)
     from detjupyter.bundle import determined_files, differences
 
-    return len(differences(report, determined_files(report.root)))
+    return len(differences(report, determined_files(report.root))), ()
 
 
 def _change_records(changes: CodeChanges) -> tuple[ChangeRecord, ...]:

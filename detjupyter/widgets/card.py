@@ -20,9 +20,9 @@ _MONOSPACE = ("file", "definition", "config", "code")
 _STYLE = """\
 .{id} dl{{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 14px;margin:0}}
 .{id} dt{{float:none;width:auto;padding:0;color:var(--jp-ui-font-color2,inherit);opacity:.85;font-weight:400}}
-.{id} dd{{margin:0;padding:0}}
+.{id} dd{{margin:0;padding:0;overflow-x:auto}}
 .{id} table{{border-collapse:collapse;margin:2px 0 0;font-size:12px}}
-.{id} td{{text-align:left;vertical-align:top;padding:1px 16px 1px 0;border:0}}
+.{id} td{{text-align:left;vertical-align:top;padding:1px 16px 1px 0;border:0;overflow-wrap:break-word}}
 .{id} tr{{background:none!important}}
 .{id} .w{{border-left:3px solid #d68a00;padding:2px 10px;margin:0 0 8px}}
 .{id} .w+.w{{margin-top:-4px}}
