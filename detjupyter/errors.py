@@ -18,7 +18,8 @@ DetJupyterError
 ├── DeviceError                     the device asked for is not there
 ├── CheckpointError                 a checkpoint is missing, torn, or of something else
 ├── StoreError                      the history cannot be read or written
-│   └── RunNotFoundError            no run has that id
+│   ├── RunNotFoundError            no run has that id
+│   └── CodeNotKeptError            a file of a run's code was kept by its name, size and hash only
 └── ProtocolError                   a message from a browser or a server makes no sense
 ```
 
@@ -214,6 +215,16 @@ class RunNotFoundError(StoreError, KeyError):
     def __init__(self, run_id: str) -> None:
         StoreError.__init__(self, f"No run has the id {run_id!r}.", hint="`%det_runs` lists the runs.")
         self.run_id = run_id
+
+    __str__ = StoreError.__str__
+
+
+class CodeNotKeptError(StoreError, KeyError):
+    """``file`` is not in the snapshot, or only by its name, size and hash."""
+
+    def __init__(self, message: str, *, file: str, hint: str | None = None) -> None:
+        StoreError.__init__(self, message, hint=hint)
+        self.file = file
 
     __str__ = StoreError.__str__
 

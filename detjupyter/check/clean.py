@@ -1,0 +1,131 @@
+"""Starting the clean process, following it, and ending it whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from detjupyter.definition.finding import VARIABLE
+
+_POLL_S = 0.05
+_OUTPUT_BYTES = 64 << 10
+_OUTPUT_LINES = 20
+# Data loaders' workers talk over sockets in the temporary directory, and the name of a socket has 104 bytes at most.
+_SOCKET_DIRECTORY_CHARACTERS = 70
+
+
+class CleanProcess:
+    """One clean process, in an empty working directory, with its messages and what it prints in files.
+
+    It is the leader of a process group of its own: an interrupt of the kernel does not reach it, and its workers end with it.
+
+    Args:
+        specification: The file that tells it what to do.
+        messages: The file that it appends messages to.
+        scratch: A directory of ours for the rest.
+        origin: The directory that was packed; nothing is imported from there.
+    """
+
+    def __init__(self, specification: Path, messages: Path, scratch: Path, origin: Path) -> None:
+        self._messages = messages
+        self._position = 0
+        self._output = scratch / "output.txt"
+        empty = scratch / "empty"
+        empty.mkdir()
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "detjupyter.check.process", str(specification)],
+                cwd=empty,
+                env=environment(os.environ, origin, scratch),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def follow(self, hear: Callable[[dict[str, Any]], None], timeout_s: float | None) -> str | None:
+        """Hear every message until the process ends; return None, or how it ended if it did not end well.
+
+        Whatever happens, it is gone afterwards.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            while self._process.poll() is None:
+                self._read(hear)
+                if deadline is not None and time.monotonic() >= deadline:
+                    return f"it took longer than {timeout_s:g} s and was ended"
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_POLL_S)
+            self._read(hear)
+        finally:
+            self.end()
+        return _ending(self._process.returncode)
+
+    def end(self) -> None:
+        """Kill it and its workers, and wait until it is gone."""
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # its workers too, when it is gone itself
+        else:
+            self._process.kill()
+        self._process.wait()
+
+    def printed(self) -> tuple[str, ...]:
+        """Return the last lines that it printed."""
+        with self._output.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _OUTPUT_BYTES, 0))
+            text = file.read().decode("utf-8", "replace")
+        lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+        return tuple([line for line in lines if line][-_OUTPUT_LINES:])
+
+    def _read(self, hear: Callable[[dict[str, Any]], None]) -> None:
+        with suppress(FileNotFoundError), self._messages.open("rb") as file:
+            file.seek(self._position)
+            for line in file:
+                if not line.endswith(b"\n"):  # it is being written
+                    return
+                self._position += len(line)
+                hear(json.loads(line))
+
+
+def environment(found: Mapping[str, str], origin: Path, scratch: Path) -> dict[str, str]:
+    """Return the kernel's environment without what would lead the process back to the kernel's modules or to the packed directory.
+
+    Its temporary files go to ``scratch``, so that they are gone with it even if it is killed.
+    """
+    kept = {name: value for name, value in found.items() if name != VARIABLE}
+    kept["PYTHONUNBUFFERED"] = "1"  # else a process that dies takes its last words along
+    if len(str(scratch)) <= _SOCKET_DIRECTORY_CHARACTERS:
+        kept["TMPDIR"] = str(scratch)
+    places = [place for place in kept.pop("PYTHONPATH", "").split(os.pathsep) if place and not _is_inside(place, origin)]
+    try:
+        distribution("detjupyter")
+    except PackageNotFoundError:  # a checkout that is on the kernel's path only
+        places.append(str(Path(__file__).parents[2]))
+    return {**kept, "PYTHONPATH": os.pathsep.join(places)} if places else kept
+
+
+def _is_inside(place: str, origin: Path) -> bool:
+    # A relative place would be looked for in the empty directory.
+    return not Path(place).is_absolute() or Path(os.path.realpath(place)).is_relative_to(origin)
+
+
+def _ending(code: int) -> str | None:
+    if code == 0:
+        return None
+    if code > 0:
+        return f"the process ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"the process was ended by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")

@@ -1,0 +1,155 @@
+"""What changed between two versions of a definition's code, and between the values that two runs were built with."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+_CONTEXT_LINES = 3
+_MOST_LINES = 20_000  # of two files together: the comparison takes quadratic time at worst
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """A file of a bundle as a snapshot lists it.
+
+    Attributes:
+        path: In the bundle, POSIX.
+        executable: Whether its owner might execute it.
+        size_bytes: Its size.
+        sha256: Of its content, in hex; None if it could not be read.
+        kept: Whether the content itself is kept.
+    """
+
+    path: str
+    executable: bool
+    size_bytes: int
+    sha256: str | None
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """A value that differs: its dotted name and both values as text, None where it is not set."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name}: {'(not set)' if self.before is None else self.before} → {'(not set)' if self.after is None else self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDiff:
+    """What changed from one version to another. As text it is the settings, then a unified diff.
+
+    Attributes:
+        added: Paths that only the later version has.
+        removed: Paths that only the earlier one has.
+        changed: Paths whose content or execute bit differs.
+        text: The unified diff of the files.
+        settings: The values that differ, when runs are compared.
+        notes: Sentences about what could not be compared.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    text: str = ""
+    settings: tuple[SettingChange, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed or self.settings)
+
+    def __str__(self) -> str:
+        parts = ["\n".join(part) for part in (self.notes, [str(one) for one in self.settings]) if part]
+        return "\n\n".join([*parts, self.text.rstrip("\n")]).strip("\n") if parts or self.text else "Nothing differs."
+
+    def __repr__(self) -> str:
+        counts = [
+            f"{len(paths)} {what}" for what, paths in (("added", self.added), ("removed", self.removed), ("changed", self.changed)) if paths
+        ]
+        counts += [f"{len(self.settings)} settings"] if self.settings else []
+        return f"<CodeDiff: {', '.join(counts) or 'nothing differs'}>"
+
+
+def diff_code(
+    before: Sequence[FileVersion],
+    after: Sequence[FileVersion],
+    read_before: Callable[[str], bytes],
+    read_after: Callable[[str], bytes],
+) -> CodeDiff:
+    """Compare two lists of files; contents are read only of what differs."""
+    old, new = {one.path: one for one in before}, {one.path: one for one in after}
+    added = tuple(sorted(new.keys() - old.keys()))
+    removed = tuple(sorted(old.keys() - new.keys()))
+    changed = tuple(sorted(path for path in old.keys() & new.keys() if replace(old[path], kept=True) != replace(new[path], kept=True)))
+    pieces = [
+        "".join(_file_diff(path, old.get(path), new.get(path), read_before, read_after)) for path in sorted((*added, *removed, *changed))
+    ]
+    return CodeDiff(added, removed, changed, "".join(pieces))
+
+
+def diff_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[SettingChange, ...]:
+    """Compare two nested maps of values, by dotted names in the order in which they stand."""
+    return tuple(SettingChange(name, old, new) for name, old, new in _pairs(before, after, "") if old != new)
+
+
+def _pairs(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | None, str | None]]:
+    """Yield every value of either map: its dotted name and both as text, None where there is none."""
+    for name in dict.fromkeys((*before, *after)):
+        there = [values[name] for values in (before, after) if name in values]
+        if all(isinstance(value, Mapping) and value for value in there):
+            yield from _pairs(before.get(name, {}), after.get(name, {}), f"{prefix}{name}.")
+        else:
+            old, new = (repr(values[name]) if name in values else None for values in (before, after))
+            yield f"{prefix}{name}", old, new
+
+
+def _file_diff(
+    path: str,
+    old: FileVersion | None,
+    new: FileVersion | None,
+    read_before: Callable[[str], bytes],
+    read_after: Callable[[str], bytes],
+) -> Iterator[str]:
+    name = path if path.isprintable() else repr(path)
+    if old is not None and new is not None and old.executable != new.executable:
+        yield f"{name}: {'now executable' if new.executable else 'no longer executable'}\n"
+        if old.sha256 == new.sha256:
+            return
+    if any(one is not None and not one.kept for one in (old, new)):
+        yield f"{name}: {_size(old)} → {_size(new)} (the content is not kept)\n"
+        return
+    texts = [_lines(read(path)) if one is not None else [] for one, read in ((old, read_before), (new, read_after))]
+    if texts[0] is None or texts[1] is None:
+        yield f"{name}: {_size(old)} → {_size(new)} (not text)\n"
+        return
+    if old is not None and new is not None and len(texts[0]) + len(texts[1]) > _MOST_LINES:
+        yield f"{name}: {_size(old)} → {_size(new)} (too long to compare line by line)\n"
+        return
+    yield f"--- {name if old is not None else '/dev/null'}\n"
+    yield f"+++ {name if new is not None else '/dev/null'}\n"
+    for line in list(difflib.unified_diff(texts[0], texts[1], n=_CONTEXT_LINES))[2:]:
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _size(version: FileVersion | None) -> str:
+    return "nothing" if version is None else f"{version.size_bytes:,} bytes"
+
+
+def _lines(content: bytes) -> list[str] | None:
+    """Return text as lines that keep their ends, None if it is no text."""
+    if b"\0" in content:
+        return None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    # At line feeds only: splitlines() would also cut at form feeds and the like, which are part of a line of code.
+    lines = text.split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
