@@ -20,6 +20,7 @@ DetJupyterError
 ├── StoreError                      the history cannot be read or written
 │   ├── RunNotFoundError            no run has that id
 │   └── CodeNotKeptError            a file of a run's code was kept by its name, size and hash only
+├── ScanStopped                     somebody no longer waits for a scan
 └── ProtocolError                   a message from a browser or a server makes no sense
 ```
 
@@ -227,6 +228,17 @@ class CodeNotKeptError(StoreError, KeyError):
         self.file = file
 
     __str__ = StoreError.__str__
+
+
+class ScanStopped(DetJupyterError):  # noqa: N818 -- somebody's wish, not a failure
+    """What ``progress`` may raise to end a scan, as when the person who asked for it no longer waits."""
+
+    def __init__(self, paths: int) -> None:
+        super().__init__(
+            f"The scan was stopped after {paths:,} {'path' if paths == 1 else 'paths'}.",
+            hint="Scan again, or leave large directories out by `.detignore`.",
+        )
+        self.paths = paths
 
 
 class ProtocolError(DetJupyterError):

@@ -2,8 +2,60 @@
 
 from __future__ import annotations
 
-from detjupyter.bundle.report import LIMIT_BYTES, FileEntry, FileReport
-from detjupyter.bundle.rules import Rule
-from detjupyter.bundle.walk import scan
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LIMIT_BYTES", "FileEntry", "FileReport", "Rule", "scan"]
+from detjupyter.bundle.catalogue import FileEntry
+from detjupyter.bundle.ignore import IgnoreFile
+from detjupyter.bundle.report import LIMIT_BYTES, FileReport
+from detjupyter.bundle.rules import Rule
+from detjupyter.bundle.scanning import ScanStopped, Survey, scan, survey
+
+if TYPE_CHECKING:
+    from detjupyter.bundle.determined import DeterminedReport, determined_files, differences
+    from detjupyter.bundle.edit import Effect, Proposal, Undo, apply, propose, undo
+    from detjupyter.bundle.explanation import Explanation, explain
+    from detjupyter.bundle.weights import Culprit, culprits, folder_sizes
+
+__all__ = [
+    "LIMIT_BYTES",
+    "Culprit",
+    "DeterminedReport",
+    "Effect",
+    "Explanation",
+    "FileEntry",
+    "FileReport",
+    "IgnoreFile",
+    "Proposal",
+    "Rule",
+    "ScanStopped",
+    "Survey",
+    "Undo",
+    "apply",
+    "culprits",
+    "determined_files",
+    "differences",
+    "explain",
+    "folder_sizes",
+    "propose",
+    "scan",
+    "survey",
+    "undo",
+]
+
+# Loaded when first asked for: a scan needs none of them.
+_LAZY = {
+    "weights": ("Culprit", "culprits", "folder_sizes"),
+    "determined": ("DeterminedReport", "determined_files", "differences"),
+    "edit": ("Effect", "Proposal", "Undo", "apply", "propose", "undo"),
+    "explanation": ("Explanation", "explain"),
+}
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # whatever the module holds under that name
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return value

@@ -1,136 +1,161 @@
-"""Reading `.detignore` and deciding about one path at a time.
+"""Reading `.detignore`, and deciding about one path at a time.
 
-`pathspec` translates each line into a regular expression; the decision is taken here, in the way git takes it: the caller walks the tree
-from the top and never enters an excluded directory, and about each path the last line that matches *that path itself* decides. (Asking
-``GitIgnoreSpec`` for the decision gets everyday cases such as ``*`` ``!*/`` ``!*.py`` wrong, because it ranks lines by more than order.)
+The decision is git's for one exclude file at the top: the last line that matches a path itself decides, and nothing comes back under a
+directory that is left out. The rules of a definition are one list, in which later ones win: the defaults, the lines of the file, and the
+rules that always hold.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from detjupyter.bundle.rules import DEFAULT_PATTERNS, IGNORE_FILE_NAME, NO_DEFAULTS_COMMENT, Rule
+from detjupyter.bundle.glob import Glob
+from detjupyter.bundle.levels import Level, Matcher
+from detjupyter.bundle.patterns import Node, read_pattern, trimmed
+from detjupyter.bundle.rules import (
+    ALWAYS_FILE_NAMES,
+    ALWAYS_PATTERNS,
+    DEFAULT_PATTERNS,
+    IGNORE_FILE_NAME,
+    NO_DEFAULTS_COMMENT,
+    Rule,
+    Source,
+)
 
-_NO_DEFAULTS = re.compile(re.escape(NO_DEFAULTS_COMMENT).replace(r"\ ", r"\s*") + r"\s*")
-# The name of the group by which pathspec says "this line matched a directory above the path, not the path".
-_MATCHED_ABOVE = "ps_d"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NO_DEFAULTS = re.compile(re.escape(NO_DEFAULTS_COMMENT.encode()).replace(rb"\ ", rb"\s*") + rb"\s*")
+_MOST_BYTES = 100 << 20  # git reads no longer one either
+_MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreFile:
-    """The text of a `.detignore`: its lines in order, whether it turns the default rules off, and what is wrong with it."""
+    """The content of a `.detignore`.
 
-    lines: tuple[str, ...] = ()
+    Attributes:
+        lines: Its lines in order, without their ends.
+        no_defaults: Whether it turns the default rules off.
+        problems: One sentence for what is wrong with the file as a whole.
+    """
+
+    lines: tuple[bytes, ...] = ()
     no_defaults: bool = False
     problems: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, content: bytes) -> IgnoreFile:
-        """Split the bytes of a file into lines the way git does.
+        """Split the bytes of a file into lines as git does.
 
-        A byte order mark is dropped, lines end at LF only, one CR before it is dropped. File names need not be UTF-8, so
-        undecodable bytes become surrogate escapes, as they do in :func:`os.scandir`.
+        A byte order mark is dropped, lines end at LF only, one CR before it is dropped, and nothing is decoded.
         """
-        text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-        lines = tuple(line.removesuffix("\r") for line in text.split("\n"))
-        return cls(lines, no_defaults=any(_NO_DEFAULTS.fullmatch(line) for line in lines))
+        lines = tuple([line.removesuffix(b"\r") for line in content.removeprefix(BYTE_ORDER_MARK).split(b"\n")])
+        return cls(lines, no_defaults=any(line[:1] == b"#" and _NO_DEFAULTS.fullmatch(line) for line in lines))
 
     @classmethod
     def read(cls, root: Path) -> IgnoreFile:
         """Read the `.detignore` at the top of ``root``; a missing file is an empty one, an unreadable one is a problem to show."""
         path = root / IGNORE_FILE_NAME
         try:
-            return cls.parse(path.read_bytes()) if path.is_file() else cls()
+            if not path.is_file():
+                return cls()
+            if path.stat().st_size > _MOST_BYTES:
+                return cls(problems=(f"{IGNORE_FILE_NAME} holds more than {_MOST_BYTES:,} bytes: it is not read and leaves nothing out.",))
+            return cls.parse(path.read_bytes())
         except OSError as error:
             return cls(problems=(f"{IGNORE_FILE_NAME} cannot be read ({error.strerror}), so it leaves nothing out.",))
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One line, ready to match: ``excludes`` is False for a negation."""
-
-    expression: re.Pattern[str]
-    directories_only: bool
-    excludes: bool
-    rule: Rule
-
-
 class IgnoreRules:
-    """The default rules followed by the lines of one `.detignore`.
+    """The default rules, the lines of one `.detignore` and the rules that always hold, ready to decide.
 
     Attributes:
-        problems: One sentence for each line that cannot be understood; such a line matches nothing.
+        problems: One sentence for each line that can match nothing, or that git reads otherwise than it looks.
     """
 
     def __init__(self, file: IgnoreFile, *, defaults: bool = True) -> None:
+        self._given: list[tuple[Source, int | None, bytes]] = []
+        self._negated: list[bool] = []
+        self._rules: dict[int, Rule] = {}
+        self._obstacles = 0
         problems = list(file.problems)
-        lines: list[_Line] = []
+        nodes: list[Node] = []
         if defaults and not file.no_defaults:
-            lines += _translate((Rule("default", None, pattern) for pattern in DEFAULT_PATTERNS), problems)
-        lines += _translate((Rule(".detignore", number, text) for number, text in enumerate(file.lines, start=1)), problems)
+            for pattern in DEFAULT_PATTERNS:
+                nodes += self._add("default", None, pattern.encode(), problems)
+        for number, line in enumerate(file.lines, start=1):
+            text = trimmed(line)
+            if text:
+                nodes += self._add(IGNORE_FILE_NAME, number, text, problems)
+            if b"\0" in line and line[:1] != b"#":
+                self._object(problems, f"{IGNORE_FILE_NAME} line {number} has a NUL byte: git reads only what stands before it.")
+        for pattern in ALWAYS_PATTERNS:
+            nodes += self._add("always", None, pattern.encode(), problems)
+        files = [self._add_file_name(name.encode()) for name in ALWAYS_FILE_NAMES]
+        if self._obstacles > _MOST_PROBLEMS:
+            problems.append(f"{self._obstacles - _MOST_PROBLEMS:,} more lines of {IGNORE_FILE_NAME} have problems.")
         self.problems = tuple(problems)
-        self._newest_first = tuple(reversed(lines))
+        self._matcher = Matcher(nodes, files)
+
+    @property
+    def top(self) -> Level:
+        """The level of the root."""
+        return self._matcher.top
+
+    def rule(self, number: int) -> Rule | None:
+        """Return the rule that a `Level` names by its number; None for -1."""
+        if number < 0:
+            return None
+        rule = self._rules.get(number)
+        if rule is None:
+            source, line, text = self._given[number]
+            rule = self._rules[number] = Rule(source, line, shown(text))
+        return rule
+
+    def excludes(self, number: int) -> bool:
+        """Return whether the rule of that number leaves out what it decides about; -1 does not."""
+        return number >= 0 and not self._negated[number]
 
     def decide(self, path: str, *, is_directory: bool) -> tuple[bool, Rule | None]:
-        """Return whether ``path`` is excluded, and the rule that decided (None: no line matches, so it ships).
+        """Return whether ``path`` itself is left out, and the rule that decided (None: no rule speaks of it, so it ships).
 
         Args:
-            path: Relative to the root, POSIX, without a final ``/``. No directory above it is excluded.
+            path: Relative to the root, POSIX, without a final ``/``. No directory above it is left out.
             is_directory: False for a symlink, whatever it points to.
         """
-        for line in self._newest_first:
-            if line.directories_only and not is_directory:
-                continue
-            match = line.expression.search(path)
-            if match is not None and match.lastgroup != _MATCHED_ABOVE:
-                return line.excludes, line.rule
-        return False, None
+        *above, name = path.encode("utf-8", "surrogateescape").split(b"/")
+        level = self.top
+        for part in above:
+            level = level.below(part)
+        number = level.directory(name) if is_directory else level.file(name)
+        return self.excludes(number), self.rule(number)
+
+    def _add(self, source: Source, line: int | None, text: bytes, problems: list[str]) -> Sequence[Node]:
+        """Number one rule, and return where its chains start."""
+        pattern = read_pattern(text, len(self._given))
+        self._given.append((source, line, text))
+        self._negated.append(pattern.negated)
+        if pattern.obstacle is not None:
+            message = f"{IGNORE_FILE_NAME} line {line}, {shown(text)!r}, is not a pattern and matches nothing ({pattern.obstacle})."
+            self._object(problems, message)
+        for remark in pattern.remarks:
+            self._object(problems, f"{IGNORE_FILE_NAME} line {line}, {shown(text)!r}: {remark}.")
+        return pattern.nodes
+
+    def _add_file_name(self, name: bytes) -> Node:
+        self._given.append(("always", None, name))
+        self._negated.append(False)
+        glob = Glob(([bytes((byte,)) for byte in name],))
+        return Node(glob, waits=True, following=None, rule=len(self._given) - 1, directories_only=False)
+
+    def _object(self, problems: list[str], message: str) -> None:
+        self._obstacles += 1
+        if self._obstacles <= _MOST_PROBLEMS:
+            problems.append(message)
 
 
-def _translate(rules: Iterable[Rule], problems: list[str]) -> list[_Line]:
-    """Compile the rules that are neither blank nor comments, and say in ``problems`` which ones cannot be."""
-    lines = []
-    for rule in rules:
-        text = _without_trailing_spaces(rule.pattern)
-        if not text or text.startswith("#"):
-            continue
-        pattern = _without_directory_mark(text)
-        try:
-            translated = _compile(pattern)
-        except Exception as error:  # pathspec lets several kinds out (its own, re.error, IndexError) and a preview must survive them all
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            problems.append(f"{IGNORE_FILE_NAME} line {rule.line}, {text!r}, is not a pattern and matches nothing ({reason}).")
-            continue
-        if translated.include is not None:
-            shown = Rule(rule.source, rule.line, text)
-            lines.append(_Line(translated.regex, pattern != text, bool(translated.include), shown))
-    return lines
-
-
-def _compile(pattern: str) -> Any:  # pathspec's pattern class has moved between modules from 0.12 to 1.x
-    """Return pathspec's reading of one line: ``.regex`` and ``.include`` (None for a line that says nothing)."""
-    from pathspec import GitIgnoreSpec
-
-    try:
-        # Left to itself pathspec takes re2 or hyperscan where installed, and those answer differently.
-        return GitIgnoreSpec.from_lines([pattern], backend="simple").patterns[0]
-    except TypeError:  # before 1.0 there was only the simple one, and no argument to ask for it
-        return GitIgnoreSpec.from_lines([pattern]).patterns[0]
-
-
-def _without_trailing_spaces(line: str) -> str:
-    """Drop the spaces at the end of a line, keeping one that a backslash protects (gitignore(5))."""
-    stripped = line.rstrip(" ")
-    backslashes = len(stripped) - len(stripped.rstrip("\\"))
-    return stripped + " " if backslashes % 2 and stripped != line else stripped
-
-
-def _without_directory_mark(text: str) -> str:
-    """Drop the final ``/`` that restricts a pattern to directories, and protect a final tab, which pathspec would strip."""
-    pattern = text[:-1] if text.endswith("/") and text not in ("/", "!/") else text
-    last = pattern[-1]
-    return f"{pattern[:-1]}[{last}]" if last.isspace() and last != " " else pattern
+def shown(text: bytes) -> str:
+    """Return bytes of a file or of a name as text; what is not UTF-8 becomes surrogate escapes, as in :func:`os.fsdecode`."""
+    return text.decode("utf-8", "surrogateescape")

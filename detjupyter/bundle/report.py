@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from detjupyter.bundle.rules import Rule
+from detjupyter.bundle.catalogue import Catalogue, FileEntry
 
 if TYPE_CHECKING:
     from detjupyter.protocol.records import FileRecord
+
+__all__ = ["LIMIT_BYTES", "FileEntry", "FileReport"]
 
 #: What Determined's uploader accepts: 95 MiB of content (constants.py of its harness).
 LIMIT_BYTES = 99_614_720
 
 _CHUNK_BYTES = 1 << 20
 
-Kind = Literal["file", "directory", "symlink"]
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """One path of a model definition.
-
-    Attributes:
-        path: Relative to the root, POSIX. A directory that is left out as a whole ends in ``/``.
-        kind: What stands there; a symlink that ships does so as the content of the file it points to.
-        size_bytes: Bytes that ship, or would; 0 for a directory that is not entered.
-        included: Whether it ships.
-        rule: What decided; None when no rule speaks of the path.
-    """
-
-    path: str
-    kind: Kind
-    size_bytes: int
-    included: bool
-    rule: Rule | None
-
 
 class FileReport:
     """Every path of a model definition, sorted.
+
+    A million paths are no burden until somebody asks for them: entries are made one by one while the report is iterated, and only the
+    lists `included` and `excluded` hold them all.
 
     Attributes:
         root: The directory or the single file that was scanned.
@@ -53,10 +38,10 @@ class FileReport:
 
     limit_bytes = LIMIT_BYTES
 
-    def __init__(self, root: Path, entries: Sequence[FileEntry], problems: Sequence[str] = ()) -> None:
+    def __init__(self, root: Path, entries: Catalogue | Iterable[FileEntry], problems: Sequence[str] = ()) -> None:
         self.root = root
         self.problems = tuple(problems)
-        self._entries = tuple(sorted(entries, key=lambda entry: entry.path))
+        self._entries = entries if isinstance(entries, Catalogue) else Catalogue.of(entries)
 
     def __iter__(self) -> Iterator[FileEntry]:
         return iter(self._entries)
@@ -65,22 +50,46 @@ class FileReport:
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"FileReport({str(self.root)!r}: {len(self.included)} included, {self.total_bytes:,} bytes, {len(self.excluded)} left out)"
+        return (
+            f"FileReport({str(self.root)!r}: {self.included_files} included, {self.total_bytes:,} bytes, {self.excluded_entries} left out)"
+        )
 
     @cached_property
     def included(self) -> list[FileEntry]:
         """The files that ship."""
-        return [entry for entry in self._entries if entry.included]
+        return list(self._entries.entries(included=True))
 
     @cached_property
     def excluded(self) -> list[FileEntry]:
         """The files and directories that stay."""
-        return [entry for entry in self._entries if not entry.included]
+        return list(self._entries.entries(included=False))
 
-    @cached_property
+    @property
+    def included_files(self) -> int:
+        """How many files ship, counted without making entries."""
+        return self._counts[0]
+
+    @property
+    def excluded_entries(self) -> int:
+        """How many files and directories stay, counted without making entries."""
+        return self._counts[2]
+
+    @property
     def total_bytes(self) -> int:
         """The size of all that ships."""
-        return sum(entry.size_bytes for entry in self.included)
+        return self._counts[1]
+
+    @cached_property
+    def _counts(self) -> tuple[int, int, int]:
+        return self._entries.counts()
+
+    def find(self, path: str) -> FileEntry | None:
+        """Return the entry of one path (a directory that is left out: with its final ``/``), or None."""
+        return self._entries.find(path)
+
+    def included_sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield path and size of all that ships, in no particular order and without making entries."""
+        return self._entries.included_sizes()
 
     @cached_property
     def hash(self) -> str:
@@ -90,9 +99,8 @@ class FileReport:
         A file that can no longer be read counts by its name alone.
         """
         total = hashlib.sha256()
-        for entry in self.included:
-            path = self.locate(entry)
-            for part in (entry.path.encode("utf-8", "surrogateescape"), _mode(path), _content_hash(path)):
+        for entry in self._entries.entries(included=True):
+            for part in (os.fsencode(entry.path), *_mode_and_content(self.locate(entry))):
                 total.update(len(part).to_bytes(8, "big") + part)
         return total.hexdigest()
 
@@ -114,7 +122,7 @@ class FileReport:
                 line=entry.rule.line if entry.rule else None,
                 pattern=_printable(entry.rule.pattern) if entry.rule else None,
             )
-            for entry in self._entries[:limit]
+            for entry in islice(self._entries, limit)
         )
 
 
@@ -123,19 +131,33 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _mode(path: Path) -> bytes:
+def _mode_and_content(path: Path) -> tuple[bytes, bytes]:
+    """Return the execute bit and the digest of a file's content, each ``?`` if it cannot be told."""
     try:
-        return b"x" if path.stat().st_mode & stat.S_IXUSR else b"-"
+        # A pipe may have taken the file's place since the scan: without O_NONBLOCK opening it would wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError:
-        return b"?"
-
-
-def _content_hash(path: Path) -> bytes:
+        return _mode(path), b"?"
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            return b"?", b"?"
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            digest.update(chunk)
+    except OSError:
+        return b"?", b"?"
+    finally:
+        os.close(descriptor)
+    return _execute_bit(mode), digest.digest()
+
+
+def _mode(path: Path) -> bytes:
+    try:
+        return _execute_bit(path.stat().st_mode)
     except OSError:
         return b"?"
-    return digest.digest()
+
+
+def _execute_bit(mode: int) -> bytes:
+    return b"x" if mode & stat.S_IXUSR else b"-"

@@ -1,136 +1,227 @@
-"""Walking a model definition from the top, without entering what is left out."""
+"""Walking a model definition from the top, a listing at a time, without entering what is left out."""
 
 from __future__ import annotations
 
 import os
 import stat
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from detjupyter.bundle.ignore import IgnoreFile, IgnoreRules
-from detjupyter.bundle.report import FileEntry, FileReport, Kind
-from detjupyter.bundle.rules import (
-    SPECIAL_FILE,
-    SYMLINK_BROKEN,
-    SYMLINK_OUTSIDE,
-    SYMLINK_TO_DIRECTORY,
-    UNREADABLE,
-    VANISHED,
-    Rule,
-    always_rule,
-)
+from detjupyter.bundle.catalogue import Kind, Listing, Verdict, Verdicts
+from detjupyter.bundle.ignore import IgnoreRules
+from detjupyter.bundle.levels import Level
+from detjupyter.bundle.rules import SPECIAL_FILE, SYMLINK_BROKEN, SYMLINK_OUTSIDE, SYMLINK_TO_DIRECTORY, UNREADABLE, VANISHED, Rule
+
+#: Called with the number of paths met so far; what it raises ends the walk.
+Progress = Callable[[int], None]
+
+_LISTING = 4096  # names looked at together: enough to share the work, few enough for a folder of a million to stay small
+_PROGRESS_S = 0.1
 
 
-def scan(root: Path, *, defaults: bool = True, expand: bool = False) -> FileReport:
-    """Decide about every path of a model definition.
+class Walk:
+    """One walk through a tree: iterate it for its listings.
 
     Args:
-        root: A directory, or the single .py file that is the whole definition (then nothing else ships).
-        defaults: Whether the default rules hold (`.git/`, `node_modules/`, …).
-        expand: Whether directories that are left out are entered too, so that each file in them is listed, with the rule that left its
-            directory out. Otherwise such a directory is one entry, whatever it holds.
+        root: The directory, absolute and without symlinks in it.
+        rules: What decides.
+        expand: Whether directories that are left out are entered too.
+        sizes: Whether to look at each file: its size, and whether it can be read. Otherwise only names and kinds are looked at, the
+            sizes are missing, and a symlink counts as if it could ship.
+        progress: Told the number of paths so far, at most ten times a second.
+        top: Where to begin: a directory that is not left out, relative to the root, with a final ``/``.
 
-    Returns:
-        The report, sorted by path. Nothing on disk makes this fail: what cannot be read is left out and named.
+    Attributes:
+        verdicts: What the codes of the listings mean.
+        paths: How many paths were met so far.
     """
-    root = root.resolve()
-    if root.is_file():
-        return FileReport(root, [FileEntry(root.name, "file", root.stat().st_size, included=True, rule=None)])
-    rules = IgnoreRules(IgnoreFile.read(root), defaults=defaults)
-    walk = _Walk(root, rules, expand=expand)
-    walk.run()
-    return FileReport(root, walk.entries, rules.problems)
 
-
-class _Walk:
-    """One walk: a stack of directories still to be read, and the entries found so far."""
-
-    def __init__(self, root: Path, rules: IgnoreRules, *, expand: bool) -> None:
-        self._root = root
+    def __init__(
+        self,
+        root: bytes,
+        rules: IgnoreRules,
+        *,
+        expand: bool = False,
+        sizes: bool = True,
+        progress: Progress | None = None,
+        top: bytes = b"",
+    ) -> None:
+        self.verdicts = Verdicts()
+        self.paths = 0
+        self._base = root if root.endswith(b"/") else root + b"/"
         self._rules = rules
         self._expand = expand
-        self._pending: list[tuple[str, Rule | None]] = [("", None)]
-        self.entries: list[FileEntry] = []
+        self._sizes = sizes
+        self._progress = progress
+        self._told_at = time.monotonic()
+        self._file_codes: dict[int, int] = {}
+        # Under a directory that is left out (only with expand) the rule that left it out goes along.
+        self._pending: list[tuple[bytes, Level, Rule | None]] = [(top, self._level(top), None)]
 
-    def run(self) -> None:
+    def __iter__(self) -> Iterator[Listing]:
         while self._pending:
-            prefix, left_out_by = self._pending.pop()
-            try:
-                with os.scandir(self._root / prefix) as listing:
-                    found = list(listing)
-            except OSError as error:
-                rule = VANISHED if isinstance(error, FileNotFoundError) else UNREADABLE
-                if left_out_by is None:  # else its own entry has been made
-                    self._leave_out(prefix or "./", "directory", 0, rule)
-                continue
-            for entry in found:
-                if entry.is_dir(follow_symlinks=False):
-                    self._directory(entry, prefix + entry.name, left_out_by)
-                else:
-                    self._file(entry, prefix + entry.name, left_out_by)
+            for listing, met in self._listings(*self._pending.pop()):
+                self._tell(met)
+                yield listing
 
-    def _directory(self, entry: os.DirEntry[str], path: str, left_out_by: Rule | None) -> None:
-        if left_out_by is None:
-            excluded, rule = self._verdict(entry.name, path, is_directory=True)
-            left_out_by = rule if excluded else None
-            if left_out_by is not None:
-                self._leave_out(path + "/", "directory", 0, left_out_by)
-        if left_out_by is None or self._expand:
-            self._pending.append((path + "/", left_out_by))
-
-    def _file(self, entry: os.DirEntry[str], path: str, left_out_by: Rule | None) -> None:
-        kind: Kind = "symlink" if entry.is_symlink() else "file"
-        kept_by = None
-        if left_out_by is None:
-            excluded, rule = self._verdict(entry.name, path, is_directory=False)
-            left_out_by, kept_by = (rule, None) if excluded else (None, rule)
-        if left_out_by is None and kind == "symlink":
-            left_out_by = self._symlink_obstacle(entry)
-        if left_out_by is not None:
-            self._leave_out(path, kind, _size_bytes(entry), left_out_by)
-            return
-        size_bytes, obstacle = _look_at(entry)
-        if obstacle is not None:
-            self._leave_out(path, kind, size_bytes, obstacle)
-        else:
-            self.entries.append(FileEntry(path, kind, size_bytes, included=True, rule=kept_by))
-
-    def _verdict(self, name: str, path: str, *, is_directory: bool) -> tuple[bool, Rule | None]:
-        """Return whether the rules leave the path out, and the one that decided (None: no rule speaks of it)."""
-        always = always_rule(name, is_directory=is_directory)
-        return (True, always) if always is not None else self._rules.decide(path, is_directory=is_directory)
-
-    def _symlink_obstacle(self, entry: os.DirEntry[str]) -> Rule | None:
-        """Return why a symlink cannot ship as the content of its target, or None."""
+    def _listings(self, prefix: bytes, level: Level, left_out_by: Rule | None) -> Iterator[tuple[Listing, int]]:
+        """Yield one directory in listings, each with the number of names read for it."""
         try:
-            target = Path(entry.path).resolve(strict=True)
-        except (OSError, RuntimeError):  # RuntimeError: how pathlib before 3.13 reports a loop
-            return SYMLINK_BROKEN
-        if not target.is_relative_to(self._root):
-            return SYMLINK_OUTSIDE
-        return SYMLINK_TO_DIRECTORY if target.is_dir() else None
+            with os.scandir((self._base + prefix)[:-1] or b"/") as found:
+                while entries := list(islice(found, _LISTING)):
+                    yield self._judge(prefix, level, left_out_by, entries), len(entries)
+        except OSError as error:
+            if left_out_by is None:  # else its own entry has been made
+                yield self._unreadable(prefix, VANISHED if isinstance(error, FileNotFoundError) else UNREADABLE), 0
 
-    def _leave_out(self, path: str, kind: Kind, size_bytes: int, rule: Rule) -> None:
-        self.entries.append(FileEntry(path, kind, size_bytes, included=False, rule=rule))
+    def _level(self, top: bytes) -> Level:
+        level = self._rules.top
+        for part in top.split(b"/")[:-1]:
+            level = level.below(part)
+        return level
+
+    def _tell(self, paths: int) -> None:
+        self.paths += paths
+        if self._progress is not None:
+            now = time.monotonic()
+            if now - self._told_at >= _PROGRESS_S:
+                self._told_at = now
+                self._progress(self.paths)
+
+    def _judge(self, prefix: bytes, level: Level, left_out_by: Rule | None, entries: list[os.DirEntry[bytes]]) -> Listing:
+        """Decide about some of the names in one directory, and put those of directories to be entered on the pile."""
+        listing = Listing(prefix, [], [], [])
+        files: list[os.DirEntry[bytes]] = []
+        others: list[os.DirEntry[bytes]] = []
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                files.append(entry)
+            elif entry.is_dir(follow_symlinks=False):
+                self._directory(listing, entry.name, level, left_out_by)
+            else:
+                others.append(entry)
+        if files:
+            self._files(listing, files, level, left_out_by)
+        for entry in others:
+            self._other(listing, entry, level, left_out_by)
+        return listing
+
+    def _directory(self, listing: Listing, name: bytes, level: Level, left_out_by: Rule | None) -> None:
+        path = listing.prefix + name + b"/"
+        if left_out_by is None:
+            number = level.directory(name)
+            if not self._rules.excludes(number):
+                self._pending.append((path, level.below(name), None))
+                return
+            left_out_by = self._rules.rule(number)
+            self._put(listing, name + b"/", "directory", 0, left_out_by)
+        if self._expand:
+            self._pending.append((path, level, left_out_by))
+
+    def _files(self, listing: Listing, files: list[os.DirEntry[bytes]], level: Level, left_out_by: Rule | None) -> None:
+        """Decide about plain files, all at once."""
+        names = [entry.name for entry in files]
+        if left_out_by is not None:
+            codes = [self.verdicts.code(Verdict("file", included=False, rule=left_out_by))] * len(names)
+        else:
+            floor, spoken = level.files(names)
+            if spoken:
+                usual = self._file_code(floor)
+                code_of = {number: self._file_code(number) for number in set(spoken.values())}
+                coded = {name: code_of[number] for name, number in spoken.items()}
+                codes = [coded.get(name, usual) for name in names]
+            else:
+                codes = [self._file_code(floor)] * len(names)
+        if self._sizes:
+            try:
+                found = [entry.stat(follow_symlinks=False) for entry in files]
+            except OSError:
+                found = []  # one of them has gone: look at each by itself
+            if found and all(map(_may_read, found)):
+                listing.sizes += [status.st_size for status in found]
+            else:
+                for place, entry in enumerate(files):
+                    size_bytes, obstacle = look_at(entry.path, follow_symlinks=False)
+                    listing.sizes.append(size_bytes)
+                    if obstacle is not None and self.verdicts[codes[place]].included:
+                        codes[place] = self.verdicts.code(Verdict("file", included=False, rule=obstacle))
+        listing.names += names
+        listing.codes += codes
+
+    def _file_code(self, number: int) -> int:
+        code = self._file_codes.get(number)
+        if code is None:
+            verdict = Verdict("file", not self._rules.excludes(number), self._rules.rule(number))
+            code = self._file_codes[number] = self.verdicts.code(verdict)
+        return code
+
+    def _other(self, listing: Listing, entry: os.DirEntry[bytes], level: Level, left_out_by: Rule | None) -> None:
+        """Decide about a symlink or something special."""
+        kind: Kind = "symlink" if entry.is_symlink() else "file"
+        rule = left_out_by
+        kept_by = None
+        if rule is None:
+            number = level.file(entry.name)
+            rule, kept_by = (self._rules.rule(number), None) if self._rules.excludes(number) else (None, self._rules.rule(number))
+        size_bytes = 0
+        if kind == "file":
+            rule = rule or SPECIAL_FILE
+        elif self._sizes and rule is None:
+            size_bytes, rule = look_through(entry.path, self._base)
+        if rule is None:
+            self._put(listing, entry.name, kind, size_bytes, kept_by, included=True)
+        else:
+            self._put(listing, entry.name, kind, size_bytes, rule)
+
+    def _put(self, listing: Listing, name: bytes, kind: Kind, size_bytes: int, rule: Rule | None, *, included: bool = False) -> None:
+        listing.names.append(name)
+        listing.codes.append(self.verdicts.code(Verdict(kind, included, rule)))
+        if self._sizes:
+            listing.sizes.append(size_bytes)
+
+    def _unreadable(self, prefix: bytes, rule: Rule) -> Listing:
+        parent = prefix[: prefix.rfind(b"/", 0, -1) + 1]
+        listing = Listing(parent, [], [], [])
+        self._put(listing, prefix[len(parent) :] or b"./", "directory", 0, rule)
+        return listing
 
 
-def _size_bytes(entry: os.DirEntry[str]) -> int:
-    """Return the size of a file that stays, without following a link; 0 when it cannot be told."""
+def look_through(link: bytes, base: bytes) -> tuple[int, Rule | None]:
+    """Return the size of the file that a symlink points to, and why it cannot ship as that file's content (None: it can).
+
+    Args:
+        link: Where the symlink stands.
+        base: The root, with a final ``/``.
+    """
     try:
-        return entry.stat(follow_symlinks=False).st_size
-    except OSError:
-        return 0
+        target = os.path.realpath(link, strict=True)
+    except PermissionError:
+        return 0, UNREADABLE
+    except OSError:  # to nothing, or round in a circle
+        return 0, SYMLINK_BROKEN
+    if not (target + b"/").startswith(base):
+        return 0, SYMLINK_OUTSIDE
+    return (0, SYMLINK_TO_DIRECTORY) if Path(os.fsdecode(target)).is_dir() else look_at(target, follow_symlinks=True)
 
 
-def _look_at(entry: os.DirEntry[str]) -> tuple[int, Rule | None]:
+def look_at(path: bytes, *, follow_symlinks: bool) -> tuple[int, Rule | None]:
     """Return the size of what would ship, and the obstacle if there is one. Never opens the file: a pipe would block for ever."""
     try:
-        status = entry.stat()
+        status = Path(os.fsdecode(path)).stat(follow_symlinks=follow_symlinks)
     except FileNotFoundError:
         return 0, VANISHED
     except OSError:
         return 0, UNREADABLE
     if not stat.S_ISREG(status.st_mode):
         return 0, SPECIAL_FILE
-    # A file that the whole world may read needs no second system call to find out whether we may.
-    readable = status.st_mode & 0o444 == 0o444 or os.access(entry.path, os.R_OK)
-    return status.st_size, None if readable else UNREADABLE
+    return status.st_size, None if _may_read(status) or os.access(path, os.R_OK) else UNREADABLE
+
+
+def _may_read(status: os.stat_result) -> bool:
+    """Return whether the mode alone says that we may read a file, so that no second system call has to find out."""
+    return status.st_mode & 0o444 == 0o444 or (status.st_uid == _USER and status.st_mode & 0o400 != 0)
+
+
+_USER = os.geteuid() if hasattr(os, "geteuid") else -1

@@ -130,9 +130,9 @@ def _card_of(loaded: Loaded, report: FileReport) -> CardRecord:
         seed=loaded.seed,
         config_path=loaded.config.path,
         hyperparameters=hparams,
-        included_files=len(report.included),
+        included_files=report.included_files,
         included_bytes=report.total_bytes,
-        excluded_entries=len(report.excluded),
+        excluded_entries=report.excluded_entries,
         limit_bytes=report.limit_bytes,
         bundle_hash=report.hash,
         loaded_at=loaded.loaded_at,
@@ -151,7 +151,8 @@ def _differences(report: FileReport) -> tuple[int, tuple[str, ...]]:
         return 0, ("What Determined's uploader would ship was not compared: there is too much of it. `%det_files --as determined` does.",)
     from detjupyter.bundle import determined_files, differences
 
-    return len(differences(report, determined_files(report.root))), ()
+    determined = determined_files(report.root)
+    return (0, determined.problems) if determined.fails else (len(differences(report, determined)), ())
 
 
 def _change_records(changes: CodeChanges) -> tuple[ChangeRecord, ...]:

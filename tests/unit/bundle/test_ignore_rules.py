@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import random
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +92,11 @@ def test_default_rules_yield_to_a_negation(tmp_path: Path) -> None:
     assert shipped(scan(tmp_path)) == ["a.py", "node_modules/x.js"]
 
 
+def test_byte_code_rules_speak_of_directories_as_git_would(tmp_path: Path) -> None:
+    """A directory `x.pyc` goes with all that is in it; one named `.detignore` is a directory like any other."""
+    assert shipped(scan(make(tmp_path, "x.pyc/a.py", "pkg/.detignore/b.py", "__pycache__"))) == ["__pycache__", "pkg/.detignore/b.py"]
+
+
 @pytest.mark.parametrize("comment", ["# detjupyter: no-defaults", "#detjupyter:no-defaults  ", "#  detjupyter:  no-defaults\r"])
 def test_a_comment_turns_the_default_rules_off(tmp_path: Path, comment: str) -> None:
     """The switch is a comment line, so that git and Determined read past it; byte code stays out all the same."""
@@ -115,9 +118,10 @@ def test_a_bad_pattern_is_reported_and_the_rest_still_holds(tmp_path: Path, line
 
 def test_problems_name_line_and_pattern(tmp_path: Path) -> None:
     """A pattern that cannot be understood is said to match nothing."""
-    (problem,) = scan(make(tmp_path, "a.py", ignore="ok\n[b-a]\n")).problems
+    (problem,) = scan(make(tmp_path, "a.py", ignore="ok\n[ab\n")).problems
     assert "line 2" in problem
-    assert "[b-a]" in problem
+    assert "'[ab'" in problem
+    assert "matches nothing" in problem
 
 
 def test_undecodable_lines_and_names_agree(tmp_path: Path) -> None:
@@ -139,79 +143,3 @@ def test_pathspec_is_not_loaded_by_importing_the_package() -> None:
     code = "import sys, detjupyter.bundle; print([m for m in ('pathspec', 'numpy') if m in sys.modules])"
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout == "[]\n"
-
-
-_DIRECTORIES = ["src", "data", "build", "docs", "src/nets", "data/raw", "src/data", "out.d"]
-_NAMES = ["a.py", "b.py", "x.csv", "keep.txt", "notes.md", "log.txt", "README", "data", "build", ".hidden", "x.tar.gz"]
-_PATTERNS = (
-    "*",
-    "*.py",
-    "!*.py",
-    "*/",
-    "!*/",
-    "data/",
-    "data",
-    "!data/",
-    "!data",
-    "/data",
-    "/data/",
-    "build",
-    "/build/",
-    "*.csv",
-    "!x.csv",
-    "!keep.txt",
-    "data/**",
-    "data/*",
-    "!data/keep.txt",
-    "**/data",
-    "src/**/x.csv",
-    "/*",
-    "!/src",
-    "!/src/",
-    "#",
-    "src/nets/",
-    "*.t?t",
-    "[ab].py",
-    "![a].py",
-    "**",
-    "!**/",
-    "!**/*.py",
-    "src",
-    "!src",
-    "*.tar.gz",
-    "out.*",
-    ".*",
-    "!.hidden",
-    "docs/*.md",
-    "log*",
-    "**/raw/**",
-    "src/*/",
-    "nets/*.py",
-    "a/**/b",
-    "!/data/raw/",
-    "data/**/",
-)
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is the oracle")
-def test_generated_everyday_cases_agree_with_git(tmp_path: Path) -> None:
-    """On 150 seeded trees with everyday names and patterns the verdict is git's own."""
-    git = tmp_path / "git"
-    subprocess.run(["git", "init", "-q", "--bare", str(git)], check=True)
-    choose = random.Random(20)
-    for case in range(150):
-        root = tmp_path / f"case{case}"
-        root.mkdir()
-        for directory in choose.sample(_DIRECTORIES, 4):
-            (root / directory).mkdir(parents=True, exist_ok=True)
-        places = sorted(path for path in [root, *root.rglob("*")] if path.is_dir())
-        for _ in range(10):
-            file = choose.choice(places) / choose.choice(_NAMES)
-            if not file.exists():
-                file.write_text("x")
-        lines = choose.choices(_PATTERNS, k=choose.randint(1, 5))
-        (root / ".detignore").write_text("\n".join(lines))
-        listing = ["ls-files", "-z", "--others", "-X", str(root / ".detignore"), "-x", ".detignore"]
-        command = ["git", "--git-dir", str(git), "--work-tree", str(root), "-c", "core.excludesFile=/dev/null", *listing]
-        expected = sorted(subprocess.run(command, cwd=root, capture_output=True, check=True, text=True).stdout.split("\0")[:-1])
-        assert shipped(scan(root, defaults=False)) == expected, lines

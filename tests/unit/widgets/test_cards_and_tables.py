@@ -20,6 +20,7 @@ from detjupyter.widgets.run_table import runs_bundle
 from detjupyter.widgets.summary import session_text
 
 EVIL = "<img src=x onerror=alert(1)>&\x1b[31m\x00"
+EVIL_NAME = EVIL.replace("\x00", "\x07")  # a path holds anything but a null byte
 VOID = {"img", "br"}
 
 
@@ -52,7 +53,7 @@ def make_card(hyperparameters: int = 3, name: str = "lr", value: object = 0.1) -
     items = tuple(HyperparameterRecord(name if index == 0 else f"{name}_{index}", value, "const.yaml") for index in range(hyperparameters))
     return CardRecord(
         "model_def:DigitsTrial", "quickstart", "/there", "DigitsTrial", "pytorch", "model_def.py", 31, "cpu", 42, "const.yaml", items,
-        6, 18_300, 3, 99_614_720, "9f86d081884c7d659a2feaa0c55ad015",
+        6, 18_300, 3, 99_614_720, "9f86d081884c7d659a2feaa0c55ad015", 0.0,
     )  # fmt: skip
 
 
@@ -96,14 +97,14 @@ def test_nothing_of_the_persons_text_becomes_markup(make_session: Callable[..., 
     rule = Rule(".detignore", 1, EVIL)
     bundles = [
         card_bundle(make_card(2, name=EVIL, value=EVIL), make_session(device=EVIL)),
-        file_tree_bundle(make_report([file(f"{EVIL}/{EVIL}", rule=rule), file(f"a{EVIL}")], (EVIL,)), EVIL),
+        file_tree_bundle(make_report([file(f"{EVIL_NAME}/{EVIL_NAME}", rule=rule), file(f"a{EVIL_NAME}")], (EVIL,)), EVIL),
         runs_bundle([make_run(id=EVIL, entrypoint=EVIL)]),
     ]
     for bundle in bundles:
         tags = _Tags(bundle["text/html"])
         assert "img" not in tags.seen
         assert "<img src=x onerror=alert(1)>&" in tags.text
-        assert "\x00" not in bundle["text/html"]
+        assert not {"\x00", "\x07", "\x1b"} & set(bundle["text/html"])
 
 
 def test_the_tree_names_the_rule_that_decided() -> None:
