@@ -9,7 +9,8 @@ from detjupyter.bundle.catalogue import FileEntry
 from detjupyter.bundle.ignore import IgnoreFile
 from detjupyter.bundle.report import LIMIT_BYTES, FileReport
 from detjupyter.bundle.rules import Rule
-from detjupyter.bundle.scanning import ScanStopped, Survey, scan, survey
+from detjupyter.bundle.scanning import Survey, scan, survey
+from detjupyter.errors import ScanStopped
 
 if TYPE_CHECKING:
     from detjupyter.bundle.determined import DeterminedReport, determined_files, differences

@@ -11,7 +11,6 @@ from detjupyter.bundle.catalogue import Catalogue, FileEntry
 from detjupyter.bundle.ignore import IgnoreFile, IgnoreRules
 from detjupyter.bundle.report import LIMIT_BYTES, FileReport
 from detjupyter.bundle.walk import Progress, Walk
-from detjupyter.errors import ScanStopped
 
 
 @dataclass(frozen=True, slots=True)

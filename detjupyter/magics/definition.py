@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from detjupyter.errors import DefinitionTooLargeError
 from detjupyter.magics.arguments import parse
+from detjupyter.magics.asking import ask, say
 from detjupyter.magics.interruption import interruptible
 from detjupyter.magics.patience import patience
 
@@ -46,20 +48,30 @@ class DefinitionMagics(Magics):
         if entrypoint is None and hparams and ":" in hparams[-1] and "=" not in hparams[-1]:
             entrypoint = hparams.pop()  # it was written last, as the help has it, and --hparam took it
         definition = ModelDefinition(arguments.path)
-        with interruptible("nothing was loaded."), patience(f"Loading {entrypoint or definition.name}"):
-            from detjupyter.training.loading import load
 
-            return load(
-                entrypoint,
-                arguments.path,
-                arguments.config,
-                parse_assignments(hparams),
-                arguments.seed,
-                arguments.device,
-                name=arguments.name or _name_for(definition),
-                startup_hook=print if arguments.startup_hook else False,
-                any_size=arguments.any_size,
-            )
+        def load(*, any_size: bool) -> Session:
+            with interruptible("nothing was loaded."), patience(f"Loading {entrypoint or definition.name}"):
+                from detjupyter.training.loading import load
+
+                return load(
+                    entrypoint,
+                    arguments.path,
+                    arguments.config,
+                    parse_assignments(hparams),
+                    arguments.seed,
+                    arguments.device,
+                    name=arguments.name or _name_for(definition),
+                    startup_hook=say if arguments.startup_hook else False,
+                    any_size=any_size,
+                )
+
+        try:
+            return load(any_size=arguments.any_size)
+        except DefinitionTooLargeError as error:
+            with interruptible("nothing was loaded."):
+                if not ask(f"There are more than {error.most_paths:,} paths in {definition.path}. Look at all of them?"):
+                    raise
+        return load(any_size=True)
 
     @magic_arguments()
     @line_magic
@@ -72,7 +84,7 @@ class DefinitionMagics(Magics):
         outcome = "the edited code may take over all the same: `%det_status` shows."
         with interruptible(outcome), patience(f"Reloading {session.definition.name}"):
             report = session.reload()
-        print(report)  # noqa: T201  a person typed the magic and waits for an answer
+        say(str(report))
         return session
 
 
