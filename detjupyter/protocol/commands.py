@@ -63,9 +63,7 @@ class Reload:
 
 Command = Union[Pause, Resume, Step, Stop, Validate, MakeCheckpoint, Reload]
 
-COMMANDS: dict[str, type[Command]] = {
-    command.kind: command for command in (Pause, Resume, Step, Stop, Validate, MakeCheckpoint, Reload)
-}
+COMMANDS: dict[str, type[Command]] = {command.kind: command for command in (Pause, Resume, Step, Stop, Validate, MakeCheckpoint, Reload)}
 MAX_STEP_BATCHES = 1_000_000
 
 
