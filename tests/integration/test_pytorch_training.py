@@ -471,7 +471,7 @@ class TestReloading:
         line.edit(*edit)
         with pytest.raises(error, match=words):
             session.reload()
-        assert {name for name in set(sys.modules) - modules if name.startswith("detjupyter_loaded")} == set()
+        assert {name for name in set(sys.modules) - modules if name.startswith("detjupyter.loaded.")} == set()
         assert session.trial is trial
         assert same(weights(session), before)
         session.step(1)
@@ -480,10 +480,10 @@ class TestReloading:
     def test_many_reloads_leave_one_version_behind(self, line: Definition) -> None:
         """Modules of earlier versions go."""
         session = line.load()
-        count = sum(name.startswith("detjupyter_loaded") for name in sys.modules)
+        count = sum(name.startswith("detjupyter.loaded.") for name in sys.modules)
         for _ in range(3):
             session.reload()
-        assert sum(name.startswith("detjupyter_loaded") for name in sys.modules) == count
+        assert sum(name.startswith("detjupyter.loaded.") for name in sys.modules) == count
 
 
 class TestMemory:
