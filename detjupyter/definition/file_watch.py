@@ -1,7 +1,7 @@
 """Listening to the files that a definition's own threads open under its root, in this process and in its DataLoader workers.
 
 One audit hook for the process, installed at the first watch and never to be removed (Python offers no way). While no thread is marked,
-it compares two texts and looks at an empty dict for each audit event, of which a training causes few.
+it compares a few texts for each audit event, of which a training causes few.
 
 A worker reports to the process that made the watch through a scratch file: a child that was forked inherits the marks, and appends what it
 opens for the first time; a child that was spawned is told by the environment where to append (`UsageWatch.environment`,
@@ -10,12 +10,14 @@ opens for the first time; a child that was spawned is told by the environment wh
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import sys
 import tempfile
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +28,7 @@ from typing import Any
 MAX_FILES = 100_000
 
 _ROOT_VARIABLE, _REPORT_VARIABLE, _SINCE_VARIABLE = (f"DETJUPYTER_USAGE_{name}" for name in ("ROOT", "REPORT", "SINCE"))
+_EVENTS = frozenset({"open", "os.rename", "os.chdir"})
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 _DETOURS = ("..", f"{os.sep}.{os.sep}", os.sep * 2)
 _READ, _WRITTEN, _END = b"r", b"w", b"\0"  # no name holds a null byte
@@ -41,7 +44,7 @@ class UsageWatch:
 
     Attributes:
         root: The directory.
-        known: Absolute paths, as they were given, of which there is nothing new to note.
+        known: Paths as they were given that need not be noted again when they are read.
 
     Thread: any. What the hook does takes no lock, so that a process forked meanwhile cannot inherit a locked one.
     """
@@ -49,7 +52,9 @@ class UsageWatch:
     def __init__(self, root: Path, report: Path | None = None, since: float | None = None) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 -- resolved below; both spellings count
         self._prefixes = tuple({_with_separator(str(self.root)), _with_separator(os.path.realpath(root))})
-        self.known: set[str | bytes] = set()
+        self.known: set[str] = set()
+        self._relative: set[str] = set()
+        self._fresh: deque[str] = deque()
         self._since = time.time() if since is None else since
         self._read: set[str] = set()
         self._written: set[str] = set()
@@ -58,10 +63,9 @@ class UsageWatch:
         self._owner: int | None = None
         if report is None:
             self._owner = os.getpid()
-            descriptor, name = tempfile.mkstemp(prefix="detjupyter-usage-")
-            os.close(descriptor)
-            report = Path(name)
-            weakref.finalize(self, _remove, report, self._owner)
+            report = _scratch_file()
+            if report is not None:
+                weakref.finalize(self, _remove, report, self._owner)
         self._report = report
         self._channel: tuple[int, int] | None = None  # the process that opened it, and its descriptor
 
@@ -93,15 +97,18 @@ class UsageWatch:
         Left out are files that were written first, or since the watch began: they are the definition's own outputs.
         """
         self.merge()
-        return frozenset(path.replace(os.sep, "/") for path in self._read - self._written)
+        opened = self._read - self._written
+        return frozenset(opened) if os.sep == "/" else frozenset(path.replace(os.sep, "/") for path in opened)
 
     @property
     def complete(self) -> bool:
         """Whether `opened` holds every file: it stops at `MAX_FILES`."""
-        return len(self._read) + len(self._written) < MAX_FILES
+        return len(self._read) + len(self._written) + len(self._fresh) < MAX_FILES
 
     def environment(self) -> dict[str, str]:
         """Return what a spawned child needs in its environment to report here by `join_from_environment`."""
+        if self._report is None:
+            return {}
         return {_ROOT_VARIABLE: str(self.root), _REPORT_VARIABLE: str(self._report), _SINCE_VARIABLE: repr(self._since)}
 
     def close(self) -> None:
@@ -109,11 +116,15 @@ class UsageWatch:
         if not self._closed:
             self.merge()
             self._closed = True
-            _remove(self._report, self._owner)
+            if self._report is not None:
+                _remove(self._report, self._owner)
 
     def merge(self) -> None:
         """Take over what workers have told since; only in the process that made the watch."""
-        if self._closed or os.getpid() != self._owner:
+        if self._closed:
+            return
+        self._settle()
+        if self._report is None or os.getpid() != self._owner:
             return
         with _lock, suppress(OSError), self._report.open("rb") as report:
             report.seek(self._offset)
@@ -124,28 +135,56 @@ class UsageWatch:
 
     def note(self, path: Any, *, writing: bool) -> None:
         """Take notice that a marked thread opens a file (the hook's part; any object, because that is what the hook is given)."""
-        if self._closed or isinstance(path, int):  # a number is a file that is open already
+        if self._closed or not self.complete or isinstance(path, int):  # a number is a file that is open already
             return
-        text = os.fsdecode(path)
+        text = given = os.fsdecode(path)
         absolute = os.path.isabs(text)  # noqa: PTH117 -- this runs at every open of a new file, and a Path costs more than all the rest
         if not absolute:
             text = f"{os.getcwd()}{os.sep}{text}"  # noqa: PTH109
-        plain = os.path.normpath(text) if any(detour in text for detour in _DETOURS) else text
-        if not plain.startswith(self._prefixes) or not self.complete:
+        if any(detour in text for detour in _DETOURS):
+            text = os.path.normpath(text)
+        if not text.startswith(self._prefixes):
             return
-        relative = next(plain[len(prefix) :] for prefix in self._prefixes if plain.startswith(prefix))
-        if relative not in self._read and relative not in self._written:
-            kind = _WRITTEN if writing else self._kind(text)
-            if kind is None:
-                return
-            (self._read if kind is _READ else self._written).add(relative)
+        if not absolute:
+            self._relative.add(given)
+            self.known.add(given)
+        if text in self.known and not writing:
+            return
+        self.known.add(text)
+        if writing:
+            self._settle()  # what it is depends on whether it is there already
+            self._keep(text, _WRITTEN)
+        else:
+            self._fresh.append(text)
             if os.getpid() != self._owner:
-                self._tell(kind, relative)
-        if absolute:
-            self.known.add(path)
+                self._settle()
+
+    def forget_relative(self) -> None:
+        """Know relative paths no more: the working directory changes, or there was no file yet."""
+        self.known -= self._relative
+        self._relative = set()
+
+    def _settle(self) -> None:
+        """Look at what was opened for reading since the last time: in passing there would be no time for it."""
+        while self._fresh:
+            with suppress(IndexError):  # another thread was quicker
+                text = self._fresh.popleft()
+                kind = self._kind(text)
+                if kind is not None:
+                    self._keep(text, kind)
+                else:  # a later one is looked at anew
+                    self.known.discard(text)
+                    self.forget_relative()
+
+    def _keep(self, text: str, kind: bytes) -> None:
+        relative = next(text[len(prefix) :] for prefix in self._prefixes if text.startswith(prefix))
+        if relative not in self._read and relative not in self._written:
+            (self._read if kind is _READ else self._written).add(relative)
+            if self._report is not None and os.getpid() != self._owner:
+                self._tell(kind + os.fsencode(relative) + _END, self._report)
 
     def _kind(self, text: str) -> bytes | None:
-        """Say what an open for reading is of; None if there is no file (yet), so that a later one is looked at anew."""
+        """Say what an open for reading is of; None if there is no file."""
         try:
             found = os.stat(text)  # noqa: PTH116
         except (OSError, ValueError):
@@ -155,16 +194,16 @@ class UsageWatch:
         # Written by what tells no hook, such as torch.save. An edit by hand while it trains looks the same; so does a fresh download.
         return _WRITTEN if found.st_mtime > self._since else _READ
 
-    def _tell(self, kind: bytes, relative: str) -> None:
+    def _tell(self, line: bytes, report: Path) -> None:
         """Append to the report, from a process that is not the owner."""
         process = os.getpid()
         if self._channel is None or self._channel[0] != process:
             self._channel = (process, -1)  # before the open below, which comes by here again
             with suppress(OSError):  # the watch was closed
-                self._channel = (process, os.open(self._report, os.O_WRONLY | os.O_APPEND))
+                self._channel = (process, os.open(report, os.O_WRONLY | os.O_APPEND))
         if self._channel[1] >= 0:
             with suppress(OSError):
-                os.write(self._channel[1], kind + os.fsencode(relative) + _END)
+                os.write(self._channel[1], line)
 
 
 def watch_usage(root: Path) -> UsageWatch:
@@ -212,21 +251,36 @@ def _merge_before_fork() -> None:
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     """Hear of an audit event. Must neither raise, which would make the user's ``open`` fail, nor cost anything."""
+    if event not in _EVENTS or not (_marked or _everywhere):
+        return
     try:
-        if event == "open" and (_marked or _everywhere):
-            path = arguments[0]
-            for watch in _marked.get(get_ident()) or _everywhere:
-                if path not in watch.known:
-                    watch.note(path, writing=bool(arguments[2] & _WRITES))
-        elif event == "os.rename" and (_marked or _everywhere):  # written beside its place, and then put there
-            for watch in _marked.get(get_ident()) or _everywhere:
+        watches = _marked.get(get_ident(), _everywhere)
+        if event == "open":
+            for watch in watches:
+                if arguments[2] & _WRITES or arguments[0] not in watch.known:
+                    watch.note(arguments[0], writing=arguments[2] & _WRITES != 0)
+        elif event == "os.rename":  # written beside its place, and then put there
+            for watch in watches:
                 watch.note(arguments[1], writing=True)
+        else:
+            for watch in {*_everywhere, *itertools.chain(*list(_marked.values()))}:
+                watch.forget_relative()
     except Exception:  # an odd argument is for the call itself to refuse
         pass
 
 
 def _with_separator(path: str) -> str:
     return path if path.endswith(os.sep) else path + os.sep
+
+
+def _scratch_file() -> Path | None:
+    """Make the file in which workers tell; None where there is no room for one: then only this process counts."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="detjupyter-usage-")
+    except OSError:
+        return None
+    os.close(descriptor)
+    return Path(name)
 
 
 def _remove(report: Path, owner: int | None) -> None:

@@ -7,7 +7,7 @@ what a C library opens by itself (OpenCV, HDF5) stays unseen, so "never used" is
 
 from __future__ import annotations
 
-import fnmatch
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,9 +23,8 @@ __all__ = ["UnshippedFile", "UnusedFile", "Usage", "UsageWatch", "join_from_envi
 How = Literal["imported", "opened"]
 
 # Read by people, by Determined or by the notebook, and not by the code of the definition.
-_NOT_FOR_CODE = (
-    *("readme*", "license*", "*.md", "*.ipynb", ".git*"),
-    *("*.yaml", "*.yml", "startup-hook.sh", "requirements*.txt", "__init__.py"),
+_NOT_FOR_CODE = re.compile(
+    r"readme.*|license.*|.*\.(md|ipynb|yaml|yml)|\.git.*|startup-hook\.sh|requirements.*\.txt|__init__\.py", re.IGNORECASE | re.DOTALL
 )
 _NEVER_COUNT = frozenset({"__pycache__", "site-packages", "dist-packages", ".detjupyter", IGNORE_FILE_NAME})
 _BYTE_CODE = (".pyc", ".pyo", "$py.class")
@@ -96,11 +95,13 @@ def usage_report(opened: Collection[str], imported: Collection[str], report: Fil
         report: A scan of the definition.
         complete: Whether ``opened`` holds all that was opened; if not, no file is called unused.
     """
+    imported = frozenset(imported)
+    used = imported.union(opened)
     entries = {entry.path: entry for entry in report}
     alone = report.root.is_file()
     environments = tuple(_environments(report.root.parent if alone else report.root))
     unshipped = []
-    for path in sorted({*opened, *imported}):
+    for path in sorted(used):
         if not _counts(path) or path.startswith(environments):
             continue
         how: How = "imported" if path in imported else "opened"
@@ -109,7 +110,6 @@ def usage_report(opened: Collection[str], imported: Collection[str], report: Fil
             unshipped.append(UnshippedFile(path, how, None, path))
         elif entry is not None and not entry.included:
             unshipped.append(UnshippedFile(path, how, entry.rule, entry.path))
-    used = {*opened, *imported}
     unused = [
         UnusedFile(entry.path, entry.size_bytes)
         for entry in report
@@ -131,8 +131,7 @@ def _counts(path: str) -> bool:
 
 
 def _is_not_for_code(path: str) -> bool:
-    name = path.rpartition("/")[2].lower()
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _NOT_FOR_CODE)
+    return _NOT_FOR_CODE.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def _environments(root: Path) -> Iterable[str]:

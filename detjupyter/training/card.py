@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from detjupyter.bundle import FileReport, IgnoreFile
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.definition.changes import CodeChanges, code_changes
-from detjupyter.definition.usage import Usage, usage_report
+from detjupyter.definition.usage import UnshippedFile, Usage, usage_report
 from detjupyter.protocol.records import CardRecord, ChangeRecord, HyperparameterRecord, UnshippedRecord, UsageRecord
 from detjupyter.training.loaded import Loaded
 
@@ -114,7 +112,7 @@ def _signature(loaded: Loaded) -> object:
 
 def _card_of(loaded: Loaded, report: FileReport) -> CardRecord:
     hparams = tuple(
-        HyperparameterRecord(name, _look_up(loaded.config.hyperparameters, name), origin) for name, origin in loaded.config.origins.items()
+        HyperparameterRecord(name, loaded.config.value(name), origin) for name, origin in loaded.config.origins.items()
     )
     hook = loaded.definition.startup_hook
     determined, notes = _differences(report)
@@ -160,27 +158,24 @@ def _change_records(changes: CodeChanges) -> tuple[ChangeRecord, ...]:
 
 
 def _usage_record(usage: Usage) -> UsageRecord:
+    # One record for each file or, of a directory that is left out as a whole, for the directory.
+    firsts: dict[tuple[str, str], UnshippedFile] = {}
+    for file in usage.unshipped:
+        firsts.setdefault((file.entry, file.how), file)
     unshipped = tuple(
         UnshippedRecord(
-            path=file.path,
+            path=file.entry,
             how=file.how,
             source=file.rule.source if file.rule is not None else "always",
             line=file.rule.line if file.rule is not None else None,
             pattern=file.rule.pattern if file.rule is not None else "a single file ships alone",
-            sentence=str(file),
+            sentence=sentence,
         )
-        for file in usage.unshipped[:_UNSHIPPED_NAMED]
+        for file, sentence in zip(firsts.values(), usage.sentences(), strict=True)
     )
     return UsageRecord(
-        unshipped=unshipped,
+        unshipped=unshipped[:_UNSHIPPED_NAMED],
         unused=tuple(file.path for file in usage.unused[:_UNUSED_NAMED]),
         unused_files=len(usage.unused),
         unused_bytes=sum(file.size_bytes for file in usage.unused),
     )
-
-
-def _look_up(hparams: Mapping[str, Any], dotted: str) -> Any:
-    value: Any = hparams
-    for part in dotted.split("."):
-        value = value[part]
-    return value

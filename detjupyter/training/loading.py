@@ -78,7 +78,7 @@ def load(
         with usage.active():
             loaded_class = fresh.load(chosen, usage)
             adapter = _build_adapter(fresh, loaded_class, TrialOptions(loaded_class.trial_class, read, chosen_seed, device))
-        said = (*notes, *hook_notes, *getattr(read, "warnings", ()), *_notes(loaded_class))
+        said = (*notes, *hook_notes, *read.warnings, *_notes(loaded_class))
         return Loaded(fresh, loaded_class, read, adapter, chosen_seed, usage, said)
 
     session = Session(build(), session_id=session_id, open_store=open_store, reload=build)
@@ -132,8 +132,7 @@ def _notes(loaded: LoadedClass) -> tuple[str, ...]:
 
 def _choose_seed(seed: int | None, config: Config) -> int:
     if seed is None:
-        reproducibility = config.raw.get("reproducibility")
-        seed = reproducibility.get("experiment_seed") if isinstance(reproducibility, Mapping) else None
+        seed = config.settings.experiment_seed
     if seed is None:
         return secrets.randbelow(MAX_SEED)
     if type(seed) is not int or not 0 <= seed <= MAX_SEED:

@@ -56,10 +56,4 @@ def replaced_names(report: ReloadReport) -> str:
 
 
 def _flat(loaded: Loaded) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for dotted in loaded.config.origins:
-        value: Any = loaded.config.hyperparameters
-        for part in dotted.split("."):
-            value = value[part]
-        values[dotted] = value
-    return values
+    return {name: loaded.config.value(name) for name in loaded.config.origins}

@@ -13,6 +13,7 @@ from cells import Cells
 
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
+LOAD_OPTIONS = ("--path", "--config", "--hparam", "--seed", "--device", "--name", "--startup-hook", "--any-size")
 OURS = ("detjupyter/magics", "detjupyter/training", "detjupyter/pytorch", "detjupyter/definition", "detjupyter/store")
 
 
@@ -22,7 +23,7 @@ class TestLoading:
     def test_load_alone_shows_a_card(self, cells: Cells) -> None:
         """Class, file and line, hyperparameters and where each came from, files, code hash; HTML and text."""
         seen = cells.ok("%det_load model_def:DigitsTrial")
-        assert set(seen.result) == {"text/html", "text/plain"}
+        assert set(seen.displays[-1]) == {"text/html", "text/plain"}
         for part in ("DigitsTrial", "model_def.py:11", "learning_rate", "0.003", "const.yaml", "4 ship", "cpu"):
             assert part in seen.text
 
@@ -41,7 +42,7 @@ class TestLoading:
         assert cells.value("s.session_id, s.card().seed, s.card().device, s.definition.name") == "('big', 7, 'cpu', 'quickstart')"
         values = "{h.name: (h.value, h.origin) for h in s.card().hyperparameters}"
         assert cells.value(f"{values}['hidden'], {values}['learning_rate'], {values}['dropout'], {values}['channels']") == (
-            "((64, '--hparam'), (0.01, '--hparam'), (0.5, '--hparam'), (4, 'other.yaml'))"
+            "((64, '--hparam'), (0.01, '--hparam'), (0.5, '--hparam'), (4, 'other.yaml line 7'))"
         )
 
     def test_values_are_quoted_as_in_a_shell_and_read_as_yaml(self, cells: Cells) -> None:
@@ -326,7 +327,7 @@ class TestMistakes:
         cells.ok("s = %det_load")
         message = train_and_fail(cells, "s", f"%det_train --epochs 1{wait}")
         assert "No such file or directory: 'data/digits.npz'" in message
-        assert f"working directory, {directory}" in message
+        assert f"start at its root, {directory}." in message
         assert not any(ours in message for ours in OURS)
 
     def test_a_syntax_error_shows_the_persons_line(self, cells: Cells, directory: Path) -> None:
@@ -375,7 +376,7 @@ class TestManners:
         ("code", "offers"),
         [
             ("%det_lo", ["%det_load"]),
-            ("%det_load ", ["model_def:DigitsTrial", "--path", "--config", "--hparam", "--seed", "--device", "--name"]),
+            ("%det_load ", ["model_def:DigitsTrial", *LOAD_OPTIONS]),
             ("session = %det_load mod", ["model_def:DigitsTrial"]),
             ("x = 1\n%det_load model_def:D", ["model_def:DigitsTrial"]),
             ("%det_load --hp", ["--hparam"]),
@@ -385,7 +386,7 @@ class TestManners:
             ("%det_load --path=da", ["--path=data/", "--path=data.py"]),
             ("%det_load --seed 3 mod", ["model_def:DigitsTrial"]),
             ("%det_train --", ["--batches", "--epochs", "--records", "--validate-every", "--checkpoint-every", "--wait"]),
-            ("%det_files --a", ["--all"]),
+            ("%det_files --al", ["--all"]),
         ],
     )
     def test_the_tab_key_offers_what_may_come_next(self, cells: Cells, code: str, offers: list[str]) -> None:

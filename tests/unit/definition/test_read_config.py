@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from detjupyter.definition import Config, read_config
@@ -53,6 +52,30 @@ class TestWhereItIsRead:
         assert (config.path, config.data) == (None, {"url": "x"})
         assert given["hyperparameters"] == {"lr": 0.1, "opt": {"momentum": 0.9}}
 
+    def test_keys_are_text_as_in_json(self, tmp_path: Path) -> None:
+        """In a dict and in a file alike, because Determined sends a config as JSON."""
+        (tmp_path / "const.yaml").write_text("data: {1: a, 1.5: b, true: c, null: d}")
+        expected = {"1": "a", "1.5": "b", "true": "c", "null": "d"}
+        assert read_config(None, tmp_path).data == expected
+        assert read_config({"data": {1: "a", 1.5: "b", None: "d"}, "x": {True: "c"}}, tmp_path).data == {"1": "a", "1.5": "b", "null": "d"}
+
+    def test_a_dict_that_holds_itself(self, tmp_path: Path) -> None:
+        """One error of the config."""
+        data: dict[str, Any] = {}
+        data["again"] = data
+        with pytest.raises(ConfigError, match="holds itself"):
+            read_config({"data": data}, tmp_path)
+
+    def test_a_directory_is_no_file(self, tmp_path: Path) -> None:
+        """Whether it was named or found; the files in it are offered."""
+        (tmp_path / "configs").mkdir()
+        (tmp_path / "configs/small.yaml").write_text("a: 1")
+        (tmp_path / "const.yaml").mkdir()
+        for config, hint in (("configs", "small.yaml"), (None, "no .yaml file")):
+            with pytest.raises(ConfigError, match="is a directory, not a config file") as caught:
+                read_config(config, tmp_path)
+            assert hint in (caught.value.hint or "")
+
     def test_a_path_from_the_working_directory_or_the_definition(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A relative name is looked for in the working directory, then beside the definition; a wrong one lists what is there."""
         (tmp_path / "here").mkdir()
@@ -61,7 +84,7 @@ class TestWhereItIsRead:
         (tmp_path / "b.yaml").write_text("hyperparameters: {from: root}")
         monkeypatch.chdir(tmp_path / "here")
         assert read_config("a.yaml", tmp_path, None, 0).hyperparameters == {"from": "here"}
-        assert read_config(Path("b.yaml"), tmp_path, None, 0).origins == {"from": "b.yaml"}
+        assert read_config(Path("b.yaml"), tmp_path, None, 0).origins == {"from": "b.yaml line 1"}
         with pytest.raises(ConfigError, match=r"'c\.yaml'") as caught:
             read_config("c.yaml", tmp_path, None, 0)
         assert "a.yaml, b.yaml" in (caught.value.hint or "")
@@ -70,10 +93,70 @@ class TestWhereItIsRead:
 class TestYaml:
     """YAML 1.2, with errors that point at the place."""
 
-    def test_scalars_are_those_of_yaml_1_2(self, tmp_path: Path) -> None:
-        """`1e-4` is a number, `on` is text, `0777` is 777."""
-        config = read(tmp_path, "hyperparameters: {a: 1e-4, b: on, c: 0777, d: yes, e: 1E5, f: null}\n")
-        assert config.hyperparameters == {"a": 1e-4, "b": "on", "c": 777, "d": "yes", "e": 1e5, "f": None}
+    @pytest.mark.parametrize(
+        ("written", "value"),
+        [
+            ("1e-4", 1e-4),
+            ("1E5", 1e5),
+            ("3e-3", 0.003),
+            (".5", 0.5),
+            ("on", "on"),
+            ("yes", "yes"),
+            ("No", "No"),
+            ("y", "y"),
+            ("True", True),
+            ("0777", 777),
+            ("0o17", 15),
+            ("0x1F", 31),
+            ("50_000", 50000),
+            ("12:30:45", "12:30:45"),
+            ("2026-02-31", "2026-02-31"),
+            ("2026-01-02", "2026-01-02"),
+            ("~", None),
+            ("'1'", "1"),
+            ("!!str 1", "1"),
+            ("", None),
+        ],
+    )
+    def test_a_scalar_is_what_yaml_1_2_says(self, tmp_path: Path, written: str, value: object) -> None:
+        """Not what YAML 1.1 made of it; a date stays text, because no JSON holds dates."""
+        read_value = read(tmp_path, f"hyperparameters:\n  x: {written}\n").hyperparameters["x"]
+        assert (read_value, type(read_value)) == (value, type(value))
+
+    def test_anchors_and_merged_maps(self, tmp_path: Path) -> None:
+        """Of several maps the earlier wins, and what the map says itself wins over all; a line is the one it came from."""
+        config = read(
+            tmp_path,
+            "hyperparameters:\n  a: &a {x: 1, y: 1}\n  b: &b {y: 2, z: 2}\n  c:\n    <<: [*a, *b]\n    x: 3\n  d: *b\n  e: &a 5\n  f: *a\n",
+        )
+        assert config.hyperparameters["c"] == {"x": 3, "y": 1, "z": 2}
+        assert (config.hyperparameters["d"], config.hyperparameters["f"]) == ({"y": 2, "z": 2}, 5)
+        assert config.origins["c.x"] == "const.yaml line 6"
+        assert config.origins["c.y"] == "const.yaml line 2"
+
+    def test_values_that_share_an_anchor_are_apart(self, tmp_path: Path) -> None:
+        """Changing one leaves the other."""
+        data = read(tmp_path, "data:\n  a: &a {x: [1]}\n  b: *a\n").data
+        data["a"]["x"].append(2)
+        assert data["b"] == {"x": [1]}
+
+    def test_anchors_that_unfold_without_end(self, tmp_path: Path) -> None:
+        """A few lines that mean billions of values, and an anchor inside of itself, are refused at once."""
+        levels = "".join(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12))
+        assert "unfold" in config_error(tmp_path, f"a0: &a0 [x]\n{levels}").message
+        assert "holds itself" in config_error(tmp_path, "data: &a\n  b: *a\n").message
+
+    def test_a_file_that_is_too_long_is_not_read(self, tmp_path: Path) -> None:
+        """A table belongs into a file of its own."""
+        error = config_error(tmp_path, "# " + "x" * 2_000_000)
+        assert "2,000,002 bytes" in error.message
+        assert "file of the definition's own" in (error.hint or "")
+
+    def test_many_hyperparameters(self, tmp_path: Path) -> None:
+        """A thousand, each with its line."""
+        config = read(tmp_path, "hyperparameters:\n" + "".join(f"  h{number}: {number}\n" for number in range(1000)))
+        assert config.hyperparameters["h999"] == 999
+        assert config.origins["h999"] == "const.yaml line 1001"
 
     @pytest.mark.parametrize(
         ("text", "line", "column"),
@@ -82,6 +165,16 @@ class TestYaml:
             ("a: 1\n\tb: 2\n", 2, 1),
             ("a: 1\na: 2\n", 2, 1),
             ("hyperparameters:\n  lr: 1\n  lr: 2\n", 3, 3),
+            ("hyperparameters:\n  a:\n    - {x: 1}\n    - {x: 1, x: 2}\n", 4, 14),
+            ("a: &a {x: 1}\nb:\n  <<: *a\n  y: 1\n  y: 2\n", 5, 3),
+            ("a: &a {x: 1}\nb:\n  <<: *a\n  <<: *a\n", 4, 3),
+            ("a:\n  1: x\n  '1': y\n", 3, 3),
+            ("a: 1\n? [b, c]\n: 2\n", 2, 3),
+            ("a: 1\nb: !!set {x}\n", 2, 4),
+            ("a: !!binary aGk=\n", 1, 4),
+            ("a: 1\nb:\n  <<: 3\n", 3, 7),
+            ("a: *nobody\n", 1, 4),
+            ("hyperparameters:\n\tlr: 1\n", 2, 1),
             ("a: !!python/object:os.system 1\n", 1, 4),
             ("a: 1\n---\nb: 2\n", 2, 1),
             ("- 1\n- 2\n", 1, 1),
@@ -101,12 +194,12 @@ class TestYaml:
         with pytest.raises(ConfigError, match="UTF-8"):
             read_config(None, tmp_path, None, 0)
         config_error(tmp_path, "a: " + "[" * 400)
-        config_error(tmp_path, "a: 2026-02-31\n")
 
     @pytest.mark.parametrize(
         ("text", "line", "key"),
         [
             ("a: 1\nhyperparameters: [1]\n", 2, "hyperparameters"),
+            ("a: 1\nhyperparameters: 3\n", 2, "hyperparameters"),
             ("searcher: single\n", 1, "searcher"),
             ("searcher:\n  name: x\n  metric: [1]\n", 3, "searcher.metric"),
             ("searcher:\n  metric: loss\n  smaller_is_better: no\n", 3, "searcher.smaller_is_better"),
@@ -155,7 +248,7 @@ class TestOverrides:
         config = read(tmp_path, "hyperparameters: {lr: 1, opt: {name: sgd, m: {a: 1, b: 2}}}\n", {"opt.m.a": 5, "new.x": 1, "lr": 2})
         assert config.hyperparameters == {"lr": 2, "opt": {"name": "sgd", "m": {"a": 5, "b": 2}}, "new": {"x": 1}}
         assert config.origins == {
-            "lr": "--hparam", "new.x": "--hparam", "opt.m.a": "--hparam", "opt.m.b": "const.yaml", "opt.name": "const.yaml",
+            "lr": "--hparam", "new.x": "--hparam", "opt.m.a": "--hparam", "opt.m.b": "const.yaml line 1", "opt.name": "const.yaml line 1",
         }  # fmt: skip
         assert config.raw["hyperparameters"]["opt"]["m"] == {"a": 1, "b": 2}
 
@@ -164,84 +257,29 @@ class TestOverrides:
         config = read(tmp_path, "hyperparameters: {opt: {name: sgd, m: 1}}\n", {"opt": {"lr": 3}})
         assert (config.hyperparameters, config.origins) == ({"opt": {"lr": 3}}, {"opt.lr": "--hparam"})
 
+    def test_a_name_that_nothing_has_is_taken_and_doubted(self, tmp_path: Path) -> None:
+        """A slip in a name would train with the old value; whoever means a new one can go on."""
+        text = "hyperparameters: {learning_rate: 1, opt: {momentum: 0.9}}\n"
+        config = read(tmp_path, text, {"lerning_rate": 2, "opt.momentun": 0.5, "zzz": 1, "opt": {"momentum": 1}})
+        assert config.hyperparameters["lerning_rate"] == 2
+        assert config.warnings == (
+            "`--hparam lerning_rate` is not a hyperparameter of const.yaml; added. Did you mean `learning_rate`?",
+            "`--hparam opt.momentun` is not a hyperparameter of const.yaml; added. Did you mean `opt.momentum`?",
+            "`--hparam zzz` is not a hyperparameter of const.yaml; added.",
+        )
+        assert read(tmp_path, "name: x\n", {"lr": 1}).warnings == ()
+        assert read(tmp_path, text, {"opt.momentum": 1, "learning_rate": 3}).warnings == ()
+
+    def test_a_value_is_found_by_its_dotted_name(self, tmp_path: Path) -> None:
+        """Every name that has an origin has a value, with dots of its own or not."""
+        config = read(tmp_path, "hyperparameters: {a.b: 1, a: {c: 2, d: {}}, 3: x}\n", {"a.c": 4})
+        assert {name: config.value(name) for name in config.origins} == {"a.b": 1, "a.c": 4, "a.d": {}, "3": "x"}
+        with pytest.raises(HyperparameterError, match=r"'a\.x'"):
+            config.value("a.x")
+
     @pytest.mark.parametrize("name", ["lr.x", ".lr", "lr.", ""])
     def test_a_name_that_leads_nowhere(self, tmp_path: Path, name: str) -> None:
         """A value has no parts, and a name no empty ones."""
         with pytest.raises(HyperparameterError) as caught:
             read(tmp_path, "hyperparameters: {lr: 1}\n", {name: 1})
         assert caught.value.name == name
-
-
-RANGES = """
-hyperparameters:
-  width: {type: int, minval: 8, maxval: 64}
-  activation: {type: categorical, vals: [relu, gelu, tanh]}
-  lr: {type: log, base: 10, minval: -4, maxval: -1}
-  dropout: {type: double, minval: 0.1, maxval: 0.5, count: 4}
-  fixed: {type: const, val: 3}
-  optimizer: {type: adam, beta: 0.9}
-  nested: {b: {type: int, minval: 0, maxval: 1000}, a: {type: double, minval: 0, maxval: 1}}
-"""
-
-
-class TestSampling:
-    """Ranges become values as in Determined."""
-
-    @pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
-    def test_draws_are_numpys_in_sorted_order(self, tmp_path: Path, seed: int) -> None:
-        """RandomState(seed), names sorted level by level, const draws nothing, int includes its maximum."""
-        random = np.random.RandomState(seed)
-        expected = {
-            "activation": ["relu", "gelu", "tanh"][random.randint(3)],
-            "dropout": random.uniform(0.1, 0.5),
-            "fixed": 3,
-            "lr": 10 ** random.uniform(-4, -1),
-            "nested": {"a": random.uniform(0, 1), "b": random.randint(0, 1001)},
-            "optimizer": {"type": "adam", "beta": 0.9},
-            "width": random.randint(8, 65),
-        }
-        config = read(tmp_path, RANGES, seed=seed)
-        assert config.hyperparameters == expected
-        assert {type(config.hyperparameters[name]) for name in ("width", "lr", "dropout")} == {int, float}
-        assert list(config.hyperparameters) == ["width", "activation", "lr", "dropout", "fixed", "optimizer", "nested"]
-
-    def test_origins_say_what_was_drawn(self, tmp_path: Path) -> None:
-        """A drawn value names the file and the seed; a constant, and one overridden, do not."""
-        origins = read(tmp_path, RANGES, {"width": 16, "lr": {"type": "log", "minval": -2, "maxval": -1}}).origins
-        assert origins["dropout"] == "sampled from const.yaml, seed 7"
-        assert origins["nested.a"] == "sampled from const.yaml, seed 7"
-        assert (origins["fixed"], origins["optimizer.beta"]) == ("const.yaml", "const.yaml")
-        assert (origins["width"], origins["lr"]) == ("--hparam", "sampled from --hparam, seed 7")
-
-    def test_the_maximum_of_an_int_can_be_drawn(self, tmp_path: Path) -> None:
-        """As in Determined since 0.17."""
-        drawn = {
-            read(tmp_path, "hyperparameters: {n: {type: int, minval: 1, maxval: 2}}\n", seed=seed).hyperparameters["n"]
-            for seed in range(20)
-        }
-        assert drawn == {1, 2}
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "{type: int, minval: 1}",
-            "{type: int, minval: 1.5, maxval: 2}",
-            "{type: int, minval: 3, maxval: 2}",
-            "{type: double, minval: a, maxval: 2}",
-            "{type: categorical, vals: []}",
-            "{type: categorical, vals: relu}",
-            "{type: log, base: 0, minval: 1, maxval: 2}",
-            "{type: catgorical, vals: [1]}",
-            "{type: const}",
-        ],
-    )
-    def test_a_range_that_makes_no_sense_names_the_hyperparameter(self, tmp_path: Path, text: str) -> None:
-        """The dotted name and the value at fault."""
-        with pytest.raises(HyperparameterError, match=r"outer\.n") as caught:
-            read(tmp_path, f"hyperparameters: {{outer: {{n: {text}}}}}\n")
-        assert caught.value.name == "outer.n"
-
-    def test_a_seed_out_of_bounds(self, tmp_path: Path) -> None:
-        """A seed has 32 bits."""
-        with pytest.raises(HyperparameterError, match="-1"):
-            read(tmp_path, RANGES, seed=-1)
