@@ -1,29 +1,4 @@
-"""``determined.pytorch`` as a model definition sees it."""
+"""``determined.pytorch`` as a model definition sees it: the same names."""
 
-from detjupyter.pytorch import (
-    DataLoader,
-    DistributedBatchSampler,
-    PyTorchTrial,
-    PyTorchTrialContext,
-    Reducer,
-    RepeatBatchSampler,
-    SkipBatchSampler,
-    TorchData,
-    adapt_batch_sampler,
-    data_length,
-    to_device,
-)
-
-__all__ = [
-    "DataLoader",
-    "DistributedBatchSampler",
-    "PyTorchTrial",
-    "PyTorchTrialContext",
-    "Reducer",
-    "RepeatBatchSampler",
-    "SkipBatchSampler",
-    "TorchData",
-    "adapt_batch_sampler",
-    "data_length",
-    "to_device",
-]
+from detjupyter.pytorch import *  # noqa: F403
+from detjupyter.pytorch import __all__ as __all__
