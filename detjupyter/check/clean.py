@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from detjupyter.definition.finding import VARIABLE
+from detjupyter.definition.isolation.finding import VARIABLE
 
 _POLL_S = 0.05
 _OUTPUT_BYTES = 64 << 10

@@ -56,7 +56,7 @@ class Steps:
         Raises:
             StepFailedError: one failed.
         """
-        from detjupyter.definition import working_directory
+        from detjupyter.definition.isolation import working_directory
 
         self._step("unpack", "unpacking the archive", self._unpack)
         with working_directory.at(self._root):

@@ -17,9 +17,9 @@ from detjupyter.check.clean import CleanProcess
 from detjupyter.check.hints import left_out_hint
 from detjupyter.check.report import STEPS, CheckReport, CheckStep, FirstDifference
 from detjupyter.check.specification import Specification
-from detjupyter.definition import working_directory
 from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.entrypoint import Entrypoint
+from detjupyter.definition.isolation import working_directory
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.errors import ConfigError, DetJupyterError, SessionBusyError, TrialError
 from detjupyter.protocol.states import State

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detjupyter.bundle import FileReport, scan
-from detjupyter.definition import finding
 from detjupyter.definition.discovery import find_trials, module_name
 from detjupyter.definition.entrypoint import Entrypoint
-from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.isolation import finding
+from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.definition.resolution import WHAT_TO_DO, LoadedClass, Resolution, syntax_error
 from detjupyter.definition.startup_hook import find_hook
 from detjupyter.definition.suggestions import listing

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from detjupyter.definition.entrypoint import Entrypoint
-from detjupyter.definition.imports import DefinitionScope
-from detjupyter.definition.names import PREFIX, public_text
+from detjupyter.definition.isolation.imports import DefinitionScope
+from detjupyter.definition.isolation.names import PREFIX, public_text
 from detjupyter.definition.suggestions import candidates_hint, listing
 from detjupyter.definition.trial import Trial
 from detjupyter.definition.user_errors import trial_error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from typing import ClassVar
 
-from detjupyter.definition import finding
+from detjupyter.definition.isolation import finding
 
 
 class Trial(ABC):

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from detjupyter.definition import finding
-from detjupyter.definition.imports import DefinitionLoader
-from detjupyter.definition.names import public_text
+from detjupyter.definition.isolation import finding
+from detjupyter.definition.isolation.imports import DefinitionLoader
+from detjupyter.definition.isolation.names import public_text
 from detjupyter.errors import TrialError
 
 _HEADER = "Traceback (most recent call last):\n"

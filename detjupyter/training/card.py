@@ -111,9 +111,7 @@ def _signature(loaded: Loaded) -> object:
 
 
 def _card_of(loaded: Loaded, report: FileReport) -> CardRecord:
-    hparams = tuple(
-        HyperparameterRecord(name, loaded.config.value(name), origin) for name, origin in loaded.config.origins.items()
-    )
+    hparams = tuple(HyperparameterRecord(name, loaded.config.value(name), origin) for name, origin in loaded.config.origins.items())
     hook = loaded.definition.startup_hook
     determined, notes = _differences(report)
     return CardRecord(

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from detjupyter.definition import working_directory
+from detjupyter.definition.isolation import working_directory
 from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, TrialError
 from detjupyter.protocol.commands import MakeCheckpoint, Pause, Resume, Step, Stop, Validate
 from detjupyter.protocol.events import Checkpointed, Event, Failed, Intervened, StateChanged, Validated

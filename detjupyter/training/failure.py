@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from detjupyter.definition.names import public_text
+from detjupyter.definition.isolation.names import public_text
 from detjupyter.definition.user_errors import trial_error, user_frames
 from detjupyter.errors import DetJupyterError, TrialError
 from detjupyter.protocol.records import ErrorRecord

@@ -10,12 +10,12 @@ from typing import Any
 from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.entrypoint import Entrypoint
 from detjupyter.definition.file_watch import watch_usage
+from detjupyter.definition.isolation.working_directory import threads_may_have_their_own
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.definition.resolution import LoadedClass
 from detjupyter.definition.startup_hook import NAME as HOOK_NAME
 from detjupyter.definition.startup_hook import run_hook
 from detjupyter.definition.user_errors import user_frames
-from detjupyter.definition.working_directory import threads_may_have_their_own
 from detjupyter.errors import ConfigError, DetJupyterError, TrialError
 from detjupyter.store import open_store
 from detjupyter.training.adapter import TrialAdapter, TrialOptions, build_adapter
@@ -42,7 +42,7 @@ def load(
     """Load a model definition's Trial class, build its trial, and return the session that trains it.
 
     Relative paths that the definition opens start at its root. The caller's working directory is that root while the definition is
-    imported and its trial built, and what it was before afterwards; see :mod:`detjupyter.definition.working_directory`.
+    imported and its trial built, and what it was before afterwards; see :mod:`detjupyter.definition.isolation.working_directory`.
 
     Args:
         entrypoint: ``module:Class`` as Determined spells it; None for the config's, or the only Trial class there is.

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 from detjupyter.bundle import FileReport
-from detjupyter.definition.finding import published_path
-from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.isolation.finding import published_path
+from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.store.base import Store
 from detjupyter.store.code import CodeSource, CodeStore
 

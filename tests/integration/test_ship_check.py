@@ -21,8 +21,8 @@ from detjupyter.check.batches import first_difference, from_bits, to_bits
 from detjupyter.check.clean import environment
 from detjupyter.check.hints import left_out_hint
 from detjupyter.check.report import STEPS
-from detjupyter.definition.finding import VARIABLE
-from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.isolation.finding import VARIABLE
+from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.errors import ConfigError, EntrypointError, SessionBusyError
 from detjupyter.pytorch.saved_state import first_difference as state_difference

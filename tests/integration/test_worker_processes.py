@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.isolation.imports import DefinitionScope
 
 DATA = """
 import os
@@ -95,7 +95,7 @@ def test_a_pickle_is_read_back_by_the_class_of_the_newest_load(define: Callable[
     assert type(back) is second.import_module("vocabulary").Vocabulary
     (tmp_path / "data.pickle").write_bytes(data)
     code = (
-        "import pickle, sys; from detjupyter.definition.imports import DefinitionScope; from pathlib import Path\n"
+        "import pickle, sys; from detjupyter.definition.isolation.imports import DefinitionScope; from pathlib import Path\n"
         f"scope = DefinitionScope(Path({str(definition.root)!r})); scope = DefinitionScope(Path({str(definition.root)!r}))\n"
         f"back = pickle.loads(Path({str(tmp_path / 'data.pickle')!r}).read_bytes())\n"
         "print(back.words, type(back) is scope.import_module('vocabulary').Vocabulary)"

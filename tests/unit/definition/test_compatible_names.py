@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.isolation.imports import DefinitionScope
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from detjupyter.definition import Config, read_config
-from detjupyter.definition.keys import BindMount, Length, Settings
+from detjupyter.definition.config.keys import BindMount, Length, Settings
 from detjupyter.errors import ConfigError
 
 

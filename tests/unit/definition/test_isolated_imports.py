@@ -14,9 +14,9 @@ from types import ModuleType
 
 import pytest
 
-from detjupyter.definition import finding
-from detjupyter.definition.imports import DefinitionScope
-from detjupyter.definition.names import PREFIX, public_text
+from detjupyter.definition.isolation import finding
+from detjupyter.definition.isolation.imports import DefinitionScope
+from detjupyter.definition.isolation.names import PREFIX, public_text
 from detjupyter.definition.user_errors import user_frames
 
 

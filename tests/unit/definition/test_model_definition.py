@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from detjupyter.definition import ModelDefinition, Trial
-from detjupyter.definition.names import PREFIX
+from detjupyter.definition.isolation.names import PREFIX
 from detjupyter.errors import (
     DefinitionError,
     DefinitionNotFoundError,

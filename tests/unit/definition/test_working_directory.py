@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from detjupyter.definition import working_directory
-from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.isolation import working_directory
+from detjupyter.definition.isolation.imports import DefinitionScope
 
 FREE = sys.platform in ("linux", "darwin")
 

@@ -14,7 +14,7 @@ import pytest
 from detjupyter.definition.config import Config
 from detjupyter.definition.entrypoint import Entrypoint
 from detjupyter.definition.file_watch import watch_usage
-from detjupyter.definition.imports import DefinitionScope
+from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.definition.resolution import LoadedClass
 from detjupyter.definition.trial import Trial

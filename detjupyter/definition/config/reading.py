@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detjupyter.definition.config_source import DEFAULT_NAME, ConfigSource
-from detjupyter.definition.keys import Settings, read_settings
-from detjupyter.definition.known_keys import did_you_mean, unknown_keys
-from detjupyter.definition.space import is_range, leaf_paths, leaves, sample
+from detjupyter.definition.config.keys import Settings, read_settings
+from detjupyter.definition.config.known_keys import did_you_mean, unknown_keys
+from detjupyter.definition.config.source import DEFAULT_NAME, ConfigSource
+from detjupyter.definition.config.space import is_range, leaf_paths, leaves, sample
 from detjupyter.errors import HyperparameterError
 
 __all__ = ["DEFAULT_NAME", "Config", "read_config"]

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from detjupyter.definition.config_source import ConfigSource, dotted
+from detjupyter.definition.config.source import ConfigSource, dotted
 
 #: Keys of searchers that count in steps of ``batches_per_step`` batches, as all did before 0.13.
 STEP_KEYS = ("max_steps", "target_trial_steps", "step_budget", "steps_per_round")

@@ -14,7 +14,7 @@ Inside a definition all import styles lead to the same private module:
   package has that name.
 
 ``determined`` and ``determined_common`` are answered by :mod:`detjupyter.compat`, installed or not. All other names take the ordinary way,
-and so do imports made by C code on behalf of a definition; for pickles see :mod:`detjupyter.definition.stand_ins`.
+and so do imports made by C code on behalf of a definition; for pickles see :mod:`detjupyter.definition.isolation.stand_ins`.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from detjupyter.definition import finding, working_directory
-from detjupyter.definition.names import COMPAT, DETERMINED, PREFIX, identifier
-from detjupyter.definition.search_path import SearchPath
-from detjupyter.definition.stand_ins import ImportlibOfDefinition, PickleOfDefinition
+from detjupyter.definition.isolation import finding, working_directory
+from detjupyter.definition.isolation.names import COMPAT, DETERMINED, PREFIX, identifier
+from detjupyter.definition.isolation.search_path import SearchPath
+from detjupyter.definition.isolation.stand_ins import ImportlibOfDefinition, PickleOfDefinition
 
 _numbers = itertools.count(1)
 _STANDARD = sys.stdlib_module_names | {"test"}
@@ -342,3 +342,6 @@ def _has_code(place: Path, definition: Path) -> bool:
     if resolved.is_relative_to(definition):
         return False
     return resolved.is_file() or _holds_python(resolved)
+
+
+finding.adopt_with(lambda path, package: DefinitionScope(path, package=package))

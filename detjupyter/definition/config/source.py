@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detjupyter.definition.yaml_lines import Keys, Lines, json_key, read_yaml
+from detjupyter.definition.config.yaml_lines import Keys, Lines, json_key, read_yaml
 from detjupyter.errors import ConfigError
 
 #: Read when no config is given and it stands beside the definition.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
-from detjupyter.definition.config_source import ConfigSource
-from detjupyter.definition.known_keys import STEP_KEYS
+from detjupyter.definition.config.known_keys import STEP_KEYS
+from detjupyter.definition.config.source import ConfigSource
 from detjupyter.errors import ConfigError
 
 Unit = Literal["batches", "records", "epochs"]

@@ -17,27 +17,42 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from detjupyter.definition.names import PREFIX
+from detjupyter.definition.isolation.names import PREFIX
 
 if TYPE_CHECKING:
     from detjupyter.definition.file_watch import UsageWatch
-    from detjupyter.definition.imports import DefinitionScope
 
 VARIABLE = "DETJUPYTER_LOADED"
 
 _ROOT_FILE = ".root"
 _USAGE_FILE = ".usage"
 
+
+class Scope(Protocol):
+    """The modules of one load, as this module knows them."""
+
+    package: str
+    path: Path
+    loaded_at: float
+
+    def modules(self) -> dict[str, ModuleType]:
+        """Return those imported so far by their names relative to the root."""
+
+    def find_spec(self, fullname: str, search_path: Sequence[str] | None) -> ModuleSpec | None:
+        """Find one by its private name."""
+
+
 _lock = threading.RLock()
-_scopes: dict[str, DefinitionScope] = {}
+_scopes: dict[str, Scope] = {}
+_adopt: Callable[[Path, str], Scope] | None = None
 _replaced: dict[str, str] = {}
 _inherited = os.environ.get(VARIABLE)
 _published: tuple[int, Path] | None = None
@@ -50,7 +65,13 @@ def install() -> None:
             sys.meta_path.insert(0, _Finder())
 
 
-def add(scope: DefinitionScope) -> None:
+def adopt_with(adopt: Callable[[Path, str], Scope]) -> None:
+    """Say how to make the scope of a load of the parent process, from its root and its private name."""
+    global _adopt
+    _adopt = adopt
+
+
+def add(scope: Scope) -> None:
     """Make the modules of ``scope`` importable, here and in processes spawned from here."""
     with _lock:
         _scopes[scope.package] = scope
@@ -58,7 +79,7 @@ def add(scope: DefinitionScope) -> None:
             publish_source(scope.package, _ROOT_FILE, os.fsencode(scope.path))
 
 
-def remove(scope: DefinitionScope, replaced: str | None) -> None:
+def remove(scope: Scope, replaced: str | None) -> None:
     """Forget ``scope`` and its modules, but not what became of it."""
     loaded_at = time.strftime("%H:%M:%S", time.localtime(scope.loaded_at))
     with _lock:
@@ -155,22 +176,22 @@ class _Alias(Loader):
         module.__spec__ = self._spec  # the import system has put that of the alias there
 
 
-def _from_parent(package: str) -> DefinitionScope | None:
+def _from_parent(package: str) -> Scope | None:
     """Return the scope that the process which spawned this one has published, if it has."""
     path = published_source(package, _ROOT_FILE)
     if path is None:
         return None
     from detjupyter.definition.file_watch import join_from_environment
-    from detjupyter.definition.imports import DefinitionScope
 
     usage = published_source(package, _USAGE_FILE)
     if usage is not None:
         join_from_environment(json.loads(usage))
     with _lock:
-        return _scopes.get(package) or DefinitionScope(Path(os.fsdecode(path)), package=package)
+        assert _adopt is not None  # the module of scopes has been imported by whoever may ask for one
+        return _scopes.get(package) or _adopt(Path(os.fsdecode(path)), package)
 
 
-def _newest_of_the_name(package: str) -> DefinitionScope | None:
+def _newest_of_the_name(package: str) -> Scope | None:
     name = package.rpartition("_")[0]
     alike = [scope for known, scope in list(_scopes.items()) if known.rpartition("_")[0] == name]
     return max(alike, key=lambda scope: scope.loaded_at, default=None)

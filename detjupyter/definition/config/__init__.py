@@ -1,0 +1,7 @@
+"""The configuration of a model definition: YAML 1.2, or a dict, with what the user overrides."""
+
+from __future__ import annotations
+
+from detjupyter.definition.config.reading import Config, read_config
+
+__all__ = ["Config", "read_config"]

@@ -1,0 +1,1 @@
+"""Importing a definition without touching what the kernel imports, and running its code where it expects to be."""
