@@ -1,6 +1,6 @@
 """What definitions written for Determined import, answered by the rooms of this house.
 
-``import determined`` and ``import determined_common`` inside a model definition lead here, by :mod:`detjupyter.definition.isolation`, whether
+``import determined`` and ``import determined_common`` in a model definition lead here, by :mod:`detjupyter.definition.isolation`, whether
 or not the distribution ``determined`` is installed, so that its classes and ours are never mixed; the kernel's own ``import determined``
 is not touched. A package here has the name that the definition uses, and holds names only: what they do stands in the room that it is
 about.
