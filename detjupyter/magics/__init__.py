@@ -10,25 +10,30 @@ from typing import Any
 
 def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it is there
     """Register everything with ``shell``, an ``InteractiveShell``."""
-    from detjupyter.magics import completion, control_channel, display
+    from detjupyter.magics import check, completion, control_channel, display
+    from detjupyter.magics.cell_file import CellFileMagics
+    from detjupyter.magics.check import CheckMagics
     from detjupyter.magics.definition import DefinitionMagics
+    from detjupyter.magics.files import FileMagics
     from detjupyter.magics.history import HistoryMagics
     from detjupyter.magics.training import TrainingMagics
 
-    for magics in (DefinitionMagics, TrainingMagics, HistoryMagics):
+    for magics in (DefinitionMagics, FileMagics, CellFileMagics, CheckMagics, TrainingMagics, HistoryMagics):
         shell.register_magics(magics)
     display.register(shell)
+    check.register(shell)
     completion.register(shell)
     control_channel.open_on(shell)
 
 
 def unload_extension(shell: Any) -> None:
     """Take the magics, their completion, the display and the control channel away again."""
-    from detjupyter.magics import completion, control_channel, display
+    from detjupyter.magics import check, completion, control_channel, display
 
-    names = [name for name in shell.magics_manager.magics["line"] if name.startswith("det_")]
-    for name in names:
-        del shell.magics_manager.magics["line"][name]
+    for magics in shell.magics_manager.magics.values():  # those of a line, those of a cell
+        for name in [name for name in magics if name.startswith("det_")]:
+            del magics[name]
     completion.unregister(shell)
+    check.unregister(shell)
     display.unregister(shell)
     control_channel.close_on(shell)

@@ -12,9 +12,10 @@ from typing import Any
 from detjupyter.errors import DetJupyterError
 from detjupyter.magics.arguments import options, words
 
-# `%det_load …`, `session = %det_load …`, and without the percent sign where IPython allows it
-_LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%?)(det_\w+)\s(.*)", re.DOTALL)
+# `%det_load …`, `session = %det_load …`, `%%det_file …`, and without the percent sign where IPython allows it
+_LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%{0,2})(det_\w+)\s(.*)", re.DOTALL)
 _MOST_ENTRIES = 200
+_NEVER_MEANT = ("__pycache__", ".git", ".ipynb_checkpoints")
 
 
 def register(shell: Any) -> None:
@@ -111,6 +112,32 @@ def _checkpoints(_: str, __: list[str]) -> list[str]:
         return []
 
 
+def _files(word: str, typed: list[str]) -> list[str]:
+    """Return what stands in the model definition, a directory at a time, as paths relative to its root."""
+    from detjupyter.magics.chosen import chosen_definition
+
+    try:
+        definition = chosen_definition(_given(typed, "--path"))
+    except DetJupyterError:
+        return []
+    if definition.is_file:
+        return [definition.path.name]
+    directory = word.rpartition("/")[0]
+    if directory.startswith("/") or ".." in directory.split("/"):
+        return []
+    shown = f"{directory}/" if directory else ""
+    try:
+        entries = sorted(os.scandir(definition.root / directory), key=lambda entry: entry.name)
+    except (OSError, ValueError):
+        return []
+    visible = [entry for entry in entries if entry.name not in _NEVER_MEANT][:_MOST_ENTRIES]
+    return [f"{shown}{entry.name}{'/' if entry.is_dir(follow_symlinks=False) else ''}" for entry in visible]
+
+
+def _archives(word: str, _: list[str]) -> list[str]:
+    return _paths(word, (".tar.gz", ".tgz"))
+
+
 def _given(typed: list[str], option: str) -> str | None:
     """Return the value of an option that stands on the line already."""
     values = (value for name, value in pairwise(typed) if name == option)
@@ -135,4 +162,10 @@ _SOURCES: dict[str, Callable[[str, list[str]], list[str]]] = {
     "config": _configs,
     "hparam": _hyperparameters,
     "checkpoint": _checkpoints,
+    "file": _files,
+    "why": _files,
+    "exclude": _files,
+    "include": _files,
+    "as_whom": lambda _word, _typed: ["determined"],
+    "target": _archives,
 }

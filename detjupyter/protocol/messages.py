@@ -4,7 +4,8 @@
   ``update`` messages follow, ten per second at most. The arrays of every patch travel as two binary buffers of little-endian float64,
   batches then values, in the order of ``patches``.
 * The server's WebSocket: ``watch`` chooses the run whose curves and log are wanted; ``runs``, ``series`` and ``log`` messages follow, with
-  arrays as JSON lists in which NaN and the infinities are the strings of :mod:`detjupyter.protocol.wire`.
+  arrays as JSON lists in which NaN and the infinities are the strings of :mod:`detjupyter.protocol.wire`. ``watch_definition`` chooses
+  the definition whose edits on disk are wanted; ``definition_watched``, ``definition_changed`` and ``scan_progress`` follow.
 * A kernel's control channel: ``det_control_request`` with a ``ControlRequest``, answered by ``det_control_reply`` with a ``ControlReply``.
 """
 
@@ -84,6 +85,14 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchDefinition:
+    """Browser to server: tell me what changes on disk in this definition (in none, if null), and how far its scans are."""
+
+    kind: ClassVar[str] = "watch_definition"
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunsMessage:
     """Server to browser: these runs are new or changed."""
 
@@ -115,6 +124,32 @@ class LogMessage:
     kind: ClassVar[str] = "log"
     run_id: str
     lines: tuple[LogLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionWatched:
+    """Server to browser: whether edits of the definition are seen; where they are not, the browser has to look for itself."""
+
+    kind: ClassVar[str] = "definition_watched"
+    path: str
+    watched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionChanged:
+    """Server to browser: something in the definition was written, added, renamed or deleted."""
+
+    kind: ClassVar[str] = "definition_changed"
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanProgress:
+    """Server to browser: the scan of the definition has met so many paths."""
+
+    kind: ClassVar[str] = "scan_progress"
+    path: str
+    found: int
 
 
 @dataclass(frozen=True, slots=True)

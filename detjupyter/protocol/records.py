@@ -57,8 +57,53 @@ class HyperparameterRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """A module that stands otherwise on disk than it was loaded: ``what`` is ``edited``, ``added`` or ``deleted``.
+
+    ``names`` are the classes, methods and functions that differ, dotted; empty if only comments or the layout do.
+    """
+
+    path: str
+    what: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnshippedRecord:
+    """A file that the definition ``imported`` or ``opened`` (``how``) although it would not ship.
+
+    The rule is what leaves it out, and ``sentence`` says it all.
+    """
+
+    path: str
+    how: str
+    source: str
+    line: int | None
+    pattern: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """What the definition used of its files: those that would be missing elsewhere, and (a hint) those that ship for nothing.
+
+    ``unused`` names the biggest few of ``unused_files``.
+    """
+
+    unshipped: tuple[UnshippedRecord, ...]
+    unused: tuple[str, ...]
+    unused_files: int
+    unused_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CardRecord:
-    """What was loaded: the text of the card that ``%det_load`` shows."""
+    """What was loaded: the text of the card that ``%det_load`` shows.
+
+    ``changed`` compares the loaded code with the disk at this moment, ``usage`` what was used so far with what would ship.
+    ``determined_differences`` counts the paths about which Determined's uploader decides otherwise. ``notes`` are sentences that were
+    worth saying at the load (a module that hides one of Python's, an unknown key of the config).
+    """
 
     entrypoint: str
     definition: str
@@ -76,6 +121,12 @@ class CardRecord:
     excluded_entries: int
     limit_bytes: int
     bundle_hash: str
+    loaded_at: float
+    determined_differences: int = 0
+    startup_hook: str | None = None
+    notes: tuple[str, ...] = ()
+    changed: tuple[ChangeRecord, ...] = ()
+    usage: UsageRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,21 +241,3 @@ class FileRecord:
     source: str | None
     line: int | None
     pattern: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DefinitionRecord:
-    """The files of a model definition as a browser shows them; ``path`` is relative to the server's root.
-
-    ``truncated`` counts the paths left out of ``files`` because there are too many to show.
-    """
-
-    path: str
-    name: str
-    entrypoints: tuple[str, ...]
-    files: tuple[FileRecord, ...]
-    truncated: int
-    included_files: int
-    included_bytes: int
-    excluded_entries: int
-    limit_bytes: int

@@ -11,7 +11,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from detjupyter.protocol import commands, messages, records, states
+from detjupyter.protocol import commands, files, messages, records, states
 
 _HEADER = """\
 // Written by `python -m detjupyter.protocol.typescript`; a test compares. Change the Python, not this file.
@@ -25,7 +25,7 @@ _SCALARS = {str: "string", int: "number", float: "Scalar", bool: "boolean", type
 def typescript() -> str:
     """Return the source of ``labextension/protocol/index.ts``."""
     parts = [_HEADER, f"export const PROTOCOL_VERSION = {messages.PROTOCOL_VERSION};\n"]
-    for module in (states, records, commands, messages):
+    for module in (states, records, files, commands, messages):
         for member in vars(module).values():
             if not inspect.isclass(member) or member.__module__ != module.__name__:
                 continue

@@ -6,7 +6,10 @@ import atexit
 from typing import TYPE_CHECKING, Any
 
 from detjupyter.server.control import REQUEST, ControlChannels
+from detjupyter.server.disk import DiskWatcher
 from detjupyter.server.history import History
+from detjupyter.server.ignore import IgnoreEdits
+from detjupyter.server.listing import compare_with_determined, list_definition
 from detjupyter.server.routes import routes
 from detjupyter.server.scans import Scans
 from detjupyter.server.services import SETTING, Services
@@ -21,9 +24,12 @@ def load_extension(server_app: ServerApp) -> None:
     history = History()
     services = Services(
         history=history,
-        scans=Scans(),
+        scans=Scans(list_definition),
+        comparisons=Scans(compare_with_determined),
+        edits=IgnoreEdits(),
         channels=ControlChannels(server_app.kernel_manager),
         watcher=Watcher(history, server_app.log),
+        disk=DiskWatcher(server_app.log),
     )
     server_app.web_app.settings[SETTING] = services
     server_app.web_app.add_handlers(".*$", routes(server_app.base_url))  # type: ignore[no-untyped-call]

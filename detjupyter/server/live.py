@@ -1,8 +1,8 @@
-"""The WebSocket: a browser says which run it watches, and is told what changes.
+"""The WebSocket: a browser says which run and which definition it watches, and is told what changes.
 
 Server to browser: ``runs`` (first the newest hundred, then whatever is new or changed), ``runs_removed``, and for the watched run
 ``series`` and ``log``. A ``watch`` starts from nothing, also for a run that was watched before: its first ``series`` message holds
-every curve.
+every curve. About the watched definition there are ``definition_watched``, ``definition_changed`` and ``scan_progress``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
 from detjupyter.errors import ProtocolError
-from detjupyter.protocol.messages import Watch
+from detjupyter.protocol.messages import Watch, WatchDefinition
 from detjupyter.protocol.wire import decode
 from detjupyter.server.handler import RUN_ID
 from detjupyter.server.services import Services, services_of
@@ -62,30 +62,42 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     def on_message(self, message: str | bytes) -> None:
         """Do what the browser asks; what makes no sense is logged and left."""
         try:
-            run_id = _watched(message)
+            wish = _wish(message)
         except ProtocolError as error:
             self.log.warning("detjupyter: ignored a message of a browser: %s", error.message)
             return
-        if self._client is not None:
-            self.services.watcher.watch(self._client, run_id)
+        if self._client is None:
+            return
+        if isinstance(wish, Watch):
+            self.services.watcher.watch(self._client, wish.run_id)
+        else:
+            self.services.disk.look(self._client, wish.path)
 
     def on_close(self) -> None:
         """Forget the browser."""
         if self._client is not None:
             self.services.watcher.remove(self._client)
+            self.services.disk.look(self._client, None)
             self._client = None
 
 
-def _watched(message: str | bytes) -> str | None:
+def _wish(message: str | bytes) -> Watch | WatchDefinition:
     if len(message) > MAX_MESSAGE_CHARACTERS:
         raise ProtocolError(f"A message of {len(message):,} characters.")
     try:
         data = json.loads(message)
     except (ValueError, RecursionError) as error:  # RecursionError: brackets nested too deep
         raise ProtocolError("No JSON.") from error
-    if not isinstance(data, dict) or data.get("kind") != Watch.kind:
-        raise ProtocolError(f"No message of a kind that is known here: {message!r:.80}.")
-    run_id = decode(Watch, data).run_id
-    if run_id is not None and not (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)):
-        raise ProtocolError(f"No id of a run: {run_id!r:.80}.")
-    return run_id
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if kind == Watch.kind:
+        watch = decode(Watch, data)
+        if watch.run_id is not None and not (isinstance(watch.run_id, str) and RUN_ID.fullmatch(watch.run_id)):
+            raise ProtocolError(f"No id of a run: {watch.run_id!r:.80}.")
+        return watch
+    if kind == WatchDefinition.kind:
+        look = decode(WatchDefinition, data)
+        # whether something is there is for the scan to say: nothing is watched that was not listed
+        if look.path is not None and not isinstance(look.path, str):
+            raise ProtocolError(f"No path: {look.path!r:.80}.")
+        return look
+    raise ProtocolError(f"No message of a kind that is known here: {message!r:.80}.")

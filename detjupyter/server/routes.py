@@ -7,14 +7,18 @@
 | ``runs/<run id>`` | DELETE | 204 |
 | ``runs/<run id>/series?points=`` | GET | ``{patches: SeriesPatch[]}``, decimated |
 | ``runs/<run id>/log`` | GET | ``{lines: LogLine[]}``, the last ones |
-| ``definition?path=`` | GET | ``DefinitionRecord`` |
+| ``definition?path=&any_size=`` | GET | ``DefinitionRecord``; with 202 ``ScanningRecord``: ask again |
+| ``definition/determined?path=&any_size=`` | GET | ``DeterminedRecord``, or 202 as above |
+| ``definition/ignore`` | POST ``{path, file, include, save, expected_hash}`` | ``IgnoreEditRecord`` |
+| ``definition/ignore/undo`` | POST ``{undo}`` | 204 |
 | ``kernels/<kernel id>`` | GET | ``KernelReply`` |
 | ``kernels/<kernel id>/command`` | POST ``{session_id, command}`` | ``KernelReply`` |
 | ``live`` | WebSocket | see :mod:`detjupyter.server.live` |
 
 All stand under ``detjupyter/api/``. An error is ``{message, hint}`` with the status of :func:`detjupyter.server.handler.status_of`,
-or 409 for a command that was refused, 502 for an answer of a kernel that makes no sense, 504 for a kernel or a file system that does
-not answer.
+or 409 for a command that was refused and for an edit of a `.detignore` that somebody else has changed meanwhile, 413 for a directory of
+more paths than a definition has (``any_size=1`` says that it is meant), 502 for an answer of a kernel that makes no sense, 504 for a
+kernel that does not answer.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from __future__ import annotations
 from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
-from detjupyter.server.definition import DefinitionHandler
+from detjupyter.server.definition import DefinitionHandler, DeterminedHandler, IgnoreHandler, UndoHandler
 from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
 from detjupyter.server.live import LiveHandler
 from detjupyter.server.runs import LogHandler, RunHandler, RunsHandler, SeriesHandler
@@ -33,6 +37,9 @@ _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("runs/([^/]+)/series", SeriesHandler),
     ("runs/([^/]+)/log", LogHandler),
     ("definition", DefinitionHandler),
+    ("definition/determined", DeterminedHandler),
+    ("definition/ignore", IgnoreHandler),
+    ("definition/ignore/undo", UndoHandler),
     ("kernels/([^/]+)", KernelHandler),
     ("kernels/([^/]+)/command", KernelCommandHandler),
     ("live", LiveHandler),

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from detjupyter.server.control import ControlChannels
+from detjupyter.server.disk import DiskWatcher
 from detjupyter.server.history import History
+from detjupyter.server.ignore import IgnoreEdits
+from detjupyter.server.listing import Listing
 from detjupyter.server.scans import Scans
 from detjupyter.server.watcher import Watcher
 
@@ -16,17 +19,25 @@ SETTING = "detjupyter"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The store, the scans, the kernels' control channels and the watcher of one server."""
+    """What one server has of each: the store, scans, edits of `.detignore`, the kernels' control channels, watchers of store and disk.
+
+    ``comparisons`` are scans too: with what Determined's uploader would ship.
+    """
 
     history: History
-    scans: Scans
+    scans: Scans[Listing]
+    comparisons: Scans[str]
+    edits: IgnoreEdits
     channels: ControlChannels
     watcher: Watcher
+    disk: DiskWatcher
 
     def close(self) -> None:
-        """Close the store and every kernel's control channel."""
+        """Close the store and every kernel's control channel, and end what goes on in threads."""
         self.channels.close()
+        self.disk.close()
         self.scans.close()
+        self.comparisons.close()
         self.history.close()
 
 

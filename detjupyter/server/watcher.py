@@ -45,6 +45,15 @@ class Client:
         """Whether everything written so far is on its way."""
         return self.flushed is None or self.flushed.done()
 
+    def tell(self, text: str) -> bool:
+        """Write ``text``; return whether the browser is still connected."""
+        try:
+            self.flushed = self.write(text)
+        except WebSocketClosedError:
+            return False
+        self.flushed.add_done_callback(_look_at_its_error)
+        return True
+
     def owe(self, news: News) -> None:
         """Remember ``news`` until the browser is ready for it."""
         if self.owed is None:
@@ -192,14 +201,8 @@ class Watcher:
                 self._write(post.client, text)
 
     def _write(self, client: Client, text: str) -> None:
-        if client not in self._clients:
-            return
-        try:
-            client.flushed = client.write(text)
-        except WebSocketClosedError:
+        if client in self._clients and not client.tell(text):
             self.remove(client)
-        else:
-            client.flushed.add_done_callback(_look_at_its_error)
 
 
 def _look_at_its_error(flushed: asyncio.Future[None]) -> None:

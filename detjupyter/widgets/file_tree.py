@@ -4,142 +4,274 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
+from urllib.parse import quote
 
+from detjupyter.bundle import FileEntry, FileReport, Rule, culprits
 from detjupyter.widgets._figures import format_bytes, format_count
+from detjupyter.widgets._folders import Folder, Marks, Tree, choose, gather, legible, listed
 from detjupyter.widgets._html import escape, framed
 
-if TYPE_CHECKING:
-    from detjupyter.bundle.report import FileEntry, FileReport
-    from detjupyter.bundle.rules import Rule
-
-_MOST_ROWS = 2000
 _OPEN_DEPTH = 2
 _OPEN_CHILDREN = 30
+_OPEN_FOUND = 200
+_NEAR_THE_LIMIT = 0.8
+_WORTH_NAMING = 0.01
 _STYLE = """\
 .{id} .bar{{height:6px;border-radius:3px;overflow:hidden;background:rgba(128,128,128,.25);margin:0 0 10px}}
 .{id} .bar i{{display:block;height:100%;background:var(--jp-brand-color1,#1976d2)}}
+.{id} .bar i.near{{background:#d68a00}}
 .{id} .bar i.over{{background:#d32f2f}}
 .{id} ul{{list-style:none;margin:0;padding:0}}
 .{id} ul ul{{margin-left:6px;border-left:1px solid var(--jp-border-color2,rgba(128,128,128,.35));padding-left:6px}}
-.{id} .r{{display:flex;gap:0 12px;padding:1px 0 1px 16px;list-style:none}}
+.{id} .r{{display:flex;flex-wrap:wrap;gap:0 12px;padding:1px 0 1px 16px;list-style:none}}
 .{id} summary.r{{padding-left:0}}
 .{id} summary.r::-webkit-details-marker{{display:none}}
 .{id} summary.r::before{{content:'▸';flex:none;width:16px;margin-right:-12px;opacity:.7}}
 .{id} details[open]>summary.r::before{{content:'▾'}}
-.{id} .n{{flex:1 1 auto;min-width:0}}
-.{id} .s{{flex:none;font-variant-numeric:tabular-nums}}
+.{id} .n{{flex:1 1 8em;min-width:0}}
+.{id} .n a{{color:inherit;text-decoration:none}}
+.{id} .n a:hover{{text-decoration:underline}}
+.{id} .s{{flex:none;min-width:5em;text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}}
 .{id} .x .n{{opacity:.6}}
-.{id} .w{{flex:0 1 auto;text-align:right;font-size:12px}}
+.{id} .w{{flex:0 1 auto;min-width:0;text-align:right;font-size:12px}}
+.{id} .d{{flex:none;color:#d68a00;font-size:12px;white-space:nowrap}}
+.{id} .q{{padding:1px 0 1px 22px;font-size:12px}}
 .{id} .p{{border-left:3px solid #d68a00;padding:2px 10px;margin:0 0 8px}}
+.{id} .p+.p{{margin-top:-4px}}
+.{id} .k{{margin:0 0 8px}}
 """
 
 
-@dataclass(slots=True)
-class _Folder:
-    """A folder with the entries below it; ``size_bytes`` and ``files`` count what ships."""
+@dataclass(frozen=True, slots=True)
+class TreeOptions:
+    """How a tree is shown.
 
+    Attributes:
+        biggest: Folders and files in the order of their sizes; otherwise by name.
+        find: Only paths that hold this text, whatever its case, and their folders; None for all.
+        marks: What Determined's uploader decides otherwise, as `bundle.differences` returns it; None if that was not looked at.
+        notes: Sentences to show above the tree.
+        links: Where the root stands as seen from the notebook (``""`` or ``nets/``): names then open the file. None: no links.
+    """
+
+    biggest: bool = False
+    find: str | None = None
+    marks: Marks | None = None
+    notes: tuple[str, ...] = ()
+    links: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileTree:
+    """What ``%det_files`` returns: a report, shown as a tree.
+
+    Attributes:
+        report: The files, each with the rule that decided.
+        name: What the model definition is called.
+        options: How it is shown.
+    """
+
+    report: FileReport
     name: str
-    folders: dict[str, _Folder] = field(default_factory=dict)
-    entries: list[tuple[str, FileEntry]] = field(default_factory=list)
-    size_bytes: int = 0
-    files: int = 0
+    options: TreeOptions = field(default_factory=TreeOptions)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        del include, exclude  # IPython filters the bundle itself
+        return dict(file_tree_bundle(self.report, self.name, self.options))
 
 
-def file_tree_bundle(report: FileReport, name: str) -> dict[str, str]:
+def file_tree_bundle(report: FileReport, name: str, options: TreeOptions | None = None) -> dict[str, str]:
     """Return ``text/html`` and ``text/plain`` of the files of the model definition ``name``.
 
-    Every path has its size or, if it is left out, the rule that decided. At most 2,000 paths are listed; the totals count them all.
+    Every path has its size or, if it is left out, the rule that decided; folders have the sums of what is below them. At most 2,000 paths
+    and 500 folders have rows of their own, those of the heaviest folders; the sums count them all.
     """
-    entries = [entry for _, entry in zip(range(_MOST_ROWS), report, strict=False)]
-    folder = _tree(entries)
-    hidden = len(report) - len(entries)
-    return {"text/html": _html(report, folder, name, hidden), "text/plain": _text(report, folder, name, hidden)}
+    options = options or TreeOptions()
+    wanted = options.find.lower() if options.find else ""
+    entries = (entry for entry in report if wanted in entry.path.lower()) if wanted else report
+    marks = {path: mark for path, mark in (options.marks or {}).items() if wanted in path.lower()}
+    tree = gather(entries, marks)
+    choose(tree.root, biggest=options.biggest)
+    view = _View(report, legible(name), options, tree)
+    return {"text/html": view.html(), "text/plain": view.text()}
 
 
-def _tree(entries: list[FileEntry]) -> _Folder:
-    root = _Folder("")
-    for entry in entries:
-        *parents, name = entry.path.rstrip("/").split("/")
-        folder = root
-        trail = [root]
-        for part in parents:
-            folder = folder.folders.setdefault(part, _Folder(part))
-            trail.append(folder)
-        folder.entries.append((f"{name}/" if entry.path.endswith("/") else name, entry))
-        if entry.included:
-            for passed in trail:
-                passed.size_bytes += entry.size_bytes
-                passed.files += 1
-    return root
-
-
-def _totals(report: FileReport) -> str:
-    share = 100 * report.total_bytes / report.limit_bytes
-    percent = "over the limit" if share > 100 else f"{share:.1f}%" if share >= 0.1 else "under 0.1%"
-    files = f"{format_count(len(report.included))} {'file ships' if len(report.included) == 1 else 'files ship'}"
-    size = f"{format_bytes(report.total_bytes)} of {format_bytes(report.limit_bytes)} ({percent})"
-    return f"{files}, {size} · {format_count(len(report.excluded))} left out"
-
-
-def _reason(rule: Rule | None) -> str:
+def reason(rule: Rule | None) -> str:
+    """Return why a path stays, in a few words."""
     if rule is None:
         return "left out"
     if rule.source == ".detignore":
-        return f".detignore line {rule.line}: {rule.pattern}"
+        return f".detignore line {rule.line}: {legible(rule.pattern)}"
     return f"built in: {rule.pattern}" if rule.source == "default" else f"never ships: {rule.pattern}"
 
 
-def _hidden_text(hidden: int) -> str:
-    return f"and {format_count(hidden)} more {'path' if hidden == 1 else 'paths'}, counted but not listed"
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One tree, on its way to both forms."""
+
+    report: FileReport
+    name: str
+    options: TreeOptions
+    tree: Tree
+
+    # --- what both forms say ------------------------------------------------------------------------------------------------------
+
+    def totals(self) -> str:
+        report = self.report
+        share = report.total_bytes / report.limit_bytes
+        percent = "over the limit" if share > 1 else f"{100 * share:.1f}%" if share >= 0.001 else "under 0.1%"
+        size = f"{format_bytes(report.total_bytes)} of {format_bytes(report.limit_bytes)} ({percent})"
+        ships = "file ships" if report.included_files == 1 else "files ship"
+        return f"{format_count(report.included_files)} {ships}, {size} · {format_count(report.excluded_entries)} left out"
+
+    def notes(self) -> list[str]:
+        """Return what is to be known before the tree is read."""
+        notes = [legible(problem) for problem in self.report.problems]
+        share = self.report.total_bytes / self.report.limit_bytes
+        if share > _NEAR_THE_LIMIT:
+            heavy = [
+                f"{legible(one.path)} ({format_bytes(one.size_bytes)}{f', {one.files:,} files' if one.files > 1 else ''})"
+                for one in culprits(self.report)
+                if one.size_bytes >= _WORTH_NAMING * self.report.total_bytes
+            ]
+            left = self.report.limit_bytes - self.report.total_bytes
+            stands = f"{format_bytes(left)} below the limit" if left >= 0 else f"{format_bytes(-left)} over the limit"
+            notes.append(f"{stands}. What weighs most: {', '.join(heavy)}.")
+        return [*notes, *self.options.notes]
+
+    def legend(self) -> str | None:
+        marks = self.tree.root.marks
+        if not marks:
+            return None
+        paths = "1 path" if marks == 1 else f"{format_count(marks)} paths"
+        return f"≠ Determined's uploader decides otherwise about {paths}: `%det_files --as determined` lists what it would ship."
+
+    def found(self) -> str | None:
+        if not self.options.find:
+            return None
+        root, wanted = self.tree.root, self.options.find
+        if not root.paths:
+            return f"No path has {wanted!r} in it. `--all` looks into directories that are left out as well."
+        paths = "1 path has" if root.paths == 1 else f"{format_count(root.paths)} paths have"
+        ships = "1 ships" if root.files == 1 else f"{format_count(root.files)} ship"
+        return f"{paths} {wanted!r} in it: {ships}, {format_bytes(root.size_bytes)}."
+
+    def below(self, folder: Folder) -> str:
+        """Return how many files there are below a folder."""
+        files = f"{format_count(folder.files)} {'file' if folder.files == 1 else 'files'}" if folder.files else ""
+        stays = f"{format_count(folder.left_out)} left out" if folder.left_out else ""
+        return ", ".join(part for part in (files, stays) if part)
+
+    def hidden(self, folder: Folder) -> str:
+        hidden = folder.hidden
+        where = f" in {legible(folder.path)}" if folder.path else ""
+        return f"and {format_count(hidden)} more {'path' if hidden == 1 else 'paths'}{where}, counted but not listed: `--find` finds them"
+
+    def kept(self, entry: FileEntry) -> str:
+        """Return what is worth saying of a file that ships."""
+        kept_by = f"kept by {entry.rule.source} line {entry.rule.line}: {legible(entry.rule.pattern)}" if entry.rule else ""
+        return ", ".join(part for part in ("a link: its target ships" if entry.kind == "symlink" else "", kept_by) if part)
+
+    # --- HTML ---------------------------------------------------------------------------------------------------------------------
+
+    def html(self) -> str:
+        share = self.report.total_bytes / self.report.limit_bytes
+        tone = ' class="over"' if share > 1 else ' class="near"' if share > _NEAR_THE_LIMIT else ""
+        parts = [
+            f'<div class="h"><b>{escape(self.name)}</b><span class="f">{escape(self.totals())}</span></div>',
+            f'<div class="bar"><i{tone} style="width:{min(100.0, 100 * share):.2f}%"></i></div>',
+            *(f'<div class="p">{with_code(note)}</div>' for note in self.notes()),
+            *(f'<div class="k">{with_code(line)}</div>' for line in (self.found(), self.legend()) if line),
+            f"<ul>{''.join(self.html_rows(self.tree.root, 1))}</ul>",
+        ]
+        if self.tree.root.hidden:
+            parts.append(f'<div class="f">{with_code(self.hidden(self.tree.root))}</div>')
+        return framed("\n".join(parts), _STYLE)
+
+    def html_rows(self, folder: Folder, depth: int) -> Iterator[str]:
+        for row in listed(folder, biggest=self.options.biggest):
+            if isinstance(row, Folder):
+                yield self.html_folder(row, depth)
+            elif row.included:
+                kept = self.kept(row)
+                why = f'<span class="w f">{escape(kept)}</span>' if kept else ""
+                size = f'<span class="s f">{format_bytes(row.size_bytes)}</span>'
+                yield f'<li class="r"><span class="n m">{self.html_name(row)}</span>{why}{self.html_mark(row)}{size}</li>'
+            else:
+                why = f'<span class="w f">{_reason_html(row.rule)}</span>'
+                yield f'<li class="r x"><span class="n m">{self.html_name(row)}</span>{self.html_mark(row)}{why}</li>'
+
+    def html_folder(self, folder: Folder, depth: int) -> str:
+        size = format_bytes(folder.size_bytes) if folder.files else "nothing ships"
+        marks = f'<span class="d" title="Determined decides otherwise">≠ {format_count(folder.marks)}</span>' if folder.marks else ""
+        own = f"{_reason_html(folder.entry.rule)} · " if folder.entry else ""
+        row = f'<span class="n m">{escape(legible(folder.name))}/</span><span class="w f">{own}{self.below(folder)}</span>'
+        row += f'{marks}<span class="s f">{size}</span>'
+        if not folder.is_open:
+            return f'<li class="r">{row}</li>'
+        few = len(folder.listed_folders) + len(folder.listed_entries) <= _OPEN_CHILDREN
+        found = bool(self.options.find) and self.tree.root.paths <= _OPEN_FOUND
+        opened = " open" if found or (few and depth < _OPEN_DEPTH) else ""
+        rows = f"<ul>{''.join(self.html_rows(folder, depth + 1))}</ul>"
+        if folder.hidden:
+            rows += f'<div class="q f">{with_code(self.hidden(folder))}</div>'
+        return f'<li><details{opened}><summary class="r">{row}</summary>{rows}</details></li>'
+
+    def html_name(self, entry: FileEntry) -> str:
+        name = escape(_name(entry))
+        # JupyterLab opens no hidden files, and a directory is no document.
+        if self.options.links is None or entry.path.endswith("/") or any(part.startswith(".") for part in entry.path.split("/")):
+            return name
+        return f'<a href="{quote(self.options.links + entry.path, safe="/", errors="surrogateescape")}">{name}</a>'
+
+    def html_mark(self, entry: FileEntry) -> str:
+        mark = self.tree.mark_of(entry)
+        return f'<span class="d">≠ {mark}</span>' if mark else ""
+
+    # --- text ---------------------------------------------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        rows = list(self.text_rows(self.tree.root, "  "))
+        width = min(48, max((len(label) for label, note in rows if note), default=0))
+        lines = [f"{self.name}: {self.totals()}", *(f"  ! {note}" for note in self.notes())]
+        lines += [f"  {line}" for line in (self.found(), self.legend()) if line]
+        lines += [f"{label:<{width}}  {note}".rstrip() for label, note in rows]
+        return "\n".join([*lines, f"  {self.hidden(self.tree.root)}"] if self.tree.root.hidden else lines)
+
+    def text_rows(self, folder: Folder, indent: str) -> Iterator[tuple[str, str]]:
+        for row in listed(folder, biggest=self.options.biggest):
+            if isinstance(row, Folder):
+                size = format_bytes(row.size_bytes) if row.files else "nothing ships"
+                marks = f"  ≠ {format_count(row.marks)}" if row.marks else ""
+                closed = "" if row.is_open else f" ({self.below(row)})"
+                stays = f"  {reason(row.entry.rule)}" if row.entry else ""
+                yield f"{indent}{'- ' if row.entry else ''}{legible(row.name)}/", f"{size}{closed}{stays}{marks}"
+                yield from self.text_rows(row, f"{indent}  ")
+                if row.is_open and row.hidden:
+                    yield f"{indent}  {self.hidden(row)}", ""
+                continue
+            mark = self.tree.mark_of(row)
+            notes = [format_bytes(row.size_bytes), self.kept(row)] if row.included else [reason(row.rule)]
+            notes += [f"≠ {mark}"] if mark else []
+            yield f"{indent}{'' if row.included else '- '}{_name(row)}", "  ".join(note for note in notes if note)
 
 
-def _html(report: FileReport, folder: _Folder, name: str, hidden: int) -> str:
-    share = min(100.0, 100 * report.total_bytes / report.limit_bytes)
-    over = ' class="over"' if report.total_bytes > report.limit_bytes else ""
-    parts = [
-        f'<div class="h"><b>{escape(name)}</b><span class="f">{escape(_totals(report))}</span></div>',
-        f'<div class="bar"><i{over} style="width:{share:.2f}%"></i></div>',
-        *(f'<div class="p">{escape(problem)}</div>' for problem in report.problems),
-        f"<ul>{''.join(_html_rows(folder, 1))}</ul>",
-    ]
-    if hidden:
-        parts.append(f'<div class="f">{escape(_hidden_text(hidden))}</div>')
-    return framed("\n".join(parts), _STYLE)
+def with_code(sentence: str) -> str:
+    """Return a sentence as HTML, what stands between backquotes as code."""
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:  # a backquote of a file's name or of the user's text
+        return escape(sentence)
+    return "".join(f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(parts))
 
 
-def _html_rows(folder: _Folder, depth: int) -> Iterator[str]:
-    for name, child in sorted(folder.folders.items()):
-        size = format_bytes(child.size_bytes) if child.files else "nothing ships"
-        opened = " open" if depth < _OPEN_DEPTH and len(child.folders) + len(child.entries) <= _OPEN_CHILDREN else ""
-        row = f'<summary class="r"><span class="n m">{escape(name)}/</span><span class="s f">{size}</span></summary>'
-        yield f"<li><details{opened}>{row}<ul>{''.join(_html_rows(child, depth + 1))}</ul></details></li>"
-    for name, entry in folder.entries:
-        if entry.included:
-            yield f'<li class="r"><span class="n m">{escape(name)}</span><span class="s f">{format_bytes(entry.size_bytes)}</span></li>'
-        else:
-            yield f'<li class="r x"><span class="n m">{escape(name)}</span><span class="w f">{_reason_html(entry.rule)}</span></li>'
+def _name(entry: FileEntry) -> str:
+    name = legible(entry.path.rstrip("/").rpartition("/")[2])
+    return f"{name}/" if entry.path.endswith("/") else name
 
 
 def _reason_html(rule: Rule | None) -> str:
     if rule is None:
         return "left out"
-    lead = _reason(rule).removesuffix(rule.pattern)
-    return f"{escape(lead)}<code>{escape(rule.pattern)}</code>"
-
-
-def _text(report: FileReport, folder: _Folder, name: str, hidden: int) -> str:
-    rows = list(_text_rows(folder, "  "))
-    width = min(48, max((len(label) for label, _ in rows), default=0))
-    lines = [f"{name}: {_totals(report)}", *(f"  ! {problem}" for problem in report.problems)]
-    lines += [f"{label:<{width}}  {note}" for label, note in rows]
-    return "\n".join([*lines, f"  {_hidden_text(hidden)}"] if hidden else lines)
-
-
-def _text_rows(folder: _Folder, indent: str) -> Iterator[tuple[str, str]]:
-    for name, child in sorted(folder.folders.items()):
-        yield f"{indent}{name}/", format_bytes(child.size_bytes) if child.files else "nothing ships"
-        yield from _text_rows(child, f"{indent}  ")
-    for name, entry in folder.entries:
-        mark = "" if entry.included else "- "
-        yield f"{indent}{mark}{name}", format_bytes(entry.size_bytes) if entry.included else _reason(entry.rule)
+    pattern = legible(rule.pattern)
+    return f"{escape(reason(rule).removesuffix(pattern))}<code>{escape(pattern)}</code>"

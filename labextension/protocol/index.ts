@@ -48,6 +48,31 @@ export interface HyperparameterRecord {
   origin: string;
 }
 
+/** A module that stands otherwise on disk than it was loaded: ``what`` is ``edited``, ``added`` or ``deleted``. */
+export interface ChangeRecord {
+  path: string;
+  what: string;
+  names: readonly string[];
+}
+
+/** A file that the definition ``imported`` or ``opened`` (``how``) although it would not ship. */
+export interface UnshippedRecord {
+  path: string;
+  how: string;
+  source: string;
+  line: number | null;
+  pattern: string;
+  sentence: string;
+}
+
+/** What the definition used of its files: those that would be missing elsewhere, and (a hint) those that ship for nothing. */
+export interface UsageRecord {
+  unshipped: readonly UnshippedRecord[];
+  unused: readonly string[];
+  unused_files: number;
+  unused_bytes: number;
+}
+
 /** What was loaded: the text of the card that ``%det_load`` shows. */
 export interface CardRecord {
   entrypoint: string;
@@ -66,6 +91,12 @@ export interface CardRecord {
   excluded_entries: number;
   limit_bytes: number;
   bundle_hash: string;
+  loaded_at: Scalar;
+  determined_differences: number;
+  startup_hook: string | null;
+  notes: readonly string[];
+  changed: readonly ChangeRecord[];
+  usage: UsageRecord | null;
 }
 
 /** A session at one moment: all that a view needs besides the curves and the log. */
@@ -157,17 +188,80 @@ export interface FileRecord {
   pattern: string | null;
 }
 
+/** A rule that decided about paths: the ``line`` (from 1) of its ``source``, and whether what it speaks of ships. */
+export interface RuleRecord {
+  source: string;
+  line: number | null;
+  pattern: string;
+  includes: boolean;
+}
+
+/** The paths of a model definition as columns of one length, sorted by path. */
+export interface FileTable {
+  paths: readonly string[];
+  sizes: readonly number[];
+  rules: readonly number[];
+  symlinks: readonly number[];
+}
+
+/** A file, or a folder (with a final ``/``), that weighs much of what ships; ``files`` counts what is in it. */
+export interface CulpritRecord {
+  path: string;
+  size_bytes: number;
+  files: number;
+}
+
 /** The files of a model definition as a browser shows them; ``path`` is relative to the server's root. */
 export interface DefinitionRecord {
   path: string;
   name: string;
+  is_file: boolean;
   entrypoints: readonly string[];
-  files: readonly FileRecord[];
+  rules: readonly RuleRecord[];
+  files: FileTable;
   truncated: number;
   included_files: number;
   included_bytes: number;
   excluded_entries: number;
   limit_bytes: number;
+  culprits: readonly CulpritRecord[];
+  problems: readonly string[];
+}
+
+/** The answer while a long scan goes on: how many paths it has met. Asking again waits on. */
+export interface ScanningRecord {
+  path: string;
+  found: number;
+}
+
+/** Where Determined's uploader would decide otherwise, as columns of one length, and why it would fail if it would. */
+export interface DeterminedRecord {
+  path: string;
+  paths: readonly string[];
+  ships: readonly boolean[];
+  counts: readonly number[];
+  total: number;
+  problems: readonly string[];
+}
+
+/** What an edit of `.detignore` changes, one way: how many files and bytes, and the first few names. */
+export interface EffectRecord {
+  files: number;
+  size_bytes: number;
+  names: readonly string[];
+}
+
+/** An edit of `.detignore` that lets ``file`` ship or leaves it out: the lines it adds and removes, and its effect. */
+export interface IgnoreEditRecord {
+  path: string;
+  file: string;
+  include: boolean;
+  added: readonly string[];
+  removed: readonly string[];
+  ships: EffectRecord;
+  stays: EffectRecord;
+  expected_hash: string;
+  undo: string | null;
 }
 
 /** Hold after the batch under way. */
@@ -199,6 +293,11 @@ export interface Validate {
 /** Write a checkpoint now, then do what was being done before. */
 export interface MakeCheckpoint {
   kind: 'checkpoint';
+}
+
+/** Import the edited code and go on with the same weights; after a mistake in it everything stays as it was. */
+export interface Reload {
+  kind: 'reload';
 }
 
 /** A :class:`SeriesPatch` whose ``count`` points travel in two buffers beside the message. */
@@ -251,6 +350,12 @@ export interface Watch {
   run_id: string | null;
 }
 
+/** Browser to server: tell me what changes on disk in this definition (in none, if null), and how far its scans are. */
+export interface WatchDefinition {
+  kind: 'watch_definition';
+  path: string | null;
+}
+
 /** Server to browser: these runs are new or changed. */
 export interface RunsMessage {
   kind: 'runs';
@@ -275,6 +380,26 @@ export interface LogMessage {
   kind: 'log';
   run_id: string;
   lines: readonly LogLine[];
+}
+
+/** Server to browser: whether edits of the definition are seen; where they are not, the browser has to look for itself. */
+export interface DefinitionWatched {
+  kind: 'definition_watched';
+  path: string;
+  watched: boolean;
+}
+
+/** Server to browser: something in the definition was written, added, renamed or deleted. */
+export interface DefinitionChanged {
+  kind: 'definition_changed';
+  path: string;
+}
+
+/** Server to browser: the scan of the definition has met so many paths. */
+export interface ScanProgress {
+  kind: 'scan_progress';
+  path: string;
+  found: number;
 }
 
 /** Server to kernel, on the control channel. Without ``command`` it only asks what is loaded. */
@@ -305,4 +430,4 @@ export interface KernelReply {
   error: string | null;
 }
 
-export type Command = Pause | Resume | Step | Stop | Validate | MakeCheckpoint;
+export type Command = Pause | Resume | Step | Stop | Validate | MakeCheckpoint | Reload;

@@ -7,7 +7,16 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { Command, DefinitionRecord, KernelReply, RunRecord, SeriesPatch } from '../protocol';
+import type {
+  Command,
+  DefinitionRecord,
+  DeterminedRecord,
+  IgnoreEditRecord,
+  KernelReply,
+  RunRecord,
+  ScanningRecord,
+  SeriesPatch
+} from '../protocol';
 
 const ROOT = 'detjupyter/api';
 
@@ -29,6 +38,28 @@ export class AnswerError extends Error {
   }
 }
 
+interface ScanOptions {
+  /** Whether a directory with very many paths is meant. */
+  anySize: boolean;
+  /** Aborting it also stops the scan on the server, unless another page waits for it. */
+  signal: AbortSignal;
+  onProgress?: (found: number) => void;
+}
+
+interface ListingOptions extends ScanOptions {
+  /** What came with the listing that is known already. */
+  etag: string | null;
+}
+
+interface Answer<T> {
+  body: T;
+  status: number;
+  etag: string | null;
+}
+
+const ACCEPTED = 202;
+const NOT_MODIFIED = 304;
+
 export class Api {
   constructor(readonly settings: ServerConnection.ISettings) {}
 
@@ -48,9 +79,35 @@ export class Api {
     await this.request<unknown>(`runs/${encodeURIComponent(runId)}`, { method: 'DELETE' });
   }
 
-  /** Return the files of the definition at `path`, a POSIX path relative to the server's root. */
-  async definition(path: string): Promise<DefinitionRecord> {
-    return this.request<DefinitionRecord>(`definition?path=${encodeURIComponent(path)}`);
+  /** Return the files of the definition at `path`, a POSIX path relative to the server's root; null if they are as they were. */
+  async definition(
+    path: string,
+    { etag, ...options }: ListingOptions
+  ): Promise<{ record: DefinitionRecord; etag: string | null } | null> {
+    const headers: HeadersInit = etag === null ? {} : { 'If-None-Match': etag };
+    const answer = await this.scan<DefinitionRecord>('definition', path, options, headers);
+    return answer.status === NOT_MODIFIED ? null : { record: answer.body, etag: answer.etag };
+  }
+
+  /** Return where Determined's uploader would decide otherwise about the definition at `path`. */
+  async determined(path: string, options: ScanOptions): Promise<DeterminedRecord> {
+    return (await this.scan<DeterminedRecord>('definition/determined', path, options)).body;
+  }
+
+  /** Return what it takes to let `file` of the definition at `path` ship, or to leave it out. Nothing is written. */
+  async proposeIgnore(path: string, file: string, include: boolean): Promise<IgnoreEditRecord> {
+    return this.post('definition/ignore', { path, file, include, save: false });
+  }
+
+  /** Write the edit, unless the `.detignore` is no longer the one that it was made for. */
+  async saveIgnore(path: string, edit: IgnoreEditRecord): Promise<IgnoreEditRecord> {
+    const { file, include, expected_hash } = edit;
+    return this.post('definition/ignore', { path, file, include, save: true, expected_hash });
+  }
+
+  /** Take back an edit that was saved. */
+  async undoIgnore(undo: string): Promise<void> {
+    await this.post<unknown>('definition/ignore/undo', { undo });
   }
 
   /** Return what the kernel has loaded; answered by its control channel, so also while a cell runs. */
@@ -60,13 +117,35 @@ export class Api {
 
   /** Ask a session of the kernel (its current one, if null) to do `command`. */
   async command(kernelId: string, sessionId: string | null, command: Command): Promise<KernelReply> {
-    return this.request<KernelReply>(`kernels/${encodeURIComponent(kernelId)}/command`, {
-      method: 'POST',
-      body: JSON.stringify({ session_id: sessionId, command })
-    });
+    return this.post(`kernels/${encodeURIComponent(kernelId)}/command`, { session_id: sessionId, command });
+  }
+
+  /** Ask until the scan is done: a long one is answered meanwhile with how far it is. */
+  private async scan<T>(
+    route: string,
+    path: string,
+    { anySize, signal, onProgress }: ScanOptions,
+    headers: HeadersInit = {}
+  ): Promise<Answer<T>> {
+    const query = `path=${encodeURIComponent(path)}${anySize ? '&any_size=1' : ''}`;
+    for (;;) {
+      const answer = await this.ask<T | ScanningRecord>(`${route}?${query}`, { headers, signal });
+      if (answer.status !== ACCEPTED) {
+        return answer as Answer<T>;
+      }
+      onProgress?.((answer.body as ScanningRecord).found);
+    }
+  }
+
+  private async post<T>(path: string, body: unknown): Promise<T> {
+    return this.request<T>(path, { method: 'POST', body: JSON.stringify(body) });
   }
 
   private async request<T>(path: string, init: RequestInit = {}): Promise<T> {
+    return (await this.ask<T>(path, init)).body;
+  }
+
+  private async ask<T>(path: string, init: RequestInit): Promise<Answer<T>> {
     const url = `${URLExt.join(this.settings.baseUrl, ROOT)}/${path}`;
     let response: Response;
     let text: string;
@@ -77,13 +156,14 @@ export class Api {
       throw new UnreachableError();
     }
     const body = parse(text);
-    if (!response.ok) {
-      throw refusal(response.status, body);
+    const { status } = response;
+    if (!response.ok && status !== NOT_MODIFIED) {
+      throw refusal(status, body);
     }
     if (body === null && text !== '') {
-      throw new AnswerError(response.status, 'The server answered with something that is not JSON.');
+      throw new AnswerError(status, 'The server answered with something that is not JSON.');
     }
-    return body as T;
+    return { body: body as T, status, etag: response.headers.get('ETag') };
   }
 }
 

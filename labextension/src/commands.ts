@@ -1,6 +1,7 @@
-/** The commands of the palette. */
+/** The commands of the palette, and those of the files' context menu. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
+import { Clipboard } from '@jupyterlab/apputils';
 
 import type { Command } from '../protocol';
 import { panelIcon } from './icons';
@@ -25,7 +26,12 @@ const STEERING: readonly { label: string; caption: string; command: Command }[] 
     command: { kind: 'stop' }
   },
   { label: 'Validate Now', caption: 'Run the validation now', command: { kind: 'validate' } },
-  { label: 'Write a Checkpoint Now', caption: 'Write a checkpoint now', command: { kind: 'checkpoint' } }
+  { label: 'Write a Checkpoint Now', caption: 'Write a checkpoint now', command: { kind: 'checkpoint' } },
+  {
+    label: 'Reload the Edited Code',
+    caption: 'Import the edited model definition, and go on with the same weights',
+    command: { kind: 'reload' }
+  }
 ];
 
 /** Add our commands to the application, and to the palette if it has one. */
@@ -55,6 +61,8 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
     palette?.addItem({ command: id, category: CATEGORY });
   }
 
+  addFileCommands(app, model);
+
   // The session's state changes ten times a second while it trains; who listens only wants to know what is possible.
   let enabled = '';
   model.session.changed.connect(() => {
@@ -63,5 +71,45 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
       enabled = now;
       STEERING.forEach(({ command }) => commands.notifyCommandChanged(`detjupyter:${command.kind}`));
     }
+  });
+}
+
+/** What can be done with a row of the tree of files; the row says by its attributes what is on offer. */
+function addFileCommands(app: JupyterFrontEnd, model: PanelModel): void {
+  const row = (): DOMStringMap | undefined =>
+    app.contextMenuHitTest(node => node.classList.contains('dj-File'))?.dataset;
+  const entries: readonly { id: string; label: string; selector: string; run: (path: string) => void }[] = [
+    {
+      id: 'open-file',
+      label: 'Open',
+      selector: '[data-kind="file"]',
+      run: path => model.openFileOfDefinition(path)
+    },
+    {
+      id: 'exclude-path',
+      label: 'Exclude This…',
+      selector: '[data-offer="exclude"]',
+      run: path => void model.edit.propose(path, false)
+    },
+    {
+      id: 'include-path',
+      label: 'Include This…',
+      selector: '[data-offer="include"]',
+      run: path => void model.edit.propose(path, true)
+    },
+    { id: 'copy-path', label: 'Copy Path', selector: '', run: path => Clipboard.copyToSystem(path) }
+  ];
+  entries.forEach(({ id, label, selector, run }, rank) => {
+    const command = `detjupyter:${id}`;
+    app.commands.addCommand(command, {
+      label,
+      execute: () => {
+        const path = row()?.path;
+        if (path !== undefined) {
+          run(path);
+        }
+      }
+    });
+    app.contextMenu.addItem({ command, selector: `.dj-File${selector}`, rank });
   });
 }

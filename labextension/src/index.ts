@@ -21,7 +21,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     restorer: ILayoutRestorer | null
   ): void => {
-    const model = new PanelModel(tracker, app.serviceManager.contents);
+    const model = new PanelModel(tracker, app.serviceManager.contents, path => {
+      void app.commands.execute('docmanager:open', { path });
+    });
     const panel = new DefinitionPanel(model);
     panel.disposed.connect(() => model.dispose());
     app.shell.add(panel, 'right', { rank: 900, type: 'Model definition' });

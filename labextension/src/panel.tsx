@@ -7,6 +7,7 @@ import * as React from 'react';
 
 import { panelIcon } from './icons';
 import type { PanelModel } from './model';
+import type { DefinitionModel } from './model/definition';
 import { DefinitionView } from './views/definition';
 import { HeaderView } from './views/header';
 import { LiveView } from './views/live';
@@ -18,7 +19,7 @@ type View = React.FunctionComponent<{ model: PanelModel }>;
 type AnySignal = ISignal<unknown, unknown>;
 
 /** How the sections share the height at first. */
-const HEIGHTS = [0.36, 0.42, 0.22];
+const HEIGHTS = [0.46, 0.34, 0.2];
 
 export class DefinitionPanel extends SidePanel {
   constructor(model: PanelModel) {
@@ -29,17 +30,34 @@ export class DefinitionPanel extends SidePanel {
     this.title.caption = 'Model definition (detjupyter)';
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', 'Model definition');
-    const { definition, notebook, runs, session, connectionChanged } = model;
+    const { definition, edit, notebook, runs, session, connectionChanged } = model;
+    this._definition = definition;
 
     this.header.addWidget(new Section(HeaderView, model, [notebook.switched, connectionChanged]));
     this.addSection('Definition', DefinitionView, model, [
       definition.changed,
+      edit.changed,
       session.changed,
       notebook.switched
     ]);
     this.addSection('Live', LiveView, model, [session.changed, definition.changed, notebook.switched]);
     this.addSection('Runs', RunsView, model, [runs.changed]);
     (this.content as AccordionPanel).setRelativeSizes(HEIGHTS);
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this._definition.setVisible(this.isVisible);
+  }
+
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this._definition.setVisible(true);
+  }
+
+  protected override onAfterHide(message: Message): void {
+    super.onAfterHide(message);
+    this._definition.setVisible(false);
   }
 
   private addSection(label: string, view: View, model: PanelModel, signals: AnySignal[]): void {
@@ -49,6 +67,8 @@ export class DefinitionPanel extends SidePanel {
     section.title.label = label;
     this.addWidget(section);
   }
+
+  private readonly _definition: DefinitionModel;
 }
 
 /** A view that is rendered anew when one of its signals fires, once per frame at most, and not while it is hidden. */

@@ -1,5 +1,5 @@
 /**
- * The server's WebSocket: changed runs, and the curves of the one run that is watched.
+ * The server's WebSocket: changed runs, the curves of the one run that is watched, and edits of the definition that is shown.
  *
  * The connection comes back by itself: at once when the browser says that it is online again, else after a pause that doubles.
  */
@@ -9,9 +9,26 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { LogMessage, RunsMessage, RunsRemoved, SeriesMessage, Watch } from '../protocol';
+import type {
+  DefinitionChanged,
+  DefinitionWatched,
+  LogMessage,
+  RunsMessage,
+  RunsRemoved,
+  ScanProgress,
+  SeriesMessage,
+  Watch,
+  WatchDefinition
+} from '../protocol';
 
-export type ServerMessage = RunsMessage | RunsRemoved | SeriesMessage | LogMessage;
+export type ServerMessage =
+  | RunsMessage
+  | RunsRemoved
+  | SeriesMessage
+  | LogMessage
+  | DefinitionWatched
+  | DefinitionChanged
+  | ScanProgress;
 
 /** `waiting`: not connected, the next attempt is scheduled. */
 export type SocketStatus = 'connecting' | 'open' | 'waiting';
@@ -57,7 +74,8 @@ export class LiveSocket implements IDisposable {
     this.setStatus('connecting');
     socket.onopen = () => {
       this._pauseMs = FIRST_PAUSE_MS;
-      this.sendWatch();
+      this.say({ kind: 'watch', run_id: this._watched });
+      this.say({ kind: 'watch_definition', path: this._definition });
       this.setStatus('open');
     };
     socket.onmessage = (event: MessageEvent) => this.receive(event.data);
@@ -67,7 +85,15 @@ export class LiveSocket implements IDisposable {
   /** Ask for the curves of this run, now and after every reconnection. */
   watch(runId: string | null): void {
     this._watched = runId;
-    this.sendWatch();
+    this.say({ kind: 'watch', run_id: runId });
+  }
+
+  /** Ask for word of edits of this definition, now and after every reconnection. */
+  watchDefinition(path: string | null): void {
+    if (path !== this._definition) {
+      this._definition = path;
+      this.say({ kind: 'watch_definition', path });
+    }
   }
 
   dispose(): void {
@@ -84,10 +110,9 @@ export class LiveSocket implements IDisposable {
     Signal.clearData(this);
   }
 
-  private sendWatch(): void {
+  private say(message: Watch | WatchDefinition): void {
     if (this._socket?.readyState === WebSocket.OPEN) {
-      const watch: Watch = { kind: 'watch', run_id: this._watched };
-      this._socket.send(JSON.stringify(watch));
+      this._socket.send(JSON.stringify(message));
     }
   }
 
@@ -122,6 +147,7 @@ export class LiveSocket implements IDisposable {
   private _socket: WebSocket | null = null;
   private _status: SocketStatus = 'waiting';
   private _watched: string | null = null;
+  private _definition: string | null = null;
   private _pauseMs = FIRST_PAUSE_MS;
   private _timer = 0;
 }

@@ -50,6 +50,15 @@ def start_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
         process.__exit__()
 
 
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Start one JupyterLab server for the tests of a module that keep to directories of their own."""
+    root = tmp_path_factory.mktemp("shared")
+    (root / "work").mkdir()
+    with LabProcess(root / "home", root / "work") as lab:
+        yield lab
+
+
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., LabPage]]:
     """Open JupyterLab pages; what the console says of errors fails the test."""

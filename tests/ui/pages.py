@@ -24,15 +24,17 @@ class LabPage:
         page.on("console", self._on_console)
         page.on("pageerror", self._on_page_error)
 
-    def open(self, path: str = "quickstart/quickstart.ipynb", *, kernel: str | None = None, app: str = "lab") -> LabPage:
-        """Open the notebook and wait for its kernel; ``kernel`` chooses one by name."""
+    def open(
+        self, path: str = "quickstart/quickstart.ipynb", *, kernel: str | None = None, app: str = "lab", reset: bool = False
+    ) -> LabPage:
+        """Open the notebook and wait for its kernel; ``kernel`` chooses one by name, ``reset`` closes what other pages have left open."""
         if kernel is not None:
             file = self.lab.directory / path
             notebook = json.loads(file.read_text(encoding="utf-8"))
             notebook["metadata"]["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
             file.write_text(json.dumps(notebook), encoding="utf-8")
         tree = "notebooks" if app == "notebook" else "lab/tree"
-        self.page.goto(f"{self.lab.url}/{tree}/{path}?token={self.lab.token}")
+        self.page.goto(f"{self.lab.url}/{tree}/{path}?token={self.lab.token}{'&reset' if reset else ''}")
         self.wait_ready()
         return self
 

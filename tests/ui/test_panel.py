@@ -106,7 +106,7 @@ def test_the_palette_has_the_commands(start_lab: Callable[..., Lab], open_page: 
     page.command("apputils:activate-command-palette")
     page.page.keyboard.type("detjupyter")
     palette = page.page.locator(".lm-CommandPalette-content")
-    for word in ("Panel", "Pause", "Resume", "One More Batch", "Stop", "Validate", "Checkpoint"):
+    for word in ("Panel", "Pause", "Resume", "One More Batch", "Stop", "Validate", "Checkpoint", "Reload"):
         expect(palette).to_contain_text(word)
 
 

@@ -10,13 +10,24 @@ import type { ServerMessage, SocketStatus } from '../socket';
 import { LiveSocket } from '../socket';
 import { Curves } from './curves';
 import { DefinitionModel } from './definition';
+import { EditModel } from './edit';
 import type { Executed } from './notebook';
 import { ActiveNotebook } from './notebook';
 import { RunsModel } from './runs';
 import { SessionModel } from './session';
 
+/** Edits come in bunches, and the kernel that is asked what changed compares files. */
+const ASK_KERNEL_AFTER_MS = 300;
+/** A kernel whose definition has many files answers with what it knows, and looks at them meanwhile. */
+const ASK_KERNEL_AGAIN_MS = 2000;
+
 export class PanelModel implements IDisposable {
-  constructor(tracker: INotebookTracker, contents: Contents.IManager) {
+  /** `openFile` opens a file, given by its path relative to the server's root. */
+  constructor(
+    tracker: INotebookTracker,
+    contents: Contents.IManager,
+    readonly openFile: (path: string) => void
+  ) {
     this._contents = contents;
     this.api = new Api(contents.serverSettings);
     this.socket = new LiveSocket(contents.serverSettings);
@@ -24,6 +35,7 @@ export class PanelModel implements IDisposable {
     this.runs = new RunsModel(this.api);
     this.session = new SessionModel(this.api, this.runs);
     this.definition = new DefinitionModel(this.api);
+    this.edit = new EditModel(this.api, this.definition);
 
     this.socket.message.connect(this.onMessage, this);
     this.socket.statusChanged.connect(this.onSocket, this);
@@ -32,6 +44,8 @@ export class PanelModel implements IDisposable {
     this.notebook.kernelReturned.connect(() => void this.session.refresh(), this);
     this.notebook.executed.connect(this.onExecuted, this);
     this.session.changed.connect(this.onSession, this);
+    this.definition.changed.connect(() => this.socket.watchDefinition(this.definition.watchedPath), this);
+    window.addEventListener('focus', () => this.onFocus(), { signal: this._listeners.signal });
     contents.fileChanged.connect(this.onFile, this);
 
     this.onSwitched();
@@ -45,6 +59,7 @@ export class PanelModel implements IDisposable {
   readonly runs: RunsModel;
   readonly session: SessionModel;
   readonly definition: DefinitionModel;
+  readonly edit: EditModel;
   /** The curves of the run that the Live section shows. */
   readonly curves = new Curves();
 
@@ -66,6 +81,14 @@ export class PanelModel implements IDisposable {
     void this.runs.refresh();
   }
 
+  /** Open a file of the definition, given by its path in it. */
+  openFileOfDefinition(file: string): void {
+    const { path, record } = this.definition;
+    if (path !== null && record !== null) {
+      this.openFile(record.is_file || record.path === '' ? record.path || file : `${record.path}/${file}`);
+    }
+  }
+
   get isDisposed(): boolean {
     return this.socket.isDisposed;
   }
@@ -75,8 +98,11 @@ export class PanelModel implements IDisposable {
       return;
     }
     this._contents.fileChanged.disconnect(this.onFile, this);
+    this._listeners.abort();
+    window.clearTimeout(this._timer);
     this.socket.dispose();
     this.notebook.dispose();
+    this.edit.dispose();
     this.definition.dispose();
     Signal.clearData(this.curves);
     Signal.clearData(this.runs);
@@ -126,6 +152,13 @@ export class PanelModel implements IDisposable {
       this.runs.upsert(message.runs);
     } else if (message.kind === 'runs_removed') {
       this.runs.remove(message.run_ids);
+    } else if (message.kind === 'definition_watched' && message.path === this.definition.path) {
+      this.definition.setWatched(message.watched);
+    } else if (message.kind === 'scan_progress') {
+      this.definition.setFound(message.path, message.found);
+    } else if (message.kind === 'definition_changed' && message.path === this.definition.path) {
+      this.definition.refreshSoon();
+      this.askKernelSoon();
     } else if (message.kind === 'series' && message.run_id === this._watched) {
       if (!this.curves.apply(message.patches)) {
         // Points in between never came: ask for the whole of it again.
@@ -141,22 +174,46 @@ export class PanelModel implements IDisposable {
         // While the connection was away, runs came, changed and went.
         void this.runs.refresh();
         void this.session.refresh();
+        this.definition.refreshSoon();
       }
       this._wasOpen = true;
+    } else {
+      this.definition.setWatched(false);
     }
     this._connectionChanged.emit(status);
+  }
+
+  /** Ask the kernel what of its code has changed, if it has loaded any. */
+  private askKernelSoon(): void {
+    if (this.session.card !== null) {
+      window.clearTimeout(this._timer);
+      this._timer = window.setTimeout(() => {
+        void this.session.refresh();
+        this._timer = window.setTimeout(() => void this.session.refresh(), ASK_KERNEL_AGAIN_MS);
+      }, ASK_KERNEL_AFTER_MS);
+    }
+  }
+
+  private onFocus(): void {
+    this.definition.focused();
+    this.askKernelSoon();
   }
 
   private onFile(_: Contents.IManager, change: Contents.IChangedArgs): void {
     for (const file of [change.oldValue, change.newValue]) {
       if (file?.path) {
-        this.definition.fileChanged(this._contents.localPath(file.path));
+        if (this.definition.holds(this._contents.localPath(file.path))) {
+          this.definition.refreshSoon();
+          this.askKernelSoon();
+        }
       }
     }
   }
 
   private readonly _contents: Contents.IManager;
   private readonly _connectionChanged = new Signal<this, SocketStatus>(this);
+  private readonly _listeners = new AbortController();
   private _watched: string | null = null;
+  private _timer = 0;
   private _wasOpen = false;
 }

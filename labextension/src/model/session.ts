@@ -16,6 +16,8 @@ export interface Current {
 }
 
 const ASK_AGAIN_MS = 2500;
+/** A reload imports whatever the code imports; the pauses between questions grow up to this. */
+const LONGEST_RELOAD_MS = 20_000;
 
 const NOTHING: KernelReply = {
   kind: 'kernel',
@@ -79,9 +81,14 @@ export class SessionModel {
     return this._error;
   }
 
-  /** Why the last command was refused, until one is accepted. */
-  get refusal(): Error | null {
+  /** Why the last command was refused, until one is accepted; `kind` is the command's. */
+  get refusal(): { kind: CommandKind; error: Error } | null {
     return this._refusal;
+  }
+
+  /** The command that was sent and is not answered yet. */
+  get sending(): CommandKind | null {
+    return this._sending;
   }
 
   get current(): Current | null {
@@ -115,6 +122,7 @@ export class SessionModel {
     this._reply = null;
     this._error = null;
     this._refusal = null;
+    this._sending = null;
     this._askAfterMs = 0;
     this._askPauseMs = ASK_AGAIN_MS;
     window.clearTimeout(this._timer);
@@ -164,6 +172,8 @@ export class SessionModel {
         return current.session.activity !== 'validating';
       case 'checkpoint':
         return current.session.activity !== 'checkpointing';
+      case 'reload':
+        return this._sending !== 'reload';
     }
   }
 
@@ -175,6 +185,8 @@ export class SessionModel {
     const turn = ++this._turn;
     let reply: KernelReply | null = null;
     let refusal: Error | null = null;
+    this._sending = command.kind;
+    this._changed.emit();
     try {
       reply = await this._api.command(kernelId, this._current?.session.session_id ?? null, command);
     } catch (error) {
@@ -183,7 +195,11 @@ export class SessionModel {
     if (kernelId !== this._kernelId) {
       return;
     }
-    this._refusal = refusal;
+    this._sending = null;
+    this._refusal = refusal === null ? null : { kind: command.kind, error: refusal };
+    if (command.kind === 'reload' && reply?.accepted === true) {
+      void this.awaitReload(this.card);
+    }
     // A later question may have been answered meanwhile; then this answer is only good for its refusal.
     if (reply !== null && turn === this._turn) {
       this.take(reply);
@@ -192,8 +208,30 @@ export class SessionModel {
     }
   }
 
+  /** Ask until a reload that was accepted is over: the card is another one then, or has a note of why it is not. */
+  private async awaitReload(before: CardRecord | null): Promise<void> {
+    const kernelId = this._kernelId;
+    this._sending = 'reload';
+    for (let pauseMs = 500; pauseMs < LONGEST_RELOAD_MS; pauseMs *= 1.3) {
+      await new Promise(resolve => window.setTimeout(resolve, pauseMs));
+      if (kernelId !== this._kernelId || this._sending !== 'reload') {
+        return;
+      }
+      await this.refresh();
+      const card = this.card;
+      if (card?.loaded_at !== before?.loaded_at || card?.notes.join() !== before?.notes.join()) {
+        break;
+      }
+    }
+    if (this._sending === 'reload') {
+      this._sending = null;
+      this._changed.emit();
+    }
+  }
+
   dispose(): void {
     this._turn++;
+    this._sending = null;
     window.clearTimeout(this._timer);
     Signal.clearData(this);
   }
@@ -272,7 +310,8 @@ export class SessionModel {
   private _stored: SessionRecord | null = null;
   private _current: Current | null = null;
   private _error: Error | null = null;
-  private _refusal: Error | null = null;
+  private _refusal: { kind: CommandKind; error: Error } | null = null;
+  private _sending: CommandKind | null = null;
   private _askAfterMs = 0;
   private _askPauseMs = ASK_AGAIN_MS;
   private _timer = 0;

@@ -1,64 +1,112 @@
 /** The files of a definition as a tree: what ships, what is left out, and by which rule. */
-import { caretDownIcon, caretRightIcon, classes, fileIcon, folderIcon } from '@jupyterlab/ui-components';
+import { searchIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatBytes } from '../../chart';
-import type { FileRecord } from '../../protocol';
-import type { TreeNode } from './tree';
-import { buildTree, opensByItself, ruleOf, visibleRows } from './tree';
+import { formatCount } from '../../chart';
+import type { DefinitionRecord, DeterminedRecord } from '../../protocol';
+import { biggestFirstIcon } from '../icons';
+import { FileRow, ROW_PX } from './row';
+import { IconButton } from './state';
+import type { Order, TreeNode } from './tree';
+import { Differences, FileTree, listedPath, matcher, offerOf } from './tree';
 import { useWindow } from './window';
 
-const ROW_PX = 24;
-const INDENT_PX = 14;
-
 interface FilesProps {
-  /** The definition's path: another one starts with its own open directories. */
-  path: string;
-  files: readonly FileRecord[];
+  record: DefinitionRecord;
+  comparison: DeterminedRecord | null;
+  /** Whether only paths are shown about which Determined's uploader would decide otherwise. */
+  differingOnly: boolean;
+  onOpen: (file: string) => void;
+  onEdit: (file: string, include: boolean) => void;
 }
 
-export const Files = React.memo(function Files({ path, files }: FilesProps): JSX.Element {
+const NOTHING: ReadonlySet<string> = new Set();
+
+export const Files = React.memo(function Files(props: FilesProps): JSX.Element {
+  const { record, comparison, differingOnly, onOpen, onEdit } = props;
   const host = React.useRef<HTMLDivElement>(null);
   const id = React.useId();
-  const [toggled, setToggled] = React.useState<ReadonlySet<string>>(new Set());
+  const [toggled, setToggled] = React.useState(NOTHING);
+  const [text, setText] = React.useState('');
+  const [order, setOrder] = React.useState<Order>('name');
   const [active, setActive] = React.useState<string | null>(null);
   React.useEffect(() => {
-    setToggled(new Set());
+    setToggled(NOTHING);
+    setText('');
     setActive(null);
-  }, [path]);
+  }, [record.path]);
 
-  const tree = React.useMemo(() => buildTree(files), [files]);
-  const openAtFirst = opensByItself(files.length);
-  const isOpen = React.useCallback(
-    (node: TreeNode) => toggled.has(node.path) !== openAtFirst,
-    [toggled, openAtFirst]
-  );
-  const rows = React.useMemo(() => visibleRows(tree, isOpen), [tree, isOpen]);
+  const tree = React.useMemo(() => new FileTree(record), [record]);
+  const differences = React.useMemo(() => comparison && new Differences(comparison), [comparison]);
+  const wanted = text.trim().toLowerCase();
+  const search = React.useMemo(() => {
+    if (wanted === '' && !differingOnly) {
+      return null;
+    }
+    const isFound = matcher(wanted);
+    return tree.search(
+      node => isFound(node) && (!differingOnly || (differences?.at.has(node.path) ?? false))
+    );
+  }, [tree, wanted, differingOnly, differences]);
+  // What is opened and closed while searching belongs to that search; after it the tree is as it was.
+  const [touched, setTouched] = React.useState({ search: '', toggled: NOTHING });
+  const searched = `${differingOnly} ${wanted}`;
+  const shown = search === null ? toggled : touched.search === searched ? touched.toggled : NOTHING;
+  const sight = React.useMemo(() => ({ order, toggled: shown, search }), [order, shown, search]);
+  const rows = React.useMemo(() => tree.rows(sight), [tree, sight]);
   const { first, end } = useWindow(host, '.dj-Section', rows.length, ROW_PX);
+  const activeRow = React.useMemo(() => rows.findIndex(row => row.path === active), [rows, active]);
+  const canEdit = !record.is_file;
 
   const toggle = (node: TreeNode): void => {
-    const next = new Set(toggled);
+    const next = new Set(shown);
     if (!next.delete(node.path)) {
       next.add(node.path);
     }
-    setToggled(next);
+    if (search === null) {
+      setToggled(next);
+    } else {
+      setTouched({ search: searched, toggled: next });
+    }
   };
-  const activeRow = rows.findIndex(row => row.path === active);
-
+  const act = (node: TreeNode): void => {
+    if (node.children.length > 0) {
+      toggle(node);
+    } else if (!node.isDirectory) {
+      onOpen(node.path);
+    }
+  };
+  const edit = (node: TreeNode): void => {
+    const offer = canEdit ? offerOf(node) : null;
+    if (offer !== null) {
+      onEdit(listedPath(node), offer === 'include');
+    }
+  };
   const go = (index: number): void => {
     const row = Math.max(0, Math.min(rows.length - 1, index));
     setActive(rows[row]?.path ?? null);
     reveal(host.current, row);
   };
+
   const onKeyDown = (event: React.KeyboardEvent): void => {
     const node = rows[activeRow];
     const isParent = node !== undefined && node.children.length > 0;
+    const isOpen = isParent && tree.isOpen(node, sight);
+    if (event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
     switch (event.key) {
       case 'ArrowDown':
         go(activeRow + 1);
         break;
       case 'ArrowUp':
         go(activeRow - 1);
+        break;
+      case 'PageDown':
+        go(activeRow + Math.max(1, end - first - 16));
+        break;
+      case 'PageUp':
+        go(activeRow - Math.max(1, end - first - 16));
         break;
       case 'Home':
         go(0);
@@ -67,24 +115,45 @@ export const Files = React.memo(function Files({ path, files }: FilesProps): JSX
         go(rows.length - 1);
         break;
       case 'ArrowRight':
-        if (isParent && !isOpen(node)) {
+        if (isParent && !isOpen) {
           toggle(node);
         } else if (isParent) {
           go(activeRow + 1);
         }
         break;
       case 'ArrowLeft':
-        if (isParent && isOpen(node)) {
+        if (isOpen) {
           toggle(node);
         } else if (node !== undefined && node.depth > 0) {
           go(rows.findLastIndex((row, index) => index < activeRow && row.depth < node.depth));
         }
         break;
       case 'Enter':
+        if (node !== undefined) {
+          act(node);
+        }
+        break;
       case ' ':
         if (isParent) {
           toggle(node);
         }
+        break;
+      case 'e':
+        if (node !== undefined) {
+          edit(node);
+        }
+        break;
+      case '/':
+        host.current?.parentElement?.querySelector<HTMLInputElement>('.dj-Search-input')?.focus();
+        break;
+      case 'ContextMenu':
+        openMenu(document.getElementById(`${id}-${activeRow}`));
+        break;
+      case 'F10':
+        if (!event.shiftKey) {
+          return;
+        }
+        openMenu(document.getElementById(`${id}-${activeRow}`));
         break;
       default:
         return;
@@ -93,93 +162,105 @@ export const Files = React.memo(function Files({ path, files }: FilesProps): JSX
     event.stopPropagation();
   };
 
+  const onSearchKeyDown = (event: React.KeyboardEvent): void => {
+    if (event.key === 'Escape' && text !== '') {
+      setText('');
+    } else if (event.key === 'ArrowDown' || event.key === 'Enter') {
+      host.current?.focus();
+      go(search === null ? 0 : rows.findIndex(row => row.found === search.turn));
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  };
+
   return (
-    <div
-      ref={host}
-      className="dj-Files"
-      role="tree"
-      aria-label="Files of the model definition"
-      aria-activedescendant={activeRow >= first && activeRow < end ? `${id}-${activeRow}` : undefined}
-      tabIndex={0}
-      style={{ height: rows.length * ROW_PX }}
-      onFocus={() => activeRow < 0 && setActive(rows[first]?.path ?? null)}
-      onKeyDown={onKeyDown}
-    >
-      {rows.slice(first, end).map((node, index) => (
-        <FileRow
-          key={node.path}
-          id={`${id}-${first + index}`}
-          node={node}
-          top={(first + index) * ROW_PX}
-          isOpen={node.children.length > 0 ? isOpen(node) : null}
-          isActive={first + index === activeRow}
-          onClick={() => {
-            setActive(node.path);
-            if (node.children.length > 0) {
-              toggle(node);
-            }
-          }}
+    <>
+      <div className="dj-Files-tools">
+        <label className="dj-Search">
+          <searchIcon.react tag="span" className="dj-Search-icon" />
+          <input
+            type="search"
+            className="dj-Search-input"
+            placeholder="Search files"
+            aria-label="Search files"
+            spellCheck={false}
+            value={text}
+            onChange={event => setText(event.target.value)}
+            onKeyDown={onSearchKeyDown}
+          />
+          {search !== null && wanted !== '' && (
+            <span className="dj-Search-count" role="status">
+              {formatCount(search.hits)}
+            </span>
+          )}
+        </label>
+        <IconButton
+          icon={biggestFirstIcon}
+          label="Biggest first"
+          title={order === 'size' ? 'Biggest first (click: by name)' : 'By name (click: biggest first)'}
+          pressed={order === 'size'}
+          onClick={() => setOrder(order === 'size' ? 'name' : 'size')}
         />
-      ))}
-    </div>
+      </div>
+      {rows.length === 0 && (
+        <p className="dj-faint dj-Files-none">
+          {wanted === '' ? 'There are no files here.' : `No path contains “${text.trim()}”.`}
+        </p>
+      )}
+      <div
+        ref={host}
+        className="dj-Files"
+        role="tree"
+        aria-label="Files of the model definition"
+        aria-activedescendant={activeRow >= first && activeRow < end ? `${id}-${activeRow}` : undefined}
+        tabIndex={0}
+        style={{ height: rows.length * ROW_PX }}
+        onFocus={() => activeRow < 0 && setActive(rows[first]?.path ?? null)}
+        onKeyDown={onKeyDown}
+      >
+        {rows.slice(first, end).map((node, index) => (
+          <FileRow
+            key={node.path}
+            id={`${id}-${first + index}`}
+            node={node}
+            top={(first + index) * ROW_PX}
+            isOpen={node.children.length > 0 ? tree.isOpen(node, sight) : null}
+            isActive={first + index === activeRow}
+            highlight={search !== null && node.found === search.turn ? wanted : ''}
+            differs={differences?.at.get(node.path) ?? null}
+            differsBelow={differences?.below.get(node.path) ?? 0}
+            offer={canEdit ? offerOf(node) : null}
+            onClick={() => {
+              setActive(node.path);
+              act(node);
+            }}
+            onEdit={() => edit(node)}
+          />
+        ))}
+      </div>
+    </>
   );
 });
 
-interface RowProps {
-  id: string;
-  node: TreeNode;
-  top: number;
-  /** null: it cannot be opened. */
-  isOpen: boolean | null;
-  isActive: boolean;
-  onClick: () => void;
-}
-
-function FileRow({ id, node, top, isOpen, isActive, onClick }: RowProps): JSX.Element {
-  const { record, included, isDirectory } = node;
-  const rule = record === null ? null : ruleOf(record);
-  const Icon = isDirectory ? folderIcon : fileIcon;
-  const Caret = isOpen ? caretDownIcon : caretRightIcon;
-  const verdict = included ? 'ships' : 'left out';
-  return (
-    <div
-      id={id}
-      className={classes('dj-File', included ? '' : 'dj-mod-excluded', isActive ? 'dj-mod-active' : '')}
-      role="treeitem"
-      aria-level={node.depth + 1}
-      aria-expanded={isOpen ?? undefined}
-      aria-selected={isActive}
-      aria-label={`${node.path}, ${verdict}`}
-      data-path={record?.path ?? node.path}
-      data-included={included}
-      style={{ top, paddingLeft: node.depth * INDENT_PX }}
-      title={rule === null ? node.path : `${node.path}\n${rule.full}`}
-      onClick={onClick}
-    >
-      <span className="dj-File-caret">{isOpen !== null && <Caret.react tag="span" />}</span>
-      <Icon.react tag="span" className="dj-File-icon" />
-      <span className="dj-File-name">
-        {node.name}
-        {isDirectory && '/'}
-      </span>
-      {!included && rule !== null && (
-        <span className="dj-File-rule">
-          {rule.short}
-          <span className="dj-File-pattern">{record?.pattern}</span>
-        </span>
-      )}
-      {included && <span className="dj-File-size">{formatBytes(node.sizeBytes)}</span>}
-      <span className="dj-File-mark" aria-hidden="true" />
-    </div>
-  );
+/** Open JupyterLab's context menu at a row, as the mouse would. */
+function openMenu(row: HTMLElement | null): void {
+  if (row !== null) {
+    const { left, bottom } = row.getBoundingClientRect();
+    row.dispatchEvent(
+      new MouseEvent('contextmenu', { bubbles: true, cancelable: true, clientX: left + 40, clientY: bottom })
+    );
+  }
 }
 
 function reveal(list: HTMLElement | null, row: number): void {
   const view = list?.closest('.dj-Section');
   if (list && view) {
+    const toolsPx = view.querySelector('.dj-Files-tools')?.clientHeight ?? 0;
     const top = list.getBoundingClientRect().top - view.getBoundingClientRect().top + row * ROW_PX;
-    if (top < 0) {
-      view.scrollTop += top;
+    if (top < toolsPx) {
+      view.scrollTop += top - toolsPx;
     } else if (top + ROW_PX > view.clientHeight) {
       view.scrollTop += top + ROW_PX - view.clientHeight;
     }

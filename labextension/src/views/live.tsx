@@ -38,7 +38,8 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
   return (
     <Empty title="Nothing is loaded in this kernel">
       <p>
-        {entrypoint === undefined &&
+        {definition.record !== null &&
+          entrypoint === undefined &&
           'No model definition stands beside this notebook; one from elsewhere can be loaded. '}
         Run this in the notebook, and the training shows here while it goes on:
       </p>
@@ -60,9 +61,9 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
         </div>
         <Progress session={session} state={state} />
         <Buttons model={model} current={current} />
-        {model.session.refusal !== null && (
+        {model.session.refusal !== null && model.session.refusal.kind !== 'reload' && (
           <div className="dj-Refusal" role="alert">
-            <Message error={model.session.refusal} />
+            <Message error={model.session.refusal.error} />
           </div>
         )}
         {!steerable && (

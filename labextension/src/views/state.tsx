@@ -33,7 +33,7 @@ export function Failure({ error, onRetry }: { error: Error; onRetry: () => void 
   );
 }
 
-/** An error's message and hint; text between backticks is set as code. */
+/** An error's message and hint. */
 export function Message({ error }: { error: Error }): JSX.Element {
   const hint = error instanceof AnswerError ? error.hint : null;
   return (
@@ -44,7 +44,8 @@ export function Message({ error }: { error: Error }): JSX.Element {
   );
 }
 
-function withCode(text: string): React.ReactNode {
+/** Return text in which what stands between backticks is set as code. */
+export function withCode(text: string): React.ReactNode {
   return text.split('`').map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
 }
 
@@ -90,18 +91,21 @@ interface IconButtonProps {
   labelled?: boolean;
   className?: string;
   disabled?: boolean;
+  /** For a button that stays pressed until it is clicked again. */
+  pressed?: boolean;
   onClick: () => void;
 }
 
 /** A button with an icon. When disabled it keeps the focus: its state may change under the user's finger. */
 export function IconButton(props: IconButtonProps): JSX.Element {
-  const { label, title, labelled, className, disabled, onClick } = props;
+  const { label, title, labelled, className, disabled, pressed, onClick } = props;
   return (
     <button
       type="button"
       className={classes('dj-IconButton', className ?? '')}
       aria-label={label}
       aria-disabled={disabled ?? false}
+      aria-pressed={pressed}
       title={title ?? label}
       onClick={() => disabled || onClick()}
     >

@@ -1,111 +1,243 @@
-/** The flat list of a definition's paths as a tree, and the tree's rows as they are shown. */
-import type { FileRecord } from '../../protocol';
+/** A definition's paths as a tree, and the tree's rows as they are shown: by name or biggest first, all or those searched for. */
+import type { DefinitionRecord, DeterminedRecord, RuleRecord } from '../../protocol';
+
+export type Order = 'name' | 'size';
 
 export interface TreeNode {
   /** Without a final slash. */
   path: string;
   name: string;
+  lower: string;
   depth: number;
+  parent: TreeNode | null;
   isDirectory: boolean;
+  isSymlink: boolean;
+  /** What ships of it. */
   sizeBytes: number;
+  /** What is left out of it, as far as it was looked at. */
+  leftOutBytes: number;
+  /** Files that ship. */
+  files: number;
   /** Whether it ships; a directory does when anything in it does. */
   included: boolean;
-  /** The record that says so itself; directories between files have none. */
-  record: FileRecord | null;
+  /** Whether a rule or its absence speaks of it; directories between files are only there because of those. */
+  isListed: boolean;
+  rule: RuleRecord | null;
   children: TreeNode[];
+  /** How the children stand at present. */
+  order: Order | null;
+  /** The search in which this was last found, itself or something below it. */
+  found: number;
+  foundBelow: number;
+}
+
+/** What the rows of a tree depend on. `toggled` holds the directories that are not as they would be by themselves. */
+export interface Sight {
+  order: Order;
+  toggled: ReadonlySet<string>;
+  search: Search | null;
+}
+
+/** A search that has been made: its number, and how many paths it found. */
+export interface Search {
+  turn: number;
+  hits: number;
+  /** Whether directories that hold hits are open; not when there are very many. */
+  opens: boolean;
 }
 
 /** Up to so many rows the whole tree is open at first. */
 const OPEN_AT_FIRST = 40;
+/** Directories that hold so many hits or fewer open by themselves. */
+const OPEN_WHEN_FOUND = 2000;
 
-/** Return the nodes at the top: directories first, then by name. */
-export function buildTree(files: readonly FileRecord[]): TreeNode[] {
-  const root = directory('', '', -1);
-  const directories = new Map<string, TreeNode>([['', root]]);
-  for (const file of files) {
-    const isDirectory = file.path.endsWith('/');
-    const path = isDirectory ? file.path.slice(0, -1) : file.path;
-    const slash = path.lastIndexOf('/');
-    const parent = ensure(directories, path.slice(0, Math.max(slash, 0)));
-    parent.children.push({
-      path,
-      name: path.slice(slash + 1),
-      depth: parent.depth + 1,
-      isDirectory: isDirectory || file.kind === 'directory',
-      sizeBytes: file.size_bytes,
-      included: file.included,
-      record: file,
-      children: []
+export class FileTree {
+  constructor(record: DefinitionRecord) {
+    const { paths, sizes, rules, symlinks } = record.files;
+    const links = new Set(symlinks);
+    const directories = new Map<string, TreeNode>([['', this.root]]);
+    paths.forEach((listed, index) => {
+      const isDirectory = listed.endsWith('/');
+      const path = isDirectory ? listed.slice(0, -1) : listed;
+      const parent = this.ensure(directories, path.slice(0, Math.max(path.lastIndexOf('/'), 0)));
+      const rule = record.rules[rules[index] ?? -1] ?? null;
+      const node = createNode(path, parent, isDirectory);
+      const size = sizes[index] ?? 0;
+      node.isListed = true;
+      node.isSymlink = links.has(index);
+      node.rule = rule;
+      node.included = rule?.includes ?? true;
+      node.files = Number(node.included);
+      node[node.included ? 'sizeBytes' : 'leftOutBytes'] = size;
+      this.nodes.push(node);
+    });
+    // Parents stand before their children, so from behind every sum is complete when it is needed.
+    for (let index = this.nodes.length - 1; index >= 0; index--) {
+      const node = this.nodes[index] as TreeNode;
+      const parent = node.parent ?? this.root;
+      parent.sizeBytes += node.sizeBytes;
+      parent.leftOutBytes += node.leftOutBytes;
+      parent.files += node.files;
+      parent.included ||= node.included;
+    }
+    this._opensByItself = paths.length <= OPEN_AT_FIRST;
+  }
+
+  readonly root = createNode('', null, true);
+  /** All nodes but the root, parents before their children. */
+  readonly nodes: TreeNode[] = [];
+
+  /** Find the paths that `matches`, in one pass; what is above a hit is marked on the way. */
+  search(matches: (node: TreeNode) => boolean): Search {
+    const turn = ++this._turn;
+    let hits = 0;
+    for (const node of this.nodes) {
+      if (matches(node)) {
+        hits++;
+        node.found = turn;
+        for (let above = node.parent; above !== null && above.foundBelow !== turn; above = above.parent) {
+          above.foundBelow = turn;
+        }
+      }
+    }
+    return { turn, hits, opens: hits <= OPEN_WHEN_FOUND };
+  }
+
+  isOpen(node: TreeNode, { toggled, search }: Sight): boolean {
+    const byItself = search === null ? this._opensByItself : search.opens && node.foundBelow === search.turn;
+    return toggled.has(node.path) !== byItself;
+  }
+
+  /** Return the nodes that are on display, top to bottom. */
+  rows(sight: Sight): TreeNode[] {
+    const rows: TreeNode[] = [];
+    const { order, search } = sight;
+    const visit = (parent: TreeNode, isInHit: boolean): void => {
+      for (const node of sorted(parent, order)) {
+        const isHit = search !== null && node.found === search.turn;
+        if (search !== null && !isHit && !isInHit && node.foundBelow !== search.turn) {
+          continue;
+        }
+        rows.push(node);
+        if (node.children.length > 0 && this.isOpen(node, sight)) {
+          visit(node, isInHit || isHit);
+        }
+      }
+    };
+    visit(this.root, false);
+    return rows;
+  }
+
+  private ensure(directories: Map<string, TreeNode>, path: string): TreeNode {
+    const known = directories.get(path);
+    if (known !== undefined) {
+      return known;
+    }
+    const parent = this.ensure(directories, path.slice(0, Math.max(path.lastIndexOf('/'), 0)));
+    const node = createNode(path, parent, true);
+    directories.set(path, node);
+    this.nodes.push(node);
+    return node;
+  }
+
+  private readonly _opensByItself: boolean;
+  private _turn = 0;
+}
+
+/** Return whether a node's name holds `text` (lower case), or its path if there is a slash in it. */
+export function matcher(text: string): (node: TreeNode) => boolean {
+  return text.includes('/')
+    ? node => `${node.path.toLowerCase()}${node.isDirectory ? '/' : ''}`.includes(text)
+    : node => node.lower.includes(text);
+}
+
+/** What Determined's uploader would do otherwise: by path, and for directories how many paths below. */
+export class Differences {
+  constructor(record: DeterminedRecord) {
+    record.paths.forEach((listed, index) => {
+      const path = listed.endsWith('/') ? listed.slice(0, -1) : listed;
+      const count = record.counts[index] ?? 1;
+      this.at.set(path, { ships: record.ships[index] ?? false, count });
+      for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) {
+        const above = path.slice(0, slash);
+        this.below.set(above, (this.below.get(above) ?? 0) + count);
+      }
     });
   }
-  sum(root);
-  return root.children;
+
+  readonly at = new Map<string, { ships: boolean; count: number }>();
+  readonly below = new Map<string, number>();
 }
 
-/** Return the nodes that are on display, top to bottom, given which directories are open. */
-export function visibleRows(nodes: readonly TreeNode[], isOpen: (node: TreeNode) => boolean): TreeNode[] {
-  const rows: TreeNode[] = [];
-  const visit = (node: TreeNode): void => {
-    rows.push(node);
-    if (node.children.length > 0 && isOpen(node)) {
-      node.children.forEach(visit);
-    }
-  };
-  nodes.forEach(visit);
-  return rows;
-}
-
-/** Whether the directories of a tree of so many paths are open before anyone has touched them. */
-export function opensByItself(paths: number): boolean {
-  return paths <= OPEN_AT_FIRST;
-}
-
-/** Return why `file` ships or not, for a tooltip and, shorter, for the row. */
-export function ruleOf(file: FileRecord): { short: string; full: string } | null {
-  if (file.source === null) {
-    return null;
-  }
-  const verdict = file.included ? 'Ships' : 'Left out';
-  const pattern = file.pattern ?? '';
-  if (file.line !== null) {
+/** Return why a path ships or not, for a tooltip and, shorter, for the row. */
+export function ruleText(rule: RuleRecord): { short: string; full: string } {
+  const verdict = rule.includes ? 'Ships' : 'Left out';
+  if (rule.line !== null) {
     return {
-      short: `${file.source}:${file.line}`,
-      full: `${verdict}: ${file.source} line ${file.line}: ${pattern}`
+      short: `${rule.source}:${rule.line}`,
+      full: `${verdict}: ${rule.source} line ${rule.line}: ${rule.pattern}`
     };
   }
-  return { short: 'built in', full: `${verdict}: built-in rule (${file.source}): ${pattern}` };
+  return rule.source === 'always'
+    ? { short: 'always', full: `${verdict}, always: ${rule.pattern}` }
+    : {
+        short: 'built in',
+        full: `${verdict}: built-in rule, which .detignore may overrule: ${rule.pattern}`
+      };
 }
 
-function directory(path: string, name: string, depth: number): TreeNode {
-  return { path, name, depth, isDirectory: true, sizeBytes: 0, included: false, record: null, children: [] };
-}
-
-function ensure(directories: Map<string, TreeNode>, path: string): TreeNode {
-  const known = directories.get(path);
-  if (known !== undefined) {
-    return known;
+/** What can be asked for a node: to leave it out, to let it ship, or nothing. */
+export function offerOf(node: TreeNode): 'exclude' | 'include' | null {
+  if (node.included) {
+    return 'exclude';
   }
-  const slash = path.lastIndexOf('/');
-  const parent = ensure(directories, path.slice(0, Math.max(slash, 0)));
-  const node = directory(path, path.slice(slash + 1), parent.depth + 1);
-  parent.children.push(node);
-  directories.set(path, node);
+  const rule = node.rule ?? node.children.find(child => child.rule !== null)?.rule ?? null;
+  return rule?.source === 'always' || node.path === '.' ? null : 'include';
+}
+
+/** Return the path as the server lists it: with a final slash for a directory. */
+export function listedPath(node: TreeNode): string {
+  return node.isDirectory ? `${node.path}/` : node.path;
+}
+
+function createNode(path: string, parent: TreeNode | null, isDirectory: boolean): TreeNode {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  const node: TreeNode = {
+    path,
+    name,
+    lower: name.toLowerCase(),
+    depth: parent === null ? -1 : parent.depth + 1,
+    parent,
+    isDirectory,
+    isSymlink: false,
+    sizeBytes: 0,
+    leftOutBytes: 0,
+    files: 0,
+    included: false,
+    isListed: false,
+    rule: null,
+    children: [],
+    order: null,
+    found: 0,
+    foundBelow: 0
+  };
+  parent?.children.push(node);
   return node;
 }
 
-/** Give every directory the bytes and the verdict of what is in it, and put its children in order. */
-function sum(node: TreeNode): void {
-  for (const child of node.children) {
-    if (child.children.length > 0) {
-      sum(child);
-    }
-    if (child.included) {
-      node.included = true;
-      node.sizeBytes += child.sizeBytes;
-    }
+/** Return the children in order; they are put in order when they are first looked at, so a closed directory costs nothing. */
+function sorted(node: TreeNode, order: Order): TreeNode[] {
+  if (node.order !== order) {
+    node.order = order;
+    node.children.sort(order === 'size' ? bySize : byName);
   }
-  node.children.sort(
-    (a, b) =>
-      Number(b.isDirectory) - Number(a.isDirectory) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
-  );
+  return node.children;
+}
+
+function byName(a: TreeNode, b: TreeNode): number {
+  return Number(b.isDirectory) - Number(a.isDirectory) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+}
+
+function bySize(a: TreeNode, b: TreeNode): number {
+  return b.sizeBytes - a.sizeBytes || b.leftOutBytes - a.leftOutBytes || byName(a, b);
 }

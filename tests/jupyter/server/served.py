@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,33 @@ class Live:
     async def watch(self, run_id: str | None) -> None:
         """Choose the run to watch."""
         await self.say({"kind": "watch", "run_id": run_id})
+
+    async def watch_definition(self, path: str | None) -> None:
+        """Choose the definition whose edits are wanted."""
+        await self.say({"kind": "watch_definition", "path": path})
+
+    async def none_of(self, kind: str, *, for_s: float) -> None:
+        """Check that no message of that kind comes; others are dropped."""
+        with pytest.raises(asyncio.TimeoutError):
+            await self.next(kind, within_s=for_s)
+
+
+def rows(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the columns of a definition's files as a row for each path."""
+    files, rules = definition["files"], definition["rules"]
+    free = {"source": None, "line": None, "pattern": None, "includes": True}
+    return {
+        path: {"size_bytes": size} | (free if rule < 0 else rules[rule])
+        for path, size, rule in zip(files["paths"], files["sizes"], files["rules"], strict=True)
+    }
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    """Write files under ``root``."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+    return root
 
 
 Connect = Callable[[], Any]

@@ -6,10 +6,11 @@ import sys
 import urllib.parse
 from collections.abc import Callable
 from http.cookies import SimpleCookie
+from pathlib import Path
 from typing import Any
 
 import pytest
-from served import API, Api, make_run
+from served import API, Api, make_run, write
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -28,6 +29,9 @@ NOBODY = {"Authorization": ""}
         ("GET", "runs/one/series"),
         ("GET", "runs/one/log"),
         ("GET", "definition"),
+        ("GET", "definition/determined"),
+        ("POST", "definition/ignore"),
+        ("POST", "definition/ignore/undo"),
         ("GET", f"kernels/{KERNEL}"),
         ("POST", f"kernels/{KERNEL}/command"),
     ],
@@ -99,6 +103,22 @@ async def test_a_browser_needs_the_xsrf_token_to_change_anything(
     assert (await browser.request(f"{API}/runs/one", method="DELETE", headers=referer | token)).code == 204
 
 
+async def test_a_browser_needs_the_xsrf_token_to_edit_a_detignore(
+    http_server_client: Any, jp_base_url: str, jp_serverapp: Any, jp_root_dir: Path
+) -> None:
+    """With the login cookie alone nothing is written into a definition."""
+    write(jp_root_dir / "digits", {"data.bin": "x"})
+    browser = Browser(http_server_client, jp_base_url)
+    await browser.log_in(jp_serverapp.identity_provider.token)
+    referer = {"Referer": f"http://127.0.0.1:{jp_serverapp.port}{jp_base_url}lab"}
+    edit = json.dumps({"path": "digits", "file": "data.bin", "include": False, "save": True, "expected_hash": "none"})
+    assert (await browser.request(f"{API}/definition/ignore", method="POST", body=edit, headers=referer)).code == 403
+    assert not (jp_root_dir / "digits/.detignore").exists()
+    token = {"X-XSRFToken": browser.cookies["_xsrf"]}
+    assert (await browser.request(f"{API}/definition/ignore", method="POST", body=edit, headers=referer | token)).code == 200
+    assert (jp_root_dir / "digits/.detignore").exists()
+
+
 async def test_another_site_cannot_open_the_websocket(
     http_server_client: Any, jp_http_port: int, jp_base_url: str, jp_serverapp: Any
 ) -> None:
@@ -161,6 +181,6 @@ async def test_a_mistake_of_ours_shows_no_traceback(api: Api, jp_serverapp: Any,
 
 def test_loading_the_extension_imports_neither_torch_nor_sqlalchemy() -> None:
     """A server that only starts pays for nothing that it may never use, and never imports what runs training."""
-    heavy = "('torch', 'sqlalchemy', 'tsdownsample', 'anywidget', 'matplotlib', 'IPython', 'ruamel')"
+    heavy = "('torch', 'sqlalchemy', 'tsdownsample', 'anywidget', 'matplotlib', 'IPython', 'ruamel', 'pathspec', 'watchfiles')"
     code = f"import sys; import detjupyter.server.extension; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

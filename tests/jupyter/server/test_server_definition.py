@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from served import Api
-
-from detjupyter.server.answers import RefusedError
-from detjupyter.server.scans import Scans
+from served import API, Api, Connect, rows, write
+from tornado.httpclient import HTTPClientError
 
 MODEL = """
 raise SystemExit("the server must never import this")
@@ -21,14 +21,6 @@ from detjupyter.pytorch import PyTorchTrial
 class DigitsTrial(PyTorchTrial):
     pass
 """
-
-
-def write(root: Path, files: dict[str, str]) -> Path:
-    """Write files under ``root``."""
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-    return root
 
 
 @pytest.fixture
@@ -42,13 +34,78 @@ async def test_a_definition_is_listed_with_what_decided(api: Api, digits: Path) 
     """Included and excluded paths come with sizes and rules, and the Trial classes by name; none of it is imported."""
     answer = await api.get("definition", path="work/digits")
     assert (answer["path"], answer["name"], answer["entrypoints"]) == ("work/digits", "digits", ["model_def:DigitsTrial"])
-    files = {record["path"]: record for record in answer["files"]}
-    assert files["model_def.py"]["included"]
-    assert files["model_def.py"]["size_bytes"] == len(MODEL)
-    data = files["data/"]
-    assert (data["included"], data["source"], data["line"], data["pattern"]) == (False, ".detignore", 2, "data/")
-    assert answer["included_files"] == sum(record["included"] for record in answer["files"])
-    assert (answer["truncated"], answer["limit_bytes"]) == (0, 99_614_720)
+    files = rows(answer)
+    assert files["model_def.py"] == {"size_bytes": len(MODEL), "source": None, "line": None, "pattern": None, "includes": True}
+    assert files["data/"] == {"size_bytes": 0, "source": ".detignore", "line": 2, "pattern": "data/", "includes": False}
+    assert answer["included_files"] == sum(row["includes"] for row in files.values())
+    assert (answer["truncated"], answer["limit_bytes"], answer["is_file"], answer["culprits"]) == (0, 99_614_720, False, [])
+
+
+async def test_every_rule_is_said_once(api: Api, jp_root_dir: Path) -> None:
+    """A rule that decides about a hundred paths travels once, and a negation is a rule that lets them in."""
+    files = {f"{number}.txt": "" for number in range(100)} | {"keep.txt": "", "model.py": "", ".detignore": "*.txt\n!keep.txt\n"}
+    write(jp_root_dir / "many", files)
+    answer = await api.get("definition", path="many")
+    assert [(rule["pattern"], rule["includes"]) for rule in answer["rules"]] == [
+        (".detignore", False),
+        ("*.txt", False),
+        ("!keep.txt", True),
+    ]
+    assert answer["excluded_entries"] == 101
+    assert rows(answer)["keep.txt"]["line"] == 2
+
+
+async def test_a_line_that_is_no_pattern_is_named(api: Api, digits: Path) -> None:
+    """What is wrong with a `.detignore` is said with its line, and the rest of it holds."""
+    (digits / ".detignore").write_text("data/\n\\\n")
+    answer = await api.get("definition", path="work/digits")
+    assert any("line 2" in problem for problem in answer["problems"])
+    assert not rows(answer)["data/"]["includes"]
+
+
+async def test_near_the_limit_the_heaviest_are_named(api: Api, digits: Path) -> None:
+    """Beyond 80 % of the limit the answer names what weighs most, files and folders; below it there is nothing to name."""
+    (digits / "weights").mkdir()
+    for name, size in (("weights/a.bin", 50_000_000), ("weights/b.bin", 32_000_000), ("images.npy", 12_000_000)):
+        with (digits / name).open("wb") as file:
+            file.truncate(size)
+    answer = await api.get("definition", path="work/digits")
+    heaviest = [(one["path"], one["size_bytes"], one["files"]) for one in answer["culprits"]]
+    assert heaviest == [("weights/", 82_000_000, 2), ("images.npy", 12_000_000, 1)]
+
+
+async def test_what_has_not_changed_is_not_sent_again(jp_fetch: Callable[..., Any], digits: Path) -> None:
+    """With the word that came with the last answer there is only a 304, until something is otherwise."""
+    first = await jp_fetch(API, "definition", params={"path": "work/digits"})
+    known = {"If-None-Match": first.headers["ETag"]}
+    with pytest.raises(HTTPClientError) as same:
+        await jp_fetch(API, "definition", params={"path": "work/digits"}, headers=dict(known))
+    assert (same.value.code, same.value.response and same.value.response.body) == (304, b"")
+    (digits / "new.py").write_text("")
+    changed = await jp_fetch(API, "definition", params={"path": "work/digits"}, headers=dict(known))
+    assert "new.py" in rows(json.loads(changed.body))
+
+
+async def test_determined_s_own_reading_is_compared(api: Api, jp_root_dir: Path) -> None:
+    """Where its uploader would decide otherwise the path is named, and a directory that is left out stands for what is in it."""
+    files = {".detignore": "*\n!*/\n!*.py\n", "a.py": "", "pkg/b.py": "", "pkg/c.py": ""}
+    write(jp_root_dir / "idiom", files)
+    answer = await api.get("definition/determined", path="idiom")
+    assert dict(zip(answer["paths"], answer["ships"], strict=True)) == {"pkg/b.py": False, "pkg/c.py": False}
+    assert (answer["total"], answer["problems"]) == (2, [])
+
+    write(jp_root_dir / "venv", {"a.py": "", ".venv/lib/one.txt": "1", ".venv/lib/two.txt": "2"})
+    answer = await api.get("definition/determined", path="venv")
+    assert (answer["paths"], answer["ships"], answer["counts"], answer["total"]) == ([".venv/"], [True], [2], 2)
+
+
+async def test_an_upload_that_would_fail_is_said_as_such(api: Api, jp_root_dir: Path) -> None:
+    """A `.detignore` that its uploader cannot even read is one problem, not a difference about every path."""
+    write(jp_root_dir / "latin", {"a.py": "", "b.py": ""})
+    (jp_root_dir / "latin/.detignore").write_bytes(b"caf\xe9\n")
+    answer = await api.get("definition/determined", path="latin")
+    assert (answer["paths"], answer["total"]) == ([], 0)
+    assert answer["problems"]
 
 
 async def test_the_root_itself_can_be_the_definition(api: Api, jp_root_dir: Path) -> None:
@@ -61,7 +118,8 @@ async def test_the_root_itself_can_be_the_definition(api: Api, jp_root_dir: Path
 async def test_a_single_file_is_a_definition_too(api: Api, digits: Path) -> None:
     """A .py file is listed alone; another file is no definition."""
     answer = await api.get("definition", path="work/digits/model_def.py")
-    assert [record["path"] for record in answer["files"]] == ["model_def.py"]
+    assert (list(rows(answer)), answer["is_file"]) == (["model_def.py"], True)
+    assert (await api.get("definition/determined", path="work/digits/model_def.py"))["total"] == 0
     status, _ = await api.refused("definition", path="work/digits/const.yaml")
     assert status == 404
 
@@ -103,21 +161,37 @@ async def test_a_link_out_of_the_root_is_refused_as_if_nothing_were_there(api: A
     assert (await api.get("definition", path="work/inside"))["path"] == "work/digits"
 
 
-async def test_a_very_large_directory_is_cut_and_counted(api: Api, jp_root_dir: Path) -> None:
-    """At most 5,000 paths are listed; how many more there are is said, and the totals count them all."""
+async def test_a_very_large_directory_is_cut_and_counted(api: Api, jp_root_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the most that are listed, those nearest the root are, how many more there are is said, and the totals count them all."""
+    monkeypatch.setattr("detjupyter.server.listing.MAX_FILES", 500)
     many = jp_root_dir / "many"
     many.mkdir()
-    for number in range(5_050):
+    for number in range(550):
         os.close(os.open(many / f"file{number:05}.txt", os.O_CREAT | os.O_WRONLY))
-    answer = await api.get("definition", path="many")
-    assert (len(answer["files"]), answer["truncated"], answer["included_files"]) == (5_000, 50, 5_050)
+    write(many.parent, {"model_def.py": ""})
+    answer = await api.get("definition")
+    assert (len(answer["files"]["paths"]), answer["truncated"], answer["included_files"]) == (500, 51, 551)
+    assert {"model_def.py", "many/file00000.txt"} <= set(answer["files"]["paths"])
+
+
+async def test_a_directory_of_very_many_paths_is_asked_about_first(api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More paths than a definition has are refused with 413 and the number, unless the browser says that any size is meant."""
+    monkeypatch.setattr("detjupyter.definition.model_definition.MOST_PATHS", 2)
+    monkeypatch.setattr("detjupyter.bundle.walk._PROGRESS_S", 0.0)
+    write(digits, {f"part{number}/{number}.txt": "" for number in range(5)})
+    status, answer = await api.refused("definition", path="work/digits")
+    assert (status, answer["message"]) == (413, "This directory holds more than 2 entries.")
+    assert str(digits) not in answer["message"]
+    assert (await api.get("definition", path="work/digits", any_size=1))["included_files"] == 7
+    status, _ = await api.refused("definition", path="work/digits", any_size=2)
+    assert status == 400
 
 
 async def test_a_module_that_does_not_compile_does_not_hide_the_files(api: Api, digits: Path) -> None:
     """The list of files is there while a user is in the middle of an edit."""
     (digits / "broken.py").write_text("def half(:\n")
     answer = await api.get("definition", path="work/digits")
-    assert "broken.py" in {record["path"] for record in answer["files"]}
+    assert "broken.py" in rows(answer)
     assert answer["entrypoints"] == ["model_def:DigitsTrial"]
 
 
@@ -128,25 +202,34 @@ async def test_a_directory_that_cannot_be_read_is_no_failure(api: Api, digits: P
     assert (await api.get("definition", path="work/digits"))["name"] == "digits"
 
 
-async def test_requests_for_one_directory_share_a_scan(digits: Path, jp_root_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten reloads of a page start one scan, and one that takes too long is answered in time and found finished later."""
-    import detjupyter.server.scans as module
+async def test_a_browser_that_turns_away_ends_its_scan(
+    connect: Connect, digits: Path, jp_serverapp: Any, jp_base_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a long scan lasts, who looks is told how far it is; when the request is given up, the scan ends."""
 
-    started: list[str] = []
-    scan = module._scan
+    def endless(_root: Path, *, progress: Callable[[int], None], **_options: object) -> None:
+        found = 0
+        while True:
+            found += 1_000
+            progress(found)
+            time.sleep(0.01)
 
-    def slow(root: Path, path: str) -> str:
-        started.append(path)
-        time.sleep(0.5)
-        return scan(root, path)
-
-    monkeypatch.setattr(module, "_scan", slow)
-    scans = Scans(patience_s=0.1)
-    try:
-        answers: list[Any] = await asyncio.gather(*(scans.scan(jp_root_dir, "work/digits") for _ in range(10)), return_exceptions=True)
-        assert all(isinstance(answer, RefusedError) and answer.status_code == 504 for answer in answers)
-        assert started == ["work/digits"]
-        await asyncio.sleep(0.6)
+    monkeypatch.setattr("detjupyter.definition.model_definition.scan", endless)
+    scans = jp_serverapp.web_app.settings["detjupyter"].scans
+    async with connect() as live:
+        await live.watch_definition("work/digits")
+        _, request = await asyncio.open_connection("127.0.0.1", jp_serverapp.port)
+        lines = (
+            f"GET {jp_base_url}{API}/definition?path=work/digits HTTP/1.1",
+            f"Host: 127.0.0.1:{jp_serverapp.port}",
+            f"Authorization: token {jp_serverapp.identity_provider.token}",
+        )
+        request.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        message = await live.next("scan_progress", within_s=5.0)
+        assert (message["path"], message["found"] >= 1_000) == ("work/digits", True)
+        assert (await live.next("scan_progress", within_s=5.0))["found"] > message["found"]
+        request.close()
+        deadline = time.monotonic() + 10
+        while scans.is_busy and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
         assert not scans.is_busy
-    finally:
-        scans.close()

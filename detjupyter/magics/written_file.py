@@ -1,0 +1,213 @@
+"""A file of a model definition that a cell is written to: where it may be, what that changes, and the way back."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from detjupyter.bundle.rules import IGNORE_FILE_NAME
+from detjupyter.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from detjupyter.definition.model_definition import ModelDefinition
+    from detjupyter.training.session import Session
+    from detjupyter.widgets.diff import TextChange
+
+_NAMED = 5
+
+
+class WrittenFile:
+    """One file, which may not be there yet.
+
+    Args:
+        definition: The model definition.
+        name: Relative to its root, POSIX.
+
+    Attributes:
+        definition: The model definition.
+        name: The name in its plainest form.
+        target: Where it stands; if a symlink does, what that points to.
+
+    Raises:
+        DefinitionError: The name leads out of the definition, or to something that is no file.
+    """
+
+    def __init__(self, definition: ModelDefinition, name: str) -> None:
+        self.definition = definition
+        path = PurePosixPath(name)
+        if "\0" in name or not path.parts or path.is_absolute() or ".." in path.parts or name.endswith("/"):
+            raise self._refused(f"{name!r} does not name a file inside the model definition.", definition.root)
+        self.name = path.as_posix()
+        if definition.is_file and self.name != definition.path.name:
+            message = f"The model definition is the single file {definition.path.name}, so {self.name} would not be part of it."
+            raise self._refused(message, definition.path)
+        try:
+            self.target = self._located()
+        except OSError as error:  # a name that is too long, or a directory that nobody may look into
+            raise self._refused(f"{self.name} cannot be written: {error.strerror or error}.", definition.root / self.name) from None
+
+    def content(self, cell: str) -> bytes:
+        """Return the bytes that the file gets: UTF-8, with the line ends that it has now, and one at the end."""
+        text = cell if cell.endswith("\n") or not cell else f"{cell}\n"
+        there = self._there()
+        if there is not None and b"\r\n" in there and there.count(b"\n") == there.count(b"\r\n"):
+            text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+        return text.encode("utf-8")
+
+    def lines(self, cell: str) -> str:
+        """Return how long the file is going to be: ``12 lines``."""
+        count = self.content(cell).count(b"\n")
+        return f"{count:,} {'line' if count == 1 else 'lines'}"
+
+    def change(self, cell: str) -> TextChange | None:
+        """Return the difference to what is there, None if nothing is."""
+        from detjupyter.widgets.diff import TextChange
+
+        there = self._there()
+        if there is None:
+            return None
+        return TextChange.between(self.name, *(part.decode("utf-8", "replace") for part in (there, self.content(cell))))
+
+    def effect(self, cell: str) -> list[str]:
+        """Return what ships and what stays because of the new content, in sentences; nothing unless it is the `.detignore`."""
+        if self.name != IGNORE_FILE_NAME:
+            return []
+        from detjupyter.bundle import Effect, scan
+        from detjupyter.widgets.verdict import effect_lines
+
+        new = self.content(cell)
+        was, will = (
+            dict(scan(self.definition.root, defaults=self.definition.defaults, ignore=ignore).included_sizes()) for ignore in (None, new)
+        )
+        shipped, left_out = sorted(will.keys() - was.keys()), sorted(was.keys() - will.keys())
+        return effect_lines(
+            Effect(
+                len(shipped),
+                sum(will[path] for path in shipped),
+                len(left_out),
+                sum(was[path] for path in left_out),
+                tuple([*shipped, *left_out][:_NAMED]),
+            )
+        )
+
+    def write(self, cell: str) -> Replaced:
+        """Put the cell in the file's place in one step, and return the way back; folders are made, the mode stays.
+
+        Raises:
+            DefinitionError: It cannot be written.
+        """
+        before, content = self._there(), self.content(cell)
+        made = [above for above in self.target.parents if not above.exists()]
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            _put(self.target, content)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return Replaced(self, before, content, tuple(made))
+
+    def why_not_shipped(self) -> str | None:
+        """Return a sentence about the rule that leaves the file out, None if it ships."""
+        if self.definition.is_file or self.name == IGNORE_FILE_NAME:
+            return None
+        from detjupyter.bundle import explain
+        from detjupyter.widgets.verdict import Why
+
+        told = explain(self.definition.root, self.name, defaults=self.definition.defaults)
+        return None if told.included else Why(told).sentence()
+
+    def is_used_by(self, session: Session) -> bool:
+        """Return whether the session was built from code, or a config, that stands otherwise on disk now."""
+        card = session.card()
+        config = Path(os.path.realpath(card.config_path)) if card.config_path else None
+        return bool(card.changed) or config == self.target
+
+    def _located(self) -> Path:
+        """Return where the file stands, or is to stand."""
+        root = Path(os.path.realpath(self.definition.root))
+        target = Path(os.path.realpath(root / self.name))
+        if root not in target.parents:
+            raise self._refused(f"{self.name} leads out of the model definition by a symlink.", target)
+        if target.exists() and not target.is_file():
+            raise self._refused(f"{self.name} is {'a directory' if target.is_dir() else 'not a regular file'}.", target)
+        blocking = next((above for above in target.parents if above.is_file()), None)
+        if blocking is not None:
+            raise self._refused(f"{self.name} would be below {blocking.relative_to(root)}, which is a file.", blocking)
+        return target
+
+    def _there(self) -> bytes | None:
+        try:
+            return self.target.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DefinitionError(
+                f"{self.name} cannot be read: {error.strerror or error}.", path=str(self.target), hint="Make it readable, or name another."
+            ) from None
+
+    def _unwritable(self, error: OSError) -> DefinitionError:
+        message = f"{self.name} cannot be written: {error.strerror or error}."
+        return DefinitionError(message, path=str(self.target), hint="Make the directory writable, or choose another name.")
+
+    @staticmethod
+    def _refused(message: str, path: Path) -> DefinitionError:
+        hint = "Name it relative to the definition's root, for example `%%det_file nets/layers.py`."
+        return DefinitionError(message, path=str(path), hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What a file held before a cell was written to it (None: there was no file), what it holds since, and the folders made for it."""
+
+    file: WrittenFile
+    before: bytes | None
+    after: bytes
+    made: tuple[Path, ...]
+
+    def put_back(self) -> str:
+        """Put the file back, and return a sentence about it.
+
+        Raises:
+            DefinitionError: The file was changed since, or cannot be written.
+        """
+        file = self.file
+        if file._there() != self.after:
+            raise DefinitionError(
+                f"{file.name} was changed by something else since, so it is left as it is.",
+                path=str(file.target),
+                hint="Look at the file, and write what you want by `%%det_file`.",
+            )
+        try:
+            if self.before is not None:
+                _put(file.target, self.before)
+                return f"{file.name}: as it was before."
+            file.target.unlink()
+        except OSError as error:
+            raise file._unwritable(error) from None
+        for folder in self.made:
+            with suppress(OSError):  # something else is in it by now
+                folder.rmdir()
+        return f"{file.name}: removed, as it was not there before."
+
+
+def _put(target: Path, content: bytes) -> None:
+    """Replace a file in one step: a reader sees the old one or the new one, never half of it."""
+    mode = target.stat().st_mode & 0o7777 if target.exists() else None
+    if mode is not None and not os.access(target, os.W_OK):
+        raise PermissionError(13, "the file is write-protected")
+    draft = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.partial")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            draft.chmod(mode)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,243 @@
+"""What a model definition holds, as a browser lists it: names, sizes and the rules that decided; never contents, never an import.
+
+Everything here runs in a worker thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detjupyter.errors import DefinitionNotFoundError
+from detjupyter.protocol.files import CulpritRecord, DefinitionRecord, DeterminedRecord, FileTable, RuleRecord
+from detjupyter.server.answers import to_json
+from detjupyter.server.paths import inside
+
+if TYPE_CHECKING:
+    from detjupyter.bundle import FileEntry, FileReport, Rule
+    from detjupyter.definition import ModelDefinition
+
+MAX_FILES = 100_000
+#: Of so many modules at most is it asked whether they hold a Trial, those nearest the root first.
+MAX_MODULES = 1_000
+#: The kernel has a table of so many watched directories for everybody, often no more than 8,192.
+MAX_WATCHED = 4_096
+NEAR_THE_LIMIT = 0.8
+#: What holds less of the total is no culprit.
+WORTH_NAMING = 0.02
+IGNORE_FILE = ".detignore"
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where an edit could change what a definition holds.
+
+    Attributes:
+        directories: Those that were entered, the root first; each is watched for itself, so that what is left out costs nothing.
+        left_out: Files in them that do not ship: what is written into one changes nothing that anybody needs to know at once.
+        only: The file that is the whole definition, None for a directory.
+        is_whole: Whether ``directories`` are all; there is a limit.
+    """
+
+    directories: tuple[str, ...]
+    left_out: frozenset[str]
+    only: str | None
+    is_whole: bool
+
+    def is_touched_by(self, path: str, *, only_written: bool) -> bool:
+        """Return whether something about the definition is different after an event at ``path`` (absolute)."""
+        if self.only is not None:
+            return path == self.only
+        return not (only_written and path in self.left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The `DefinitionRecord` as JSON, and where to watch for edits."""
+
+    text: str
+    ground: Ground
+
+
+def list_definition(root: Path, path: str, any_size: bool, progress: Progress) -> Listing:
+    """Return the files of the definition at the browser's ``path`` under ``root``.
+
+    Raises:
+        DefinitionError: ``path`` is refused, or leads to nothing; or there are too many paths, and ``any_size`` is false.
+    """
+    definition = open_definition(root, path, any_size=any_size)
+    report = definition.files(progress=progress)
+    return Listing(to_json(_record(definition, report, _outward(definition, root))), _ground(definition, report))
+
+
+def compare_with_determined(root: Path, path: str, any_size: bool, progress: Progress) -> str:
+    """Return, as JSON, where Determined's uploader would decide otherwise about the definition at ``path``.
+
+    Raises:
+        DefinitionError: as `list_definition`.
+    """
+    from detjupyter.bundle import determined_files, differences
+
+    definition = open_definition(root, path, any_size=any_size)
+    if definition.is_file:
+        return to_json(DeterminedRecord(path, (), (), (), 0, ()))
+    report = definition.files(progress=progress)
+    theirs = determined_files(definition.root, progress=progress)
+    compared = (
+        {} if theirs.fails and not theirs.files else differences(report, theirs)
+    )  # an upload that fails at once ships nothing, not less
+    closed = {entry.path for entry in report.excluded if entry.path.endswith("/")}
+    counts: dict[tuple[str, bool], int] = {}
+    for name, where in compared.items():
+        key = (_listed(name, closed), where == "only there")
+        counts[key] = counts.get(key, 0) + 1
+    return to_json(
+        DeterminedRecord(
+            path=_outward(definition, root),
+            paths=tuple(printable(name) for name, _ in counts),
+            ships=tuple(ships for _, ships in counts),
+            counts=tuple(counts.values()),
+            total=sum(counts.values()),
+            problems=tuple(map(printable, theirs.problems)),
+        )
+    )
+
+
+def open_definition(root: Path, path: str, *, any_size: bool = False) -> ModelDefinition:
+    """Return the model definition at the browser's ``path``; nothing of it is imported.
+
+    Raises:
+        DefinitionError: ``path`` is refused, or leads to nothing.
+    """
+    from detjupyter.definition import ModelDefinition
+
+    place = inside(root, path)
+    if not place.is_dir() and place.suffix != ".py":
+        raise DefinitionNotFoundError(f"There is no directory and no .py file at {path!r} under the server's root.")
+    return ModelDefinition(place, any_size=any_size)
+
+
+def printable(text: str) -> str:
+    """Replace the bytes of a name that are not UTF-8: JSON cannot carry them."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _outward(definition: ModelDefinition, root: Path) -> str:
+    return "" if definition.path == root else definition.path.relative_to(root).as_posix()
+
+
+def _record(definition: ModelDefinition, report: FileReport, path: str) -> DefinitionRecord:
+    included, left_out, limit_bytes = report.included_files, report.excluded_entries, report.limit_bytes
+    rules, files = _table(report)
+    return DefinitionRecord(
+        path=path,
+        name=printable(definition.name),
+        is_file=definition.is_file,
+        entrypoints=_entrypoints(definition, report),
+        rules=rules,
+        files=files,
+        truncated=max(0, included + left_out - len(files.paths)),
+        included_files=included,
+        included_bytes=report.total_bytes,
+        excluded_entries=left_out,
+        limit_bytes=limit_bytes,
+        culprits=_culprits(report) if report.total_bytes > NEAR_THE_LIMIT * limit_bytes else (),
+        problems=tuple(map(printable, report.problems)),
+    )
+
+
+def _table(report: FileReport) -> tuple[tuple[RuleRecord, ...], FileTable]:
+    numbers: dict[tuple[Rule, bool], int] = {}
+    paths: list[str] = []
+    sizes: list[int] = []
+    rules: list[int] = []
+    symlinks: list[int] = []
+    for entry in _shown(report):
+        if entry.kind == "symlink":
+            symlinks.append(len(paths))
+        paths.append(printable(entry.path))
+        sizes.append(entry.size_bytes)
+        rules.append(-1 if entry.rule is None else numbers.setdefault((entry.rule, entry.included), len(numbers)))
+    records = (RuleRecord(rule.source, rule.line, printable(rule.pattern), includes) for rule, includes in numbers)
+    return tuple(records), FileTable(tuple(paths), tuple(sizes), tuple(rules), tuple(symlinks))
+
+
+def _shown(report: FileReport) -> Iterator[FileEntry]:
+    """Yield the entries to list: all, or if those are too many, the ones nearest the root."""
+    if len(report) <= MAX_FILES:
+        yield from report
+        return
+    by_depth = Counter(_depth(entry) for entry in report)
+    room, deepest = MAX_FILES, 0
+    while by_depth[deepest] <= room:
+        room -= by_depth[deepest]
+        deepest += 1
+    for entry in report:
+        depth = _depth(entry)
+        if depth == deepest and room > 0:
+            room -= 1
+            yield entry
+        elif depth < deepest:
+            yield entry
+
+
+def _depth(entry: FileEntry) -> int:
+    return entry.path.rstrip("/").count("/")
+
+
+def _culprits(report: FileReport) -> tuple[CulpritRecord, ...]:
+    from detjupyter.bundle import culprits
+
+    heavy = (one for one in culprits(report, n=5) if one.size_bytes >= WORTH_NAMING * report.total_bytes)
+    return tuple(CulpritRecord(printable(one.path), one.size_bytes, one.files) for one in heavy)
+
+
+def _entrypoints(definition: ModelDefinition, report: FileReport) -> tuple[str, ...]:
+    from detjupyter.definition.discovery import find_trials, module_name
+
+    if definition.is_file:
+        modules = {"": definition.path}
+    else:
+        # without making an entry for each of a hundred thousand files
+        found = (path for path, _ in report.included_sizes() if path.endswith(".py"))
+        files = sorted(found, key=lambda path: (path.count("/"), path))
+        modules = {name: definition.root / path for path in files[:MAX_MODULES] if (name := module_name(path)) is not None}
+    return tuple(str(entrypoint) for entrypoint in find_trials(modules))
+
+
+def _ground(definition: ModelDefinition, report: FileReport) -> Ground:
+    root = definition.root
+    if definition.is_file:
+        return Ground((str(root),), frozenset(), str(definition.path), is_whole=True)
+    closed = {entry.path for entry in report.excluded if entry.path.endswith("/")}
+    directories: list[str] = []
+    waiting = deque([""])
+    while waiting and len(directories) < MAX_WATCHED:
+        prefix = waiting.popleft()
+        try:
+            with os.scandir(root / prefix) as listing:
+                below = [f"{prefix}{entry.name}/" for entry in listing if entry.is_dir(follow_symlinks=False)]
+        except OSError:  # vanished, or not ours to read: then it holds nothing that ships
+            continue
+        directories.append(str(root / prefix))
+        waiting.extend(path for path in below if path not in closed)
+    # the `.detignore` itself never ships, and what is written into it matters most
+    quiet = (entry.path for entry in report.excluded if not entry.path.endswith("/") and entry.path != IGNORE_FILE)
+    left_out = frozenset(os.path.join(root, path) for path in quiet)  # noqa: PTH118 (a Path for each of a hundred thousand takes a second)
+    return Ground(tuple(directories), left_out, None, is_whole=not waiting)
+
+
+def _listed(path: str, closed: set[str]) -> str:
+    """Return the path under which ``path`` is listed: itself, or the directory above it that is left out as a whole."""
+    place = path.find("/")
+    while place != -1:
+        if path[: place + 1] in closed:
+            return path[: place + 1]
+        place = path.find("/", place + 1)
+    return path

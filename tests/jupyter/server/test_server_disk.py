@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served import Api, Connect, Live, write
+
+from detjupyter.server.disk import DiskWatcher
+
+
+@pytest.fixture
+def digits(jp_root_dir: Path) -> Path:
+    """Write a model definition with a directory that ships and one that does not."""
+    files = {"model_def.py": "", "nets/small.py": "", "data/one.csv": "", "run.log": "", ".detignore": "data/\n*.log\n"}
+    return write(jp_root_dir / "digits", files)
+
+
+@pytest.fixture
+def disk(jp_serverapp: Any) -> DiskWatcher:
+    """Return the server's watcher of directories."""
+    watcher = jp_serverapp.web_app.settings["detjupyter"].disk
+    assert isinstance(watcher, DiskWatcher)
+    return watcher
+
+
+async def look(live: Live, api: Api, path: str = "digits") -> None:
+    """Look at a definition as the panel does, and wait until its edits are seen."""
+    await live.watch_definition(path)
+    await api.get("definition", path=path)
+    assert await live.next("definition_watched") == {"kind": "definition_watched", "path": path, "watched": True}
+
+
+async def test_an_edit_on_disk_is_told_to_who_looks(connect: Connect, api: Api, digits: Path) -> None:
+    """A file that another program writes, adds, renames or deletes, at any depth, is told within a second or so."""
+    async with connect() as live:
+        await look(live, api)
+
+        def write_model() -> None:
+            (digits / "model_def.py").write_text("edited = True\n")
+
+        def replace_net() -> None:  # as editors do: a new file takes the name of the old one
+            (digits / "nets/draft").write_text("edited = True\n")
+            (digits / "nets/draft").replace(digits / "nets/small.py")
+
+        edits = (
+            write_model,
+            replace_net,
+            lambda: (digits / "new.py").touch(),
+            lambda: (digits / "new.py").rename(digits / "newer.py"),
+            lambda: (digits / "newer.py").unlink(),
+            lambda: (digits / ".detignore").write_text("data/\n"),
+        )
+        for edit in edits:
+            await asyncio.sleep(0.5)
+            edit()
+            assert (await live.next("definition_changed"))["path"] == "digits"
+
+
+async def test_a_burst_of_writes_is_told_a_few_times(connect: Connect, api: Api, digits: Path) -> None:
+    """A hundred files in a second are no hundred messages, and after the last one there is silence."""
+    async with connect() as live:
+        await look(live, api)
+        told = 0
+        for number in range(100):
+            (digits / f"{number}.py").write_text("x")
+            await asyncio.sleep(0.01)
+        with suppress(asyncio.TimeoutError):
+            while told < 100:
+                await live.next("definition_changed", within_s=1.5)
+                told += 1
+        assert 1 <= told <= 8
+
+
+async def test_what_is_left_out_is_not_watched(connect: Connect, api: Api, digits: Path) -> None:
+    """Files under an excluded directory and what is written to an excluded log are nobody's news; that such a file came or went is."""
+    async with connect() as live:
+        await look(live, api)
+        (digits / "data/two.csv").write_text("x")
+        (digits / "run.log").write_text("step 1\n")
+        await live.none_of("definition_changed", for_s=0.8)
+        (digits / "run.log").unlink()
+        await live.next("definition_changed")
+
+
+async def test_a_directory_that_is_made_later_is_watched_after_the_next_look(connect: Connect, api: Api, digits: Path) -> None:
+    """A new directory, though empty, is news; once the panel has listed the files again, so is what is written into it."""
+    async with connect() as live:
+        await look(live, api)
+        (digits / "layers").mkdir()
+        await live.next("definition_changed")
+        await api.get("definition", path="digits")
+        await asyncio.sleep(0.6)
+        (digits / "layers/flat.py").write_text("x")
+        await live.next("definition_changed")
+
+
+async def test_no_edit_is_lost_while_the_watch_is_renewed(connect: Connect, api: Api, digits: Path) -> None:
+    """What is written in the moment in which a listing finds other directories is told all the same."""
+    async with connect() as live:
+        await look(live, api)
+        for number in range(5):
+            await asyncio.sleep(1.0)
+            write(digits, {f"part{number}/one.py": ""})
+            await live.next("definition_changed")
+            (digits / "model_def.py").write_text(f"edited = {number}\n")
+            await api.get("definition", path="digits")  # finds the new directory before the edit is told
+            await live.next("definition_changed")
+
+
+async def test_nothing_is_watched_while_nobody_looks(connect: Connect, api: Api, digits: Path, disk: DiskWatcher) -> None:
+    """A listing alone begins no watch; when the last browser turns away or leaves, the watch and its thread end."""
+    await no_threads()  # of the test before
+    await api.get("definition", path="digits")
+    assert (disk.watched, threads()) == (frozenset(), 0)
+    async with connect() as first, connect() as second:
+        await look(first, api)
+        await second.watch_definition("digits")
+        assert (await second.next("definition_watched"))["watched"]
+        assert (disk.watched, threads()) == ({"digits"}, 1)
+        await first.watch_definition(None)
+        (digits / "model_def.py").write_text("edited = True\n")
+        await second.next("definition_changed")
+        await first.none_of("definition_changed", for_s=0.3)
+    await no_threads()
+    assert disk.watched == frozenset()
+
+
+async def test_a_definition_of_one_file_is_watched_alone(connect: Connect, api: Api, digits: Path) -> None:
+    """Beside a definition that is one file, other files are nobody's news."""
+    async with connect() as live:
+        await look(live, api, "digits/model_def.py")
+        (digits / "other.py").write_text("x")
+        await live.none_of("definition_changed", for_s=0.6)
+        (digits / "model_def.py").write_text("edited = True\n")
+        await live.next("definition_changed")
+
+
+async def test_where_the_system_cannot_watch_the_browser_is_told_to_look_for_itself(
+    connect: Connect, api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the system's limit of watches nothing fails: the listing comes, and the message says that edits will not be told."""
+
+    def no_more(*_paths: str, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("watchfiles.watch", no_more)
+    async with connect() as live:
+        await live.watch_definition("digits")
+        assert (await api.get("definition", path="digits"))["name"] == "digits"
+        assert await live.next("definition_watched") == {"kind": "definition_watched", "path": "digits", "watched": False}
+
+
+async def test_of_very_many_directories_those_near_the_root_are_watched(
+    connect: Connect, api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watches of the system are for everybody: beyond a number the browser is told that not every edit will be seen."""
+    monkeypatch.setattr("detjupyter.server.listing.MAX_WATCHED", 3)
+    write(digits, {f"part{number}/x.py": "" for number in range(9)})
+    async with connect() as live:
+        await live.watch_definition("digits")
+        await api.get("definition", path="digits")
+        assert (await live.next("definition_watched"))["watched"] is False
+        (digits / "model_def.py").write_text("edited = True\n")
+        await live.next("definition_changed")
+
+
+async def test_a_definition_that_is_deleted_is_told(connect: Connect, api: Api, digits: Path) -> None:
+    """When the whole directory goes, the panel hears of it and finds it missing."""
+    async with connect() as live:
+        await look(live, api)
+        digits.rename(digits.parent.parent / "elsewhere")
+        await live.next("definition_changed")
+        status, _ = await api.refused("definition", path="digits")
+        assert status == 404
+
+
+async def test_a_wish_that_makes_no_sense_is_left(connect: Connect, api: Api, digits: Path, disk: DiskWatcher) -> None:
+    """A path that is none, or that was never listed, begins no watch, and the connection goes on."""
+    async with connect() as live:
+        for path in (5, ["digits"], "../../etc", "never listed"):
+            await live.say({"kind": "watch_definition", "path": path})
+        await asyncio.sleep(0.2)
+        assert disk.watched == frozenset()
+        await look(live, api)
+
+
+def test_a_million_files_under_an_excluded_directory_cost_nothing(tmp_path: Path) -> None:
+    """Where edits could happen is found without entering what is left out, however much is in it."""
+    from detjupyter.server.listing import list_definition
+
+    root = write(tmp_path / "digits", {"model_def.py": "", "data/deep/er/one.csv": "", ".detignore": "data/\n"})
+    (root / "data").chmod(0o000)  # entering it would fail for anybody but root
+    try:
+        ground = list_definition(tmp_path.resolve(), "digits", False, lambda _: None).ground
+    finally:
+        (root / "data").chmod(0o755)
+    assert [os.path.relpath(directory, root) for directory in ground.directories] == ["."]
+    assert ground.is_whole
+
+
+async def no_threads() -> None:
+    """Wait until no thread watches directories."""
+    deadline = time.monotonic() + 5
+    while threads() and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    assert threads() == 0
+
+
+def threads() -> int:
+    """Return how many threads watch directories."""
+    return sum(thread.name == "detjupyter-disk" for thread in threading.enumerate())
