@@ -13,13 +13,14 @@ from detjupyter.bundle.scanning import Survey, scan, survey
 from detjupyter.errors import ScanStopped
 
 if TYPE_CHECKING:
-    from detjupyter.bundle.determined import DeterminedReport, determined_files, differences
+    from detjupyter.bundle.determined import Comparison, DeterminedReport, compare, determined_files, differences
     from detjupyter.bundle.edit import Effect, Proposal, Undo, apply, propose, undo
     from detjupyter.bundle.explanation import Explanation, explain
     from detjupyter.bundle.weights import Culprit, culprits, folder_sizes
 
 __all__ = [
     "LIMIT_BYTES",
+    "Comparison",
     "Culprit",
     "DeterminedReport",
     "Effect",
@@ -33,6 +34,7 @@ __all__ = [
     "Survey",
     "Undo",
     "apply",
+    "compare",
     "culprits",
     "determined_files",
     "differences",
@@ -47,7 +49,7 @@ __all__ = [
 # Loaded when first asked for: a scan needs none of them.
 _LAZY = {
     "weights": ("Culprit", "culprits", "folder_sizes"),
-    "determined": ("DeterminedReport", "determined_files", "differences"),
+    "determined": ("Comparison", "DeterminedReport", "compare", "determined_files", "differences"),
     "edit": ("Effect", "Proposal", "Undo", "apply", "propose", "undo"),
     "explanation": ("Explanation", "explain"),
 }

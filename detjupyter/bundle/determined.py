@@ -17,16 +17,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from detjupyter.bundle.ignore import BYTE_ORDER_MARK
+from detjupyter.bundle.ignore import BYTE_ORDER_MARK, IgnoreFile
 from detjupyter.bundle.report import LIMIT_BYTES, FileReport
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.bundle.walk import Progress
+from detjupyter.errors import ScanStopped
 
 _BUILT_IN = (
     *("__pycache__/", "*.py[co]", "*$py.class", "terraform", "terraform_data", "terraform.tfstate*", "terraform.tfvars*", ".terraform*"),
     *(".git/", ".vscode/", ".idea/", ".mypy_cache/", "/shared_fs"),
 )
 _PROGRESS_S = 0.1
+_MOST_LINES, _MOST_COMPARISONS = 5_000, 2_000_000
 _MOST_NAMED = 20
 
 
@@ -79,7 +81,48 @@ def determined_files(root: Path, *, ignore: bytes | None = None, progress: Progr
     return DeterminedReport(root, tuple(sorted(walk.files)), tuple(sorted(walk.directories)), walk.total_bytes, tuple(problems), fails)
 
 
-def differences(report: FileReport, determined: DeterminedReport) -> dict[str, Literal["only here", "only there"]]:
+Difference = Literal["only here", "only there"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Where Determined's uploader decides otherwise.
+
+    Attributes:
+        differences: As of `differences`; None if it was not, or cannot be, found out.
+        notes: What is worth saying of it, one sentence each.
+    """
+
+    differences: dict[str, Difference] | None
+    notes: tuple[str, ...] = ()
+
+
+def compare(report: FileReport) -> Comparison:
+    """Compare a report with what Determined's uploader would ship, unless that takes more than about two seconds.
+
+    The comparison costs a regular expression for each path and line, and compiling each line.
+    """
+    if report.root.is_file():  # its uploader takes directories only
+        return Comparison(None)
+    lines = len(_BUILT_IN) + len(IgnoreFile.read(report.root).lines)
+
+    def stop_early(paths: int) -> None:
+        # It may walk where we do not, `.venv/` for example.
+        if lines > _MOST_LINES or paths * lines > _MOST_COMPARISONS:
+            raise ScanStopped(paths)
+
+    try:
+        stop_early(report.included_files)
+        determined = determined_files(report.root, progress=stop_early)
+    except ScanStopped:
+        return Comparison(None, ("Not compared with Determined's uploader, which takes longer: `%det_files --as determined` does.",))
+    notes = tuple(problem.replace("Its uploader", "Determined's uploader", 1) for problem in determined.problems)
+    if determined.fails and not determined.files:  # it would fail before it looks at any file
+        return Comparison(None, notes)
+    return Comparison(differences(report, determined), notes)
+
+
+def differences(report: FileReport, determined: DeterminedReport) -> dict[str, Difference]:
     """Return the files that only one of the two ships, by path: git's reading (here), Determined's uploader (there)."""
     here = {path for path, _ in report.included_sizes()}
     there = {path for path, _ in determined.files}

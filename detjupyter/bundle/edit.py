@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempprefix
 
 from detjupyter.bundle.explanation import explain_by, relative_to_root
 from detjupyter.bundle.ignore import IgnoreFile, IgnoreRules, shown
 from detjupyter.bundle.lines import IgnoreText, Line
+from detjupyter.bundle.replacing import replace_file
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.bundle.walk import Progress, Walk, look_at, look_through
 from detjupyter.errors import DefinitionError
@@ -206,23 +206,8 @@ def _require(root: Path, expected: bytes | None) -> None:
 
 
 def _write(root: Path, content: bytes) -> None:
-    """Put the content in place in one step: a reader sees the old file or the new one, never half of it."""
-    target = Path(os.path.realpath(root / IGNORE_FILE_NAME))  # a symlink stays one
-    draft = target.with_name(f".{gettempprefix()}-{IGNORE_FILE_NAME.lstrip('.')}-{os.getpid()}")
     try:
-        mode = target.stat().st_mode & 0o7777 if target.exists() else None
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if mode is not None:
-                draft.chmod(mode)
-            draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        replace_file(root / IGNORE_FILE_NAME, content)
     except OSError as error:
         raise _unwritable(root, error) from None
 

@@ -204,8 +204,8 @@ class _Check:
             detail = "trains when it is shipped, but not from the directory"
             self._end("compare", time.perf_counter() - began, False, detail)
             return
-        many = "1 batch is" if self.batches == 1 else f"{self.batches:,} batches are"
-        told = f"the metrics of {many} the kernel's, bit for bit" if self.difference is None else str(self.difference)
+        many = "1 batch" if self.batches == 1 else f"{self.batches:,} batches"
+        told = f"the metrics of {many} are the kernel's, bit for bit" if self.difference is None else str(self.difference)
         self._end("compare", time.perf_counter() - began, self.identical, told)
 
     def _explain(self, here: dict[str, list[float]]) -> None:

@@ -126,7 +126,7 @@ class _Given:
     def of(cls, session: Session) -> _Given:
         card = session.card()
         changed = "What is on disk is checked, and that is newer than the session's code: `%det_reload` takes it over."
-        return cls(card.entrypoint, session._loaded.config, card.seed, card.device, (changed,) if card.changed else ())
+        return cls(card.entrypoint, session.config, card.seed, card.device, (changed,) if card.changed else ())
 
 
 @dataclass(slots=True)

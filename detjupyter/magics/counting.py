@@ -5,12 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from detjupyter.magics.line import Line
 from detjupyter.magics.patience import PATIENCE_S
-
-if TYPE_CHECKING:
-    from detjupyter.magics.waiting import _Line
 
 _REFRESH_S = 0.25
 
@@ -23,7 +20,7 @@ def counting(doing: str) -> Iterator[Callable[[int], None]]:
     took, or how far it came when it was stopped.
     """
     began = shown_at = time.monotonic()
-    line: _Line | None = None
+    line: Line | None = None
     met = 0
 
     def count(paths: int) -> None:
@@ -34,9 +31,7 @@ def counting(doing: str) -> Iterator[Callable[[int], None]]:
             return
         shown_at = now
         if line is None:
-            from detjupyter.magics.waiting import _Line  # brings numpy: not for a scan that is quick
-
-            line = _Line()
+            line = Line()
         line.show(f"{doing} … {paths:,} paths")
 
     done = False

@@ -19,13 +19,10 @@ from detjupyter.magics.counting import counting
 from detjupyter.magics.interruption import interruptible
 
 if TYPE_CHECKING:
-    from detjupyter.bundle import FileReport, Proposal, Undo
+    from detjupyter.bundle import Proposal, Undo
     from detjupyter.definition.model_definition import ModelDefinition
 
 _QUESTIONS = {"why": "--why", "as_whom": "--as", "exclude": "--exclude", "include": "--include", "undo": "--undo"}
-# Comparing with Determined's uploader costs a regular expression for each path and line: about two seconds' worth is always done.
-_MOST_COMPARISONS = 2_000_000
-_BUILT_IN_LINES = 13
 
 # The way back from the last edit of each definition that this kernel has saved.
 _saved: dict[Path, tuple[Proposal, Undo]] = {}
@@ -87,38 +84,21 @@ def _question(arguments: argparse.Namespace) -> str | None:
 
 
 def _tree(definition: ModelDefinition, arguments: argparse.Namespace, shell: Any) -> Any:
+    from detjupyter.bundle import compare
     from detjupyter.widgets.file_tree import FileTree, TreeOptions
 
     report = scanned(definition, expand=arguments.all)
     if report is None:
         return None
-    marks, notes = _compared(definition, report)
-    options = TreeOptions(biggest=arguments.biggest, find=arguments.find, marks=marks, notes=notes, links=links_to(definition.root, shell))
+    determined = compare(report)
+    options = TreeOptions(
+        biggest=arguments.biggest,
+        find=arguments.find,
+        marks=determined.differences,
+        notes=determined.notes,
+        links=links_to(definition.root, shell),
+    )
     return FileTree(report, definition.name or str(definition.path), options)
-
-
-def _compared(definition: ModelDefinition, report: FileReport) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """Return what Determined's uploader decides otherwise, or a note where finding that out would take long."""
-    if definition.is_file:  # its uploader takes directories only
-        return None, ()
-    from detjupyter.bundle import IgnoreFile, ScanStopped, determined_files, differences
-
-    lines = _BUILT_IN_LINES + len(IgnoreFile.read(definition.root).lines)
-
-    def stop_early(paths: int) -> None:
-        # It may walk where we do not, `.venv/` for example.
-        if paths * lines > _MOST_COMPARISONS:
-            raise ScanStopped(paths)
-
-    try:
-        stop_early(report.included_files)
-        determined = determined_files(definition.root, progress=stop_early)
-    except ScanStopped:
-        return None, ("Not compared with Determined's uploader, which takes longer: `%det_files --as determined` does.",)
-    problems = tuple(problem.replace("Its uploader", "Determined's uploader", 1) for problem in determined.problems)
-    if determined.fails and not determined.files:  # it would fail before it looks at any file
-        return None, problems
-    return dict(differences(report, determined)), problems
 
 
 def _why(definition: ModelDefinition, path: str) -> Any:

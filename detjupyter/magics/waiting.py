@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from detjupyter.errors import SessionError
 from detjupyter.magics.interruption import Interrupted, interruptible
+from detjupyter.magics.line import Line
 from detjupyter.widgets.summary import headline
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def wait_with_progress(session: Session) -> None:
         TrialError: the trial's code raised.
         Interrupted: a person interrupted.
     """
-    line = _Line()
+    line = Line()
     try:
         line.show(headline(session.record()))
         while session.wait(REFRESH_S) == "running":
@@ -59,36 +59,3 @@ def _pause(session: Session) -> str:
     except SessionError:
         return "the training was over at that moment."
     return "the training is paused."
-
-
-class _Line:
-    """One line that is written over: by display id in a notebook, by carriage return in a terminal, only its end in a file."""
-
-    def __init__(self) -> None:
-        from IPython import get_ipython
-        from IPython.display import display
-
-        shell: Any = get_ipython()
-        self._handle: Any = None
-        if getattr(shell, "kernel", None) is not None:
-            self._handle = display({"text/plain": ""}, raw=True, display_id=True)
-        self._width = 0
-
-    def show(self, text: str) -> None:
-        """Put ``text`` in the place of what stands there."""
-        if self._handle is not None:
-            self._handle.update({"text/plain": text}, raw=True)
-        elif sys.stdout.isatty():
-            self._write(text, "")
-
-    def end(self, text: str) -> None:
-        """Put ``text`` there for good."""
-        if self._handle is not None:
-            self._handle.update({"text/plain": text}, raw=True)
-        else:
-            self._write(text, "\n")
-
-    def _write(self, text: str, end: str) -> None:
-        sys.stdout.write(f"\r{text:<{self._width}}{end}" if self._width else f"{text}{end}")
-        sys.stdout.flush()
-        self._width = len(text)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from detjupyter.bundle.replacing import replace_file
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.errors import DefinitionError
 
@@ -104,7 +104,7 @@ class WrittenFile:
         made = [above for above in self.target.parents if not above.exists()]
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            _put(self.target, content)
+            replace_file(self.target, content)
         except OSError as error:
             raise self._unwritable(error) from None
         return Replaced(self, before, content, tuple(made))
@@ -182,7 +182,7 @@ class Replaced:
             )
         try:
             if self.before is not None:
-                _put(file.target, self.before)
+                replace_file(file.target, self.before)
                 return f"{file.name}: as it was before."
             file.target.unlink()
         except OSError as error:
@@ -191,23 +191,3 @@ class Replaced:
             with suppress(OSError):  # something else is in it by now
                 folder.rmdir()
         return f"{file.name}: removed, as it was not there before."
-
-
-def _put(target: Path, content: bytes) -> None:
-    """Replace a file in one step: a reader sees the old one or the new one, never half of it."""
-    mode = target.stat().st_mode & 0o7777 if target.exists() else None
-    if mode is not None and not os.access(target, os.W_OK):
-        raise PermissionError(13, "the file is write-protected")
-    draft = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.partial")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            draft.chmod(mode)
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import replace
 
-from detjupyter.bundle import FileReport, IgnoreFile
+from detjupyter.bundle import FileReport, compare
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.definition.changes import CodeChanges, code_changes
 from detjupyter.definition.usage import UnshippedFile, Usage, usage_report
@@ -16,7 +16,6 @@ from detjupyter.training.loaded import Loaded
 QUICK_S = 0.2
 """A definition whose files are looked through in less is looked through again by whoever asks; a larger one by a thread."""
 
-_MOST_LINES, _MOST_COMPARISONS = 2_000, 500_000
 _UNUSED_NAMED = 5
 _UNSHIPPED_NAMED = 20
 
@@ -113,7 +112,7 @@ def _signature(loaded: Loaded) -> object:
 def _card_of(loaded: Loaded, report: FileReport) -> CardRecord:
     hparams = tuple(HyperparameterRecord(name, loaded.config.value(name), origin) for name, origin in loaded.config.origins.items())
     hook = loaded.definition.startup_hook
-    determined, notes = _differences(report)
+    determined = compare(report)
     return CardRecord(
         entrypoint=str(loaded.trial_class.entrypoint),
         definition=loaded.definition.name,
@@ -132,23 +131,10 @@ def _card_of(loaded: Loaded, report: FileReport) -> CardRecord:
         limit_bytes=report.limit_bytes,
         bundle_hash=report.hash,
         loaded_at=loaded.loaded_at,
-        determined_differences=determined,
+        determined_differences=len(determined.differences or ()),
         startup_hook=str(hook) if hook is not None else None,
-        notes=(*loaded.notes, *report.problems, *notes),
+        notes=(*loaded.notes, *report.problems, *determined.notes),
     )
-
-
-def _differences(report: FileReport) -> tuple[int, tuple[str, ...]]:
-    """Return how many paths Determined's uploader decides otherwise about, and a note where comparing would take seconds."""
-    if report.root.is_file():  # its uploader refuses a single file
-        return 0, ()
-    lines = len(IgnoreFile.read(report.root).lines)
-    if lines > _MOST_LINES or lines * len(report) > _MOST_COMPARISONS:
-        return 0, ("What Determined's uploader would ship was not compared: there is too much of it. `%det_files --as determined` does.",)
-    from detjupyter.bundle import determined_files, differences
-
-    determined = determined_files(report.root)
-    return (0, determined.problems) if determined.fails else (len(differences(report, determined)), ())
 
 
 def _change_records(changes: CodeChanges) -> tuple[ChangeRecord, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detjupyter.bundle import FileReport
+from detjupyter.definition.config import Config
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, StoreError, TrialError
 from detjupyter.protocol.commands import Command, MakeCheckpoint, Pause, Reload, Resume, Step, Stop, Validate
@@ -125,6 +126,11 @@ class Session:
             return None
         self._recorder.flush()
         return Run(self._recorder.store, self._recorder.run_id)
+
+    @property
+    def config(self) -> Config:
+        """The configuration that the trial was built with."""
+        return self._loaded.config
 
     def record(self) -> SessionRecord:
         """Return the session at this moment: state, progress, speed, newest metrics."""

@@ -24,6 +24,14 @@ def escape(text: object) -> str:
     return html.escape(printable(str(text)))
 
 
+def with_code(sentence: str) -> str:
+    """Return a sentence as HTML, what stands between backquotes as code."""
+    parts = sentence.split("`")
+    if len(parts) % 2 == 0:  # a backquote of a file's name or of the user's text
+        return escape(sentence)
+    return "".join(f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(parts))
+
+
 def framed(body: str, style: str = "") -> str:
     """Return ``body`` in a frame of its own, with the common rules and those of ``style``, in which ``{id}`` is the frame's class.
 

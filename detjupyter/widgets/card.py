@@ -9,7 +9,7 @@ from typing import Any
 
 from detjupyter.protocol.records import CardRecord, ChangeRecord, HyperparameterRecord, SessionRecord
 from detjupyter.widgets._figures import format_bytes, format_count
-from detjupyter.widgets._html import escape, framed
+from detjupyter.widgets._html import escape, framed, with_code
 from detjupyter.widgets.summary import headline
 
 _OPEN_UP_TO = 8
@@ -98,21 +98,13 @@ def _html(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> 
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{_fact_html(name, value)}</dd>" for name, value in facts)
     status = f'<span class="f">{escape(state)}</span>' if state else ""
     head = f'<div class="h"><b>{escape(card.class_name)}</b><span class="m f">{escape(card.entrypoint)}</span>{status}</div>'
-    warnings = "".join(f'<div class="w">{_with_code(warning)}</div>' for warning in _warnings(card))
-    notes = "".join(f'<div class="n f">{_with_code(note)}</div>' for note in card.notes)
+    warnings = "".join(f'<div class="w">{with_code(warning)}</div>' for warning in _warnings(card))
+    notes = "".join(f'<div class="n f">{with_code(note)}</div>' for note in card.notes)
     return framed(f"{head}\n{warnings}<dl>{rows}<dt>hyperparameters</dt><dd>{_hyperparameters_html(card)}</dd></dl>{notes}", _STYLE)
 
 
-def _with_code(sentence: str) -> str:
-    """Return a sentence as HTML, what stands between backquotes as code."""
-    parts = sentence.split("`")
-    if len(parts) % 2 == 0:  # a backquote of a file's name or of the user's text
-        return escape(sentence)
-    return "".join(f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(parts))
-
-
 def _fact_html(name: str, value: str) -> str:
-    return f"<code>{escape(value)}</code>" if name in _MONOSPACE else _with_code(value)
+    return f"<code>{escape(value)}</code>" if name in _MONOSPACE else with_code(value)
 
 
 def _hyperparameters_html(card: CardRecord) -> str:

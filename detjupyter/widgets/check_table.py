@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from detjupyter.widgets._figures import format_bytes, format_count, format_duration
 from detjupyter.widgets._folders import legible
-from detjupyter.widgets._html import escape, framed
-from detjupyter.widgets.file_tree import with_code
+from detjupyter.widgets._html import escape, framed, with_code
 
 if TYPE_CHECKING:
     from detjupyter.check import CheckReport, CheckStep

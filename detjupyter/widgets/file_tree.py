@@ -10,7 +10,7 @@ from urllib.parse import quote
 from detjupyter.bundle import FileEntry, FileReport, Rule, culprits
 from detjupyter.widgets._figures import format_bytes, format_count
 from detjupyter.widgets._folders import Folder, Marks, Tree, choose, gather, legible, listed
-from detjupyter.widgets._html import escape, framed
+from detjupyter.widgets._html import escape, framed, with_code
 
 _OPEN_DEPTH = 2
 _OPEN_CHILDREN = 30
@@ -255,14 +255,6 @@ class _View:
             notes = [format_bytes(row.size_bytes), self.kept(row)] if row.included else [reason(row.rule)]
             notes += [f"≠ {mark}"] if mark else []
             yield f"{indent}{'' if row.included else '- '}{_name(row)}", "  ".join(note for note in notes if note)
-
-
-def with_code(sentence: str) -> str:
-    """Return a sentence as HTML, what stands between backquotes as code."""
-    parts = sentence.split("`")
-    if len(parts) % 2 == 0:  # a backquote of a file's name or of the user's text
-        return escape(sentence)
-    return "".join(f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(parts))
 
 
 def _name(entry: FileEntry) -> str:

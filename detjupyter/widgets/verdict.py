@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from detjupyter.widgets._figures import format_bytes, format_count
 from detjupyter.widgets._folders import legible
-from detjupyter.widgets._html import escape, framed
-from detjupyter.widgets.file_tree import with_code
+from detjupyter.widgets._html import escape, framed, with_code
 
 if TYPE_CHECKING:
     from detjupyter.bundle import Effect, Explanation, Proposal, Rule

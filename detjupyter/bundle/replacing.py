@@ -1,0 +1,32 @@
+"""Writing a file of the user's so that nobody ever sees half of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Put ``content`` into a file in one step: a reader sees the old file or the new one. Its mode stays, and a symlink stays one.
+
+    Raises:
+        OSError: The directory, or the file, cannot be written; it is as it was.
+    """
+    target = Path(os.path.realpath(target))
+    mode = target.stat().st_mode & 0o7777 if target.exists() else None
+    if mode is not None and not os.access(target, os.W_OK):
+        raise PermissionError(13, "the file is write-protected")
+    draft = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.partial")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            draft.chmod(mode)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
