@@ -58,7 +58,7 @@ class HyperparameterRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """A module that stands otherwise on disk than it was loaded: ``what`` is ``edited``, ``added`` or ``deleted``.
+    """A module that stands otherwise on disk than it was loaded: ``what`` is ``edited``, ``removed`` or ``does not compile``.
 
     ``names`` are the classes, methods and functions that differ, dotted; empty if only comments or the layout do.
     """

@@ -138,7 +138,10 @@ def _card_of(loaded: Loaded, report: FileReport) -> CardRecord:
 
 
 def _change_records(changes: CodeChanges) -> tuple[ChangeRecord, ...]:
-    return tuple(ChangeRecord(change.path, change.kind, tuple(name.name for name in change.names)) for change in changes.files)
+    return tuple(
+        ChangeRecord(change.path, change.kind if change.read else "does not compile", tuple(name.name for name in change.names))
+        for change in changes.files
+    )
 
 
 def _usage_record(usage: Usage) -> UsageRecord:

@@ -48,7 +48,7 @@ export interface HyperparameterRecord {
   origin: string;
 }
 
-/** A module that stands otherwise on disk than it was loaded: ``what`` is ``edited``, ``added`` or ``deleted``. */
+/** A module that stands otherwise on disk than it was loaded: ``what`` is ``edited``, ``removed`` or ``does not compile``. */
 export interface ChangeRecord {
   path: string;
   what: string;

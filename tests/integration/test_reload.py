@@ -157,6 +157,8 @@ def test_edits_since_the_load_show_on_the_card(rich: Any) -> None:
         ("model_def.py", "edited", ("LineTrial.train_batch",)),
         ("parts.py", "edited", ("Base.name",)),
     ]
+    (rich.root / "parts.py").write_text("def (")
+    assert [change.what for change in session.card().changed] == ["edited", "does not compile"]
     (rich.root / "parts.py").unlink()
     assert [change.what for change in session.card().changed] == ["edited", "removed"]
     (rich.root / "parts.py").write_text(PARTS)
