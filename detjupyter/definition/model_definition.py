@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detjupyter.bundle import FileReport, scan
+from detjupyter.bundle import FileReport, scan, survey
 from detjupyter.definition.discovery import find_trials, module_name
 from detjupyter.definition.entrypoint import Entrypoint
 from detjupyter.definition.isolation import finding
@@ -92,6 +92,15 @@ class ModelDefinition:
         report = scan(self.path, defaults=self.defaults, expand=expand, progress=look)
         look(len(report))  # a quick scan may have been through before it told of anything
         return report
+
+    def require_size(self) -> None:
+        """Refuse a directory that nobody can have meant, after counting names only.
+
+        Raises:
+            DefinitionTooLargeError: There are more than 200,000 paths, and nobody has said that this is meant.
+        """
+        if not self.any_size and survey(self.path, defaults=self.defaults, names_only=True, most_paths=MOST_PATHS).over_after:
+            raise DefinitionTooLargeError(path=str(self.path), most_paths=MOST_PATHS)
 
     def archive(self, target: str | Path, *, oversize: bool = False) -> ArchiveReport:
         """Write exactly the files that ship into a ``.tar.gz``: the same files give the same bytes, on any machine.

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from detjupyter.definition.isolation import finding
 from detjupyter.definition.isolation.imports import DefinitionLoader
@@ -74,17 +75,20 @@ def user_frames(exception: BaseException, roots: Sequence[Path]) -> list[traceba
 @contextmanager
 def _lines_as_loaded(trace: TracebackType | None) -> Iterator[None]:
     """Have Python's cache of source lines hold what a definition's frames were loaded from."""
-    known = dict(linecache.cache)
+    known: dict[str, Any] = {}
     for frame, _ in traceback.walk_tb(trace):
         loader = frame.f_globals.get("__loader__")
         if isinstance(loader, DefinitionLoader):
-            lines = loader.lines()
-            linecache.cache[frame.f_code.co_filename] = (sum(map(len, lines)), None, lines, frame.f_code.co_filename)
+            name, lines = frame.f_code.co_filename, loader.lines()
+            known.setdefault(name, linecache.cache.get(name))
+            linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
     try:
         yield
     finally:
-        linecache.cache.clear()
-        linecache.cache.update(known)
+        for name, entry in known.items():
+            linecache.cache.pop(name, None)
+            if entry is not None:
+                linecache.cache[name] = entry
 
 
 def _chain(exception: BaseException) -> Iterator[tuple[BaseException, str]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 from detjupyter.bundle import FileReport, compare
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.definition.changes import CodeChanges, code_changes
 from detjupyter.definition.usage import UnshippedFile, Usage, usage_report
+from detjupyter.errors import DetJupyterError
 from detjupyter.protocol.records import CardRecord, ChangeRecord, HyperparameterRecord, UnshippedRecord, UsageRecord
 from detjupyter.training.loaded import Loaded
 
@@ -57,7 +59,8 @@ class CardKeeper:
 
         def look() -> None:
             try:
-                self._look = _look_at(loaded)
+                with suppress(OSError, DetJupyterError):  # the directory is gone, or has grown: the card stays as it was
+                    self._look = _look_at(loaded)
             finally:
                 self._looking = False
 

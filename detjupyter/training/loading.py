@@ -64,6 +64,7 @@ def load(
         SessionBusyError: the session ``name`` is training.
     """
     definition = ModelDefinition(path, any_size=any_size)
+    definition.require_size()  # before anything of it is run
     session_id = registry.free_name(definition.name) if name is None else name
     registry.require_replaceable(session_id)
     first_config = read_config(config, definition.root, hparams, 0)
@@ -75,9 +76,13 @@ def load(
         fresh = ModelDefinition(definition.path, any_size=any_size)
         read = read_config(config, fresh.root, hparams, chosen_seed)
         usage = watch_usage(fresh.root)
-        with usage.active():
-            loaded_class = fresh.load(chosen, usage)
-            adapter = _build_adapter(fresh, loaded_class, TrialOptions(loaded_class.trial_class, read, chosen_seed, device))
+        try:
+            with usage.active():
+                loaded_class = fresh.load(chosen, usage)
+                adapter = _build_adapter(fresh, loaded_class, TrialOptions(loaded_class.trial_class, read, chosen_seed, device))
+        except BaseException:
+            usage.close()
+            raise
         said = (*notes, *hook_notes, *read.warnings, *_notes(loaded_class))
         return Loaded(fresh, loaded_class, read, adapter, chosen_seed, usage, said)
 

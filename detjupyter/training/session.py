@@ -318,7 +318,8 @@ class Session:
             before.usage.close()
             if self._recorder.has_run():
                 self._keep_code()
-            self._sink.say(str(report))
+            for line in str(report).splitlines():
+                self._sink.say(line)
             return report
 
         report: ReloadReport = self._driver.ask(Call(swap))

@@ -93,6 +93,9 @@ def test_a_pickle_is_read_back_by_the_class_of_the_newest_load(define: Callable[
     second = DefinitionScope(definition.root)
     back = pickle.loads(data)
     assert type(back) is second.import_module("vocabulary").Vocabulary
+    second.release()
+    third = DefinitionScope(definition.root)
+    assert type(pickle.loads(data)) is third.import_module("vocabulary").Vocabulary
     (tmp_path / "data.pickle").write_bytes(data)
     code = (
         "import pickle, sys; from detjupyter.definition.isolation.imports import DefinitionScope; from pathlib import Path\n"
@@ -102,4 +105,4 @@ def test_a_pickle_is_read_back_by_the_class_of_the_newest_load(define: Callable[
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['x'] True\n"
-    second.release()
+    third.release()

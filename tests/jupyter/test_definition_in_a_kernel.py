@@ -62,6 +62,32 @@ class TestTheCard:
         card_until(cells, cell, lambda text: "leaves it out" not in text)
 
 
+class TestVeryLargeDirectories:
+    """`/`, or a home directory, by mistake."""
+
+    def test_they_are_asked_about_before_anything_of_them_runs(self, cells: Cells, directory: Path) -> None:
+        """A no, or nobody to ask, is one message with the option to give; a yes, or the option, loads; the hook runs once, after it."""
+        (directory / "startup-hook.sh").write_text("echo the hook\n", encoding="utf-8")
+        cells.ok("from detjupyter.definition import model_definition; model_definition.MOST_PATHS = 3")
+        try:
+            for answer in ("n", "y"):
+                cell = cells.begin("%det_load --startup-hook")
+                assert "more than 3 paths" in cells.client.get_stdin_msg(timeout=30)["content"]["prompt"]
+                cells.client.input(answer)
+                seen = cells.finish(cell)
+                if answer == "n":
+                    assert "DefinitionTooLargeError: There are more than 3 paths in this directory." in seen.message
+                    assert "--any-size" in seen.message
+                    assert "Traceback" not in seen.message
+                    assert "the hook" not in seen.text
+                else:
+                    assert seen.printed["stdout"].count("the hook") == 1
+                    assert "DigitsTrial" in seen.text
+            assert "DigitsTrial" in load(cells, "%det_load --any-size")[1].text
+        finally:
+            cells.ok("model_definition.MOST_PATHS = 200_000")
+
+
 class TestReloading:
     """`%det_reload`."""
 

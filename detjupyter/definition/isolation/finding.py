@@ -85,9 +85,12 @@ def remove(scope: Scope, replaced: str | None) -> None:
     with _lock:
         _scopes.pop(scope.package, None)
         _replaced[scope.package] = f"code of {loaded_at}; " + (f"a reload replaced {replaced}" if replaced else "it is no longer loaded")
-        for name in scope.modules():
-            sys.modules.pop(f"{scope.package}.{name}" if name else scope.package, None)
-        vars(sys.modules[PREFIX]).pop(_short(scope.package), None)
+        # By what they are, not by name: names of earlier loads may have come to mean them.
+        own = set(map(id, scope.modules().values()))
+        for name in [name for name, module in list(sys.modules.items()) if id(module) in own]:
+            del sys.modules[name]
+            if name.rpartition(".")[0] == PREFIX:
+                vars(sys.modules[PREFIX]).pop(_short(name), None)
         if _published is not None and _published[0] == os.getpid():
             shutil.rmtree(_published[1] / _short(scope.package), ignore_errors=True)
 

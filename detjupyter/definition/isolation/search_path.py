@@ -37,8 +37,11 @@ class SearchPath:
     def kept(self) -> Iterator[None]:
         """Put ``sys.path`` back after the block, in which ``""`` goes on to mean the directory that the kernel works in."""
         before = list(sys.path)
-        here = os.getcwd()  # noqa: PTH109 -- as the import system does
-        self._kernels = self._seen = [entry or here for entry in before]
+        try:
+            here = os.getcwd()  # noqa: PTH109 -- as the import system does
+        except OSError:  # the kernel's directory was deleted: nothing is found there, and nothing shall be
+            here = ""
+        self._kernels = self._seen = [place for place in (entry or here for entry in before) if place]
         sys.path[:] = self._kernels
         try:
             yield

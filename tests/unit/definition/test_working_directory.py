@@ -58,6 +58,18 @@ def test_a_directory_that_the_code_deleted_is_no_obstacle(root: Path, monkeypatc
     assert Path.cwd() == root
 
 
+def test_a_kernel_whose_directory_is_gone_can_load(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The definition does not need the directory that the kernel was in."""
+    (root / "model_def.py").write_text("with open('vocab.txt') as file:\n    WORDS = file.read()\n")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    scope = DefinitionScope(root)
+    with scope.at_work():
+        assert scope.import_module("model_def").WORDS == "words"
+    scope.release()
+
+
 @pytest.mark.skipif(not FREE, reason="threads of this platform share one working directory")
 def test_a_training_thread_has_its_own(root: Path) -> None:
     """Two threads work at two roots at once, and the main thread where it was."""
