@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -108,14 +109,11 @@ def _follow(process: subprocess.Popen[bytes], tell: Callable[[str], None] | None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the shell and all that it started."""
+    """End the shell and all that it started: asked first, then killed, since a child may outlive a shell that obeyed."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, number)
             process.wait(_END_WITHIN_S)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
-        return
 
 
 def _take_over(file: Path) -> tuple[str, ...]:

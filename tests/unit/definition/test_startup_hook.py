@@ -73,9 +73,13 @@ def test_what_it_leaves_running_does_not_hold_it_up(tmp_path: Path) -> None:
     os.kill(pid, 9)
 
 
-def test_an_interrupt_ends_it_and_what_it_started(tmp_path: Path) -> None:
-    """Nothing goes on behind the person's back."""
-    path = hook(tmp_path, "sleep 600 & echo $!\nwait\n")
+_STUBBORN = "(trap '' TERM; touch deaf; exec sleep 600) &\nuntil [ -e deaf ]; do sleep 0.01; done\necho $!\nwait\n"
+
+
+@pytest.mark.parametrize("script", ["sleep 600 & echo $!\nwait\n", _STUBBORN], ids=["a child", "a child deaf to SIGTERM"])
+def test_an_interrupt_ends_it_and_what_it_started(script: str, tmp_path: Path) -> None:
+    """Nothing goes on behind the person's back, also what outlives the shell."""
+    path = hook(tmp_path, script)
     pids: list[int] = []
 
     def tell(line: str) -> None:
