@@ -4,18 +4,11 @@ A model definition derives its class from :class:`PyTorchTrial` and says in ``__
 :class:`PyTorchTrialContext`; the rest of this package is what it may use on the way.
 """
 
+from detjupyter.pytorch.batches import TorchData, data_length, to_device
 from detjupyter.pytorch.context import PyTorchTrialContext
-from detjupyter.pytorch.data import (
-    DataLoader,
-    DistributedBatchSampler,
-    RepeatBatchSampler,
-    SkipBatchSampler,
-    TorchData,
-    adapt_batch_sampler,
-    data_length,
-    to_device,
-)
+from detjupyter.pytorch.data_loader import DataLoader
 from detjupyter.pytorch.reducer import Reducer
+from detjupyter.pytorch.samplers import DistributedBatchSampler, RepeatBatchSampler, SkipBatchSampler, adapt_batch_sampler
 from detjupyter.pytorch.trial import PyTorchTrial
 
 __all__ = [

@@ -14,8 +14,9 @@ import torch
 
 from detjupyter.errors import CheckpointError, TrialError
 from detjupyter.protocol.records import FloatArray
+from detjupyter.pytorch.batches import to_device
 from detjupyter.pytorch.context import PyTorchTrialContext
-from detjupyter.pytorch.data import DataLoader, to_device
+from detjupyter.pytorch.data_loader import DataLoader
 from detjupyter.pytorch.device import choose_device, gpu_uuid
 from detjupyter.pytorch.host import column, host, stack
 from detjupyter.pytorch.reducer import reduce_metrics

@@ -11,7 +11,7 @@ import torch
 
 from detjupyter.definition.config import Config
 from detjupyter.errors import HyperparameterError, TrialError
-from detjupyter.pytorch.data import to_device
+from detjupyter.pytorch.batches import to_device
 
 logger = logging.getLogger("detjupyter")
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import torch
 
 from detjupyter.definition.trial import Trial
+from detjupyter.pytorch.batches import data_length
 from detjupyter.pytorch.context import PyTorchTrialContext
-from detjupyter.pytorch.data import DataLoader, data_length
+from detjupyter.pytorch.data_loader import DataLoader
 from detjupyter.pytorch.reducer import Reducer
 
 
