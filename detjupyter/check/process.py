@@ -127,7 +127,9 @@ class Steps:
         return build_adapter(TrialOptions(self._loaded.trial_class, self._config, told.seed, told.device))
 
     def _train_first(self) -> tuple[bool, str]:
-        metrics, records = self._adapter.train_batch(0)
+        with self._adapter.at_work():
+            self._adapter.begin(0)
+            metrics, records = self._adapter.train_batch(0)
         self._rows = [metrics]
         self._adapter.fetch(self._rows)  # waits for the device, so that its error shows in this step
         return True, f"{records:,} {'record' if records == 1 else 'records'}"
@@ -135,7 +137,8 @@ class Steps:
     def _train(self) -> tuple[bool, str]:
         from detjupyter.check.batches import columns, to_bits
 
-        self._rows += [self._adapter.train_batch(batch_idx)[0] for batch_idx in range(1, self._specification.batches)]
+        with self._adapter.at_work():
+            self._rows += [self._adapter.train_batch(batch_idx)[0] for batch_idx in range(1, self._specification.batches)]
         metrics = columns(self._adapter, self._rows)
         self.say(metrics=to_bits(metrics))
         last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in metrics.items())
@@ -143,10 +146,11 @@ class Steps:
 
     def _validate(self) -> tuple[bool | None, str]:
         steps = self._adapter.validate()
-        try:
-            done, total = next(steps)
-        finally:
-            steps.close()
+        with self._adapter.at_work():
+            try:
+                done, total = next(steps)
+            finally:
+                steps.close()
         if not done:
             return None, "not run: evaluate_full_dataset() would take all of the data"
         return True, "1 of " + (f"{total:,}" if total else "an unknown number")
@@ -154,7 +158,7 @@ class Steps:
     def _save(self) -> tuple[bool, str]:
         directory = Path(self._specification.state) / "trained"
         directory.mkdir()
-        self._adapter.save(directory)
+        self._adapter.save(directory, self._specification.batches)
         size_bytes = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
         return True, f"{size_bytes:,} bytes"
 
@@ -166,7 +170,7 @@ class Steps:
         fresh = self._built()
         fresh.restore(trained)
         restored.mkdir()
-        fresh.save(restored)
+        fresh.save(restored, self._specification.batches)
         room = importlib.import_module(f"detjupyter.{self._loaded.trial_class.framework}.saved_state")
         found: str | None = room.first_difference(trained, restored)
         return found is None, "the state is the same, bit for bit" if found is None else f"the restored state is another: {found}"

@@ -241,9 +241,12 @@ class _Check:
                         adapter = build_adapter(TrialOptions(loaded.trial_class, self.config, self.seed, self.device))
                         self.kernel_settings = settings_of(loaded.trial_class.framework)
                         try:
-                            return columns(adapter, [adapter.train_batch(batch_idx)[0] for batch_idx in range(self.batches)])
+                            with adapter.at_work():
+                                adapter.begin(0)
+                                return columns(adapter, [adapter.train_batch(batch_idx)[0] for batch_idx in range(self.batches)])
                         finally:
                             adapter.release()
+                            adapter.shut_down()
                 finally:
                     loaded.scope.release()
             except KeyboardInterrupt:

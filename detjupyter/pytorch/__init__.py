@@ -4,16 +4,28 @@ A model definition derives its class from :class:`PyTorchTrial` and says in ``__
 :class:`PyTorchTrialContext`; the rest of this package is what it may use on the way.
 """
 
+from detjupyter.pytorch import samplers
 from detjupyter.pytorch.batches import TorchData, data_length, to_device
+from detjupyter.pytorch.callbacks import ClipGradsL2Norm, ClipGradsL2Value, PyTorchCallback
 from detjupyter.pytorch.context import PyTorchTrialContext
+from detjupyter.pytorch.custom_reducers import MetricReducer
 from detjupyter.pytorch.data_loader import DataLoader
+from detjupyter.pytorch.lr_scheduler import LRScheduler
 from detjupyter.pytorch.reducer import Reducer
 from detjupyter.pytorch.samplers import DistributedBatchSampler, RepeatBatchSampler, SkipBatchSampler, adapt_batch_sampler
-from detjupyter.pytorch.trial import PyTorchTrial
+from detjupyter.pytorch.trial import PyTorchTrial, reset_parameters
+from detjupyter.training.plan import Batch, Epoch
 
 __all__ = [
+    "Batch",
+    "ClipGradsL2Norm",
+    "ClipGradsL2Value",
     "DataLoader",
     "DistributedBatchSampler",
+    "Epoch",
+    "LRScheduler",
+    "MetricReducer",
+    "PyTorchCallback",
     "PyTorchTrial",
     "PyTorchTrialContext",
     "Reducer",
@@ -22,5 +34,7 @@ __all__ = [
     "TorchData",
     "adapt_batch_sampler",
     "data_length",
+    "reset_parameters",
+    "samplers",
     "to_device",
 ]

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
-from detjupyter.definition.config import Config
+from detjupyter.definition.config import Config, read_config
+from detjupyter.definition.config.keys import Settings
 from detjupyter.errors import HyperparameterError, TrialError
+from detjupyter.pytorch.amp import autocast_forward, make_scaler
 from detjupyter.pytorch.batches import to_device
+from detjupyter.pytorch.custom_reducers import CustomReducers
+from detjupyter.pytorch.device import choose_device
+from detjupyter.pytorch.distributed import SingleProcess
+from detjupyter.pytorch.experimental import ExperimentalSwitches
+from detjupyter.pytorch.lr_scheduler import LRScheduler, StepMode, advance_all
+from detjupyter.pytorch.mistakes import mistake
+from detjupyter.store.location import home
 
 logger = logging.getLogger("detjupyter")
+
+_NO_EPOCH = 2**62
+
+Thing = TypeVar("Thing")
 
 
 class PyTorchTrialContext:
@@ -23,27 +39,82 @@ class PyTorchTrialContext:
         device: Where models and batches live.
         models: The wrapped models, in order.
         optimizers: The wrapped optimizers, in order.
+        lr_schedulers: The wrapped schedulers, in order, each with its step mode.
+        scaler: What scales losses in mixed precision, None without.
+        reducers: The custom reducers.
+        distributed: The world of one process.
         experimental: Switches that few need.
+        stop_requested: Whether the trial has asked for its training to end.
+        aggregation: Over how many batches gradients are gathered for one update, at most.
     """
 
-    def __init__(self, config: Config, *, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        seed: int | None,
+        device: torch.device,
+        managed: bool = True,
+        knows_config: bool = True,
+        knows_hyperparameters: bool = True,
+    ) -> None:
         self.device = device
         self.models: list[torch.nn.Module] = []
         self.optimizers: list[torch.optim.Optimizer] = []
-        self.experimental = ExperimentalSwitches()
+        self.lr_schedulers: list[LRScheduler] = []
+        self.scaler: torch.amp.GradScaler | None = None
+        self.reducers = CustomReducers()
+        self.experimental = ExperimentalSwitches(self)
         self.distributed = SingleProcess()
+        self.stop_requested = False
+        self.aggregation = 1
         self._config = config
         self._seed = seed
+        self._managed = managed
+        self._knows_config = knows_config
+        self._knows_hyperparameters = knows_hyperparameters
         self._accumulation: dict[int, _Accumulation] = {}
         self._batch_idx: int | None = None
+        self._initial_batch = 0
         self._batches_per_epoch: int | None = None
+        self._has_updated = False
+        self._profiler: Any = None
+        self._writer: Any = None
+        self._tensorboard_path: Path | None = None
+        self._logs_to_tensorboard = True
+
+    @property
+    def settings(self) -> Settings:
+        """What the configuration asks for besides hyperparameters."""
+        return self._config.settings
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any] | str | Path) -> PyTorchTrialContext:
+        """Return a context to build a trial with and call its methods by hand, without any training around it.
+
+        Ranges of hyperparameters are sampled with the config's ``reproducibility.experiment_seed`` (0 without). ``wrap_*`` return what
+        they are given; models still go to the best device there is.
+        """
+        read = read_config(config, Path.cwd(), None, 0)
+        seed = read.settings.experiment_seed or 0
+        return cls(read_config(config, Path.cwd(), None, seed), seed=seed, device=choose_device(None), managed=False)
+
+    def __getattr__(self, name: str) -> Any:
+        """Say of a name that is not here what is."""
+        there = [known for known in dir(type(self)) if not known.startswith("_")]
+        close = difflib.get_close_matches(name, there, n=1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"PyTorchTrialContext has no {name!r}; detjupyter trains in one process, without horovod or DeepSpeed.{meant}")
 
     # --- what is trained ----------------------------------------------------------------------------------------------------------
 
     def wrap_model(self, model: torch.nn.Module) -> torch.nn.Module:
         """Move ``model`` to the device, have it saved in checkpoints, and return it."""
         model = model.to(self.device)
-        self.models.append(model)
+        if self._managed:
+            if self.experimental.auto_amp:
+                autocast_forward(model, self.device)
+            self.models.append(model)
         return model
 
     def wrap_optimizer(
@@ -67,9 +138,73 @@ class PyTorchTrialContext:
             if average_aggregated_gradients is None
             else average_aggregated_gradients
         )
-        self.optimizers.append(optimizer)
         self._accumulation[id(optimizer)] = _Accumulation(frequency * backward_passes_per_step, average)
+        if self._managed:
+            self.optimizers.append(optimizer)
+            self.aggregation = max(self.aggregation, frequency * backward_passes_per_step)
         return optimizer
+
+    def wrap_lr_scheduler(self, lr_scheduler: Any, step_mode: StepMode, frequency: int = 1) -> Any:
+        """Have ``lr_scheduler`` saved in checkpoints and stepped as ``step_mode`` says, and return it.
+
+        Raises:
+            TrialError: Its optimizer is not wrapped, or it cannot be stepped that way.
+        """
+        wrapped = LRScheduler(lr_scheduler, step_mode, frequency)
+        optimizer = getattr(lr_scheduler, "optimizer", None)
+        if self._managed and optimizer is not None and not any(optimizer is mine for mine in self.optimizers):
+            raise mistake(
+                "wrap_lr_scheduler() comes after wrap_optimizer()",
+                f"The optimizer of this {type(lr_scheduler).__name__} is not wrapped.",
+                "Give the scheduler what context.wrap_optimizer() returned.",
+            )
+        if self._managed:
+            self.lr_schedulers.append(wrapped)
+        return lr_scheduler
+
+    def wrap_scaler(self, scaler: Any) -> Any:
+        """Have a ``GradScaler`` saved in checkpoints, and return it; the trial scales, or gives it to :meth:`step_optimizer`.
+
+        Raises:
+            TrialError: There is one already, or a model was wrapped before.
+        """
+        if self.scaler is not None:
+            raise mistake("There is one scaler in a trial", "wrap_scaler() was called before, or use_amp().", "Leave one of them out.")
+        if self.models:
+            raise mistake("wrap_scaler() comes before wrap_model()", "A model is wrapped already.")
+        if self._managed:
+            self.scaler = scaler
+        return scaler
+
+    def configure_apex_amp(self, models: Any, optimizers: Any, enabled: bool = True, opt_level: str = "O1", **options: Any) -> Any:
+        """Train in mixed precision, as the package ``apex`` did; return ``models`` and ``optimizers`` as they were given.
+
+        torch's own mixed precision takes apex's place; ``options`` are apex's and do nothing. Without a GPU, for which apex was made,
+        everything stays in full precision.
+        """
+        del options
+        if enabled and opt_level != "O0" and self._managed:
+            if self.device.type == "cpu":
+                logger.warning("configure_apex_amp() is for GPUs; on the CPU the trial is trained in full precision.")
+            elif not self.experimental.auto_amp:
+                if self.scaler is not None:
+                    raise mistake("Mixed precision is asked for once", "There is a scaler already.", "Leave one of the two out.")
+                self.experimental.auto_amp = True
+                self.scaler = make_scaler(self.device)
+                for model in self.models:
+                    autocast_forward(model, self.device)
+        return models, optimizers
+
+    def wrap_reducer(self, reducer: Any, name: str | None = None, for_training: bool = True, for_validation: bool = True) -> Any:
+        """Have a metric reduced by ``reducer``, a :class:`MetricReducer` or a function of all updates; return what is to be updated.
+
+        Its result is the metric ``name``; without a name it returns a dict of metrics.
+        """
+        return self.reducers.wrap(reducer, name, for_training, for_validation)
+
+    def set_profiler(self, *args: Any, **kwargs: Any) -> None:
+        """Profile the training: ``torch.profiler.profile`` with these arguments, stepped after every batch."""
+        self._profiler = torch.profiler.profile(*args, **kwargs)
 
     def to_device(self, data: Any) -> Any:
         """Return ``data`` with every tensor in it on the device."""
@@ -79,6 +214,8 @@ class PyTorchTrialContext:
         self, loss: torch.Tensor, gradient: torch.Tensor | None = None, retain_graph: bool = False, create_graph: bool = False
     ) -> None:
         """Add the gradients of ``loss`` to those of the parameters."""
+        if self.experimental.auto_amp and self.scaler is not None:
+            loss = self.scaler.scale(loss)
         loss.backward(gradient=gradient, retain_graph=retain_graph, create_graph=create_graph)  # type: ignore[no-untyped-call]
 
     def step_optimizer(
@@ -86,35 +223,82 @@ class PyTorchTrialContext:
         optimizer: torch.optim.Optimizer,
         clip_grads: Callable[[list[torch.nn.Parameter]], Any] | None = None,
         auto_zero_grads: bool = True,
+        scaler: Any = None,
     ) -> None:
         """Update the parameters, unless gradients are still being gathered over several batches.
 
-        ``clip_grads`` is called with the optimizer's parameters before the update; gradients are zeroed after it.
+        ``clip_grads`` is called with the optimizer's parameters before the update, gradients are zeroed after it; with ``scaler`` that
+        one makes the step.
         """
         accumulation = self._accumulation.get(id(optimizer))
         if accumulation is None:
             raise _misuse("step_optimizer() got an optimizer that was not wrapped.", "Wrap it with context.wrap_optimizer() in __init__.")
-        if self._batch_idx is None:
+        if self._batch_idx is None and self._managed:
             raise _misuse("step_optimizer() is for train_batch(), and no training has started.", "Do not call it in __init__.")
-        if accumulation.frequency > 1:
-            if not auto_zero_grads:
-                raise _misuse("auto_zero_grads=False does not go together with aggregation_frequency > 1.", "Leave one of the two out.")
-            if (self._batch_idx + 1) % accumulation.frequency:
-                return
-            if accumulation.average:
-                for parameter in _parameters(optimizer):
-                    if parameter.grad is not None:
-                        parameter.grad.div_(accumulation.frequency)
+        if accumulation.frequency > 1 and not self._gathered(optimizer, accumulation, auto_zero_grads):
+            return
+        if self.experimental.auto_amp and scaler is None:
+            scaler = self.scaler
+            if clip_grads is not None and scaler is not None:
+                scaler.unscale_(optimizer)
         if clip_grads is not None:
             clip_grads(_parameters(optimizer))
-        optimizer.step()
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+            self._has_updated = True
         if auto_zero_grads:
             optimizer.zero_grad()
+
+    def _gathered(self, optimizer: torch.optim.Optimizer, accumulation: _Accumulation, auto_zero_grads: bool) -> bool:
+        """Return whether the gradients of enough batches are there, and average them then."""
+        if not auto_zero_grads:
+            raise _misuse("auto_zero_grads=False does not go together with aggregation_frequency > 1.", "Leave one of the two out.")
+        if self._batch_idx is not None and (self._batch_idx + 1) % accumulation.frequency:
+            return False
+        if accumulation.average:
+            for parameter in _parameters(optimizer):
+                if parameter.grad is not None:
+                    parameter.grad.div_(accumulation.frequency)
+        return True
+
+    # --- what there was before 0.12.13 and until 0.13 ------------------------------------------------------------------------------
+
+    def get_model(self) -> torch.nn.Module:
+        """Return the only model."""
+        return _only(self.models, "model")
+
+    def get_optimizer(self) -> torch.optim.Optimizer:
+        """Return the only optimizer."""
+        return _only(self.optimizers, "optimizer")
+
+    def get_lr_scheduler(self) -> LRScheduler | None:
+        """Return the only scheduler, None if there is none."""
+        return _only(self.lr_schedulers, "LR scheduler") if self.lr_schedulers else None
+
+    def get_rank(self) -> int:
+        """Return 0; ``context.distributed`` has it since 0.12.4."""
+        return self.distributed.get_rank()
+
+    def get_local_rank(self) -> int:
+        """Return 0; ``context.distributed`` has it since 0.12.4."""
+        return self.distributed.get_local_rank()
+
+    def get_size(self) -> int:
+        """Return 1; ``context.distributed`` has it since 0.12.4."""
+        return self.distributed.get_size()
 
     # --- what is known ------------------------------------------------------------------------------------------------------------
 
     def get_experiment_config(self) -> dict[str, Any]:
-        """Return the whole configuration."""
+        """Return the whole configuration.
+
+        Raises:
+            HyperparameterError: There is none; also a ``ValueError``.
+        """
+        if not self._knows_config:
+            raise HyperparameterError("This context has no experiment config.", name="", hint="Give `exp_conf=…` to pytorch.init().")
         return self._config.raw
 
     def get_data_config(self) -> dict[str, Any]:
@@ -122,7 +306,13 @@ class PyTorchTrialContext:
         return self._config.data
 
     def get_hparams(self) -> dict[str, Any]:
-        """Return all hyperparameters."""
+        """Return all hyperparameters.
+
+        Raises:
+            HyperparameterError: None were given; also a ``ValueError``.
+        """
+        if not self._knows_hyperparameters:
+            raise HyperparameterError("This context has no hyperparameters.", name="", hint="Give `hparams=…` to pytorch.init().")
         return self._config.hyperparameters
 
     def get_hparam(self, name: str) -> Any:
@@ -131,7 +321,7 @@ class PyTorchTrialContext:
         Raises:
             HyperparameterError: it is not there; also a ``ValueError``.
         """
-        hparams = self._config.hyperparameters
+        hparams = self.get_hparams()
         if name not in hparams:
             close = difflib.get_close_matches(name, hparams, n=1)
             there = ", ".join(sorted(hparams)) or "none"
@@ -162,8 +352,70 @@ class PyTorchTrialContext:
         return self.get_global_batch_size() // self.distributed.get_size()
 
     def get_trial_seed(self) -> int:
-        """Return the seed of this trial."""
+        """Return the seed of this trial.
+
+        Raises:
+            TrialError: It has none: ``pytorch.init()`` was given no experiment config with a seed.
+        """
+        if self._seed is None:
+            raise _misuse("The trial seed is not set.", "Give pytorch.init() an `exp_conf` with `reproducibility.experiment_seed`.")
         return self._seed
+
+    def get_experiment_id(self) -> int:
+        """Return 1: an interactive session is no experiment of a cluster."""
+        return 1
+
+    def get_trial_id(self) -> int:
+        """Return 1."""
+        return 1
+
+    def get_initial_batch(self) -> int:
+        """Return how many batches the trial was trained on when its training started."""
+        return self._initial_batch
+
+    def get_stop_requested(self) -> bool:
+        """Return whether the trial has asked for its training to end."""
+        return self.stop_requested
+
+    def set_stop_requested(self, stop_requested: bool) -> None:
+        """End the training after the batch under way, with a checkpoint.
+
+        Raises:
+            AssertionError: It is given something other than a bool; so model definitions expect it.
+        """
+        if not isinstance(stop_requested, bool):
+            raise AssertionError(f"set_stop_requested() takes True or False, not {stop_requested!r}.")
+        self.stop_requested = stop_requested
+
+    def get_tensorboard_path(self) -> Path:
+        """Return the directory for this trial's TensorBoard files, which exists."""
+        if self._tensorboard_path is None:
+            name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+            self._tensorboard_path = home() / "tensorboard" / name
+            self._tensorboard_path.mkdir(parents=True)
+        return self._tensorboard_path
+
+    def get_tensorboard_writer(self) -> Any:
+        """Return the trial's ``SummaryWriter``; once there is one, metrics that are numbers are written to it as well.
+
+        Raises:
+            TrialError: The package ``tensorboard`` is not installed.
+        """
+        if self._writer is None:
+            from detjupyter.pytorch.tensorboard import make_writer
+
+            self._writer = make_writer(self.get_tensorboard_path())
+        return self._writer
+
+    def set_enable_tensorboard_logging(self, enable_tensorboard_logging: bool) -> None:
+        """Say whether metrics are written to the trial's ``SummaryWriter``, too."""
+        if not isinstance(enable_tensorboard_logging, bool):
+            raise AssertionError(f"It takes True or False, not {enable_tensorboard_logging!r}.")
+        self._logs_to_tensorboard = enable_tensorboard_logging
+
+    def get_enable_tensorboard_logging(self) -> bool:
+        """Return whether metrics are written to the trial's ``SummaryWriter``, too."""
+        return self._logs_to_tensorboard
 
     def current_train_batch(self) -> int:
         """Return the index of the batch under way, or of the last one; from 0."""
@@ -173,22 +425,57 @@ class PyTorchTrialContext:
 
     def current_train_epoch(self) -> int:
         """Return the index of the pass over the data under way; from 0."""
-        return self.current_train_batch() // (self._batches_per_epoch or 2**62)
+        return self.current_train_batch() // (self._batches_per_epoch or _NO_EPOCH)
 
     def is_epoch_start(self) -> bool:
         """Return whether the batch under way is the first of its epoch."""
-        return self.current_train_batch() % (self._batches_per_epoch or 2**62) == 0
+        return self.current_train_batch() % (self._batches_per_epoch or _NO_EPOCH) == 0
 
     def is_epoch_end(self) -> bool:
         """Return whether the batch under way is the last of its epoch."""
-        return (self.current_train_batch() + 1) % (self._batches_per_epoch or 2**62) == 0
+        return (self.current_train_batch() + 1) % (self._batches_per_epoch or _NO_EPOCH) == 0
 
     # --- for the adapter ----------------------------------------------------------------------------------------------------------
+
+    def begin_training(self, batches_trained: int) -> None:
+        """Note where a training starts; called by the adapter."""
+        self.stop_requested = False
+        self._initial_batch = batches_trained
 
     def begin_batch(self, batch_idx: int, batches_per_epoch: int | None) -> None:
         """Note which batch is under way; called by the adapter."""
         self._batch_idx = batch_idx
         self._batches_per_epoch = batches_per_epoch
+
+    def end_batch(self) -> None:
+        """Step what is stepped after a batch: schedulers, the scaler of automatic mixed precision, the profiler. Called by the adapter."""
+        batch_idx = self._batch_idx
+        if batch_idx is not None and (batch_idx + 1) % self.aggregation == 0:
+            if self._has_updated and self.experimental.auto_amp and self.scaler is not None:
+                self.scaler.update()
+            self._has_updated = False
+            if self.lr_schedulers:
+                advance_all(self.lr_schedulers, batch_idx, self._batches_per_epoch, self.aggregation)
+        if self._profiler is not None:
+            self._profiler.step()
+
+    def begin_profiling(self) -> None:
+        """Start the profiler, if the trial set one; called by the adapter."""
+        if self._profiler is not None:
+            self._profiler.start()
+
+    def end(self) -> None:
+        """Stop the profiler and close the TensorBoard files; called by the adapter."""
+        if self._profiler is not None:
+            self._profiler.stop()
+            self._profiler = None
+        if self._writer is not None:
+            self._writer.close()
+
+    @property
+    def scalar_writer(self) -> Any:
+        """Where metrics are written besides the history: the ``SummaryWriter``; None if the trial has none or wants none in it."""
+        return self._writer if self._logs_to_tensorboard else None
 
     def _optimization(self, name: str, default: Any) -> Any:
         optimizations = self._config.raw.get("optimizations")
@@ -205,48 +492,17 @@ class _Accumulation:
         self.average = average
 
 
-class ExperimentalSwitches:
-    """What ``context.experimental`` offers."""
-
-    def __init__(self) -> None:
-        self.reproducibility_checks = True
-        self.auto_to_device = True
-
-    def disable_dataset_reproducibility_checks(self) -> None:
-        """Allow loaders other than detjupyter.pytorch.DataLoader; they cannot resume in the middle of an epoch."""
-        self.reproducibility_checks = False
-
-    def disable_auto_to_device(self) -> None:
-        """Hand batches to train_batch and evaluate_batch as the loader made them."""
-        self.auto_to_device = False
-
-
-class SingleProcess:
-    """What ``context.distributed`` says when one process trains alone."""
-
-    rank = local_rank = cross_rank = 0
-    size = local_size = num_agents = 1
-
-    def get_rank(self) -> int:
-        """Return 0."""
-        return 0
-
-    def get_local_rank(self) -> int:
-        """Return 0."""
-        return 0
-
-    def get_size(self) -> int:
-        """Return 1."""
-        return 1
-
-    def get_num_agents(self) -> int:
-        """Return 1."""
-        return 1
-
-
 def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _misuse(message: str, hint: str) -> TrialError:
     return TrialError(message, exception="", user_traceback="", hint=hint)
+
+
+def _only(things: Sequence[Thing], what: str) -> Thing:
+    if len(things) != 1:
+        raise _misuse(
+            f"There are {len(things)} {what}s, not one.", f"Take them from `context.{'models' if what == 'model' else 'optimizers'}`."
+        )
+    return things[0]

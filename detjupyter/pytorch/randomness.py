@@ -1,13 +1,128 @@
-"""The random states that a trial draws from: Python's, numpy's, torch's on the host and on every device in use."""
+"""The random states that a trial draws from: Python's, numpy's, torch's on the host and on the device in use.
+
+They belong to the process, so whoever draws moves them for all others. A :class:`RandomStream` is a set of states of its own that takes
+their place for a while: what a trial draws then depends on the trial alone, not on what else the kernel draws in between.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+
+
+@dataclass(frozen=True, slots=True)
+class RandomStates:
+    """The random states of a process at one moment; ``on_device`` is None where the device is the host."""
+
+    python: tuple[Any, ...]
+    numpy: tuple[Any, ...]
+    on_host: torch.Tensor
+    on_device: torch.Tensor | None = None
+
+    @classmethod
+    def seeded(cls, seed: int, device: torch.device) -> RandomStates:
+        """Return what ``random.seed``, ``numpy.random.seed`` and ``torch.manual_seed`` would make, without touching the process."""
+        on_device = None
+        if _has_states(device):
+            on_device = torch.Generator(device).manual_seed(seed).get_state()
+        return cls(
+            random.Random(seed).getstate(),
+            np.random.RandomState(seed % 2**32).get_state(),  # type: ignore[arg-type]  # legacy=True gives the tuple
+            torch.Generator().manual_seed(seed).get_state(),
+            on_device,
+        )
+
+    @classmethod
+    def now(cls, device: torch.device) -> RandomStates:
+        """Return the states of the process as they are."""
+        return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), _device_state(device))  # type: ignore[arg-type]
+
+    def install(self, device: torch.device) -> None:
+        """Make them the states of the process."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.set_rng_state(self.on_host)
+        if self.on_device is not None and _has_states(device):
+            _set_device_state(device, self.on_device)
+
+    def to_checkpoint(self) -> dict[str, Any]:
+        """Return Determined's ``rng_state``, of nothing but tensors and numbers."""
+        name, keys, position, has_gauss, cached = self.numpy
+        state: dict[str, Any] = {
+            "cpu_rng_state": self.on_host,
+            "np_rng_state": (name, [int(key) for key in np.asarray(keys)], position, has_gauss, cached),
+            "random_rng_state": self.python,
+        }
+        if self.on_device is not None:
+            state["gpu_rng_state"] = self.on_device
+        return state
+
+    @classmethod
+    def from_checkpoint(cls, state: Mapping[str, Any]) -> RandomStates:
+        """Undo :meth:`to_checkpoint`; a list of states of several GPUs counts by its first."""
+        name, keys, position, has_gauss, cached = state["np_rng_state"]
+        on_device = state.get("gpu_rng_state")
+        if isinstance(on_device, (list, tuple)):
+            on_device = on_device[0] if on_device else None
+        numpy = (name, np.array(keys, dtype=np.uint32), position, has_gauss, cached)
+        return cls(_as_tuple(state["random_rng_state"]), numpy, state["cpu_rng_state"].cpu(), on_device)
+
+
+class RandomStream:
+    """Random states of its own, in the place of the process's while the block of :meth:`active` runs.
+
+    Thread: one at a time; what other threads draw meanwhile moves them.
+    """
+
+    def __init__(self, states: RandomStates, device: torch.device) -> None:
+        self.states = states
+        self._device = device
+        self._is_active = False
+
+    @classmethod
+    def of(cls, seed: int, *place: int) -> RandomStream:
+        """Return the stream of a place in the data (numbers that tell it from all others), of the host alone."""
+        return cls(RandomStates.seeded(mixed_seed(seed, *place), _HOST), _HOST)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Draw from this stream inside the block, which may be nested; the process's own states are as before afterwards."""
+        if self._is_active:
+            yield
+            return
+        outside = RandomStates.now(self._device)
+        self.states.install(self._device)
+        self._is_active = True
+        try:
+            yield
+        finally:
+            self._is_active = False
+            self.states = RandomStates.now(self._device)
+            outside.install(self._device)
+
+    def capture(self) -> RandomStates:
+        """Return the states as they are, inside the block and outside of it."""
+        return RandomStates.now(self._device) if self._is_active else self.states
+
+    def replace(self, states: RandomStates) -> None:
+        """Go on from ``states``; what they lack (a device they were not taken on) stays."""
+        if self._is_active:
+            states.install(self._device)
+            return
+        on_device = self.states.on_device if states.on_device is None or self.states.on_device is None else states.on_device
+        self.states = RandomStates(states.python, states.numpy, states.on_host, on_device)
+
+
+def mixed_seed(seed: int, *place: int) -> int:
+    """Return a seed of 63 bits that differs from place to place, though the places are neighbours."""
+    low, high = np.random.SeedSequence((seed, *place)).generate_state(2)
+    return int(high) << 31 ^ int(low)
 
 
 @contextmanager
@@ -33,6 +148,30 @@ def kept_random_states() -> Iterator[None]:
             torch.cuda.seed_all()  # begun inside: nobody has seen its state, and it must not stay the trial's
         if mps is not None:
             torch.mps.set_rng_state(mps)
+
+
+_HOST = torch.device("cpu")
+
+
+def _has_states(device: torch.device) -> bool:
+    return device.type in ("cuda", "mps")
+
+
+def _device_state(device: torch.device) -> torch.Tensor | None:
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else None
+
+
+def _set_device_state(device: torch.device, state: torch.Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state.cpu(), device)
+    else:
+        torch.mps.set_rng_state(state.cpu())
+
+
+def _as_tuple(value: Any) -> Any:  # Any: what `random.getstate` gives, perhaps through JSON
+    return tuple(_as_tuple(inner) for inner in value) if isinstance(value, (list, tuple)) else value
 
 
 def _cuda_is_in_use() -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from detjupyter.definition.config import Config
 from detjupyter.definition.trial import Trial
@@ -23,6 +24,24 @@ class TrialOptions:
     config: Config
     seed: int
     device: str | None
+
+
+class Snapshot(Protocol):
+    """A trial's state as it was between two batches, held in memory until it is written."""
+
+    @property
+    def needs_driver(self) -> bool:
+        """Whether the user's code looks at the files while they are written, so that the driver's own thread must write them."""
+
+    def write(self, directory: Path) -> None:
+        """Write the state into the existing, empty ``directory``.
+
+        Raises:
+            CheckpointError: it cannot be written in any file.
+            OSError: the disk does not take it.
+
+        Thread: any, unless :attr:`needs_driver`.
+        """
 
 
 class TrialAdapter(ABC):
@@ -56,6 +75,25 @@ class TrialAdapter(ABC):
     def records_per_batch(self) -> int | None:
         """The batch size of the training data, None when that is unknown."""
 
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the trial's code has asked for its training to end after the batch under way."""
+        return False
+
+    def at_work(self) -> AbstractContextManager[object]:
+        """Return what the trial's steps run in: its random states stand in the process meanwhile, and the kernel's own before and after."""
+        return nullcontext()
+
+    def begin(self, batches_trained: int) -> None:  # noqa: B027 -- what a framework without such hooks does
+        """Prepare for the first batch of a training: data loaders, and what the user's code wants done when a training starts.
+
+        Called before every training; what is to happen once in the life of a trial happens the first time.
+        """
+
+    def end_stretch(self, batches_trained: int) -> Mapping[str, Any]:  # noqa: ARG002
+        """Close a stretch of batches at a boundary of the plan, and return the metrics that exist only for whole stretches."""
+        return {}
+
     @abstractmethod
     def train_batch(self, batch_idx: int) -> tuple[Mapping[str, Any], int]:
         """Train on the next batch; return its metrics, possibly still on the device, and how many records it held."""
@@ -69,11 +107,18 @@ class TrialAdapter(ABC):
         """Validate, yielding (batches done, batches in all or None) after each batch, and return the reduced metrics."""
 
     @abstractmethod
-    def save(self, directory: Path) -> None:
-        """Write the trial's state into the existing, empty ``directory``."""
+    def snapshot(self, batches_trained: int) -> Snapshot:
+        """Copy the trial's state as it is between two batches; brief, since the training waits for it."""
+
+    def save(self, directory: Path, batches_trained: int) -> None:
+        """Write the trial's state into the existing, empty ``directory``; the training waits for all of it."""
+        self.snapshot(batches_trained).write(directory)
+
+    def checkpointed(self, checkpoint_id: str) -> None:  # noqa: B027
+        """Tell the user's code that the checkpoint of that id is complete."""
 
     @abstractmethod
-    def restore(self, directory: Path) -> None:
+    def restore(self, directory: Path, *, trust: bool = False) -> None:
         """Read back what :meth:`save` wrote.
 
         Raises:
@@ -95,6 +140,9 @@ class TrialAdapter(ABC):
     @abstractmethod
     def release(self) -> None:
         """Let go of data loaders and their workers; the trial itself stays usable."""
+
+    def shut_down(self) -> None:  # noqa: B027
+        """Tell the user's code that the trial's life is over; at most once, after :meth:`begin`, also after a failure."""
 
 
 def build_adapter(options: TrialOptions) -> TrialAdapter:

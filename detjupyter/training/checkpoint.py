@@ -28,7 +28,7 @@ def write_checkpoint(trainee: Trainee, directory: Path, run_id: str) -> Checkpoi
     scratch = directory / f".{identity}.partial"
     try:
         scratch.mkdir(parents=True)
-        trainee.adapter.save(scratch)
+        trainee.adapter.save(scratch, trainee.batches_trained)
         manifest = {
             "format": FORMAT,
             "run_id": run_id,

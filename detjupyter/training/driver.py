@@ -185,7 +185,7 @@ class Driver:
         trainee, inbox = self.trainee, self._inbox
         hold_at = self._hold_at if job is self._plan else _NEVER
         try:
-            with self._surroundings():
+            with self._surroundings(), trainee.adapter.at_work():
                 for event in job.steps:
                     keep_captured()
                     if event is not None:
@@ -265,13 +265,13 @@ class Driver:
 
     def _prepare(self, make_plan: Callable[[], Plan]) -> None:
         try:
-            with self._surroundings():
+            with self._surroundings(), self.trainee.adapter.at_work():
                 plan = make_plan()
                 batches_per_epoch = self.trainee.adapter.batches_per_epoch
         except BaseException as error:  # it is the user's code that builds the data
             self._fail("preparing the data", error)
             return
-        self._plan = Job(train(self.trainee, plan, self._save_or_say), "training", plan=plan)
+        self._plan = Job(train(self.trainee, plan, self._save_or_say, self._is_best), "training", plan=plan)
         self._board.begin_plan(plan.start, plan.target)
         self._board.set_epoch_length(batches_per_epoch)
 
@@ -421,6 +421,11 @@ class Driver:
         except CheckpointError as error:
             self._announcer.sink.say(str(error))
             return None
+
+    def _is_best(self) -> bool:
+        """Return whether the newest validation is the best so far."""
+        best = self._board.record().best
+        return best is not None and best.batches_trained == self.trainee.batches_trained
 
     # --- telling ------------------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from detjupyter.protocol.events import ActivityChanged, Checkpointed, Event, Met
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import Activity
 from detjupyter.training.adapter import TrialAdapter
+from detjupyter.training.metrics import scalars
 from detjupyter.training.plan import Plan
 
 REPORT_INTERVAL_S = 0.1
@@ -55,6 +56,14 @@ class Trainee:
         batches = np.arange(last - len(rows) + 1, last + 1, dtype=np.int64)
         return MetricsReported(batches, self.adapter.fetch(rows), self.records_trained)
 
+    def end_stretch(self) -> MetricsReported | None:
+        """Close the stretch of batches up to here; return the metrics that stand for all of it, None if there are none."""
+        metrics = scalars(self.adapter.end_stretch(self.batches_trained))
+        if not metrics:
+            return None
+        columns = {name: np.array([value]) for name, value in metrics.items()}
+        return MetricsReported(np.array([self.batches_trained], dtype=np.int64), columns, self.records_trained)
+
     def move_to(self, batches_trained: int, records_trained: int) -> None:
         """Count from a restored checkpoint on; what was not reported belongs to the future that is given up."""
         self._rows = []
@@ -63,32 +72,70 @@ class Trainee:
         self.validated_at = self.checkpointed_at = None
 
 
-def train(trainee: Trainee, plan: Plan, write_checkpoint: Callable[[], CheckpointRecord | None]) -> Steps:
-    """Train to the end of ``plan``, validating and writing checkpoints on the way.
+def train(
+    trainee: Trainee, plan: Plan, write_checkpoint: Callable[[], CheckpointRecord | None], is_best: Callable[[], bool] = lambda: False
+) -> Steps:
+    """Train to the end of ``plan``, validating and saving checkpoints on the way; a trial that asks to stop ends it early.
 
-    ``write_checkpoint`` returns None when the checkpoint could not be written and the training shall go on without. What the user's code
-    raises passes through; :meth:`Trainee.report` then still tells of the batches before it.
+    Args:
+        trainee: The trial.
+        plan: What is to be done.
+        write_checkpoint: Returns None when the checkpoint could not be written and the training shall go on without.
+        is_best: Whether the validation that was just told of is the best so far.
+
+    What the user's code raises passes through; :meth:`Trainee.report` then still tells of the batches before it.
     """
     yield ActivityChanged(Activity.TRAINING)
+    trainee.adapter.begin(trainee.batches_trained)
+    if plan.initial_validation and trainee.batches_trained == 0 and trainee.validated_at is None:
+        yield from _validate_and_keep(trainee, plan, write_checkpoint, is_best)
+        yield ActivityChanged(Activity.TRAINING)
     next_report = time.monotonic() + REPORT_INTERVAL_S
-    while trainee.batches_trained < plan.target:
-        trainee.train_batch()
-        batches_trained = trainee.batches_trained
-        validation_due = plan.is_validation_due(batches_trained)
-        checkpoint_due = plan.is_checkpoint_due(batches_trained)
-        if validation_due or checkpoint_due:
-            yield trainee.report()
-            if validation_due and trainee.validated_at != batches_trained:
-                yield from validate(trainee)
-            if checkpoint_due and trainee.checkpointed_at != batches_trained:
-                yield from checkpoint(trainee, write_checkpoint)
-            yield ActivityChanged(Activity.TRAINING)
-        elif time.monotonic() >= next_report:
-            yield trainee.report()
-            next_report = time.monotonic() + REPORT_INTERVAL_S
-        else:
-            yield None
+    while trainee.batches_trained < plan.target and not trainee.adapter.stop_requested:
+        boundary = plan.next_boundary(trainee.batches_trained)
+        while trainee.batches_trained < boundary:
+            trainee.train_batch()
+            if trainee.adapter.stop_requested:
+                break
+            if time.monotonic() >= next_report:
+                yield trainee.report()
+                next_report = time.monotonic() + REPORT_INTERVAL_S
+            elif trainee.batches_trained < boundary:
+                yield None
+        yield from _at_boundary(trainee, plan, write_checkpoint, is_best)
     yield trainee.report()
+
+
+def _at_boundary(
+    trainee: Trainee, plan: Plan, write_checkpoint: Callable[[], CheckpointRecord | None], is_best: Callable[[], bool]
+) -> Steps:
+    """Do what is due after a stretch of batches, in Determined's order: metrics, validation, checkpoint."""
+    batches_trained = trainee.batches_trained
+    has_stopped = trainee.adapter.stop_requested
+    validation_due = plan.is_validation_due(batches_trained)
+    checkpoint_due = plan.is_checkpoint_due(batches_trained) or (has_stopped and plan.ends_with_boundaries)
+    of_the_stretch = trainee.end_stretch()
+    if validation_due or checkpoint_due or of_the_stretch is not None:
+        yield trainee.report()
+        yield of_the_stretch
+    else:
+        yield None
+    if validation_due and trainee.validated_at != batches_trained:  # somebody may have asked for one meanwhile
+        yield from _validate_and_keep(trainee, plan, write_checkpoint, is_best)
+    if checkpoint_due and trainee.checkpointed_at != batches_trained:
+        yield from checkpoint(trainee, write_checkpoint)
+    if validation_due or checkpoint_due:
+        yield ActivityChanged(Activity.TRAINING)
+
+
+def _validate_and_keep(
+    trainee: Trainee, plan: Plan, write_checkpoint: Callable[[], CheckpointRecord | None], is_best: Callable[[], bool]
+) -> Steps:
+    """Validate, and save a checkpoint if the policy wants one of this validation."""
+    yield from validate(trainee)
+    wanted = plan.checkpoint_policy == "all" or (plan.checkpoint_policy == "best" and is_best())
+    if wanted and trainee.checkpointed_at != trainee.batches_trained:
+        yield from checkpoint(trainee, write_checkpoint)
 
 
 def validate(trainee: Trainee) -> Steps:

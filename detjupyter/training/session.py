@@ -33,7 +33,7 @@ from detjupyter.training.gpu import GpuMonitor
 from detjupyter.training.loaded import Loaded, run_record, session_record
 from detjupyter.training.loop import Trainee
 from detjupyter.training.output import LogSink
-from detjupyter.training.plan import Length, Plan, make_plan
+from detjupyter.training.plan import Length, Plan, TrainingOptions
 from detjupyter.training.recorder import Recorder
 from detjupyter.training.registry import registry
 from detjupyter.training.reloading import ReloadReport, compare, replaced_names
@@ -178,29 +178,32 @@ class Session:
         checkpoint_every: Length | None = None,
         wait: bool = False,
     ) -> None:
-        """Train for exactly one of ``batches``, ``epochs`` and ``records`` more, in the background.
+        """Train for one of ``batches``, ``epochs`` and ``records`` more, in the background; without a length, as the configuration says.
 
-        ``validate_every`` and ``checkpoint_every`` are periods in batches, or ``dj.Batch(n)`` or ``dj.Epoch(n)``. Trainings counted in
-        epochs validate after each of them by default; every training ends with a validation and a checkpoint. With ``wait`` this
-        returns when the training is over; an interrupt then pauses it.
+        ``validate_every`` and ``checkpoint_every`` are periods in batches, or ``dj.Batch(n)`` or ``dj.Epoch(n)``. What is not given is
+        the configuration's (``min_validation_period``, ``min_checkpoint_period``, ``searcher.max_length``, …). Trainings counted in epochs
+        validate after each of them by default; every training ends with a validation and a checkpoint. With ``wait`` this returns when
+        the training is over; an interrupt then pauses it.
 
         Raises:
             SessionBusyError: a training is under way.
             SessionError: the length makes no sense.
             TrialError: with ``wait``, the trial's code raised.
         """
-        lengths: dict[str, Any] = {"batches": batches, "epochs": epochs, "records": records}
-        periods: dict[str, Any] = {"validate_every": validate_every, "checkpoint_every": checkpoint_every}
-        make_plan(trained=0, batches_per_epoch=1, records_per_batch=1, **lengths, **periods)  # says now what is wrong with them
+        asked = TrainingOptions.of(batches=batches, epochs=epochs, records=records)
+        options = replace(asked, validate_every=validate_every, checkpoint_every=checkpoint_every).with_defaults(self.config.settings)
+        self.train_as(options, wait=wait)
+
+    def train_as(self, options: TrainingOptions, *, wait: bool = False) -> None:
+        """Train as ``options`` say and nothing else does; see :meth:`train`."""
+        options.check()
 
         def plan() -> Plan:
             adapter = self._trainee.adapter
-            return make_plan(
+            return options.plan(
                 trained=self._trainee.batches_trained,
                 batches_per_epoch=adapter.batches_per_epoch,
                 records_per_batch=adapter.records_per_batch,
-                **lengths,
-                **periods,
             )
 
         self._require_run()

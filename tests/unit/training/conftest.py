@@ -40,6 +40,21 @@ class ToyTrial(Trial):
         self.weight = 0.0
 
 
+class ToySnapshot:
+    """A weight as it was."""
+
+    def __init__(self, weight: float, adapter: ToyAdapter) -> None:
+        self.weight = weight
+        self.adapter = adapter
+        self.needs_driver = adapter.needs_driver
+
+    def write(self, directory: Path) -> None:
+        """Write the weight."""
+        (directory / "weight.json").write_text(json.dumps(self.weight), encoding="utf-8")
+        self.adapter.on_save(directory)
+        self.adapter.calls.append("save")
+
+
 class ToyAdapter(TrialAdapter):
     """Each batch adds 1 to the weight, and its loss is 1 over that.
 
@@ -54,6 +69,8 @@ class ToyAdapter(TrialAdapter):
     records_per_batch: int | None = 4
     per_epoch: int | None = 10
     validation_batches = 3
+    stop_requested = False
+    needs_driver = False
 
     def __init__(self) -> None:
         self.trial = ToyTrial()
@@ -64,6 +81,7 @@ class ToyAdapter(TrialAdapter):
         self.on_validation_batch: Callable[[int], object] = lambda _: None
         self.on_data: Callable[[], object] = lambda: None
         self.on_save: Callable[[Path], object] = lambda _: None
+        self.of_stretches: Callable[[int], Mapping[str, Any]] = lambda _: {}
         self.calls: list[str] = []
         self.validation_metrics: dict[str, Any] | None = None
         self._moved = threading.Condition()
@@ -103,13 +121,19 @@ class ToyAdapter(TrialAdapter):
             self.calls.append("validation over")
         return self.validation_metrics or {"error": 1 / (1 + self.trial.weight)}
 
-    def save(self, directory: Path) -> None:
-        """Write the weight."""
-        (directory / "weight.json").write_text(json.dumps(self.trial.weight), encoding="utf-8")
-        self.on_save(directory)
-        self.calls.append("save")
+    def end_stretch(self, batches_trained: int) -> Mapping[str, Any]:
+        """Return what the test says."""
+        return self.of_stretches(batches_trained)
 
-    def restore(self, directory: Path) -> None:
+    def snapshot(self, batches_trained: int) -> ToySnapshot:  # noqa: ARG002
+        """Copy the weight."""
+        return ToySnapshot(self.trial.weight, self)
+
+    def checkpointed(self, checkpoint_id: str) -> None:
+        """Note that a checkpoint is complete."""
+        self.calls.append(f"checkpointed {checkpoint_id}")
+
+    def restore(self, directory: Path, *, trust: bool = False) -> None:  # noqa: ARG002
         """Read the weight."""
         try:
             self.trial.weight = json.loads((directory / "weight.json").read_text(encoding="utf-8"))

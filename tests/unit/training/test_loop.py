@@ -14,7 +14,7 @@ from detjupyter.protocol.events import ActivityChanged, Checkpointed, MetricsRep
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.training import loop
 from detjupyter.training.loop import Trainee, checkpoint, train, validate
-from detjupyter.training.plan import Plan
+from detjupyter.training.plan import Plan, Schedule
 
 if TYPE_CHECKING:
     from unit.training.conftest import Bench, ToyAdapter
@@ -76,14 +76,14 @@ class TestTraining:
     def test_periods_count_from_batch_0_of_the_trial(self, trainee: Trainee) -> None:
         """A training that begins in the middle of a period ends that period first."""
         list(train(trainee, Plan(0, 5), saver(trainee)))
-        assert names(train(trainee, Plan(5, 10, validate_every=4), saver(trainee))) == [
+        assert names(train(trainee, Plan(5, 10, validate_at=Schedule(4)), saver(trainee))) == [
             "training", "metrics 6-8", "validating", "validated 8", "training",
             "metrics 9-10", "validating", "validated 10", "checkpointing", "at-10", "training",
         ]  # fmt: skip
 
     def test_checkpoints_have_a_period_of_their_own(self, trainee: Trainee) -> None:
         """A checkpoint that falls on no validation is written without one."""
-        assert names(train(trainee, Plan(0, 4, checkpoint_every=2), saver(trainee))) == [
+        assert names(train(trainee, Plan(0, 4, checkpoint_at=Schedule(2)), saver(trainee))) == [
             "training", "metrics 1-2", "checkpointing", "at-2", "training",
             "metrics 3-4", "validating", "validated 4", "checkpointing", "at-4", "training",
         ]  # fmt: skip
@@ -96,13 +96,42 @@ class TestTraining:
         assert names(validate(trainee)) == ["validating", "validated 2"]
         assert names(steps) == ["checkpointing", "at-2", "training"]
 
+    def test_an_untrained_trial_may_be_validated_first(self, trainee: Trainee) -> None:
+        """Only before its first batch: a training that goes on does not begin with a validation."""
+        assert names(train(trainee, Plan(0, 1, initial_validation=True), saver(trainee)))[:4] == [
+            "training", "validating", "validated 0", "training",
+        ]  # fmt: skip
+        assert names(train(trainee, Plan(1, 2, initial_validation=True), saver(trainee)))[:2] == ["training", "metrics 2-2"]
+
+    @pytest.mark.parametrize(("policy", "saved"), [("all", ["at-2", "at-4", "at-5"]), ("best", ["at-2", "at-5"]), ("none", ["at-5"])])
+    def test_a_policy_says_which_validations_are_followed_by_a_checkpoint(self, policy: Any, saved: list[str], trainee: Trainee) -> None:
+        """All, those that are the best so far, or none; the end saves one whatever the policy."""
+        plan = Plan(0, 5, validate_at=Schedule(2), checkpoint_policy=policy)
+        steps = train(trainee, plan, saver(trainee), lambda: trainee.batches_trained == 2)
+        assert [name for name in names(steps) if name.startswith("at-")] == saved
+
+    def test_a_trial_that_asks_to_stop_ends_with_a_checkpoint_and_no_validation(self, trainee: Trainee, adapter: ToyAdapter) -> None:
+        """The batch under way is the last one."""
+        adapter.on_batch = lambda index: setattr(adapter, "stop_requested", index >= 2)
+        assert names(train(trainee, Plan(0, 100), saver(trainee))) == ["training", "metrics 1-3", "checkpointing", "at-3", "training"]
+
+    def test_stretches_end_where_the_plan_says(self, trainee: Trainee, adapter: ToyAdapter) -> None:
+        """The metrics of a whole stretch stand at its last batch, after those of its batches."""
+        adapter.of_stretches = lambda batches: {"f1": batches / 10, "words": "none"}
+        reports = [
+            (event.batches.tolist(), sorted(event.columns))
+            for event in train(trainee, Plan(0, 5, report_at=Schedule(2)), saver(trainee))
+            if isinstance(event, MetricsReported)
+        ]
+        assert reports == [([1, 2], ["loss"]), ([2], ["f1"]), ([3, 4], ["loss"]), ([4], ["f1"]), ([5], ["loss"]), ([5], ["f1"])]
+
     def test_a_plan_without_boundaries_ends_with_its_metrics(self, trainee: Trainee) -> None:
         """A step neither validates nor saves when it is through."""
         assert names(train(trainee, Plan(0, 3, ends_with_boundaries=False), saver(trainee))) == ["training", "metrics 1-3"]
 
     def test_it_goes_on_without_a_checkpoint_that_could_not_be_written(self, trainee: Trainee) -> None:
         """There is no event of a checkpoint then, and it is tried again at the next boundary."""
-        plan = Plan(0, 2, checkpoint_every=1)
+        plan = Plan(0, 2, checkpoint_at=Schedule(1))
         assert [name for name in names(train(trainee, plan, lambda: None)) if name.startswith("at-")] == []
         assert trainee.checkpointed_at is None
 
@@ -159,7 +188,7 @@ class TestReports:
 def test_every_yield_is_between_two_batches(trainee: Trainee) -> None:
     """Each step of the generator trains at most one batch."""
     before = 0
-    for _ in train(trainee, Plan(0, 30, validate_every=7), saver(trainee)):
+    for _ in train(trainee, Plan(0, 30, validate_at=Schedule(7)), saver(trainee)):
         assert trainee.batches_trained - before <= 1
         before = trainee.batches_trained
     assert before == 30

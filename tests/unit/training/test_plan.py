@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from detjupyter.definition.config.keys import Length as ConfigLength
+from detjupyter.definition.config.keys import Settings
 from detjupyter.errors import SessionError
-from detjupyter.training.plan import Batch, Epoch, Plan, make_plan
+from detjupyter.training.plan import NEVER, Batch, Epoch, Plan, Schedule, TrainingOptions
 
 
 def plan(**given: Any) -> Plan:
     """Make a plan at batch 7 of data with 10 batches of 4 records."""
-    known = {"trained": 7, "batches_per_epoch": 10, "records_per_batch": 4}
-    nothing = dict.fromkeys(("batches", "epochs", "records", "validate_every", "checkpoint_every"))
-    return make_plan(**{**nothing, **known, **given})
+    data = {name: given.pop(name, known) for name, known in (("batches_per_epoch", 10), ("records_per_batch", 4))}
+    lengths = {name: given.pop(name, None) for name in ("batches", "epochs", "records")}
+    return replace(TrainingOptions.of(**lengths), **given).plan(trained=7, **data)
 
 
 @pytest.mark.parametrize(
@@ -30,21 +33,75 @@ def test_a_length_adds_to_what_is_trained(given: dict[str, int], length: int) ->
 @pytest.mark.parametrize("period", [5, Batch(5)])
 def test_a_period_is_in_batches_unless_it_says_epochs(period: Any) -> None:
     """An int and Batch mean the same."""
-    assert plan(batches=1, validate_every=period, checkpoint_every=Epoch(2)) == Plan(7, 8, validate_every=5, checkpoint_every=20)
+    assert plan(batches=1, validate_every=period, checkpoint_every=Epoch(2)) == Plan(
+        7, 8, validate_at=Schedule(5), checkpoint_at=Schedule(2, batches_per_unit=10)
+    )
 
 
 def test_epochs_validate_after_each_one_by_default() -> None:
     """Batches do not; a period that is given wins."""
-    assert plan(epochs=1).validate_every == 10
-    assert plan(batches=1).validate_every is None
-    assert plan(epochs=1, validate_every=3).validate_every == 3
+    assert plan(epochs=1).validate_at == Schedule(1, 10)
+    assert plan(batches=1).validate_at is None
+    assert plan(epochs=1, validate_every=3).validate_at == Schedule(3)
 
 
 def test_boundaries_are_multiples_of_the_period_and_the_end() -> None:
     """Batch 0 of the trial is where counting starts; the end is always a boundary."""
-    made = Plan(7, 23, validate_every=5)
+    made = Plan(7, 23, validate_at=Schedule(5))
     assert [batch for batch in range(8, 24) if made.is_validation_due(batch)] == [10, 15, 20, 23]
     assert [batch for batch in range(8, 24) if made.is_checkpoint_due(batch)] == [23]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "due"),
+    [
+        (Schedule(5), [5, 10, 15, 20, 25, 30]),
+        (Schedule(1, 10), [10, 20, 30]),
+        (Schedule({2, 3, 11}), [2, 3, 11]),
+        (Schedule(range(0, 100, 9)), [9, 18, 27]),
+        (Schedule((1, 3), 10), [10, 30]),
+        (Schedule({0, -1, 99}), []),
+    ],
+)
+def test_the_next_boundary_is_the_first_at_which_something_is_due(schedule: Schedule, due: list[int]) -> None:
+    """Asking for the next one and asking at every batch come to the same."""
+    assert [batch for batch in range(31) if schedule.includes(batch)] == due
+    at, found = 0, []
+    while (at := schedule.next_after(at, 30)) != NEVER:
+        found.append(at)
+    assert found == due
+    both = Plan(0, 30, validate_at=schedule, report_at=Schedule(8))
+    assert both.next_boundary(8) == min([batch for batch in due if batch > 8] + [16])
+
+
+def test_a_configuration_says_what_nobody_else_does() -> None:
+    """Its length is in total, not added; what a call says wins."""
+    settings = Settings(
+        searcher_length=ConfigLength(3, "epochs"),
+        min_validation_period=ConfigLength(80, "records"),
+        min_checkpoint_period=ConfigLength(6, "batches"),
+        checkpoint_policy="all",
+        perform_initial_validation=True,
+        scheduling_unit=50,
+    )
+    made = TrainingOptions().with_defaults(settings).plan(trained=7, batches_per_epoch=10, records_per_batch=4)
+    assert made == Plan(7, 30, Schedule(20), Schedule(6), Schedule(50), initial_validation=True, checkpoint_policy="all")
+    other = replace(TrainingOptions.of(batches=2, epochs=None, records=None), validate_every=Epoch(1)).with_defaults(settings)
+    assert other.plan(trained=7, batches_per_epoch=10, records_per_batch=4).target == 9
+    assert other.validate_every == Epoch(1)
+
+
+def test_what_is_reached_already_says_so() -> None:
+    """A training to the configuration's length that is through asks how much more."""
+    options = TrainingOptions().with_defaults(Settings(searcher_length=ConfigLength(5, "batches")))
+    with pytest.raises(SessionError, match="trained already"):
+        options.plan(trained=5, batches_per_epoch=10, records_per_batch=4)
+
+
+def test_an_epoch_is_what_the_configuration_calls_one() -> None:
+    """records_per_epoch counts lengths and periods, as it did when configs had to say it."""
+    options = TrainingOptions.of(batches=None, epochs=2, records=None).with_defaults(Settings(records_per_epoch=80))
+    assert options.plan(trained=0, batches_per_epoch=10, records_per_batch=4).target == 40
 
 
 def test_a_step_has_no_boundary_at_its_end() -> None:

@@ -1,0 +1,49 @@
+"""Batches on their way to a GPU while it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from detjupyter.pytorch.batches import to_device
+
+
+def feed(batches: Iterator[Any], device: torch.device, *, ahead: bool) -> Iterator[Any]:
+    """Yield ``batches`` on the GPU ``device``, copied on a stream of their own beside what it computes.
+
+    With ``ahead`` each copy begins before the batch in front of it is trained, so that it overlaps even with a trial that waits for the
+    GPU in every batch. The batches are the same, in the same order.
+    """
+    copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    upcoming = _copy(batches, device, copies) if ahead else None
+    while True:
+        batch, copied = upcoming if upcoming is not None else _copy(batches, device, copies)
+        upcoming = _copy(batches, device, copies) if ahead else None
+        current = torch.cuda.current_stream(device)
+        current.wait_event(copied)
+        _belongs_to(batch, current)
+        yield batch
+
+
+def _copy(batches: Iterator[Any], device: torch.device, copies: torch.cuda.Stream) -> tuple[Any, torch.cuda.Event]:
+    batch = next(batches)
+    with torch.cuda.stream(copies):
+        moved = to_device(batch, device)
+        return moved, copies.record_event()
+
+
+def _belongs_to(data: Any, stream: torch.cuda.Stream) -> None:
+    """Keep the memory of a batch from being used again before ``stream`` is through with it."""
+    if isinstance(data, torch.Tensor):
+        if data.is_cuda:
+            data.record_stream(stream)
+    elif isinstance(data, dict):
+        for value in data.values():
+            _belongs_to(value, stream)
+    elif isinstance(data, (list, tuple)):
+        for value in data:
+            _belongs_to(value, stream)
+    elif hasattr(data, "record_stream"):
+        data.record_stream(stream)

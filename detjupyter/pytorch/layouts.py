@@ -1,0 +1,77 @@
+"""Reading the states of PyTorch trials, as detjupyter and every Determined since 0.12 have written them."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detjupyter.errors import CheckpointError
+from detjupyter.pytorch.snapshot import STATE_FILE
+
+_PLACES = (STATE_FILE, f"determined/{STATE_FILE}", f"pedl/{STATE_FILE}", "checkpoint.pt")
+# The keys of one model, before 0.12.13, and of several since.
+_PLURAL = {
+    "model_state_dict": "models_state_dict",
+    "optimizer_state_dict": "optimizers_state_dict",
+    "lr_scheduler": "lr_schedulers_state_dict",
+}
+_NEEDED = ("models_state_dict", "optimizers_state_dict")
+
+
+def read_state(directory: Path, *, trust: bool = False) -> dict[str, Any]:
+    """Return the state in ``directory``, its tensors on the host, under the keys of today.
+
+    Args:
+        directory: The checkpoint.
+        trust: Whether objects of any class may be unpickled, which can run any code. Older checkpoints hold some.
+
+    Raises:
+        CheckpointError: There is no state, it cannot be read, or it needs trust.
+    """
+    file = next((directory / place for place in _PLACES if (directory / place).is_file()), None)
+    if file is None:
+        raise CheckpointError(
+            f"There is no {STATE_FILE} in the checkpoint.", path=str(directory), hint="Name the directory that holds that file."
+        )
+    state = _read(file, trust=trust)
+    for old, new in _PLURAL.items():
+        if old in state:
+            one = state.pop(old)
+            state.setdefault(new, [] if one is None else [one])
+    missing = [name for name in _NEEDED if name not in state]
+    if missing:
+        raise CheckpointError(f"{file.name} lacks {', '.join(missing)}.", path=str(directory))
+    return state
+
+
+def _read(file: Path, *, trust: bool) -> dict[str, Any]:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=not trust)
+    except pickle.UnpicklingError as error:
+        if trust or not _is_whole(file):
+            raise _unreadable(file, error) from None
+        raise CheckpointError(
+            f"{file.name} holds more than tensors, numbers and text, and reading that may run any code.",
+            path=str(file.parent),
+            hint="If you trust where it comes from: `%det_restore … --trust`, or `session.restore(…, trust=True)`.",
+        ) from None
+    except Exception as error:  # pickle, zip and torch each raise their own
+        raise _unreadable(file, error) from None
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f"{file.name} holds a {type(state).__name__}, not the state of a trial.", path=str(file.parent))
+    return dict(state)
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether it is torch's archive, or begins as torch's files did before 1.6."""
+    with file.open("rb") as opened:
+        return zipfile.is_zipfile(file) or opened.read(2) == b"\x80\x02"
+
+
+def _unreadable(file: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{file.name} cannot be read: {type(error).__name__}: {error}", path=str(file.parent))

@@ -1,0 +1,105 @@
+"""Learning-rate schedulers, and when they are stepped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from detjupyter.pytorch.mistakes import mistake
+
+
+class StepMode(Enum):
+    """When a scheduler is stepped; its learning rate counts from the next update on."""
+
+    STEP_EVERY_EPOCH = 1
+    STEP_EVERY_BATCH = 2
+    MANUAL_STEP = 3
+    STEP_EVERY_OPTIMIZER_STEP = 4
+
+
+Mode = StepMode  # inside the class below, the name is its attribute
+
+
+class LRScheduler:
+    """A torch scheduler, and when it is stepped.
+
+    Args:
+        scheduler: Any of ``torch.optim.lr_scheduler``, or what has ``step``, ``state_dict`` and ``load_state_dict``.
+        step_mode: See :class:`StepMode`.
+        frequency: Step at every so many of the mode's moments.
+
+    Raises:
+        TrialError: The mode is no :class:`StepMode`, the frequency less than 1, or the scheduler cannot be stepped that way.
+    """
+
+    StepMode = StepMode
+
+    def __init__(self, scheduler: Any, step_mode: Mode, frequency: int = 1) -> None:
+        if not isinstance(step_mode, Mode):
+            raise mistake(
+                "The step_mode of an LR scheduler is one of LRScheduler.StepMode",
+                f"It is {step_mode!r}.",
+                f"Choose from {', '.join(mode.name for mode in StepMode)}.",
+            )
+        if type(frequency) is not int or frequency < 1:
+            raise mistake("The frequency of an LR scheduler is a whole number of at least 1", f"It is {frequency!r}.")
+        if isinstance(scheduler, ReduceLROnPlateau) and step_mode is not StepMode.MANUAL_STEP:
+            raise mistake(
+                "ReduceLROnPlateau is stepped with a metric, by the trial itself",
+                f"Its step_mode is {step_mode.name}.",
+                "Use LRScheduler.StepMode.MANUAL_STEP, and call scheduler.step(metric), for example in a callback's on_validation_end().",
+            )
+        self._scheduler = scheduler
+        self._step_mode = step_mode
+        self._frequency = frequency
+
+    def __repr__(self) -> str:
+        return f"LRScheduler({type(self._scheduler).__name__}, {self._step_mode.name}, frequency={self._frequency})"
+
+    @property
+    def scheduler(self) -> Any:
+        """The torch scheduler."""
+        return self._scheduler
+
+    def step(self, *args: Any, **kwargs: Any) -> None:
+        """Step the scheduler now."""
+        self._scheduler.step(*args, **kwargs)
+
+    def get_last_lr(self) -> list[float]:
+        """Return the learning rate of each parameter group."""
+        rates: list[float] = self._scheduler.get_last_lr()
+        return rates
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the scheduler's state."""
+        state: dict[str, Any] = self._scheduler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self._scheduler.load_state_dict(state_dict)
+
+    def advance(self, batch_idx: int, batches_per_epoch: int | None, aggregation: int) -> None:
+        """Step as often as is due after an update, which was made of the last ``aggregation`` batches up to ``batch_idx``."""
+        for _ in range(self._steps_due(batch_idx, batches_per_epoch, aggregation)):
+            self._scheduler.step()
+
+    def _steps_due(self, batch_idx: int, batches_per_epoch: int | None, aggregation: int) -> int:
+        if self._step_mode is StepMode.STEP_EVERY_OPTIMIZER_STEP:
+            return int((batch_idx + 1) % self._frequency == 0)
+        if self._step_mode is StepMode.STEP_EVERY_BATCH:
+            return sum((index + 1) % self._frequency == 0 for index in range(batch_idx - aggregation + 1, batch_idx + 1))
+        if self._step_mode is StepMode.STEP_EVERY_EPOCH and batches_per_epoch:
+            # An epoch that ends between two updates counts at the one before its end: its last batches have no update of their own.
+            epochs = range(batch_idx // batches_per_epoch, (batch_idx + aggregation) // batches_per_epoch)
+            return sum((epoch + 1) % self._frequency == 0 for epoch in epochs)
+        return 0
+
+
+def advance_all(schedulers: Sequence[LRScheduler], batch_idx: int, batches_per_epoch: int | None, aggregation: int) -> None:
+    """Step what is due of the schedulers that are not stepped by hand, after a batch with an update."""
+    for scheduler in schedulers:
+        scheduler.advance(batch_idx, batches_per_epoch, aggregation)

@@ -1,0 +1,256 @@
+"""The batches of a training, the same whether it was interrupted or not.
+
+A training goes over its data pass after pass. What a sampler draws in a pass depends on the trial's seed and the number of the pass alone
+(the sampler runs in a random stream of its own), so the stream can begin at any batch: it begins the pass and leaves out what was trained
+already, without loading it. What a dataset draws in the kernel's own process it draws from the trial's random states, which a checkpoint
+holds; in workers it is seeded for every batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils.data import (
+    BatchSampler,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+    default_collate,
+    default_convert,
+)
+
+from detjupyter.pytorch.data_loader import DataLoader, guarded
+from detjupyter.pytorch.generators import find_generators, set_states, states_of
+from detjupyter.pytorch.randomness import RandomStream
+from detjupyter.pytorch.seeded_dataset import NumberedBatch, SeededDataset, fetch
+
+_PASS, _PLAIN_PASS = 1, 3  # tell the seeds of one purpose from those of others
+_MOST_INDICES_AHEAD = 1 << 16
+_MOST_BATCHES_AHEAD = 1024
+# Samplers that draw all they will at the beginning of a pass, or do not mind being asked ahead of the training.
+_PREDICTABLE = (BatchSampler, RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a pass over the data begins: its number, its first batch, and the states of the sampler's own generators then."""
+
+    pass_number: int
+    first_batch: int
+    generators: Mapping[str, Any] = field(default_factory=dict)
+
+
+class PassLog:
+    """The places of the passes that were begun, of which workers may be some ahead of the training."""
+
+    def __init__(self) -> None:
+        self._places: list[Place] = []
+
+    def begin(self, place: Place) -> None:
+        """Take note of a pass."""
+        self._places.append(place)
+
+    def place_of(self, batch_idx: int) -> Place | None:
+        """Return the place of the pass that the batch belongs to, None if it was not begun here; earlier ones are forgotten."""
+        while len(self._places) > 1 and self._places[1].first_batch <= batch_idx:
+            del self._places[0]
+        return self._places[0] if self._places and self._places[0].first_batch <= batch_idx else None
+
+
+class EmptyDataError(Exception):
+    """A pass over the data held no batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The parts of a loader over a dataset with indices: ours, or torch's own.
+
+    Attributes:
+        dataset: What is indexed.
+        sampler: Gives the indices of a batch, or single ones where an item is a whole batch.
+        items_are_batches: Which of the two.
+        options: The other arguments of torch's loader.
+    """
+
+    dataset: Any
+    sampler: Any
+    items_are_batches: bool
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, loader: Any) -> Source | None:
+        """Return the parts, None for a loader that cannot be taken apart: an iterable dataset's, or somebody's own class."""
+        if isinstance(loader, DataLoader):
+            return cls(loader.dataset, loader.batch_sampler, False, loader.options)
+        if type(loader) is not torch.utils.data.DataLoader or isinstance(loader.dataset, IterableDataset):
+            return None
+        names = ("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "persistent_workers")
+        options = {name: getattr(loader, name) for name in names}
+        if loader.num_workers:
+            options |= {"prefetch_factor": loader.prefetch_factor, "worker_init_fn": guarded(loader.worker_init_fn)}
+        items_are_batches = loader.batch_sampler is None
+        return cls(loader.dataset, loader.sampler if items_are_batches else loader.batch_sampler, items_are_batches, options)
+
+    @property
+    def num_workers(self) -> int:
+        """How many processes fetch; 0 for this one."""
+        return int(self.options["num_workers"])
+
+    def loader_over(self, dataset: Any, sampler: Any, *, pin_memory: bool) -> Any:
+        """Return torch's loader of ``dataset`` by ``sampler``. It takes no generator: it would draw from it whenever it is begun."""
+        options = {**self.options, "generator": None, "pin_memory": pin_memory or self.options["pin_memory"]}
+        by = {"sampler": sampler, "batch_size": None} if self.items_are_batches else {"batch_sampler": sampler}
+        return torch.utils.data.DataLoader(dataset, **by, **options)
+
+
+def training_batches(source: Source, seed: int, place: Place, batch_idx: int, log: PassLog, *, pin_memory: bool) -> Iterator[Any]:
+    """Yield the batches of the training from ``batch_idx`` on, for ever.
+
+    Args:
+        source: The data.
+        seed: The trial's.
+        place: Where the pass of that batch begins.
+        batch_idx: The first batch to yield, counted from 0 over the whole training.
+        log: Told of every pass.
+        pin_memory: Whether batches go to page-locked memory, from which they are copied to a GPU without waiting.
+
+    Raises:
+        EmptyDataError: There is no batch in a pass.
+    """
+    numbered = _Numbered(source, seed, place, batch_idx, log)
+    if source.num_workers:
+        yield from begin(source.loader_over(SeededDataset(source.dataset, seed), numbered, pin_memory=pin_memory))
+    elif pin_memory:
+        yield from begin(source.loader_over(source.dataset, _Unnumbered(numbered), pin_memory=True))
+    else:
+        yield from _in_this_process(source, numbered)
+    raise EmptyDataError
+
+
+def _in_this_process(source: Source, numbered: _Numbered) -> Iterator[Any]:
+    """Do what torch's loader does without workers, without what it spends on each batch."""
+    dataset, collate = source.dataset, source.options["collate_fn"]
+    if source.items_are_batches:
+        collate = collate or default_convert
+        for batch in numbered:
+            yield collate(dataset[batch.indices])
+    else:
+        collate = collate or default_collate
+        for batch in numbered:
+            yield collate(fetch(dataset, batch.indices))
+
+
+def plain_batches(loader: Any, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Any]:
+    """Yield the batches of any iterable, over and over, from ``batch_idx`` on: what comes before it in its pass is loaded and dropped.
+
+    Each pass runs in a random stream of its own, so that it can be repeated; loaders with workers seed them from it.
+
+    Raises:
+        EmptyDataError: There is no batch in a pass.
+    """
+    number = place.first_batch
+    for pass_number in itertools.count(place.pass_number):
+        log.begin(Place(pass_number, number))
+        stream = RandomStream.of(seed, _PLAIN_PASS, pass_number)
+        with stream.active():
+            batches = iter(loader)
+        draws_here = not getattr(loader, "num_workers", 0)
+        first = number
+        while True:
+            with stream.active() if draws_here else nullcontext():
+                batch = next(batches, _END)
+            if batch is _END:
+                break
+            number += 1
+            if number > batch_idx:
+                yield batch
+        if number == first:
+            raise EmptyDataError
+
+
+_END = object()
+
+
+class _Numbered:
+    """A batch sampler without end: the batches of pass after pass, numbered over the whole training.
+
+    Workers are handed the numbers along with the indices. When a pass is empty it ends.
+    """
+
+    def __init__(self, source: Source, seed: int, place: Place, batch_idx: int, log: PassLog) -> None:
+        self._source = source
+        self._seed = seed
+        self._place = place
+        self._batch_idx = batch_idx
+        self._log = log
+
+    def __iter__(self) -> Iterator[NumberedBatch]:
+        generators = find_generators(self._source.sampler, without=self._source.dataset)
+        set_states(generators, self._place.generators)
+        number = self._place.first_batch
+        for pass_number in itertools.count(self._place.pass_number):
+            self._log.begin(Place(pass_number, number, states_of(generators)))
+            first = number
+            for indices in self._pass(pass_number):
+                number += 1
+                if number > self._batch_idx:
+                    yield NumberedBatch(number - 1, indices)
+            if number == first:
+                return
+
+    def _pass(self, pass_number: int) -> Iterator[Any]:
+        """Yield the batches of one pass, drawn in a stream of their own; taking its states in and out costs, so many are drawn at once."""
+        stream = RandomStream.of(self._seed, _PASS, pass_number)
+        with stream.active():
+            batches = iter(self._source.sampler)
+        at_once = 1
+        is_predictable = _is_predictable(self._source.sampler)
+        while True:
+            with stream.active():
+                drawn = list(itertools.islice(batches, at_once))
+            yield from drawn
+            if len(drawn) < at_once:
+                return
+            if is_predictable:
+                at_once = min(max(_MOST_INDICES_AHEAD // max(_size(drawn[0]), 1), 1), _MOST_BATCHES_AHEAD, at_once * 8)
+
+
+class _Unnumbered:
+    """The indices of numbered batches."""
+
+    def __init__(self, numbered: _Numbered) -> None:
+        self._numbered = numbered
+
+    def __iter__(self) -> Iterator[Any]:
+        return (batch.indices for batch in self._numbered)
+
+
+def _is_predictable(sampler: Any) -> bool:
+    """Return whether nobody can tell that the sampler was asked ahead."""
+    while True:
+        if type(sampler) not in _PREDICTABLE and not type(sampler).__module__.startswith("detjupyter.pytorch."):
+            return False
+        inner = getattr(sampler, "batch_sampler", None) or getattr(sampler, "sampler", None)
+        if inner is None:
+            return True
+        sampler = inner
+
+
+def _size(indices: Any) -> int:
+    try:
+        return len(indices)
+    except TypeError:
+        return 1
+
+
+def begin(loader: Any) -> Iterator[Any]:
+    """Iterate over ``loader`` without moving torch's random state, from which a loader seeds its workers, whether it has any or not."""
+    with torch.random.fork_rng(devices=[]):
+        return iter(loader)

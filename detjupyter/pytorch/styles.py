@@ -1,0 +1,204 @@
+"""How a trial's methods are called: the two interfaces that PyTorch trials were written against.
+
+Since Determined 0.12.13 a trial wraps its models and optimizers in ``__init__`` and takes every step itself (*context style*). Before, it
+had ``build_model`` and ``optimizer``, and what called ``train_batch`` did the backward pass and the step (*callback style*). The class
+tells: callback style is what overrides ``build_model``, ``optimizer`` or ``create_lr_scheduler``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from detjupyter.errors import HyperparameterError
+from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.context import PyTorchTrialContext
+from detjupyter.pytorch.lr_scheduler import LRScheduler
+from detjupyter.pytorch.mistakes import mistake
+from detjupyter.pytorch.trial import PyTorchTrial
+
+_CALLBACK_STYLE = ("build_model", "optimizer", "create_lr_scheduler")
+
+
+class Procedure(ABC):
+    """The steps of one trial, whichever its style.
+
+    Attributes:
+        train_batch: Called with ``batch``, ``epoch_idx`` and ``batch_idx`` by keyword; returns a loss or metrics, all steps taken.
+        evaluates_full_dataset: Whether the trial evaluates the whole validation data at once, not batch by batch.
+    """
+
+    train_batch: Any
+    evaluates_full_dataset: bool
+
+    def __init__(self, trial: PyTorchTrial) -> None:
+        self.trial: Any = trial  # methods are called with the arguments of either style
+        self.evaluates_full_dataset = _evaluates_full_dataset(type(trial))
+
+    @abstractmethod
+    def set_up(self) -> None:
+        """Build what the style builds after ``__init__``."""
+
+    @abstractmethod
+    def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
+        """Return the metrics of a validation batch."""
+
+    @abstractmethod
+    def evaluate_full_dataset(self, loader: Any) -> Any:
+        """Return the metrics of the whole validation data."""
+
+
+def procedure_for(trial: PyTorchTrial, context: PyTorchTrialContext, callbacks: Callbacks) -> Procedure:
+    """Return the procedure of a trial's style.
+
+    Raises:
+        TrialError: The class has neither or both of ``evaluate_batch`` and ``evaluate_full_dataset``, or half of a style.
+    """
+    if is_callback_style(type(trial)):
+        return CallbackStyle(trial, context, callbacks)
+    return ContextStyle(trial)
+
+
+def is_callback_style(kind: type[PyTorchTrial]) -> bool:
+    """Return whether a class was written for the interface before 0.12.13."""
+    return any(_overrides(kind, method) for method in _CALLBACK_STYLE)
+
+
+class ContextStyle(Procedure):
+    """The trial does it all."""
+
+    def __init__(self, trial: PyTorchTrial) -> None:
+        super().__init__(trial)
+        self.train_batch = trial.train_batch
+        self._wants_batch_idx = not self.evaluates_full_dataset and _wants_batch_idx(type(trial).evaluate_batch)
+
+    def set_up(self) -> None:
+        """Do nothing: ``__init__`` did it."""
+
+    def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
+        """Return the metrics of a validation batch."""
+        if self._wants_batch_idx:
+            return self.trial.evaluate_batch(batch=batch, batch_idx=batch_idx)
+        return self.trial.evaluate_batch(batch=batch)
+
+    def evaluate_full_dataset(self, loader: Any) -> Any:
+        """Return the metrics of the whole validation data."""
+        return self.trial.evaluate_full_dataset(data_loader=loader)
+
+
+class CallbackStyle(Procedure):
+    """The trial computes the loss; the backward pass, clipping and the step are taken here."""
+
+    def __init__(self, trial: PyTorchTrial, context: PyTorchTrialContext, callbacks: Callbacks) -> None:
+        super().__init__(trial)
+        for method in ("build_model", "optimizer"):
+            if not _overrides(type(trial), method):
+                raise mistake(
+                    "A trial with build_model() has optimizer(), too, and the other way round",
+                    f"{type(trial).__name__} has no {method}().",
+                    "Or wrap both in __init__: context.wrap_model(…), context.wrap_optimizer(…).",
+                )
+        self._context = context
+        self._before_step = callbacks.listening("on_before_optimizer_step")
+        self._clip = _clipping(context)
+        self.train_batch = self._train_batch
+        self._model: torch.nn.Module
+        self._optimizer: torch.optim.Optimizer
+
+    def set_up(self) -> None:
+        """Build the model, its optimizer and its scheduler, in the order of Determined 0.13."""
+        context = self._context
+        if context.settings.mixed_precision != "O0":
+            context.configure_apex_amp([], [], opt_level=context.settings.mixed_precision)
+        self._model = context.wrap_model(self.trial.build_model())
+        self._optimizer = context.wrap_optimizer(self.trial.optimizer(model=self._model))
+        scheduler = self.trial.create_lr_scheduler(optimizer=self._optimizer)
+        if scheduler is not None:
+            if not isinstance(scheduler, LRScheduler):
+                raise mistake(
+                    "create_lr_scheduler() returns a determined.pytorch.LRScheduler, or None",
+                    f"It returned {type(scheduler).__name__}.",
+                    "Wrap it: `LRScheduler(scheduler, LRScheduler.StepMode.STEP_EVERY_EPOCH)`.",
+                )
+            context.lr_schedulers.append(scheduler)
+
+    def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
+        """Return the metrics of a validation batch."""
+        del batch_idx
+        return self.trial.evaluate_batch(batch=batch, model=self._model)
+
+    def evaluate_full_dataset(self, loader: Any) -> Any:
+        """Return the metrics of the whole validation data."""
+        return self.trial.evaluate_full_dataset(data_loader=loader, model=self._model)
+
+    def _train_batch(self, *, batch: Any, epoch_idx: int, batch_idx: int) -> Any:
+        result = self.trial.train_batch(batch=batch, model=self._model, epoch_idx=epoch_idx, batch_idx=batch_idx)
+        if isinstance(result, torch.Tensor):
+            result = {"loss": result}
+        if not isinstance(result, Mapping):
+            raise mistake("train_batch() returns the loss or a dict of metrics", f"It returned {type(result).__name__}.")
+        if "loss" not in result:
+            raise mistake(
+                "train_batch() of a trial with build_model() returns the loss, alone or as the metric 'loss'",
+                f"It returned {', '.join(map(repr, result)) or 'no metric'}.",
+            )
+        self._context.backward(result["loss"])
+        self._context.step_optimizer(self._optimizer, self._clip_and_tell if self._clip or self._before_step else None)
+        return result
+
+    def _clip_and_tell(self, parameters: list[torch.nn.Parameter]) -> None:
+        if self._clip is not None:
+            self._clip(parameters)
+        for method in self._before_step:
+            method(parameters)
+
+
+def _clipping(context: PyTorchTrialContext) -> Any:
+    """Return the function that the hyperparameters of 0.12.4 ask for, None if they do not."""
+    hparams = context.get_hparams()
+    norm, value = hparams.get("clip_grad_l2_norm"), hparams.get("clip_grad_val")
+    if norm is not None and value is not None:
+        raise HyperparameterError(
+            "clip_grad_l2_norm and clip_grad_val exclude each other.", name="clip_grad_val", hint="Leave one of the two out."
+        )
+    if "amp" in hparams:
+        raise HyperparameterError(
+            "Mixed precision is no hyperparameter.", name="amp", hint="Set `optimizations.mixed_precision: O1` in the YAML."
+        )
+    for name, number in (("clip_grad_l2_norm", norm), ("clip_grad_val", value)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
+            raise HyperparameterError(f"{name} is a number, not {number!r}.", name=name)
+    if norm is not None:
+        return lambda parameters: torch.nn.utils.clip_grad_norm_(parameters, norm)
+    if value is not None:
+        return lambda parameters: torch.nn.utils.clip_grad_value_(parameters, value)
+    return None
+
+
+def _overrides(kind: type[PyTorchTrial], method: str) -> bool:
+    return getattr(kind, method) is not getattr(PyTorchTrial, method)
+
+
+def _evaluates_full_dataset(kind: type[PyTorchTrial]) -> bool:
+    by_batch, at_once = _overrides(kind, "evaluate_batch"), _overrides(kind, "evaluate_full_dataset")
+    if by_batch is at_once:
+        raise mistake(
+            "A trial has one of evaluate_batch() and evaluate_full_dataset()",
+            f"{kind.__name__} has {'both' if by_batch else 'neither'}.",
+            "Leave one of them out." if by_batch else "Add `def evaluate_batch(self, batch)`, which returns a dict of metrics.",
+        )
+    return at_once
+
+
+def _wants_batch_idx(function: Any) -> bool:
+    """Return whether ``evaluate_batch`` takes the batch's index: by name, or as its third argument."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    positional = [one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return "batch_idx" in parameters or len(positional) >= 3

@@ -1,0 +1,108 @@
+"""One validation of a trial, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from detjupyter.pytorch.averages import host_rows
+from detjupyter.pytorch.batches import to_device
+from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.context import PyTorchTrialContext
+from detjupyter.pytorch.data_loader import DataLoader
+from detjupyter.pytorch.host import host, stack
+from detjupyter.pytorch.mistakes import mistake
+from detjupyter.pytorch.reducer import reduce_metrics
+from detjupyter.pytorch.stream import begin
+from detjupyter.pytorch.styles import Procedure
+from detjupyter.pytorch.training_data import length_of, require_allowed
+from detjupyter.pytorch.trial import PyTorchTrial
+
+Progress = Generator[tuple[int, int | None], None, dict[str, Any]]
+"""Yields (batches done, batches in all or None) and returns the metrics."""
+
+
+def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Procedure, callbacks: Callbacks) -> Progress:
+    """Validate the trial; its models are in evaluation mode meanwhile, and as they were afterwards."""
+    loader: Any = trial.build_validation_data_loader()
+    require_allowed(loader, context, "build_validation_data_loader")
+    if isinstance(loader, DataLoader):
+        loader = loader.get_data_loader()
+    with _evaluation_mode(context.models):
+        callbacks.on_validation_step_start()
+        callbacks.on_validation_start()
+        context.reducers.reset(training=False)
+        if procedure.evaluates_full_dataset:
+            yield 0, None
+            metrics = _evaluate_full_dataset(procedure, loader)
+        else:
+            callbacks.on_validation_epoch_start()
+            rows = yield from _evaluate_batches(context, procedure, loader)
+            if callbacks.overrides("on_validation_epoch_end"):
+                callbacks.on_validation_epoch_end(host_rows(rows))
+            metrics = _reduce(trial, rows)
+        metrics |= context.reducers.reduce(training=False)
+        callbacks.on_validation_step_end(metrics)
+        callbacks.on_validation_end(metrics)
+    return metrics
+
+
+@contextmanager
+def _evaluation_mode(models: list[torch.nn.Module]) -> Iterator[None]:
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _evaluate_batches(
+    context: PyTorchTrialContext, procedure: Procedure, loader: Any
+) -> Generator[tuple[int, int | None], None, list[dict[str, Any]]]:
+    total = length_of(loader)
+    rows: list[dict[str, Any]] = []
+    for batch in begin(loader):
+        # Not around the yield: between two batches this thread may run something that needs gradients.
+        with torch.no_grad():
+            moved = to_device(batch, context.device) if context.experimental.auto_to_device else batch
+            metrics = procedure.evaluate_batch(moved, len(rows))
+        if not isinstance(metrics, Mapping):
+            raise mistake("evaluate_batch() returns a dict of metrics", f"It returned {type(metrics).__name__}.")
+        rows.append(dict(metrics))
+        yield len(rows), total
+    return rows
+
+
+def _evaluate_full_dataset(procedure: Procedure, loader: Any) -> dict[str, Any]:
+    with torch.no_grad():
+        metrics = procedure.evaluate_full_dataset(loader)
+    if not isinstance(metrics, Mapping):
+        raise mistake("evaluate_full_dataset() returns a dict of metrics", f"It returned {type(metrics).__name__}.")
+    return {name: host(value) for name, value in metrics.items()}
+
+
+def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    if not rows:
+        raise mistake("There are no validation batches", "build_validation_data_loader() returned an empty loader.")
+    names = list(rows[0])
+    for index, row in enumerate(rows):
+        if set(row) != set(names):
+            raise mistake(
+                "evaluate_batch() returns the same metrics for every batch",
+                f"Batch 0 gave {sorted(names)}, batch {index} gave {sorted(row)}.",
+            )
+    stacked = {}
+    for name in names:
+        try:
+            stacked[name] = stack([row[name] for row in rows])
+        except (ValueError, TypeError) as error:
+            raise mistake(
+                f"The validation metric {name!r} is a number of one shape in every batch", f"{type(error).__name__}: {error}"
+            ) from None
+    return dict(reduce_metrics(stacked, trial.evaluation_reducer()))

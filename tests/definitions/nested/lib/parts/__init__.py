@@ -1,0 +1,3 @@
+from .blocks import make_network
+
+__all__ = ["make_network"]

@@ -1,0 +1,4 @@
+import torch.nn as nn
+
+ACTIVATION = nn.Tanh
+RECORDS = 200
