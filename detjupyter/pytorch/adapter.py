@@ -13,6 +13,7 @@ import torch
 from detjupyter.errors import CheckpointError, TrialError
 from detjupyter.protocol.records import FloatArray
 from detjupyter.pytorch.averages import average_metrics, host_rows
+from detjupyter.pytorch.batches import data_length
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.device import choose_device, gpu_uuid
@@ -100,7 +101,11 @@ class PyTorchAdapter(TrialAdapter):
         self._trained = 0
         self._restored_from: str | None = None
         self._has_started = self._has_trained = self._is_over = False
-        self._has_epoch_hooks = callbacks.overrides("on_training_epoch_start") or callbacks.overrides("on_training_epoch_end")
+        self._train_batch = procedure.train_batch
+        # The default is called without the way through the trial.
+        self._length_of = data_length if type(trial).get_batch_length is PyTorchTrial.get_batch_length else trial.get_batch_length
+        self._per_epoch: int | None = None
+        self._has_hooks = False
         self._stretch: list[Mapping[str, Any]] | None = [] if callbacks.overrides("on_training_workload_end") else None
         self._written = WrittenOptions.of(context)  # as the code wrote them; adopt() compares
 
@@ -142,6 +147,11 @@ class PyTorchAdapter(TrialAdapter):
         self._trained = batches_trained
         self._load_data()
         self.context.begin_training(batches_trained)
+        self._has_hooks = (
+            self.context.steps_after_batches
+            or self._stretch is not None
+            or any(self._callbacks.overrides(moment) for moment in ("on_training_epoch_start", "on_training_epoch_end"))
+        )
         if not self._has_trained:
             self._has_trained = True
             self.context.begin_profiling()
@@ -150,23 +160,27 @@ class PyTorchAdapter(TrialAdapter):
 
     def train_batch(self, batch_idx: int) -> tuple[Mapping[str, Any], int]:
         """Train on the next batch; what the trial returns stays on the device."""
-        data, context = self._data, self.context
-        batch = data.next_batch(batch_idx)
-        per_epoch = data.per_epoch
+        context, per_epoch = self.context, self._per_epoch
+        batch = self._data.next_batch(batch_idx)
         epoch_idx = batch_idx // per_epoch if per_epoch else 0
-        context.begin_batch(batch_idx, per_epoch)
-        if self._has_epoch_hooks and per_epoch and batch_idx % per_epoch == 0:
+        context.batch_idx = batch_idx
+        if self._has_hooks and per_epoch and batch_idx % per_epoch == 0:
             self._callbacks.on_training_epoch_start(epoch_idx)
-        records = self.trial.get_batch_length(batch)  # first: if it fails, the weights are still those of the batch before
-        result = self._procedure.train_batch(batch=batch, epoch_idx=epoch_idx, batch_idx=batch_idx)
-        context.end_batch()
+        records = self._length_of(batch)  # first: if it fails, the weights are still those of the batch before
+        result = self._train_batch(batch=batch, epoch_idx=epoch_idx, batch_idx=batch_idx)
         row = _row(result)
+        self._trained = batch_idx + 1
+        if self._has_hooks:
+            self._after_batch(row, batch_idx, epoch_idx)
+        return row, records
+
+    def _after_batch(self, row: Mapping[str, Any], batch_idx: int, epoch_idx: int) -> None:
+        """Do what only some trials need after a batch."""
+        self.context.end_batch()
         if self._stretch is not None:
             self._stretch.append(row)
-        self._trained = batch_idx + 1
-        if self._has_epoch_hooks and per_epoch and (batch_idx + 1) % per_epoch == 0:
+        if self._per_epoch and (batch_idx + 1) % self._per_epoch == 0:
             self._callbacks.on_training_epoch_end(epoch_idx)
-        return row, records
 
     def end_stretch(self, batches_trained: int) -> Mapping[str, Any]:
         """Reduce the custom reducers, and show the callbacks the averages of the stretch."""
@@ -174,7 +188,7 @@ class PyTorchAdapter(TrialAdapter):
         reduced = reducers.reduce(training=True)
         if self._stretch:
             rows, self._stretch = host_rows(self._stretch), []
-            per_epoch = self._data.per_epoch
+            per_epoch = self._per_epoch
             done = {"batches": batches_trained, "epochs": batches_trained // per_epoch if per_epoch else 0}
             self._callbacks.on_training_workload_end(avg_metrics={**done, **average_metrics(rows), **reduced}, batch_metrics=rows)
         reducers.reset(training=True)
@@ -230,6 +244,7 @@ class PyTorchAdapter(TrialAdapter):
             return
         self._start(self._trained)
         self._data.load()
+        self._per_epoch = self.context.batches_per_epoch = self._data.per_epoch
         for model in self.context.models:
             model.train()
 
@@ -295,10 +310,11 @@ class PyTorchAdapter(TrialAdapter):
 
 def _row(result: Any) -> Mapping[str, Any]:
     """Return what ``train_batch`` gave as metrics that no later batch can change."""
-    if isinstance(result, torch.Tensor):
-        return {"loss": _kept(result)}
-    if not isinstance(result, Mapping):
-        raise mistake("train_batch() returns the loss or a dict of metrics", f"It returned {type(result).__name__}.")
+    if type(result) is not dict:
+        if isinstance(result, torch.Tensor):
+            return {"loss": _kept(result)}
+        if not isinstance(result, Mapping):
+            raise mistake("train_batch() returns the loss or a dict of metrics", f"It returned {type(result).__name__}.")
     return {name: _kept(value) if isinstance(value, torch.Tensor) else value for name, value in result.items()}
 
 

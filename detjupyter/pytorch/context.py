@@ -46,6 +46,8 @@ class PyTorchTrialContext:
         experimental: Switches that few need.
         stop_requested: Whether the trial has asked for its training to end.
         aggregation: Over how many batches gradients are gathered for one update, at most.
+        batch_idx: The batch under way, or the last one, from 0; None before the first. Set by the adapter.
+        batches_per_epoch: The length of the training data, None where it is not known. Set by the adapter.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class PyTorchTrialContext:
         self._knows_config = knows_config
         self._knows_hyperparameters = knows_hyperparameters
         self._accumulation: dict[int, _Accumulation] = {}
-        self._batch_idx: int | None = None
+        self._plain: set[int] = set()  # the optimizers, by id, that make a step of every batch
+        self.batch_idx: int | None = None
         self._initial_batch = 0
-        self._batches_per_epoch: int | None = None
+        self.batches_per_epoch: int | None = None
         self._has_updated = False
         self._profiler: Any = None
         self._writer: Any = None
@@ -139,6 +142,8 @@ class PyTorchTrialContext:
             else average_aggregated_gradients
         )
         self._accumulation[id(optimizer)] = _Accumulation(frequency * backward_passes_per_step, average)
+        if frequency * backward_passes_per_step == 1:
+            self._plain.add(id(optimizer))
         if self._managed:
             self.optimizers.append(optimizer)
             self.aggregation = max(self.aggregation, frequency * backward_passes_per_step)
@@ -214,7 +219,7 @@ class PyTorchTrialContext:
         self, loss: torch.Tensor, gradient: torch.Tensor | None = None, retain_graph: bool = False, create_graph: bool = False
     ) -> None:
         """Add the gradients of ``loss`` to those of the parameters."""
-        if self.experimental.auto_amp and self.scaler is not None:
+        if self.scaler is not None and self.experimental.auto_amp:
             loss = self.scaler.scale(loss)
         loss.backward(gradient=gradient, retain_graph=retain_graph, create_graph=create_graph)  # type: ignore[no-untyped-call]
 
@@ -230,10 +235,15 @@ class PyTorchTrialContext:
         ``clip_grads`` is called with the optimizer's parameters before the update, gradients are zeroed after it; with ``scaler`` that
         one makes the step.
         """
+        if id(optimizer) in self._plain and clip_grads is None and scaler is None and self.scaler is None and self.batch_idx is not None:
+            optimizer.step()  # what most trials do, in every batch
+            if auto_zero_grads:
+                optimizer.zero_grad()
+            return
         accumulation = self._accumulation.get(id(optimizer))
         if accumulation is None:
             raise _misuse("step_optimizer() got an optimizer that was not wrapped.", "Wrap it with context.wrap_optimizer() in __init__.")
-        if self._batch_idx is None and self._managed:
+        if self.batch_idx is None and self._managed:
             raise _misuse("step_optimizer() is for train_batch(), and no training has started.", "Do not call it in __init__.")
         if accumulation.frequency > 1 and not self._gathered(optimizer, accumulation, auto_zero_grads):
             return
@@ -255,7 +265,7 @@ class PyTorchTrialContext:
         """Return whether the gradients of enough batches are there, and average them then."""
         if not auto_zero_grads:
             raise _misuse("auto_zero_grads=False does not go together with aggregation_frequency > 1.", "Leave one of the two out.")
-        if self._batch_idx is not None and (self._batch_idx + 1) % accumulation.frequency:
+        if self.batch_idx is not None and (self.batch_idx + 1) % accumulation.frequency:
             return False
         if accumulation.average:
             for parameter in _parameters(optimizer):
@@ -419,21 +429,21 @@ class PyTorchTrialContext:
 
     def current_train_batch(self) -> int:
         """Return the index of the batch under way, or of the last one; from 0."""
-        if self._batch_idx is None:
+        if self.batch_idx is None:
             raise _misuse("There is no current batch: no training has started.", "Call this in train_batch().")
-        return self._batch_idx
+        return self.batch_idx
 
     def current_train_epoch(self) -> int:
         """Return the index of the pass over the data under way; from 0."""
-        return self.current_train_batch() // (self._batches_per_epoch or _NO_EPOCH)
+        return self.current_train_batch() // (self.batches_per_epoch or _NO_EPOCH)
 
     def is_epoch_start(self) -> bool:
         """Return whether the batch under way is the first of its epoch."""
-        return self.current_train_batch() % (self._batches_per_epoch or _NO_EPOCH) == 0
+        return self.current_train_batch() % (self.batches_per_epoch or _NO_EPOCH) == 0
 
     def is_epoch_end(self) -> bool:
         """Return whether the batch under way is the last of its epoch."""
-        return (self.current_train_batch() + 1) % (self._batches_per_epoch or _NO_EPOCH) == 0
+        return (self.current_train_batch() + 1) % (self.batches_per_epoch or _NO_EPOCH) == 0
 
     # --- for the adapter ----------------------------------------------------------------------------------------------------------
 
@@ -442,22 +452,25 @@ class PyTorchTrialContext:
         self.stop_requested = False
         self._initial_batch = batches_trained
 
-    def begin_batch(self, batch_idx: int, batches_per_epoch: int | None) -> None:
-        """Note which batch is under way; called by the adapter."""
-        self._batch_idx = batch_idx
-        self._batches_per_epoch = batches_per_epoch
-
     def end_batch(self) -> None:
-        """Step what is stepped after a batch: schedulers, the scaler of automatic mixed precision, the profiler. Called by the adapter."""
-        batch_idx = self._batch_idx
+        """Step what is stepped after a batch: schedulers, the scaler of automatic mixed precision, the profiler.
+
+        Called by the adapter where :attr:`steps_after_batches`.
+        """
+        batch_idx = self.batch_idx
         if batch_idx is not None and (batch_idx + 1) % self.aggregation == 0:
             if self._has_updated and self.experimental.auto_amp and self.scaler is not None:
                 self.scaler.update()
             self._has_updated = False
             if self.lr_schedulers:
-                advance_all(self.lr_schedulers, batch_idx, self._batches_per_epoch, self.aggregation)
+                advance_all(self.lr_schedulers, batch_idx, self.batches_per_epoch, self.aggregation)
         if self._profiler is not None:
             self._profiler.step()
+
+    @property
+    def steps_after_batches(self) -> bool:
+        """Whether :meth:`end_batch` has anything to do in this trial."""
+        return bool(self.lr_schedulers) or self.experimental.auto_amp or self._profiler is not None
 
     def begin_profiling(self) -> None:
         """Start the profiler, if the trial set one; called by the adapter."""

@@ -9,7 +9,7 @@ holds; in workers it is seeded for every batch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,7 +110,7 @@ class Source:
         return torch.utils.data.DataLoader(dataset, **by, **options)
 
 
-def training_batches(source: Source, seed: int, place: Place, batch_idx: int, log: PassLog, *, pin_memory: bool) -> Iterator[Any]:
+def training_batches(source: Source, seed: int, place: Place, batch_idx: int, log: PassLog, *, pin_memory: bool = False) -> Iterator[Any]:
     """Yield the batches of the training from ``batch_idx`` on, for ever.
 
     Args:
@@ -124,27 +124,44 @@ def training_batches(source: Source, seed: int, place: Place, batch_idx: int, lo
     Raises:
         EmptyDataError: There is no batch in a pass.
     """
-    numbered = _Numbered(source, seed, place, batch_idx, log)
+    indices = _indices(source, seed, place, batch_idx, log)
     if source.num_workers:
+        numbered = _Stream(NumberedBatch(number, batch) for number, batch in enumerate(indices, batch_idx))
         yield from begin(source.loader_over(SeededDataset(source.dataset, seed), numbered, pin_memory=pin_memory))
     elif pin_memory:
-        yield from begin(source.loader_over(source.dataset, _Unnumbered(numbered), pin_memory=True))
+        yield from begin(source.loader_over(source.dataset, _Stream(indices), pin_memory=True))
     else:
-        yield from _in_this_process(source, numbered)
+        yield from _in_this_process(source, indices)
     raise EmptyDataError
 
 
-def _in_this_process(source: Source, numbered: _Numbered) -> Iterator[Any]:
+def _in_this_process(source: Source, indices: Iterator[Any]) -> Iterator[Any]:
     """Do what torch's loader does without workers, without what it spends on each batch."""
-    dataset, collate = source.dataset, source.options["collate_fn"]
+    dataset = source.dataset
+    collate = _collation(source)
     if source.items_are_batches:
-        collate = collate or default_convert
-        for batch in numbered:
-            yield collate(dataset[batch.indices])
+        for index in indices:
+            yield collate(dataset[index])
     else:
-        collate = collate or default_collate
-        for batch in numbered:
-            yield collate(fetch(dataset, batch.indices))
+        for batch in indices:
+            yield collate(fetch(dataset, batch))
+
+
+def _collation(source: Source) -> Callable[[Any], Any]:
+    return source.options["collate_fn"] or (converted if source.items_are_batches else default_collate)  # type: ignore[no-any-return]
+
+
+def converted(item: Any) -> Any:
+    """Return what torch's loader makes of an item that is a whole batch; quickly for tensors, and for a list or tuple of them."""
+    kind = type(item)
+    if kind is torch.Tensor:
+        return item
+    if kind is tuple or kind is list:
+        for part in item:
+            if type(part) is not torch.Tensor:
+                return default_convert(item)
+        return list(item) if kind is tuple else item
+    return default_convert(item)
 
 
 def plain_batches(loader: Any, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Any]:
@@ -178,58 +195,47 @@ def plain_batches(loader: Any, seed: int, place: Place, batch_idx: int, log: Pas
 _END = object()
 
 
-class _Numbered:
-    """A batch sampler without end: the batches of pass after pass, numbered over the whole training.
+class _Stream:
+    """A sampler that is begun once."""
 
-    Workers are handed the numbers along with the indices. When a pass is empty it ends.
-    """
-
-    def __init__(self, source: Source, seed: int, place: Place, batch_idx: int, log: PassLog) -> None:
-        self._source = source
-        self._seed = seed
-        self._place = place
-        self._batch_idx = batch_idx
-        self._log = log
-
-    def __iter__(self) -> Iterator[NumberedBatch]:
-        generators = find_generators(self._source.sampler, without=self._source.dataset)
-        set_states(generators, self._place.generators)
-        number = self._place.first_batch
-        for pass_number in itertools.count(self._place.pass_number):
-            self._log.begin(Place(pass_number, number, states_of(generators)))
-            first = number
-            for indices in self._pass(pass_number):
-                number += 1
-                if number > self._batch_idx:
-                    yield NumberedBatch(number - 1, indices)
-            if number == first:
-                return
-
-    def _pass(self, pass_number: int) -> Iterator[Any]:
-        """Yield the batches of one pass, drawn in a stream of their own; taking its states in and out costs, so many are drawn at once."""
-        stream = RandomStream.of(self._seed, _PASS, pass_number)
-        with stream.active():
-            batches = iter(self._source.sampler)
-        at_once = 1
-        is_predictable = _is_predictable(self._source.sampler)
-        while True:
-            with stream.active():
-                drawn = list(itertools.islice(batches, at_once))
-            yield from drawn
-            if len(drawn) < at_once:
-                return
-            if is_predictable:
-                at_once = min(max(_MOST_INDICES_AHEAD // max(_size(drawn[0]), 1), 1), _MOST_BATCHES_AHEAD, at_once * 8)
-
-
-class _Unnumbered:
-    """The indices of numbered batches."""
-
-    def __init__(self, numbered: _Numbered) -> None:
-        self._numbered = numbered
+    def __init__(self, samples: Iterator[Any]) -> None:
+        self._samples = samples
 
     def __iter__(self) -> Iterator[Any]:
-        return (batch.indices for batch in self._numbered)
+        return self._samples
+
+
+def _indices(source: Source, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Any]:
+    """Yield the indices of batch after batch, pass after pass, from ``batch_idx`` on; end when a pass is empty."""
+    generators = find_generators(source.sampler, without=source.dataset)
+    set_states(generators, place.generators)
+    number = place.first_batch
+    for pass_number in itertools.count(place.pass_number):
+        log.begin(Place(pass_number, number, states_of(generators)))
+        first = number
+        for drawn in _pass(source.sampler, seed, pass_number):
+            number += len(drawn)
+            yield from drawn[max(len(drawn) - (number - batch_idx), 0) :] if number > batch_idx else ()
+        if number == first:
+            return
+
+
+def _pass(sampler: Any, seed: int, pass_number: int) -> Iterator[list[Any]]:
+    """Yield the indices of one pass, drawn in a stream of their own; taking its states in and out costs, so many are drawn at once."""
+    stream = RandomStream.of(seed, _PASS, pass_number)
+    with stream.active():
+        samples = iter(sampler)
+    at_once = 1
+    is_predictable = _is_predictable(sampler)
+    while True:
+        with stream.active():
+            drawn = list(itertools.islice(samples, at_once))
+        if drawn:
+            yield drawn
+        if len(drawn) < at_once:
+            return
+        if is_predictable:
+            at_once = min(max(_MOST_INDICES_AHEAD // max(_size(drawn[0]), 1), 1), _MOST_BATCHES_AHEAD, at_once * 8)
 
 
 def _is_predictable(sampler: Any) -> bool:

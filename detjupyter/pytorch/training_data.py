@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
+
 from detjupyter.pytorch.batches import to_device
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data_loader import DataLoader
@@ -61,7 +63,7 @@ class TrainingData:
         try:
             return next(self._batches)
         except EmptyDataError:
-            self._batches = None
+            self.drop()
             raise mistake("There are no training batches", "build_training_data_loader() returned an empty loader.") from None
 
     def state(self, batch_idx: int) -> dict[str, Any]:
@@ -104,8 +106,7 @@ class TrainingData:
         if pin_memory:
             # One batch ahead only if that draws nothing from the trial's random states.
             return feed(batches, context.device, ahead=self._source is not None and self._source.num_workers > 0)
-        device = context.device
-        return (to_device(batch, device) for batch in batches)
+        return on_host(batches) if context.device.type == "cpu" else (to_device(batch, context.device) for batch in batches)
 
     def _place_of_checkpoint(self, batch_idx: int) -> Place | None:
         place = self._resume_at
@@ -121,6 +122,20 @@ class TrainingData:
         if self._source is None or self._source.num_workers:
             return {}
         return dict(find_generators(self._source.dataset))
+
+
+def on_host(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield ``batches`` as :func:`to_device` would give them for the host, quickly where they are lists of tensors there already."""
+    host = torch.device("cpu")
+    for batch in batches:
+        if type(batch) is list:
+            for part in batch:
+                if type(part) is not torch.Tensor or not part.is_cpu:
+                    batch = to_device(batch, host)
+                    break
+            yield batch
+        else:
+            yield to_device(batch, host)
 
 
 def require_allowed(loader: Any, context: PyTorchTrialContext, method: str) -> None:

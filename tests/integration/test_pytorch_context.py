@@ -59,7 +59,7 @@ class TestStepping:
         model = mine.wrap_model(torch.nn.Linear(3, 1).double())
         optimizer = mine.wrap_optimizer(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), **(wrap or {}))
         for index, batch in enumerate(batches):
-            mine.begin_batch(index, None)
+            mine.batch_idx, mine.batches_per_epoch = index, None
             mine.backward((model(batch) ** 2).mean())
             mine.step_optimizer(optimizer, clip_grads=clip)
         return [parameter.detach().clone() for parameter in model.parameters()]
@@ -111,7 +111,7 @@ class TestStepping:
         mine = context()
         model = mine.wrap_model(torch.nn.Linear(1, 1))
         optimizer = mine.wrap_optimizer(torch.optim.SGD(model.parameters(), lr=0.1))
-        mine.begin_batch(0, 10)
+        mine.batch_idx, mine.batches_per_epoch = 0, 10
         for keep in (True, False):
             mine.backward(model(torch.ones(1, 1)).sum())
             mine.step_optimizer(optimizer, auto_zero_grads=not keep)
@@ -127,7 +127,7 @@ class TestStepping:
         mine.wrap_optimizer(optimizer)
         with pytest.raises(TrialError, match="no training has started"):
             mine.step_optimizer(optimizer)
-        mine.begin_batch(0, None)
+        mine.batch_idx, mine.batches_per_epoch = 0, None
         with pytest.raises(TrialError, match="auto_zero_grads=False does not go together"):
             mine.step_optimizer(optimizer, auto_zero_grads=False)
 
@@ -199,12 +199,12 @@ class TestWhatItKnows:
                 ask()
         places = []
         for batch_idx in range(5):
-            mine.begin_batch(batch_idx, 2)
+            mine.batch_idx, mine.batches_per_epoch = batch_idx, 2
             places.append((mine.current_train_epoch(), mine.is_epoch_start(), mine.is_epoch_end()))
         assert places == [(0, True, False), (0, False, True), (1, True, False), (1, False, True), (2, True, False)]
 
     def test_without_an_epoch_length_all_is_one_epoch(self) -> None:
         """It begins and never ends."""
         mine = context()
-        mine.begin_batch(0, None)
+        mine.batch_idx, mine.batches_per_epoch = 0, None
         assert (mine.current_train_epoch(), mine.is_epoch_start(), mine.is_epoch_end()) == (0, True, False)
