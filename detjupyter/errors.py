@@ -17,6 +17,7 @@ DetJupyterError
 │   └── SessionBusyError            a training is already under way
 ├── DeviceError                     the device asked for is not there
 ├── CheckpointError                 a checkpoint is missing, torn, or of something else
+├── UnsupportedError                a definition uses a part of Determined that is not offered here
 ├── StoreError                      the history cannot be read or written
 │   ├── RunNotFoundError            no run has that id
 │   └── CodeNotKeptError            a file of a run's code was kept by its name, size and hash only
@@ -184,6 +185,10 @@ class NoSessionError(SessionError):
 
 class SessionBusyError(SessionError):
     """A training is already under way."""
+
+
+class UnsupportedError(DetJupyterError):
+    """A model definition uses a part of Determined that detjupyter does not offer."""
 
 
 class DeviceError(DetJupyterError):

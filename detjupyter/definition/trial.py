@@ -8,6 +8,13 @@ from typing import ClassVar
 from detjupyter.definition.isolation import finding
 
 
+class InvalidHP(Exception):  # noqa: N818 -- the name that model definitions raise
+    """Raised by a trial whose hyperparameters make no sense: its training ends in order, and a search tries others."""
+
+    def __init__(self, msg: str = "the hyperparameters are invalid") -> None:
+        super().__init__(msg)
+
+
 class Trial(ABC):
     """What an entrypoint names: the class that builds a model, its data and one step of its training.
 

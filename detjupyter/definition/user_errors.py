@@ -127,7 +127,8 @@ def _is_users(filename: str, roots: Sequence[Path]) -> bool:
     # A virtual environment inside the definition is not the user's code.
     if "site-packages" in path.parts or not path.is_absolute():
         return False
-    return any(path.is_relative_to(root) for root in roots)
+    # A cell has a file name of IPython's making, and its text in Python's cache of source lines alone.
+    return any(path.is_relative_to(root) for root in roots) or (filename in linecache.cache and not path.exists())
 
 
 def _forget(exception: BaseException) -> None:

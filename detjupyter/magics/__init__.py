@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detjupyter.training.registry import Shown
 
 
 def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it is there
@@ -17,6 +20,7 @@ def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it
     from detjupyter.magics.files import FileMagics
     from detjupyter.magics.history import HistoryMagics
     from detjupyter.magics.training import TrainingMagics
+    from detjupyter.training.registry import registry
 
     for magics in (DefinitionMagics, FileMagics, CellFileMagics, CheckMagics, TrainingMagics, HistoryMagics):
         shell.register_magics(magics)
@@ -24,11 +28,13 @@ def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it
     check.register(shell)
     completion.register(shell)
     control_channel.open_on(shell)
+    registry.show = _show
 
 
 def unload_extension(shell: Any) -> None:
     """Take the magics, their completion, the display and the control channel away again."""
     from detjupyter.magics import check, completion, control_channel, display
+    from detjupyter.training.registry import registry
 
     for magics in shell.magics_manager.magics.values():  # those of a line, those of a cell
         for name in [name for name in magics if name.startswith("det_")]:
@@ -37,3 +43,11 @@ def unload_extension(shell: Any) -> None:
     check.unregister(shell)
     display.unregister(shell)
     control_channel.close_on(shell)
+    registry.show = lambda _: None
+
+
+def _show(trained: Shown) -> None:
+    """Show what the user's own code trains: `Trainer.fit` in a cell, or a script that reports."""
+    from detjupyter.widgets.live import show_live
+
+    show_live(trained.channel)

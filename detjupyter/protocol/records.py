@@ -192,7 +192,11 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A checkpoint on disk; ``path`` is its directory."""
+    """A checkpoint on disk; ``path`` is its directory.
+
+    ``automatic`` tells those that a training wrote by itself, which may be deleted for newer or better ones, from those that a person
+    asked for, which may not. ``metric`` is the value of the metric that ranks runs if a validation of the same batch came before.
+    """
 
     id: str
     run_id: str
@@ -200,6 +204,8 @@ class CheckpointRecord:
     created_at: float
     path: str
     size_bytes: int
+    automatic: bool = False
+    metric: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from detjupyter.pytorch.data_loader import DataLoader
 from detjupyter.pytorch.lr_scheduler import LRScheduler
 from detjupyter.pytorch.reducer import Reducer
 from detjupyter.pytorch.samplers import DistributedBatchSampler, RepeatBatchSampler, SkipBatchSampler, adapt_batch_sampler
+from detjupyter.pytorch.trainer import Trainer, init
 from detjupyter.pytorch.trial import PyTorchTrial, reset_parameters
 from detjupyter.training.plan import Batch, Epoch
 
@@ -32,8 +33,10 @@ __all__ = [
     "RepeatBatchSampler",
     "SkipBatchSampler",
     "TorchData",
+    "Trainer",
     "adapt_batch_sampler",
     "data_length",
+    "init",
     "reset_parameters",
     "samplers",
     "to_device",

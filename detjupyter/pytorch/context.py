@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +21,7 @@ from detjupyter.pytorch.distributed import SingleProcess
 from detjupyter.pytorch.experimental import ExperimentalSwitches
 from detjupyter.pytorch.lr_scheduler import LRScheduler, StepMode, advance_all
 from detjupyter.pytorch.mistakes import mistake
-from detjupyter.store.location import home
+from detjupyter.pytorch.tensorboard import make_writer, new_directory
 
 logger = logging.getLogger("detjupyter")
 
@@ -85,6 +83,11 @@ class PyTorchTrialContext:
         self._writer: Any = None
         self._tensorboard_path: Path | None = None
         self._logs_to_tensorboard = True
+
+    @property
+    def config(self) -> Config:
+        """The configuration, whether or not the trial is to know of it."""
+        return self._config
 
     @property
     def settings(self) -> Settings:
@@ -400,9 +403,7 @@ class PyTorchTrialContext:
     def get_tensorboard_path(self) -> Path:
         """Return the directory for this trial's TensorBoard files, which exists."""
         if self._tensorboard_path is None:
-            name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-            self._tensorboard_path = home() / "tensorboard" / name
-            self._tensorboard_path.mkdir(parents=True)
+            self._tensorboard_path = new_directory()
         return self._tensorboard_path
 
     def get_tensorboard_writer(self) -> Any:
@@ -412,8 +413,6 @@ class PyTorchTrialContext:
             TrialError: The package ``tensorboard`` is not installed.
         """
         if self._writer is None:
-            from detjupyter.pytorch.tensorboard import make_writer
-
             self._writer = make_writer(self.get_tensorboard_path())
         return self._writer
 

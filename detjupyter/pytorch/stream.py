@@ -148,7 +148,7 @@ def _in_this_process(source: Source, indices: Iterator[Any]) -> Iterator[Any]:
 
 
 def _collation(source: Source) -> Callable[[Any], Any]:
-    return source.options["collate_fn"] or (converted if source.items_are_batches else default_collate)  # type: ignore[no-any-return]
+    return source.options["collate_fn"] or (converted if source.items_are_batches else default_collate)
 
 
 def converted(item: Any) -> Any:
@@ -159,9 +159,9 @@ def converted(item: Any) -> Any:
     if kind is tuple or kind is list:
         for part in item:
             if type(part) is not torch.Tensor:
-                return default_convert(item)
+                return default_convert(item)  # type: ignore[no-untyped-call]
         return list(item) if kind is tuple else item
-    return default_convert(item)
+    return default_convert(item)  # type: ignore[no-untyped-call]
 
 
 def plain_batches(loader: Any, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy.typing as npt
 
 from detjupyter.errors import TrialError
 from detjupyter.protocol.records import FloatArray
+from detjupyter.store.location import home
 from detjupyter.training.metrics import scalars
 
 
@@ -32,15 +35,22 @@ def make_writer(directory: Path) -> Any:
     return SummaryWriter(log_dir=str(directory))
 
 
+def new_directory() -> Path:
+    """Make a new directory for the files of one trial, beside the history, and return it."""
+    directory = home() / "tensorboard" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    directory.mkdir(parents=True)
+    return directory
+
+
 class TorchWriter:
     """What ``determined.tensorboard.metric_writers.pytorch`` offered in 2020: ``writer`` is a ``SummaryWriter``.
 
     Args:
-        directory: Where it writes.
+        directory: Where it writes; by default a new one beside the history.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path | None = None) -> None:
+        self._directory = new_directory() if directory is None else directory
         self._writer: Any = None
 
     @property

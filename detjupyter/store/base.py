@@ -123,6 +123,14 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def delete_checkpoint(self, checkpoint_id: str) -> None:
+        """Forget a checkpoint, also one of a live run. Its files are the caller's to delete.
+
+        Raises:
+            CheckpointError: there is no such checkpoint.
+        """
+
+    @abstractmethod
     def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
         """Return up to ``limit`` runs, those created last first; with ``before``, only runs older than the run of that id.
 

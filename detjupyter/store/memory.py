@@ -130,6 +130,15 @@ class MemoryStore(Store):
                 raise StoreError(f"A checkpoint with the id {checkpoint.id!r} is already there.", hint="Ids are never used twice.")
             self._append(run.checkpoints, checkpoint)
 
+    def delete_checkpoint(self, checkpoint_id: str) -> None:
+        with self.transaction():
+            checkpoint = self.checkpoint(checkpoint_id)
+            kept = self._find(checkpoint.run_id).checkpoints
+            index = kept.index(checkpoint)
+            del kept[index]
+            self._next_number()
+            self._undo.append(lambda: kept.insert(index, checkpoint))
+
     def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
         with self._lock:
             end = _age(self._find(before)) if before is not None else None

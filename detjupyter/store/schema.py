@@ -100,6 +100,8 @@ checkpoints = Table(
     Column("created_at", Float, nullable=False),
     Column("path", Text, nullable=False),
     Column("size_bytes", Integer, nullable=False),
+    Column("automatic", Integer, nullable=False, server_default="0"),  # 0 or 1
+    Column("metric", Float),
     Index("checkpoints_of_run", "run_id", "number"),
     sqlite_autoincrement=True,
 )
@@ -132,6 +134,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
             batches_trained INTEGER NOT NULL, created_at FLOAT NOT NULL, path TEXT NOT NULL, size_bytes INTEGER NOT NULL)""",
         "CREATE INDEX checkpoints_of_run ON checkpoints (run_id, number)",
+    ),
+    (  # 2: which checkpoints may be deleted for better ones; those from before may not
+        "ALTER TABLE checkpoints ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE checkpoints ADD COLUMN metric FLOAT",
     ),
 )
 

@@ -83,6 +83,7 @@ _SELECT_LOG = (
     .limit(bindparam("limit"))
 )
 _INSERT_CHECKPOINT = insert(checkpoints)
+_DELETE_CHECKPOINT = delete(checkpoints).where(checkpoints.c.id == bindparam("checkpoint_id"))
 _SELECT_CHECKPOINTS = select(checkpoints).where(checkpoints.c.run_id == bindparam("run_id")).order_by(checkpoints.c.number)
 _SELECT_CHECKPOINT = select(checkpoints).where(checkpoints.c.id == bindparam("checkpoint_id"))
 
@@ -159,6 +160,11 @@ class SqlStore(Store):
         message = f"A checkpoint with the id {checkpoint.id!r} is already there."
         self._insert(_INSERT_CHECKPOINT, encode(checkpoint), checkpoint.run_id, message)
 
+    def delete_checkpoint(self, checkpoint_id: str) -> None:
+        with self._database.transaction() as connection:
+            if not connection.execute(_DELETE_CHECKPOINT, {"checkpoint_id": checkpoint_id}).rowcount:
+                raise _no_checkpoint(checkpoint_id)
+
     def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
         with self._database.reading() as connection:
             if before is None:
@@ -211,14 +217,14 @@ class SqlStore(Store):
         return [json.loads(row.event) for row in self._select(run_id, _SELECT_EVENTS)]
 
     def checkpoints(self, run_id: str) -> list[CheckpointRecord]:
-        return [decode(CheckpointRecord, row._mapping) for row in self._select(run_id, _SELECT_CHECKPOINTS)]
+        return [_to_checkpoint(row) for row in self._select(run_id, _SELECT_CHECKPOINTS)]
 
     def checkpoint(self, checkpoint_id: str) -> CheckpointRecord:
         with self._database.reading() as connection:
             row = connection.execute(_SELECT_CHECKPOINT, {"checkpoint_id": checkpoint_id}).first()
         if row is None:
-            raise CheckpointError(f"No checkpoint has the id {checkpoint_id!r}.", hint="The checkpoints of a run stand in its history.")
-        return decode(CheckpointRecord, row._mapping)
+            raise _no_checkpoint(checkpoint_id)
+        return _to_checkpoint(row)
 
     def change_token(self) -> int:
         return self._database.change_token()
@@ -282,6 +288,14 @@ def _to_run(row: Row[Any]) -> RunRecord:
     for name in _JSON_COLUMNS:
         data[name] = None if data[name] is None else json.loads(data[name])
     return decode(RunRecord, data)
+
+
+def _to_checkpoint(row: Row[Any]) -> CheckpointRecord:
+    return decode(CheckpointRecord, {**row._mapping, "automatic": bool(row.automatic)})
+
+
+def _no_checkpoint(checkpoint_id: str) -> CheckpointError:
+    return CheckpointError(f"No checkpoint has the id {checkpoint_id!r}.", hint="The checkpoints of a run stand in its history.")
 
 
 def _storable(row: dict[str, Any]) -> dict[str, Any]:

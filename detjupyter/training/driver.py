@@ -20,21 +20,26 @@ from pathlib import Path
 from typing import Any
 
 from detjupyter.definition.isolation import working_directory
+from detjupyter.definition.trial import InvalidHP
 from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, TrialError
 from detjupyter.protocol.commands import MakeCheckpoint, Pause, Resume, Step, Stop, Validate
-from detjupyter.protocol.events import Checkpointed, Event, Failed, Intervened, StateChanged, Validated
+from detjupyter.protocol.events import ActivityChanged, Checkpointed, Event, Failed, Intervened, StateChanged, Validated
 from detjupyter.protocol.records import CheckpointRecord
-from detjupyter.protocol.states import State
+from detjupyter.protocol.states import Activity, State
 from detjupyter.training.announcer import Announcer
 from detjupyter.training.board import Board
+from detjupyter.training.checkpoint import PendingCheckpoint
 from detjupyter.training.failure import describe, error_record
 from detjupyter.training.loop import Steps, Trainee, checkpoint, train, validate
 from detjupyter.training.output import captured, keep_captured
 from detjupyter.training.plan import Plan
-from detjupyter.training.requests import Call, Close, Job, Request, Train, settle
+from detjupyter.training.requests import Call, Close, Job, Request, Train, Written, settle
+from detjupyter.training.saving import Saving
 
 HEARTBEAT_S = 5.0
 JOIN_LIMIT_S = 10.0
+WRITE_LIMIT_S = 120.0
+"""How long closing a session waits for a checkpoint that is being written."""
 SLICE_S = 0.2
 """Waiting is cut into slices, so that an interrupt gets through on every platform."""
 
@@ -51,7 +56,8 @@ class Driver:
         announcer: What hears of every event.
         name: The thread's name.
         roots: Directories whose frames are the user's own; relative paths of the trial start at the first.
-        save: Writes a checkpoint of the trainee as it is.
+        begin_checkpoint: Copies the state of the trainee as it is; is told whether the checkpoint is the training's own idea.
+        keep_checkpoint: Told of each complete checkpoint when the store has it; returns those to delete instead.
         surroundings: What the trial's code runs in.
 
     Thread: the public methods may be called from any thread.
@@ -65,7 +71,8 @@ class Driver:
         *,
         name: str,
         roots: Sequence[Path],
-        save: Callable[[], CheckpointRecord],
+        begin_checkpoint: Callable[[bool], PendingCheckpoint],
+        keep_checkpoint: Callable[[CheckpointRecord], Sequence[CheckpointRecord]] = lambda _: (),
         surroundings: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.trainee = trainee
@@ -75,7 +82,8 @@ class Driver:
         self._announcer = announcer
         self._name = name
         self._roots = roots
-        self._save = save
+        self._saving = Saving(trainee, begin_checkpoint, name=name, send=self.send)
+        self._keep_checkpoint = keep_checkpoint
         self._surroundings = surroundings
 
         self._state = State.READY
@@ -160,8 +168,22 @@ class Driver:
             self.send(Close(state))
         if thread is threading.current_thread():
             return False
-        thread.join(JOIN_LIMIT_S)
+        deadline = time.monotonic() + JOIN_LIMIT_S
+        patience = time.monotonic() + WRITE_LIMIT_S
+        while thread.is_alive() and time.monotonic() < (patience if self._saving.is_under_way else deadline):
+            thread.join(SLICE_S)
         return not thread.is_alive()
+
+    def wait_for_files(self) -> None:
+        """Block while a checkpoint is being written.
+
+        Raises:
+            SessionError: this is the thread that trains.
+        """
+        self._require_other_thread()
+        with self._changed:
+            while self._saving.is_under_way:
+                self._changed.wait(SLICE_S)
 
     def _run(self) -> None:
         try:
@@ -172,9 +194,9 @@ class Driver:
                     if self._state is State.RUNNING and self.trainee.batches_trained >= self._hold_at:
                         self._hold()
                     job = self._side[0] if self._side else self._plan if self._state is State.RUNNING else None
-                    if job is not None:
+                    if job is not None and not self._waits_for_files(job):
                         self._advance(job)
-                    elif self._is_over():
+                    elif self._is_over(job):
                         return
         except BaseException as error:  # a bug of ours; whoever waits must hear of it all the same
             _log.exception("The session %s broke.", self._name)
@@ -190,8 +212,10 @@ class Driver:
                     keep_captured()
                     if event is not None:
                         self._publish(event, job)
-                    if inbox or trainee.batches_trained >= hold_at:
+                    if inbox or trainee.batches_trained >= hold_at or (job.is_saving and self._saving.is_under_way):
                         return
+        except InvalidHP as error:
+            self._end_early(f"The trial calls its hyperparameters invalid: {error}")
         except BaseException as error:  # the user's code may raise anything; a thread has nobody above it
             if isinstance(error, CheckpointError) and job is not self._plan:
                 self._end_side_job(job, error=error)
@@ -200,12 +224,16 @@ class Driver:
         else:
             self._complete(job)
 
-    def _is_over(self) -> bool:
-        """Wait for a request; return True when the thread has nothing left to live for."""
+    def _waits_for_files(self, job: Job) -> bool:
+        """Return whether the job's next step has to wait until the checkpoint before is written; requests are answered meanwhile."""
+        return self._saving.is_under_way and (job.is_saving or job.is_through)
+
+    def _is_over(self, job: Job | None) -> bool:
+        """Wait for a request; return True when the thread has nothing left to live for: no ``job``, no pause, no files to write."""
         with self._changed:
             if self._inbox:
                 return False
-            if self._state is not State.PAUSED:
+            if job is None and self._state is not State.PAUSED and not self._saving.is_under_way:
                 self._thread = None
                 return True
             self._changed.wait(HEARTBEAT_S)
@@ -225,7 +253,7 @@ class Driver:
                 future.set_exception(error)
 
     def _answer(self, request: Request, future: Future[Any]) -> None:
-        if self._state.is_live and not isinstance(request, (Train, Call, Close)):
+        if self._state.is_live and not isinstance(request, (Train, Call, Close, Written)):
             self._announcer.tell(Intervened(request.kind, self.trainee.batches_trained))
         match request:
             case Train():
@@ -245,7 +273,7 @@ class Driver:
             case Validate():
                 self._ask_for("validating", lambda: validate(self.trainee), future)
             case MakeCheckpoint():
-                self._ask_for("saving", lambda: checkpoint(self.trainee, self._save), future)
+                self._ask_for("saving", lambda: checkpoint(self.trainee, lambda: self._saving.save(automatic=False)), future)
             case Call():
                 self._report()  # the metrics of batches before a reload are the old code's
                 try:
@@ -255,6 +283,9 @@ class Driver:
                 future.set_result(result)
             case Close():
                 self._stop(request.state)
+                future.set_result(None)
+            case Written():
+                self._end_write(request)
                 future.set_result(None)
 
     def _begin(self, request: Train, future: Future[Any]) -> None:
@@ -315,15 +346,18 @@ class Driver:
         self._release_steppers()
 
     def _stop(self, state: State) -> None:
-        stopped = SessionError("Stopped before it was done.", state=state.value)
-        for job in list(self._side):
-            job.give_up()
-            self._end_side_job(job, error=stopped)
+        stopped = _stopped(state)
+        self._give_up_side_jobs(stopped)
         if self._state.is_live:
             self._report()
             self._drop_plan()
             self._enter(state)
         self._release_steppers(error=stopped)
+
+    def _give_up_side_jobs(self, error: SessionError) -> None:
+        for job in list(self._side):
+            job.give_up()
+            self._end_side_job(job, error=error)
 
     def _ask_for(self, doing: str, steps: Callable[[], Steps], future: Future[Any]) -> None:
         for job in self._side:
@@ -362,12 +396,40 @@ class Driver:
 
     def _complete(self, job: Job) -> None:
         if job is not self._plan:
+            if job.is_saving and job.result is None:  # it is being written behind, and whoever asked waits for that
+                self._saving.wait_with(job.waiting)
+                job.waiting = []
             self._end_side_job(job)
+            return
+        if self._saving.is_under_way:  # it has not ended before its files are there
+            job.is_through = True
+            self._announcer.tell(ActivityChanged(Activity.CHECKPOINTING))
             return
         self._plan = None
         self._hold_at = _NEVER
-        self._enter(State.FINISHED)
-        self._release_steppers()
+        if self.trainee.adapter.stop_requested:
+            self._announcer.sink.say(f"The trial asked to stop (after batch {self.trainee.batches_trained:,}).")
+        self._enter(job.ends_in)
+        self._release_steppers(error=None if job.ends_in is State.FINISHED else _stopped(job.ends_in))
+
+    def _end_early(self, reason: str) -> None:
+        """End the training in order, as the trial itself wants it: with a checkpoint, stopped."""
+        self._report()
+        with suppress(Exception):  # as after a failure
+            self.trainee.adapter.discard_batch()
+        self._announcer.sink.say(f"{reason} (after batch {self.trainee.batches_trained:,}).")
+        plan = self._plan
+        if plan is None or not self._state.is_live:
+            self._stop(State.STOPPED)
+            return
+        self._give_up_side_jobs(_stopped(State.STOPPED))
+        plan.give_up()
+        is_saved = self.trainee.checkpointed_at == self.trainee.batches_trained
+        plan.steps = _no_steps() if is_saved else checkpoint(self.trainee, self._save_or_say)
+        plan.ends_in = State.STOPPED
+        self._hold_at = _NEVER
+        if self._state is State.PAUSED:  # it was a validation that somebody asked for meanwhile
+            self._enter(State.RUNNING)
 
     def _end_side_job(self, job: Job, error: BaseException | None = None) -> None:
         self._side.remove(job)
@@ -397,7 +459,7 @@ class Driver:
         what = f"{type(error).__name__}: {error}"
         failure = TrialError("The session broke; this is a bug of detjupyter.", exception=what, user_traceback="", hint="Load it again.")
         with self._changed:
-            waiting = [future for job in self._side for future in job.waiting] + self._steppers
+            waiting = [future for job in self._side for future in job.waiting] + self._steppers + self._saving.abandon()
             unanswered = [future for _, future in self._inbox if future.set_running_or_notify_cancel()]
             self._side.clear()
             self._inbox.clear()
@@ -417,10 +479,40 @@ class Driver:
 
     def _save_or_say(self) -> CheckpointRecord | None:
         try:
-            return self._save()
+            return self._saving.save(automatic=True)
         except CheckpointError as error:
             self._announcer.sink.say(str(error))
             return None
+
+    def _end_write(self, written: Written) -> None:
+        """Tell of a checkpoint that is complete, or of one that could not be written."""
+        if not self._saving.end(written):
+            return
+        waiting, error = written.write.waiting, written.error
+        if written.record is not None:
+            self._announcer.tell(Checkpointed(written.record))
+            try:
+                with self._surroundings(), self.trainee.adapter.at_work():
+                    self._after_checkpoint(written.record)
+            except BaseException as raised:  # a callback's; the checkpoint is there all the same
+                self._fail("telling the trial of a checkpoint", raised)
+        elif isinstance(error, CheckpointError) and not waiting:
+            self._announcer.sink.say(str(error))
+            self._announcer.turn()
+        elif error is not None and not isinstance(error, CheckpointError):
+            self._fail("saving", error, waiting)
+            waiting = []
+        for future in waiting:
+            settle(future, written.record, error=error)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _after_checkpoint(self, record: CheckpointRecord) -> None:
+        """Do what comes after a complete checkpoint: the store first, then the user's code, then those that it makes superfluous."""
+        self._announcer.turn()
+        for superfluous in self._keep_checkpoint(record):
+            self._saving.delete(superfluous)
+        self.trainee.adapter.checkpointed(record.id)
 
     def _is_best(self) -> bool:
         """Return whether the newest validation is the best so far."""
@@ -442,9 +534,12 @@ class Driver:
     def _publish(self, event: Event, job: Job) -> None:
         if isinstance(event, Validated):
             job.result = dict(event.metrics)
-        elif isinstance(event, Checkpointed):
-            job.result = event.checkpoint
+        elif isinstance(event, ActivityChanged):
+            job.is_saving = event.activity is Activity.CHECKPOINTING
         self._announcer.tell(event)
+        if isinstance(event, Checkpointed):  # written in this thread
+            job.result = event.checkpoint
+            self._after_checkpoint(event.checkpoint)
 
     def _enter(self, state: State) -> None:
         if state is State.RUNNING and not self._state.is_live:
@@ -460,3 +555,11 @@ class Driver:
         steppers, self._steppers = self._steppers, []
         for future in steppers:
             settle(future, error=error)
+
+
+def _no_steps() -> Steps:
+    yield from ()
+
+
+def _stopped(state: State) -> SessionError:
+    return SessionError("Stopped before it was done.", state=state.value)

@@ -7,6 +7,7 @@ import platform
 import secrets
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from detjupyter.definition.config import Config
 from detjupyter.definition.file_watch import UsageWatch
@@ -21,7 +22,8 @@ from detjupyter.training.adapter import TrialAdapter
 class Loaded:
     """A definition, the class that its entrypoint names, the values it was built with, and the trial in its adapter.
 
-    ``usage`` hears which of its files the trial opens; ``notes`` are sentences that were worth saying at the load.
+    ``usage`` hears which of its files the trial opens; ``notes`` are sentences that were worth saying at the load. Relative paths of the
+    trial start at ``working_directory``, None for the definition's root.
     """
 
     definition: ModelDefinition
@@ -31,6 +33,13 @@ class Loaded:
     seed: int
     usage: UsageWatch
     notes: tuple[str, ...] = ()
+    working_directory: Path | None = None
+
+    @property
+    def roots(self) -> list[Path]:
+        """The directories whose frames are the user's own; relative paths start at the first."""
+        root = self.definition.root
+        return [root] if self.working_directory is None else [self.working_directory, root]
 
     @property
     def loaded_at(self) -> float:

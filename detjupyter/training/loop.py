@@ -103,6 +103,8 @@ def train(
             elif trainee.batches_trained < boundary:
                 yield None
         yield from _at_boundary(trainee, plan, write_checkpoint, is_best)
+    if plan.start == plan.target:  # all of it was trained before
+        yield from _at_boundary(trainee, plan, write_checkpoint, is_best)
     yield trainee.report()
 
 

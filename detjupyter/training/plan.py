@@ -127,6 +127,8 @@ class TrainingOptions:
         report_every: When a stretch ends; None: at the other boundaries only.
         checkpoint_policy: See :class:`Plan`.
         initial_validation: See :class:`Plan`.
+        ends_if_reached: Whether a length in total that is reached already is a training of nothing, and not an error.
+        validates_each_epoch: Whether a length in epochs validates after each of them where nothing else is said.
         records_per_epoch: What the configuration calls an epoch; 0: one pass over the data.
     """
 
@@ -137,6 +139,8 @@ class TrainingOptions:
     report_every: Length | None = None
     checkpoint_policy: CheckpointPolicy = "none"
     initial_validation: bool = False
+    ends_if_reached: bool = False
+    validates_each_epoch: bool = True
     records_per_epoch: int = 0
 
     @classmethod
@@ -202,16 +206,16 @@ class TrainingOptions:
         if self.length is None:
             raise SessionError("Say how long to train in exactly one of batches, epochs and records.")
         length = data.batches(self.length, "A training")
-        if self.in_total and length <= trained:
+        if self.in_total and length <= trained and not self.ends_if_reached:
             raise SessionError(
                 f"The {length:,} batches of the configuration are trained already.", hint="Say how much more, for example `--epochs 1`."
             )
         validate_every = self.validate_every
-        if validate_every is None and isinstance(self.length, Epoch):
+        if validate_every is None and isinstance(self.length, Epoch) and self.validates_each_epoch:
             validate_every = Epoch(1)
         return Plan(
             start=trained,
-            target=length if self.in_total else trained + length,
+            target=max(length, trained) if self.in_total else trained + length,
             validate_at=data.schedule(validate_every, "validate_every"),
             checkpoint_at=data.schedule(self.checkpoint_every, "checkpoint_every"),
             report_at=data.schedule(self.report_every, "report_every"),

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import atexit
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from detjupyter.errors import NoSessionError, SessionBusyError
 from detjupyter.protocol.states import State
 
 if TYPE_CHECKING:
+    from detjupyter.training.channel import Channel
     from detjupyter.training.session import Session
 
 _LOAD_HINT = "Load a model definition first: `%det_load model_def:MyTrial`."
+
+
+class Shown(Protocol):
+    """What a person can look at while it trains."""
+
+    @property
+    def channel(self) -> Channel:
+        """What a view reads."""
 
 
 class Registry:
@@ -20,12 +30,14 @@ class Registry:
 
     Attributes:
         kernel_id: The Jupyter kernel that this process is, None outside of one; the history shows it.
+        show: Shows a session that trains where the person is looking; does nothing where nobody looks.
 
     Thread: any.
     """
 
     def __init__(self) -> None:
         self.kernel_id: str | None = None
+        self.show: Callable[[Shown], object] = lambda _: None
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
 

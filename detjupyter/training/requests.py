@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detjupyter.protocol.commands import Command
+from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import State
 from detjupyter.training.loop import Steps
 from detjupyter.training.plan import Plan
@@ -35,18 +36,42 @@ class Close:
     state: State
 
 
-Request = Command | Train | Call | Close
+@dataclass(slots=True, eq=False)
+class Write:
+    """A checkpoint of which the state is copied and the files are being written; ``waiting`` is empty if nobody asked for it."""
+
+    batches_trained: int
+    waiting: list[Future[Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Take note of what came of ``write``: ``record``, or the ``error`` that ended it."""
+
+    write: Write
+    record: CheckpointRecord | None
+    error: BaseException | None
+
+
+Request = Command | Train | Call | Close | Written
 
 
 @dataclass(slots=True)
 class Job:
-    """Steps to take, and who waits for them; ``result`` is what the last validation or checkpoint among them gave."""
+    """Steps to take, and who waits for them; ``result`` is what the last validation or checkpoint among them gave.
+
+    ``is_saving`` while the next step copies the state for a checkpoint, ``is_through`` when no step is left and only files are still to
+    be written. ``ends_in`` is the state that a training ends in.
+    """
 
     steps: Steps
     doing: str
     plan: Plan | None = None
     waiting: list[Future[Any]] = field(default_factory=list)
     result: Any = None
+    is_saving: bool = False
+    is_through: bool = False
+    ends_in: State = State.FINISHED
 
     def give_up(self) -> None:
         """Take no further step."""

@@ -159,6 +159,8 @@ export interface CheckpointRecord {
   created_at: Scalar;
   path: string;
   size_bytes: number;
+  automatic: boolean;
+  metric: Scalar | null;
 }
 
 /** Points of one curve: keep the first ``start`` points you have, then append these. */

@@ -9,3 +9,24 @@ class InvalidExperimentException(BaseException):
 
 class InternalException(Exception):  # noqa: N818 -- Determined's name
     """Something that the definition could not have caused."""
+
+
+class InvalidDataTypeException(Exception):  # noqa: N818
+    """A definition gave data of a type that is not understood."""
+
+    def __init__(self, data_type: type, message: str) -> None:
+        super().__init__(f"{data_type}: {message}")
+        self.data_type = data_type
+        self.message = message
+
+
+class SkipWorkloadException(Exception):  # noqa: N818
+    """A piece of work is left out."""
+
+
+class StopLoadingImplementation(Exception):  # noqa: N818
+    """A script is read only as far as its model."""
+
+
+class WorkerError(Exception):
+    """A process of several failed."""

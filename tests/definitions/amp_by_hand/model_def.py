@@ -23,6 +23,7 @@ class ScaledTrial(PyTorchTrial):
             Regression(96, seed=5),
             batch_size=self.context.get_per_slot_batch_size(),
             shuffle=self.context.get_hparams().get("shuffle", False),
+            num_workers=self.context.get_hparams().get("workers", 0),
         )
 
     def build_validation_data_loader(self) -> DataLoader:

@@ -43,7 +43,12 @@ class RingsTrial(PyTorchTrial):
 
     def build_training_data_loader(self) -> DataLoader:
         dataset = data.get_dataset(self.context.get_data_config(), train=True)
-        return DataLoader(dataset, batch_size=self.context.get_per_slot_batch_size(), shuffle=self.context.get_hparam("shuffle"))
+        return DataLoader(
+            dataset,
+            batch_size=self.context.get_per_slot_batch_size(),
+            shuffle=self.context.get_hparam("shuffle"),
+            num_workers=self.context.get_hparams().get("workers", 0),
+        )
 
     def build_validation_data_loader(self) -> DataLoader:
         dataset = data.get_dataset(self.context.get_data_config(), train=False)

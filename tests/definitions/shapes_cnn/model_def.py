@@ -45,7 +45,7 @@ class ShapesTrial(PyTorchTrial):
         return DataLoader(ShapesDataset(80, seed=2), batch_size=self.context.get_per_slot_batch_size())
 
     def train_batch(self, batch: TorchData, epoch_idx: int, batch_idx: int) -> Dict[str, torch.Tensor]:
-        batch = cast(Sequence[torch.Tensor], batch)
+        batch = cast("Sequence[torch.Tensor]", batch)
         pictures, kinds = batch
         loss = self.loss(self.model(pictures), kinds)
         self.context.backward(loss)
@@ -56,6 +56,6 @@ class ShapesTrial(PyTorchTrial):
         return {"loss": loss, "lr": self.lr_sch.get_last_lr()[0]}
 
     def evaluate_batch(self, batch: TorchData) -> Dict[str, Any]:
-        pictures, kinds = cast(Sequence[torch.Tensor], batch)
+        pictures, kinds = cast("Sequence[torch.Tensor]", batch)
         scores = self.model(pictures)
         return {"loss": self.loss(scores, kinds), "accuracy": (scores.argmax(1) == kinds).float().mean().item()}

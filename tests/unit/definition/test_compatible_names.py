@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from detjupyter.definition.isolation.imports import DefinitionScope
+from detjupyter.errors import UnsupportedError
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +83,7 @@ def test_what_is_not_offered_is_named_as_the_definition_wrote_it(tmp_path: Path)
         load(tmp_path / "a", {"model_def.py": "import determined.nothing\n"})
     with pytest.raises(ImportError, match="cannot import name 'nothing'"):
         load(tmp_path / "b", {"model_def.py": "from determined import nothing\n"})
-    with pytest.raises(AttributeError, match=r"does not offer determined\.nothing; it offers common, errors, pytorch"):
+    with pytest.raises(AttributeError, match=r"does not offer determined\.nothing; it offers Categorical, .*, pytorch, "):
         load(tmp_path / "c", {"model_def.py": "import determined as det\ndet.nothing\n"})
 
 
@@ -106,3 +108,72 @@ def test_the_name_is_the_definitions_though_the_kernel_stands_above_it(tmp_path:
     module = load(tmp_path / "mnist", {"model_def.py": "from mnist import data\nimport data as sibling\n", "data.py": ""})
     assert module.data is module.sibling
     assert "mnist" not in sys.modules
+
+
+def test_hyperparameters_may_be_written_as_objects(tmp_path: Path) -> None:
+    """Each is the dict that a config would hold."""
+    text = (
+        "import determined as det\nspace = [det.Constant(1), det.Integer(1, 2), det.Double(0, 1), det.Log(-4, -1), det.Categorical([1])]\n"
+    )
+    assert load(tmp_path, {"model_def.py": text}).space == [
+        {"type": "const", "val": 1},
+        {"type": "int", "minval": 1, "maxval": 2},
+        {"type": "double", "minval": 0, "maxval": 1},
+        {"type": "log", "minval": -4, "maxval": -1, "base": 10},
+        {"type": "categorical", "vals": [1]},
+    ]
+
+
+def test_what_is_out_of_scope_imports_and_says_so_when_it_is_used(tmp_path: Path) -> None:
+    """A definition that only mentions horovod, Keras or the cluster loads; calling, or deriving from, such a name is refused."""
+    text = """
+        import determined as det
+        from determined import keras
+        from determined.keras import TFKerasTrial, InputData
+        from determined.estimator import EstimatorTrial
+        from determined.horovod import hvd
+        from determined.experimental import Determined, client, create
+        from determined.experimental.client import create_experiment
+        from determined.transformers import DetCallback
+        from determined.util import download_gcs_blob_with_backoff
+        from determined.common import api, util
+        from determined_common.api import certs
+
+        def late():
+            class Mine(TFKerasTrial):
+                pass
+    """
+    module = load(tmp_path, {"model_def.py": textwrap.dedent(text)})
+    assert module.det.get_cluster_info() is None
+    uses = {
+        "keras.InputData": module.late,
+        "horovod.hvd.rank": module.hvd.rank,
+        "experimental.create": module.create,
+        "experimental.client.create_experiment": module.create_experiment,
+        "util.download_gcs_blob_with_backoff": module.download_gcs_blob_with_backoff,
+    }
+    for name, use in uses.items():
+        with pytest.raises(UnsupportedError, match=r"detjupyter does not offer determined\.") as raised:
+            use()
+        assert raised.value.hint, name
+    assert "determined.keras.TFKerasTrial" in str(pytest.raises(UnsupportedError, module.late).value)
+
+
+def test_an_older_module_can_be_imported_beside_the_newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """import_from_path is about the kernel's modules, and leaves them as it found them."""
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "version_of_test.py").write_text(f"NAME = {folder!r}\n")
+    monkeypatch.chdir(tmp_path / "new")
+    monkeypatch.syspath_prepend(str(tmp_path / "new"))
+    import version_of_test as newer  # type: ignore[import-not-found]
+
+    det = load(tmp_path / "definition", {"model_def.py": "import determined as det\n"}).det
+    before = list(sys.path)
+    with det.import_from_path(tmp_path / "old"):
+        import version_of_test as older
+
+        with pytest.raises(RuntimeError, match="nested"), det.import_from_path(tmp_path):
+            pass
+    assert (older.NAME, newer.NAME, sys.modules["version_of_test"], sys.path) == ("old", "new", newer, before)
+    del sys.modules["version_of_test"]

@@ -1,5 +1,16 @@
 """``determined.common`` as a model definition sees it: since 0.14 the name of ``determined_common``."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from detjupyter.compat.determined_common import check
+from detjupyter.compat.unavailable import Unavailable
 
 __all__ = ["check"]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return Unavailable(f"determined.common.{name}")

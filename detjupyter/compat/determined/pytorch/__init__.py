@@ -1,0 +1,24 @@
+"""``determined.pytorch`` as a model definition sees it: the same names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detjupyter.compat.unavailable import Unavailable
+from detjupyter.pytorch import *  # noqa: F403
+from detjupyter.pytorch import PyTorchTrialContext
+from detjupyter.pytorch import __all__ as __all__
+from detjupyter.pytorch.samplers import *  # noqa: F403 -- in 2020 they stood here
+
+TrialContext = PyTorchTrialContext
+NativeContext = PyTorchTrialContext
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("deepspeed", "lightning"):
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return Unavailable(f"determined.pytorch.{name}")

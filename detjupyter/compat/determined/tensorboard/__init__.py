@@ -1,0 +1,1 @@
+"""``determined.tensorboard`` as a model definition sees it."""

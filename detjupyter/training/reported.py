@@ -1,0 +1,167 @@
+"""A run of a script that trains by itself and only reports: kept in the history, and shown live like any other."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detjupyter.errors import SessionError, StoreError
+from detjupyter.protocol.commands import Command, Stop
+from detjupyter.protocol.events import Checkpointed, MetricsReported, StateChanged, Validated
+from detjupyter.protocol.records import BestRecord, CheckpointRecord, RunRecord, SessionRecord
+from detjupyter.protocol.states import Activity, State
+from detjupyter.store import open_store
+from detjupyter.store.base import Store
+from detjupyter.store.history import Run
+from detjupyter.store.memory import MemoryStore
+from detjupyter.training.announcer import Announcer
+from detjupyter.training.board import Board
+from detjupyter.training.channel import SessionChannel
+from detjupyter.training.gpu import GpuMonitor
+from detjupyter.training.metrics import scalars
+from detjupyter.training.output import LogSink
+from detjupyter.training.recorder import Recorder
+from detjupyter.training.registry import registry
+
+
+class ReportedRun:
+    """What a script reports: metrics, checkpoints, how it ended.
+
+    Attributes:
+        run_id: The run in the history.
+        channel: What a view reads; its stop button sets :attr:`stop_requested`, all else it asks for is refused.
+        stop_requested: Whether somebody wants the script to end.
+        directory: Where the run's checkpoints are kept.
+
+    Thread: one, that of the script; the channel in any.
+    """
+
+    def __init__(self, name: str, hyperparameters: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        now = time.time()
+        self.run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(3)}"
+        self.stop_requested = False
+        self._sink = LogSink()
+        record = _session_record(registry.free_name(name), self.run_id)
+        self._board = Board(record, metric=None, smaller_is_better=None)
+        self._recorder = Recorder(self._board.record, self._sink.say)
+        self._announcer = Announcer(self._board, self._recorder, self._sink, GpuMonitor(None))
+        self.channel = SessionChannel(self._announcer.subscribe, self._board.record, self._board.patches, self._board.log, self._send)
+        self._recorder.begin(self._open_store(), _run_record(record, now, hyperparameters, config))
+        self._announcer.turn(StateChanged(State.RUNNING, 0))
+
+    @property
+    def run(self) -> Run:
+        """The run in the history, up to date."""
+        self._recorder.flush()
+        assert self._recorder.store is not None  # begun in __init__
+        return Run(self._recorder.store, self.run_id)
+
+    @property
+    def best(self) -> BestRecord | None:
+        """The best validation so far."""
+        return self._board.record().best
+
+    @property
+    def directory(self) -> Path:
+        """Where the run's checkpoints are kept; made when something is put there."""
+        assert self._recorder.store is not None
+        return self._recorder.store.home / "checkpoints" / self.run_id
+
+    def report_training(self, steps_completed: int, metrics: Mapping[str, Any]) -> None:
+        """Keep training metrics; those that are no numbers are left out."""
+        columns = {name: np.array([value]) for name, value in scalars(metrics).items()}
+        if columns:
+            self._announcer.tell(MetricsReported(np.array([steps_completed], dtype=np.int64), columns, 0))
+
+    def report_validation(self, steps_completed: int, metrics: Mapping[str, Any]) -> None:
+        """Keep validation metrics."""
+        self._announcer.tell(Validated(steps_completed, dict(metrics)))
+
+    def say(self, text: str) -> None:
+        """Add a line to the run's log."""
+        self._sink.say(text)
+        self._announcer.turn()
+
+    def checkpointed(self, record: CheckpointRecord) -> None:
+        """Keep note of a checkpoint whose files are complete."""
+        self._announcer.turn(Checkpointed(record))
+
+    def end(self, state: State) -> None:
+        """Write down how it ended."""
+        self._announcer.turn(StateChanged(state, self._board.record().batches_trained))
+
+    def _open_store(self) -> Store:
+        try:
+            return open_store()
+        except StoreError as error:
+            self._sink.say(f"The history is not kept: {error}")
+            return MemoryStore()
+
+    def _send(self, command: Command) -> Future[Any]:
+        answer: Future[Any] = Future()
+        if isinstance(command, Stop):
+            self.stop_requested = True
+            answer.set_result(None)
+        else:
+            answer.set_exception(
+                SessionError("This script trains by itself; it can only be asked to stop.", hint="Stop it: it ends where it asks for that.")
+            )
+        return answer
+
+
+def _session_record(session_id: str, run_id: str) -> SessionRecord:
+    return SessionRecord(
+        session_id=session_id,
+        run_id=run_id,
+        entrypoint="",
+        definition=Path.cwd().name,
+        definition_root=str(Path.cwd()),
+        framework="script",
+        device="",
+        state=State.READY,
+        activity=Activity.IDLE,
+        batches_trained=0,
+        records_trained=0,
+        batches_per_epoch=None,
+        plan_start_batches=None,
+        plan_target_batches=None,
+        validation_done=None,
+        validation_total=None,
+        batches_per_second=None,
+        records_per_second=None,
+        elapsed_s=0.0,
+        eta_s=None,
+    )
+
+
+def _run_record(session: SessionRecord, now: float, hyperparameters: Mapping[str, Any], config: Mapping[str, Any]) -> RunRecord:
+    return RunRecord(
+        id=str(session.run_id),
+        state=State.RUNNING,
+        entrypoint="",
+        definition=session.definition,
+        definition_root=session.definition_root,
+        framework=session.framework,
+        device="",
+        seed=0,
+        hyperparameters=dict(hyperparameters),
+        config=dict(config),
+        bundle_hash="",
+        kernel_id=registry.kernel_id,
+        host=platform.node(),
+        pid=os.getpid(),
+        created_at=now,
+        updated_at=now,
+        ended_at=None,
+        batches_trained=0,
+        best=None,
+        session=session,
+    )
