@@ -1,7 +1,7 @@
 """What definitions written for Determined import, answered by the rooms of this house.
 
 ``import determined`` and ``import determined_common`` in a model definition lead here, by :mod:`detjupyter.definition.isolation`, whether
-or not the distribution ``determined`` is installed, so that its classes and ours are never mixed; the kernel's own ``import determined``
-is not touched. A package here has the name that the definition uses, and holds names only: what they do stands in the room that it is
-about.
+or not the distribution ``determined`` is installed, so that its classes and ours are never mixed. What the kernel's own cells get by
+``import determined`` stands in :mod:`detjupyter.compat.kernel`. A package here has the name that the definition uses, and holds names
+only: what they do stands in the room that it is about.
 """

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it is there
     """Register everything with ``shell``, an ``InteractiveShell``."""
+    from detjupyter.compat import kernel
     from detjupyter.magics import check, completion, control_channel, display
     from detjupyter.magics.cell_file import CellFileMagics
     from detjupyter.magics.check import CheckMagics
@@ -29,10 +30,12 @@ def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it
     completion.register(shell)
     control_channel.open_on(shell)
     registry.show = _show
+    kernel.offer()
 
 
 def unload_extension(shell: Any) -> None:
     """Take the magics, their completion, the display and the control channel away again."""
+    from detjupyter.compat import kernel
     from detjupyter.magics import check, completion, control_channel, display
     from detjupyter.training.registry import registry
 
@@ -44,6 +47,7 @@ def unload_extension(shell: Any) -> None:
     display.unregister(shell)
     control_channel.close_on(shell)
     registry.show = lambda _: None
+    kernel.withdraw()
 
 
 def _show(trained: Shown) -> None:

@@ -57,7 +57,7 @@ async def answer(content: Any) -> ControlReply:  # Any: it comes from a server
     try:
         request = decode(ControlRequest, content)
         if request.command is not None:
-            future = registry.get(request.session_id).send(parse_command(request.command))
+            future = registry.steered(request.session_id).send(parse_command(request.command))
             accepted = not await _is_done_soon(future)
             if not accepted:
                 future.result()
@@ -68,7 +68,7 @@ async def answer(content: Any) -> ControlReply:  # Any: it comes from a server
     sessions = registry.all()
     return ControlReply(
         protocol=PROTOCOL_VERSION,
-        sessions=tuple(session.record() for session in sessions),
+        sessions=tuple(one.record() for one in (*sessions, *registry.scripts())),
         cards=_cards(sessions),
         accepted=accepted,
         error=error,

@@ -27,13 +27,14 @@ class TrainingMagics(Magics):
     @argument("--records", type=int, metavar="N", help="train for so many records more")
     @argument("--validate-every", type=int, metavar="N", help="validate every N batches, and at the end")
     @argument("--checkpoint-every", type=int, metavar="N", help="write a checkpoint every N batches, and at the end")
+    @argument("--stop-at-nan", action="store_true", help="end the training as an error when a metric is NaN or infinite")
     @argument("--wait", action="store_true", help="return when the training is over; an interrupt pauses it")
     @line_magic
     def det_train(self, line: str) -> None:
-        """Train in the background and show it live; without a length, for one epoch."""
+        """Train in the background and show it live; without a length, as the config says, else for one epoch."""
         arguments = parse(self.det_train, line)
         session = _current()
-        no_length = arguments.batches is arguments.epochs is arguments.records is None
+        no_length = arguments.batches is arguments.epochs is arguments.records is None and not session.has_planned_length
         with interruptible("a training that has begun goes on; `%det_stop` ends it."):
             from detjupyter.magics.waiting import wait_for_first_batch, wait_with_progress
             from detjupyter.widgets.live import show_live
@@ -44,6 +45,7 @@ class TrainingMagics(Magics):
                 records=arguments.records,
                 validate_every=arguments.validate_every,
                 checkpoint_every=arguments.checkpoint_every,
+                stop_at_nan=arguments.stop_at_nan,
             )
             show_live(session.channel)
             if not arguments.wait:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Union
 
 import numpy as np
@@ -37,13 +37,24 @@ class MetricsReported:
     """Training metrics of the batches since the last report.
 
     ``batches`` (N,) int64 is the number of batches trained when each value was taken (the first batch gives 1); ``columns`` maps a
-    metric to (N,) float64, NaN where a batch had no value for it.
+    metric to (N,) float64, NaN where a batch had no value for it; for the metrics that some batches lack, ``given`` (N,) says which have
+    it.
     """
 
     kind: ClassVar[str] = "metrics"
     batches: npt.NDArray[np.int64]
     columns: Mapping[str, FloatArray]
     records_trained: int
+    given: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+
+    def points(self) -> Iterator[tuple[str, npt.NDArray[np.int64], FloatArray]]:
+        """Yield each metric that has a value, with the batches that have it and the values."""
+        for name, values in self.columns.items():
+            given = self.given.get(name)
+            if given is None:
+                yield name, self.batches, values
+            elif given.any():
+                yield name, self.batches[given], values[given]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from detjupyter.pytorch.layouts import read_state
 from detjupyter.pytorch.mistakes import mistake
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
 from detjupyter.pytorch.snapshot import take_snapshot
+from detjupyter.pytorch.stream import EmptyDataError
 from detjupyter.pytorch.styles import Procedure, procedure_for
 from detjupyter.pytorch.tensorboard import log_training, log_validation
 from detjupyter.pytorch.training_data import TrainingData
@@ -160,8 +161,12 @@ class PyTorchAdapter(TrialAdapter):
 
     def train_batch(self, batch_idx: int) -> tuple[Mapping[str, Any], int]:
         """Train on the next batch; what the trial returns stays on the device."""
-        context, per_epoch = self.context, self._per_epoch
-        batch = self._data.next_batch(batch_idx)
+        context, per_epoch, data = self.context, self._per_epoch, self._data
+        try:
+            batch = next(data.batches or data.begin(batch_idx))
+        except EmptyDataError:
+            data.drop()
+            raise mistake("There are no training batches", "build_training_data_loader() returned an empty loader.") from None
         epoch_idx = batch_idx // per_epoch if per_epoch else 0
         context.batch_idx = batch_idx
         if self._has_hooks and per_epoch and batch_idx % per_epoch == 0:

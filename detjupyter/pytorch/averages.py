@@ -12,8 +12,16 @@ from detjupyter.pytorch.mistakes import mistake
 
 
 def host_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the metrics of each batch with tensors as numpy arrays, those of no dimension included."""
-    return [{name: _host(value) for name, value in row.items()} for row in rows]
+    """Return the metrics of each batch with tensors as numpy arrays of their own type, those of no dimension included.
+
+    A metric that is a tensor of one shape in every batch crosses from the device once for all of them.
+    """
+    on_host: list[dict[str, Any]] = [dict(row) for row in rows]
+    for name in dict.fromkeys(name for row in rows for name in row):
+        holders = [row for row in on_host if isinstance(row.get(name), torch.Tensor)]
+        for row, array in zip(holders, _arrays([row[name] for row in holders]), strict=True):
+            row[name] = array
+    return on_host
 
 
 def average_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -34,12 +42,27 @@ def average_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: _mean([row[name] for row in rows if row[name] is not None]) for name in names}
 
 
-def _host(value: Any) -> Any:
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+def _arrays(tensors: list[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
+    first = tensors[0] if tensors else None
+    if first is None or any((one.shape, one.dtype, one.device) != (first.shape, first.dtype, first.device) for one in tensors):
+        return [_array(tensor) for tensor in tensors]
+    stacked = _array(torch.stack(tensors))
+    return [stacked[index, ...] for index in range(len(tensors))]  # with the dots also a 0-d array, and no number of numpy's
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    tensor = tensor.detach().cpu()
+    try:
+        return tensor.numpy()
+    except TypeError:  # numpy has no bfloat16, nor what is smaller
+        return tensor.float().numpy()
 
 
 def _mean(values: list[Any]) -> float | None:
     try:
-        return float(np.mean(np.asarray(values, dtype=np.float64))) if values else None
-    except (TypeError, ValueError):
+        array = np.asarray(values)
+        if array.dtype.kind in "SU" or not array.size:
+            return None
+        return float(np.mean(array, dtype=None if array.dtype.kind == "O" else np.float64))
+    except (TypeError, ValueError, ArithmeticError):
         return None

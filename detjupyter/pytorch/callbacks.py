@@ -35,6 +35,9 @@ class PyTorchCallback:
     def on_training_epoch_start(self, epoch_idx: int) -> None:
         """Before the first batch of an epoch; not when a training goes on in the middle of one."""
 
+    def on_train_step_start(self, step_id: int) -> None:
+        """Before a stretch of batches, which was called a step until 0.12.11; ``step_id`` counts them from 1."""
+
     def on_before_optimizer_step(self, parameters: Any) -> None:
         """Before an update, with the optimizer's parameters; only in trials with ``build_model``."""
 
@@ -43,6 +46,9 @@ class PyTorchCallback:
 
     def on_training_workload_end(self, avg_metrics: dict[str, Any], batch_metrics: list[dict[str, Any]]) -> None:
         """After a stretch of batches, with their metrics on the host and the averages."""
+
+    def on_train_step_end(self, step_id: int, metrics: dict[str, Any]) -> None:
+        """After a stretch of batches; ``metrics`` holds ``avg_metrics`` and ``batch_metrics``. The name until 0.12.11."""
 
     def on_validation_step_start(self) -> None:
         """Before a validation; the name until 0.20."""
@@ -107,38 +113,40 @@ class ClipGradsL2Value(PyTorchCallback):
 class Callbacks:
     """A trial's callbacks: each method tells all that listen to that moment, in their order.
 
+    What a callback listens to is settled when this object is made; a moment that nobody listens to costs an empty loop.
+
     Raises:
-        TrialError: ``build_callbacks`` returned something else.
+        TrialError: ``build_callbacks`` returned something else than a dict of names to callbacks, or one callback by two names.
     """
 
     def __init__(self, named: Any) -> None:
-        named = {} if named is None else named
-        if not isinstance(named, Mapping):
-            raise mistake("build_callbacks() returns a dict of names to callbacks", f"It returned {type(named).__name__}.")
-        for name, callback in named.items():
-            if not isinstance(callback, PyTorchCallback):
-                raise mistake(
-                    "build_callbacks() returns a dict of names to PyTorchCallback objects",
-                    f"{name!r} is {type(callback).__name__}.",
-                    f"Write `{callback.__name__}(…)`, with its arguments." if isinstance(callback, type) else None,
-                )
-        self._named: dict[str, PyTorchCallback] = dict(named)
+        self._named = _checked({} if named is None else named)
+        self._listening = {moment: self._find_listening(moment) for moment in _MOMENTS}
+        self._epoch_starts = [_with_epoch_idx(method) for method in self._listening["on_training_epoch_start"]]
 
     def __contains__(self, name: str) -> bool:
         return name in self._named
 
     def listening(self, moment: str) -> list[Callable[..., Any]]:
         """Return the methods that the callbacks have of their own for a moment."""
-        base = getattr(PyTorchCallback, moment)
-        return [
-            getattr(callback, moment)
-            for callback in self._named.values()
-            if getattr(type(callback), moment) is not base or moment in vars(callback)
-        ]
+        return list(self._listening[moment])
 
     def overrides(self, moment: str) -> bool:
         """Return whether any callback has a method of its own for a moment."""
-        return bool(self.listening(moment))
+        return bool(self._listening[moment])
+
+    @property
+    def wants_stretches(self) -> bool:
+        """Whether any callback looks at the metrics of a stretch of batches, by today's name or that of 0.12."""
+        return self.overrides("on_training_workload_end") or self.overrides("on_train_step_end")
+
+    def on_train_step_start(self, step_id: int) -> None:
+        """Tell that a stretch of batches begins."""
+        self._tell("on_train_step_start", step_id)
+
+    def on_train_step_end(self, step_id: int, metrics: dict[str, Any]) -> None:
+        """Show the metrics of a stretch, by the name of 0.12."""
+        self._tell("on_train_step_end", step_id, metrics)
 
     def on_trial_startup(self, first_batch_idx: int, checkpoint_uuid: str | None) -> None:
         """Tell that the trial begins."""
@@ -154,12 +162,8 @@ class Callbacks:
 
     def on_training_epoch_start(self, epoch_idx: int) -> None:
         """Tell that an epoch begins; methods from before 0.17.9 take no argument."""
-        for method in self.listening("on_training_epoch_start"):
-            if _takes_an_argument(method):
-                method(epoch_idx)
-            else:
-                _warn_once(type(getattr(method, "__self__", method)))
-                method()
+        for method in self._epoch_starts:
+            method(epoch_idx)
 
     def on_training_epoch_end(self, epoch_idx: int) -> None:
         """Tell that an epoch is over."""
@@ -167,7 +171,7 @@ class Callbacks:
 
     def on_training_workload_end(self, avg_metrics: dict[str, Any], batch_metrics: list[dict[str, Any]]) -> None:
         """Show the metrics of a stretch."""
-        for method in self.listening("on_training_workload_end"):
+        for method in self._listening["on_training_workload_end"]:
             method(avg_metrics=avg_metrics, batch_metrics=batch_metrics)
 
     def on_validation_step_start(self) -> None:
@@ -199,19 +203,20 @@ class Callbacks:
         self._tell("on_checkpoint_save_start", checkpoint)
 
     def on_checkpoint_written(self, checkpoint_dir: str) -> None:
-        """Show the files of a checkpoint, by both of the moment's names."""
-        for moment in ("on_checkpoint_end", "on_checkpoint_write_end"):
-            self._tell(moment, checkpoint_dir)
+        """Show the files of a checkpoint to one callback after the other, by both of the moment's names."""
+        for callback in self._named.values():
+            callback.on_checkpoint_end(checkpoint_dir)
+            callback.on_checkpoint_write_end(checkpoint_dir)
 
     def on_checkpoint_upload_end(self, uuid: str) -> None:
         """Tell that a checkpoint is complete."""
-        for method in self.listening("on_checkpoint_upload_end"):
+        for method in self._listening["on_checkpoint_upload_end"]:
             method(uuid=uuid)
 
     def on_trial_shutdown(self) -> None:
         """Tell that the trial is over, the last callback first; what one of them raises is raised when all were told."""
         failure: Exception | None = None
-        for method in reversed(self.listening("on_trial_shutdown")):
+        for method in reversed(self._listening["on_trial_shutdown"]):
             try:
                 method()
             except Exception as error:  # the others have something to close, too
@@ -228,26 +233,56 @@ class Callbacks:
         for name, callback in self._named.items():
             if name in states:
                 callback.load_state_dict(states[name])
-            elif type(callback).load_state_dict is not PyTorchCallback.load_state_dict:
+            elif _has_its_own(callback, "load_state_dict"):
                 logger.warning("The checkpoint has no state of the callback %r; it begins anew.", name)
 
     def _tell(self, moment: str, *arguments: Any) -> None:
-        for method in self.listening(moment):
+        for method in self._listening[moment]:
             method(*arguments)
 
+    def _find_listening(self, moment: str) -> list[Callable[..., Any]]:
+        return [getattr(callback, moment) for callback in self._named.values() if _has_its_own(callback, moment)]
 
-_warned: set[type] = set()
+
+_MOMENTS = tuple(name for name in vars(PyTorchCallback) if name.startswith("on_"))
 
 
-def _takes_an_argument(method: Callable[..., Any]) -> bool:
+def _checked(named: Any) -> dict[str, PyTorchCallback]:
+    """Return what ``build_callbacks`` gave as a dict, if it is one of names to callbacks."""
+    rule = "build_callbacks() returns a dict of names to PyTorchCallback objects"
+    if not isinstance(named, Mapping):
+        raise mistake(rule, f"It returned {type(named).__name__}.")
+    names: dict[int, str] = {}
+    for name, callback in named.items():
+        if not isinstance(name, str):
+            raise mistake(rule, f"{name!r} is no name.")
+        if not isinstance(callback, PyTorchCallback):
+            is_class = isinstance(callback, type)
+            raise mistake(
+                rule,
+                f"{name!r} is {f'the class {callback.__name__}' if is_class else f'a {type(callback).__name__}'}.",
+                f"Write `{callback.__name__}(…)`, with its arguments." if is_class else None,
+            )
+        if id(callback) in names:
+            raise mistake(
+                "Each callback has one name, by which its state is kept",
+                f"{names[id(callback)]!r} and {name!r} are the same {type(callback).__name__}.",
+                f"Make a {type(callback).__name__} for each, or leave one of the names out.",
+            )
+        names[id(callback)] = name
+    return dict(named)
+
+
+def _has_its_own(callback: PyTorchCallback, method: str) -> bool:
+    return getattr(type(callback), method) is not getattr(PyTorchCallback, method) or method in getattr(callback, "__dict__", ())
+
+
+def _with_epoch_idx(method: Callable[..., Any]) -> Callable[[int], Any]:
+    """Return a method for the start of an epoch such that it can be given the epoch; until 0.17.9 it took no argument."""
     try:
         inspect.signature(method).bind(0)
     except TypeError:
-        return False
-    return True
-
-
-def _warn_once(kind: type) -> None:
-    if kind not in _warned:
-        _warned.add(kind)
-        logger.warning("%s.on_training_epoch_start() takes no epoch_idx, as before Determined 0.17.9; it is called without.", kind.__name__)
+        owner = type(getattr(method, "__self__", method)).__name__
+        logger.warning("%s.on_training_epoch_start() takes no epoch_idx, as before Determined 0.17.9; it is called without.", owner)
+        return lambda _: method()
+    return method

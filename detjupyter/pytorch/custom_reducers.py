@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detjupyter.errors import TrialError
+from detjupyter.pytorch.host import host
 
 
 class ReducerError(TrialError, AssertionError):
@@ -72,8 +73,12 @@ class CustomReducers:
         """Take a reducer, or a function of the list of all updates, and return what is to be updated.
 
         Raises:
-            ReducerError: It is neither, or was wrapped before.
+            ReducerError: It is neither, or was wrapped before, or its name is no text.
         """
+        if name is not None and not isinstance(name, str):
+            raise _mistake(f"The name of a reducer's metric is text, or None, not {name!r}.")
+        if isinstance(reducer, type) and issubclass(reducer, MetricReducer):
+            raise _mistake(f"wrap_reducer() takes a reducer, and got the class {reducer.__name__}.", f"Write `{reducer.__name__}(…)`.")
         if not isinstance(reducer, MetricReducer):
             if not callable(reducer):
                 raise _mistake(f"wrap_reducer() takes a MetricReducer or a function, not {type(reducer).__name__}.")
@@ -89,8 +94,14 @@ class CustomReducers:
         for wrapped in self._of(training):
             wrapped.reducer.reset()
 
+    def reset_shared(self) -> None:
+        """Let the reducers of both training and validation begin anew: what one of the two collected is nothing to the other."""
+        for wrapped in self._wrapped:
+            if wrapped.for_training and wrapped.for_validation:
+                wrapped.reducer.reset()
+
     def reduce(self, *, training: bool) -> dict[str, Any]:
-        """Return the metrics of the reducers of a training, or of a validation.
+        """Return the metrics of the reducers of a training, or of a validation, on the host.
 
         Raises:
             ReducerError: One without a name returned no dict, or one with a name did.
@@ -102,9 +113,9 @@ class CustomReducers:
                 if isinstance(value, dict):
                     what = type(wrapped.reducer).__name__
                     raise _mistake(f"The reducer {what} was wrapped with name={wrapped.name!r} but it returned a dict anyway.")
-                metrics[wrapped.name] = value
+                metrics[wrapped.name] = host(value)
             elif isinstance(value, dict):
-                metrics.update(value)
+                metrics.update({name: host(metric) for name, metric in value.items()})
             else:
                 raise _mistake(
                     f"The reducer {type(wrapped.reducer).__name__} was wrapped with name=None but it did not return a dict.",

@@ -11,6 +11,8 @@ import torch
 
 from detjupyter.protocol.records import FloatArray
 
+_NO_NUMBERS = "SUcmMV"  # numpy's kinds: text is none even where it spells a number
+
 
 def column(values: Sequence[Any]) -> FloatArray | None:
     """Return one metric's values of N batches as (N,) float64, with a single transfer; None if not one of them is a number.
@@ -42,31 +44,67 @@ def stack(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     """Return one metric's values of N batches as one array (N, …) of float64.
 
     Raises:
-        ValueError: they differ in shape, or are no numbers.
+        ValueError: They differ in shape, or hold no number at all; the text names the batch, counted from 0.
+        TypeError: One is no number; the text names the batch.
     """
-    if any(value is None for value in values):
-        raise TypeError("a value is None")
     stacked = _stack(values)
-    return np.stack([np.asarray(value, dtype=np.float64) for value in map(host, values)]) if stacked is None else stacked
+    if stacked is None:
+        arrays = [_numbers(value, index) for index, value in enumerate(values)]
+        for index, array in enumerate(arrays):
+            if array.shape != arrays[0].shape:
+                raise ValueError(f"Batch 0 gave an array of shape {arrays[0].shape}, batch {index} one of shape {array.shape}.")
+        stacked = np.stack(arrays)
+    if not stacked.size:
+        raise ValueError("Batch 0 gave an empty array.")
+    return stacked
+
+
+def _numbers(value: Any, index: int) -> FloatArray:
+    """Return a value as an array of float64, or raise a TypeError that names its batch."""
+    if value is None:
+        raise TypeError(f"Batch {index} gave None.")
+    value = host(value)
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in _NO_NUMBERS:
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"Batch {index} gave {'an array' if isinstance(value, np.ndarray) else 'a value'} of type {_kind(value)}."
+        ) from None
+
+
+def _kind(value: Any) -> str:
+    return str(value.dtype) if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def _stack(values: Sequence[Any]) -> FloatArray | None:
     try:
         if isinstance(values[0], torch.Tensor):
+            if values[0].is_complex():
+                return None
             return torch.stack(list(values)).cpu().double().numpy()
-        return np.array(values, dtype=np.float64)
+        array = np.array(values)
+        return None if array.dtype.kind in _NO_NUMBERS or array.dtype.kind == "O" else array.astype(np.float64, copy=False)
     except (TypeError, ValueError, RuntimeError):  # mixed types, devices or shapes: one by one then
         return None
 
 
 def _number(value: Any) -> float | None:
     try:
-        array = np.asarray(host(value), dtype=np.float64)
+        array = np.asarray(host(value))
+        if array.dtype.kind in _NO_NUMBERS:
+            return None
+        array = array.astype(np.float64)
     except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor with a graph, in a list
         return None
     return float(array.mean()) if array.size else None
 
 
 def host(value: Any) -> Any:
-    """Return a tensor as a numpy array, anything else as it is."""
-    return value.detach().cpu().double().numpy() if isinstance(value, torch.Tensor) else value
+    """Return a tensor as a numpy array of float64 (a complex one as it is), anything else untouched."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu()
+    return value.numpy() if value.is_complex() else value.double().numpy()

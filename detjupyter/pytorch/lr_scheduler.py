@@ -20,6 +20,7 @@ class StepMode(Enum):
     STEP_EVERY_OPTIMIZER_STEP = 4
 
 
+_NEEDED = ("step", "state_dict", "load_state_dict")
 Mode = StepMode  # inside the class below, the name is its attribute
 
 
@@ -32,12 +33,18 @@ class LRScheduler:
         frequency: Step at every so many of the mode's moments.
 
     Raises:
-        TrialError: The mode is no :class:`StepMode`, the frequency less than 1, or the scheduler cannot be stepped that way.
+        TrialError: The mode is no :class:`StepMode`, the frequency less than 1, the scheduler none, or it cannot be stepped that way.
     """
 
     StepMode = StepMode
 
     def __init__(self, scheduler: Any, step_mode: Mode, frequency: int = 1) -> None:
+        missing = [name for name in _NEEDED if not callable(getattr(scheduler, name, None))]
+        if missing:
+            raise mistake(
+                "A scheduler has step(), state_dict() and load_state_dict()",
+                f"This {type(scheduler).__name__} has no {' and no '.join(f'{name}()' for name in missing)}.",
+            )
         if not isinstance(step_mode, Mode):
             raise mistake(
                 "The step_mode of an LR scheduler is one of LRScheduler.StepMode",

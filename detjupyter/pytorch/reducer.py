@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
-from detjupyter.errors import TrialError
+from detjupyter.pytorch.mistakes import mistake
+
+logger = logging.getLogger("detjupyter")
 
 
 class Reducer(Enum):
@@ -24,25 +27,40 @@ _REDUCTIONS: dict[Reducer, Callable[[Any], Any]] = {Reducer.AVG: np.mean, Reduce
 
 
 def reduce_metrics(stacked: Mapping[str, np.ndarray[Any, Any]], reducer: Reducer | Mapping[str, Reducer]) -> dict[str, float]:
-    """Reduce each metric's values, (batches, …), to a single number.
+    """Reduce each metric's values, (batches, …) of float64, to a single number of numpy's, which is a float, too.
+
+    NaN stays NaN.
 
     Raises:
         TrialError: ``reducer`` is a dict whose keys are not the metrics, or holds something that is no :class:`Reducer`.
     """
     if isinstance(reducer, Mapping) and set(reducer) != set(stacked):
-        raise TrialError(
-            "evaluation_reducer() does not fit evaluate_batch().",
-            exception=f"The reducers are for {sorted(reducer)}, the metrics are {sorted(stacked)}.",
-            user_traceback="",
-            hint="Name the same metrics in both.",
+        raise mistake(
+            "evaluation_reducer() does not fit evaluate_batch()",
+            f"The reducers are for {sorted(map(str, reducer))}, the metrics are {sorted(map(str, stacked))}.",
+            "Name the same metrics in both.",
         )
     reducers = {name: reducer[name] if isinstance(reducer, Mapping) else reducer for name in stacked}
     for name, one in reducers.items():
         if not isinstance(one, Reducer):
-            raise TrialError(
-                f"evaluation_reducer() gives {one!r} for {name!r}, which is no Reducer.",
-                exception="",
-                user_traceback="",
-                hint=f"Use one of {', '.join(f'Reducer.{member.name}' for member in Reducer)}.",
+            raise mistake(
+                f"evaluation_reducer() gives {one!r} for {name!r}, which is no Reducer",
+                "",
+                f"Use one of {', '.join(f'Reducer.{member.name}' for member in Reducer)}.",
             )
-    return {name: float(_REDUCTIONS[reducers[name]](values)) for name, values in stacked.items()}
+    return {name: _REDUCTIONS[reducers[name]](values) for name, values in stacked.items()}
+
+
+def without_bytes(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics but for those that are bytes, which nothing here can show; a warning names them.
+
+    Raises:
+        TrialError: A metric is None.
+    """
+    for name, value in metrics.items():
+        if value is None:
+            raise mistake(f"The validation metric {name!r} has a value", "It is None.", "Leave the metric out where there is none.")
+    dropped = [name for name, value in metrics.items() if isinstance(value, (bytes, bytearray))]
+    if dropped:
+        logger.warning("Metrics that are bytes were left out: %s.", ", ".join(map(repr, dropped)))
+    return {name: value for name, value in metrics.items() if name not in dropped}

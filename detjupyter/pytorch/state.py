@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import mmap
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+
+from detjupyter.errors import CheckpointError
 
 _ALIGNMENT_BYTES = 64
 _WORTH_PREPARING_BYTES = 64 << 20
@@ -66,53 +69,38 @@ class HostMemory:
 def copied(values: Any, memory: HostMemory) -> tuple[Any, torch.Tensor]:
     """Return a copy of ``values`` on the host, and the memory that its tensors are in.
 
-    Tensors that share storage share it in the copy, too; whatever is neither a tensor nor a dict, list or tuple is the same object.
-    The copies from a GPU run side by side, with one wait for all.
+    Tensors that share storage share it in the copy, too. The copies from a GPU run side by side, with one wait for all.
+
+    Raises:
+        CheckpointError: Something in it cannot be copied.
     """
     storages = _storages(values)
     on_gpu = any(storage.device.type == "cuda" for storage in storages.values())
     region = memory.take(sum(_aligned(storage.nbytes()) for storage in storages.values()), pinned=on_gpu)
-    bytes_of_region = memoryview(region.numpy())
+    bytes_of_region = region.numpy().data
     copies: dict[tuple[Any, ...], torch.UntypedStorage] = {}
     offset = 0
     for key, storage in storages.items():
         size_bytes = storage.nbytes()
         if size_bytes:
             part = torch.frombuffer(bytes_of_region[offset : offset + size_bytes], dtype=torch.uint8)
-            part.copy_(torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage), non_blocking=True)  # type: ignore[call-overload]
+            part.copy_(torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage), non_blocking=True)
             copies[key] = part.untyped_storage()
             offset += _aligned(size_bytes)
         else:
             copies[key] = torch.empty(0, dtype=torch.uint8).untyped_storage()
 
-    def copy(tensor: torch.Tensor) -> torch.Tensor:
-        if not _is_plain(tensor):
-            return tensor.detach().to("cpu", copy=True)
-        there = torch.empty(0, dtype=tensor.dtype)
-        return there.set_(copies[_key(tensor.untyped_storage())], tensor.storage_offset(), tensor.size(), tensor.stride())  # type: ignore[call-overload, no-any-return]
-
-    result = mapped(values, copy)
+    known = {id(tensor): _copy_of(tensor, copies) for tensor in tensors_in(values)}
+    try:
+        result = copy.deepcopy(values, known)  # all the rest, which somebody may change as well
+    except Exception as error:  # whatever the objects in it raise that cannot be copied
+        raise CheckpointError(
+            f"The trial's state cannot be saved: {type(error).__name__}: {error}.", hint="State holds tensors, numbers and text."
+        ) from None
     if on_gpu:
         for device in {storage.device for storage in storages.values() if storage.device.type == "cuda"}:
             torch.cuda.synchronize(device)
     return result, region
-
-
-def mapped(values: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """Return ``values`` with every tensor changed; dicts keep their kind, what is neither tensor nor container stays the same."""
-    if isinstance(values, torch.Tensor):
-        return change(values)
-    if isinstance(values, dict):
-        try:
-            copy = type(values)()  # an OrderedDict is told from a dict by who loads it
-        except TypeError:
-            copy = {}
-        for key, value in values.items():
-            copy[key] = mapped(value, change)
-        return copy
-    if type(values) in (list, tuple):
-        return type(values)(mapped(value, change) for value in values)
-    return values
 
 
 def tensors_in(values: Any) -> Iterator[torch.Tensor]:
@@ -125,6 +113,13 @@ def tensors_in(values: Any) -> Iterator[torch.Tensor]:
     elif isinstance(values, (list, tuple)):
         for value in values:
             yield from tensors_in(value)
+
+
+def _copy_of(tensor: torch.Tensor, copies: Mapping[tuple[Any, ...], torch.UntypedStorage]) -> torch.Tensor:
+    if not _is_plain(tensor):
+        return tensor.detach().to("cpu", copy=True)
+    there = torch.empty(0, dtype=tensor.dtype)
+    return there.set_(copies[_key(tensor.untyped_storage())], tensor.storage_offset(), tensor.size(), tensor.stride())
 
 
 def _storages(values: Any) -> dict[tuple[Any, ...], torch.UntypedStorage]:

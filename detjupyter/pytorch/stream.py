@@ -26,6 +26,7 @@ from torch.utils.data import (
     default_convert,
 )
 
+from detjupyter.pytorch.batches import to_device
 from detjupyter.pytorch.data_loader import DataLoader, guarded
 from detjupyter.pytorch.generators import find_generators, set_states, states_of
 from detjupyter.pytorch.randomness import RandomStream
@@ -110,7 +111,9 @@ class Source:
         return torch.utils.data.DataLoader(dataset, **by, **options)
 
 
-def training_batches(source: Source, seed: int, place: Place, batch_idx: int, log: PassLog, *, pin_memory: bool = False) -> Iterator[Any]:
+def training_batches(
+    source: Source, seed: int, place: Place, batch_idx: int, log: PassLog, *, pin_memory: bool = False, on_host: bool = False
+) -> Iterator[Any]:
     """Yield the batches of the training from ``batch_idx`` on, for ever.
 
     Args:
@@ -120,48 +123,64 @@ def training_batches(source: Source, seed: int, place: Place, batch_idx: int, lo
         batch_idx: The first batch to yield, counted from 0 over the whole training.
         log: Told of every pass.
         pin_memory: Whether batches go to page-locked memory, from which they are copied to a GPU without waiting.
+        on_host: Whether the host is where they are trained on, so that arrays become tensors here.
 
     Raises:
         EmptyDataError: There is no batch in a pass.
     """
     indices = _indices(source, seed, place, batch_idx, log)
-    if source.num_workers:
+    if not source.num_workers and not pin_memory:
+        yield from _in_this_process(source, indices, on_host=on_host)
+    elif source.num_workers:
         numbered = _Stream(NumberedBatch(number, batch) for number, batch in enumerate(indices, batch_idx))
-        yield from begin(source.loader_over(SeededDataset(source.dataset, seed), numbered, pin_memory=pin_memory))
-    elif pin_memory:
-        yield from begin(source.loader_over(source.dataset, _Stream(indices), pin_memory=True))
+        batches = begin(source.loader_over(SeededDataset(source.dataset, seed), numbered, pin_memory=pin_memory))
+        yield from map(ready_on_host, batches) if on_host else batches
     else:
-        yield from _in_this_process(source, indices)
+        yield from begin(source.loader_over(source.dataset, _Stream(indices), pin_memory=True))
     raise EmptyDataError
 
 
-def _in_this_process(source: Source, indices: Iterator[Any]) -> Iterator[Any]:
+def _in_this_process(source: Source, indices: Iterator[Any], *, on_host: bool) -> Iterator[Any]:
     """Do what torch's loader does without workers, without what it spends on each batch."""
-    dataset = source.dataset
-    collate = _collation(source)
+    dataset, collate = source.dataset, source.options["collate_fn"]
+    finish: Callable[[Any], Any] = ready_on_host if on_host else _as_it_is
     if source.items_are_batches:
+        collate = collate or _converted
         for index in indices:
-            yield collate(dataset[index])
+            yield finish(collate(dataset[index]))
     else:
+        collate = collate or default_collate
         for batch in indices:
-            yield collate(fetch(dataset, batch))
+            yield finish(collate(fetch(dataset, batch)))
 
 
-def _collation(source: Source) -> Callable[[Any], Any]:
-    return source.options["collate_fn"] or (converted if source.items_are_batches else default_collate)
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
-def converted(item: Any) -> Any:
-    """Return what torch's loader makes of an item that is a whole batch; quickly for tensors, and for a list or tuple of them."""
-    kind = type(item)
-    if kind is torch.Tensor:
-        return item
-    if kind is tuple or kind is list:
+def _converted(item: Any) -> Any:
+    """Return what torch's loader makes of an item that is a whole batch; quickly for a pair of tensors or the like."""
+    if type(item) is tuple or type(item) is list:
         for part in item:
             if type(part) is not torch.Tensor:
-                return default_convert(item)  # type: ignore[no-untyped-call]
-        return list(item) if kind is tuple else item
+                break
+        else:
+            return list(item)
     return default_convert(item)  # type: ignore[no-untyped-call]
+
+
+def ready_on_host(batch: Any) -> Any:
+    """Return what :func:`to_device` would for the host, quickly if all are tensors that are there already."""
+    if type(batch) is list or type(batch) is tuple:
+        for part in batch:
+            if type(part) is not torch.Tensor or not part.is_cpu:
+                break
+        else:
+            return batch
+    return to_device(batch, _HOST)
+
+
+_HOST = torch.device("cpu")
 
 
 def plain_batches(loader: Any, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Any]:

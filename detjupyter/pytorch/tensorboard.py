@@ -70,6 +70,12 @@ class TorchWriter:
             self._writer.close()
 
 
+def log_averages(writer: Any, batches_trained: int, metrics: Mapping[str, Any]) -> None:
+    """Write those metrics of a stretch of batches that are numbers: what custom reducers made, which no batch has."""
+    for name, value in scalars(metrics).items():
+        writer.add_scalar(f"Determined/{name}", value, batches_trained)
+
+
 def log_training(writer: Any, batches: npt.NDArray[np.int64], columns: Mapping[str, FloatArray]) -> None:
     """Write training metrics as Determined names them; ``batches`` (N,) are batches trained, the columns (N,)."""
     for name, values in columns.items():

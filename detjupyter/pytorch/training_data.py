@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import torch
-
 from detjupyter.pytorch.batches import to_device
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data_loader import DataLoader
 from detjupyter.pytorch.device_feed import feed
 from detjupyter.pytorch.generators import find_generators, set_states, states_of
 from detjupyter.pytorch.mistakes import mistake
-from detjupyter.pytorch.stream import EmptyDataError, PassLog, Place, Source, plain_batches, training_batches
+from detjupyter.pytorch.stream import PassLog, Place, Source, plain_batches, training_batches
 
 
 class TrainingData:
@@ -31,7 +29,8 @@ class TrainingData:
         self._seed = seed
         self._loader: Any = None  # ours, or any iterable after the opt-out
         self._source: Source | None = None
-        self._batches: Iterator[Any] | None = None
+        self.batches: Iterator[Any] | None = None
+        """The batches to come, for ever; None before :meth:`begin` and after :meth:`drop`."""
         self._log = PassLog()
         self._resume_at: Place | None = None
         self.per_epoch: int | None = None
@@ -56,15 +55,10 @@ class TrainingData:
             self._source = Source.of(loader)
             self._loader = loader
 
-    def next_batch(self, batch_idx: int) -> Any:
-        """Return the batch of that number; they are asked for one after the other, or from anywhere after :meth:`drop`."""
-        if self._batches is None:
-            self._batches = self._begin(batch_idx)
-        try:
-            return next(self._batches)
-        except EmptyDataError:
-            self.drop()
-            raise mistake("There are no training batches", "build_training_data_loader() returned an empty loader.") from None
+    def begin(self, batch_idx: int) -> Iterator[Any]:
+        """Begin at the batch of that number, and return :attr:`batches`."""
+        self.batches = self._from(batch_idx)
+        return self.batches
 
     def state(self, batch_idx: int) -> dict[str, Any]:
         """Return where the batch of that number stands, for a checkpoint."""
@@ -85,28 +79,30 @@ class TrainingData:
 
     def drop(self) -> None:
         """Let go of the batches under way, and of the workers that fetch them; the next batch begins where it should all the same."""
-        self._batches = None
+        self.batches = None
 
     def release(self) -> None:
         """Let go of the loader, too."""
-        self._batches = self._loader = self._source = self.per_epoch = None
+        self.batches = self._loader = self._source = self.per_epoch = None
 
-    def _begin(self, batch_idx: int) -> Iterator[Any]:
+    def _from(self, batch_idx: int) -> Iterator[Any]:
         self.load()
         place = self._log.place_of(batch_idx) or self._place_of_checkpoint(batch_idx) or self._place_by_length(batch_idx)
         self._log = PassLog()
-        context = self._context
-        pin_memory = context.device.type == "cuda"
-        if self._source is None:
+        context, source = self._context, self._source
+        moves = context.experimental.auto_to_device
+        kind = context.device.type
+        if source is None:
             batches = plain_batches(self._loader, self._seed, place, batch_idx, self._log)
         else:
-            batches = training_batches(self._source, self._seed, place, batch_idx, self._log, pin_memory=pin_memory)
-        if not context.experimental.auto_to_device:
-            return batches
-        if pin_memory:
+            on_host = moves and kind == "cpu"
+            batches = training_batches(source, self._seed, place, batch_idx, self._log, pin_memory=kind == "cuda", on_host=on_host)
+            if on_host:
+                return batches
+        if moves and kind == "cuda":
             # One batch ahead only if that draws nothing from the trial's random states.
-            return feed(batches, context.device, ahead=self._source is not None and self._source.num_workers > 0)
-        return on_host(batches) if context.device.type == "cpu" else (to_device(batch, context.device) for batch in batches)
+            return feed(batches, context.device, ahead=source is not None and source.num_workers > 0)
+        return (to_device(batch, context.device) for batch in batches) if moves else batches
 
     def _place_of_checkpoint(self, batch_idx: int) -> Place | None:
         place = self._resume_at
@@ -122,20 +118,6 @@ class TrainingData:
         if self._source is None or self._source.num_workers:
             return {}
         return dict(find_generators(self._source.dataset))
-
-
-def on_host(batches: Iterator[Any]) -> Iterator[Any]:
-    """Yield ``batches`` as :func:`to_device` would give them for the host, quickly where they are lists of tensors there already."""
-    host = torch.device("cpu")
-    for batch in batches:
-        if type(batch) is list:
-            for part in batch:
-                if type(part) is not torch.Tensor or not part.is_cpu:
-                    batch = to_device(batch, host)
-                    break
-            yield batch
-        else:
-            yield to_device(batch, host)
 
 
 def require_allowed(loader: Any, context: PyTorchTrialContext, method: str) -> None:

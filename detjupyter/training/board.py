@@ -125,9 +125,8 @@ class Board:
 
     def _take_metrics(self, event: MetricsReported) -> None:
         latest: dict[str, float] = {}
-        batches = event.batches.astype(np.float64)
-        for name, values in event.columns.items():
-            self._series.extend(Group.TRAINING, name, batches, values)
+        for name, batches, values in event.points():
+            self._series.extend(Group.TRAINING, name, batches.astype(np.float64), values)
             latest[name] = float(values[-1])
         batches_trained = int(event.batches[-1])
         self._clock.tick(batches_trained, event.records_trained)

@@ -8,11 +8,13 @@ knows no thread, no view and no store, so the same generator runs in a kernel, i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from detjupyter.errors import TrialError
 from detjupyter.protocol.events import ActivityChanged, Checkpointed, Event, MetricsReported, Validated
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import Activity
@@ -54,7 +56,8 @@ class Trainee:
             return None
         last = self.batches_trained
         batches = np.arange(last - len(rows) + 1, last + 1, dtype=np.int64)
-        return MetricsReported(batches, self.adapter.fetch(rows), self.records_trained)
+        columns = self.adapter.fetch(rows)
+        return MetricsReported(batches, columns, self.records_trained, _given(rows, columns))
 
     def end_stretch(self) -> MetricsReported | None:
         """Close the stretch of batches up to here; return the metrics that stand for all of it, None if there are none."""
@@ -70,6 +73,12 @@ class Trainee:
         self.batches_trained = batches_trained
         self.records_trained = records_trained
         self.validated_at = self.checkpointed_at = None
+
+
+def _given(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return which rows have a metric, for those metrics that some rows lack."""
+    lacking = [name for name in names if any(row.get(name) is None for row in rows)]
+    return {name: np.array([row.get(name) is not None for row in rows]) for name in lacking}
 
 
 def train(
@@ -98,14 +107,31 @@ def train(
             if trainee.adapter.stop_requested:
                 break
             if time.monotonic() >= next_report:
-                yield trainee.report()
+                yield from _report(trainee, plan)
                 next_report = time.monotonic() + REPORT_INTERVAL_S
             elif trainee.batches_trained < boundary:
                 yield None
         yield from _at_boundary(trainee, plan, write_checkpoint, is_best)
     if plan.start == plan.target:  # all of it was trained before
         yield from _at_boundary(trainee, plan, write_checkpoint, is_best)
-    yield trainee.report()
+    yield from _report(trainee, plan)
+
+
+def _report(trainee: Trainee, plan: Plan) -> Steps:
+    """Tell of the metrics since the last report; raise at the first NaN or infinity if the plan wants that."""
+    event = trainee.report()
+    yield event
+    if event is None or not plan.stops_at_nan:
+        return
+    found = [(int(batches[~np.isfinite(values)][0]), name) for name, batches, values in event.points() if not np.isfinite(values).all()]
+    if found:
+        batch, name = min(found)
+        raise TrialError(
+            f"{name} was no finite number at batch {batch:,}.",
+            exception="",
+            user_traceback="",
+            hint="The training was to stop there. `%det_restore` goes back to a checkpoint; a lower learning rate often helps.",
+        )
 
 
 def _at_boundary(
@@ -118,7 +144,7 @@ def _at_boundary(
     checkpoint_due = plan.is_checkpoint_due(batches_trained) or (has_stopped and plan.ends_with_boundaries)
     of_the_stretch = trainee.end_stretch()
     if validation_due or checkpoint_due or of_the_stretch is not None:
-        yield trainee.report()
+        yield from _report(trainee, plan)
         yield of_the_stretch
     else:
         yield None

@@ -83,6 +83,7 @@ class Plan:
         report_at: When a stretch ends for the trial's callbacks and custom reducers.
         initial_validation: Whether to validate before the first batch, if the trial is untrained.
         checkpoint_policy: Whether a validation is followed by a checkpoint: if it was the ``best`` so far, always, or never.
+        stops_at_nan: Whether a training metric that is NaN or infinite ends it as an error.
         ends_with_boundaries: Whether the end is a validation and a checkpoint. It is not for a step.
     """
 
@@ -93,6 +94,7 @@ class Plan:
     report_at: Schedule | None = None
     initial_validation: bool = False
     checkpoint_policy: CheckpointPolicy = "none"
+    stops_at_nan: bool = False
     ends_with_boundaries: bool = True
 
     def next_boundary(self, batches_trained: int) -> int:
@@ -127,6 +129,7 @@ class TrainingOptions:
         report_every: When a stretch ends; None: at the other boundaries only.
         checkpoint_policy: See :class:`Plan`.
         initial_validation: See :class:`Plan`.
+        stops_at_nan: See :class:`Plan`.
         ends_if_reached: Whether a length in total that is reached already is a training of nothing, and not an error.
         validates_each_epoch: Whether a length in epochs validates after each of them where nothing else is said.
         records_per_epoch: What the configuration calls an epoch; 0: one pass over the data.
@@ -139,6 +142,7 @@ class TrainingOptions:
     report_every: Length | None = None
     checkpoint_policy: CheckpointPolicy = "none"
     initial_validation: bool = False
+    stops_at_nan: bool = False
     ends_if_reached: bool = False
     validates_each_epoch: bool = True
     records_per_epoch: int = 0
@@ -221,6 +225,7 @@ class TrainingOptions:
             report_at=data.schedule(self.report_every, "report_every"),
             initial_validation=self.initial_validation,
             checkpoint_policy=self.checkpoint_policy,
+            stops_at_nan=self.stops_at_nan,
         )
 
     def check(self) -> None:

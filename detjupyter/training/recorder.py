@@ -72,8 +72,8 @@ class Recorder:
     def _add(self, event: Event) -> None:
         match event:
             case MetricsReported():
-                for name, values in event.columns.items():
-                    self._series.setdefault((Group.TRAINING, name), []).append((event.batches, values))
+                for name, batches, values in event.points():
+                    self._series.setdefault((Group.TRAINING, name), []).append((batches, values))
             case Validated():
                 at = np.array([event.batches_trained], dtype=np.int64)
                 for name, value in scalars(event.metrics).items():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol
 
 from detjupyter.errors import NoSessionError, SessionBusyError
 from detjupyter.protocol.states import State
 
 if TYPE_CHECKING:
+    from detjupyter.protocol.commands import Command
+    from detjupyter.protocol.records import SessionRecord
     from detjupyter.training.channel import Channel
     from detjupyter.training.session import Session
 
@@ -23,6 +26,20 @@ class Shown(Protocol):
     @property
     def channel(self) -> Channel:
         """What a view reads."""
+
+
+class Steered(Protocol):
+    """What can be asked for something from afar: a session, or a script that reports."""
+
+    @property
+    def session_id(self) -> str:
+        """Its name."""
+
+    def record(self) -> SessionRecord:
+        """Return how it stands."""
+
+    def send(self, command: Command) -> Future[Any]:
+        """Ask for ``command``."""
 
 
 class Registry:
@@ -40,11 +57,12 @@ class Registry:
         self.show: Callable[[Shown], object] = lambda _: None
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
+        self._scripts: dict[str, Steered] = {}
 
     def free_name(self, wanted: str) -> str:
         """Return ``wanted``, or the first of ``wanted-2``, ``wanted-3``, … that no session has."""
         name, count = wanted, 1
-        while name in self._sessions:
+        while name in self._sessions or name in self._scripts:
             count += 1
             name = f"{wanted}-{count}"
         return name
@@ -96,6 +114,33 @@ class Registry:
                 there = ", ".join(self._sessions) or "none"
                 raise NoSessionError(f"There is no session {session_id!r}.", hint=f"Sessions here: {there}.")
             return self._sessions[session_id]
+
+    def add_script(self, script: Steered) -> None:
+        """Have a script that trains by itself, and reports, be seen and asked to stop from afar."""
+        with self._lock:
+            self._scripts[script.session_id] = script
+
+    def forget_script(self, script: Steered) -> None:
+        """Drop ``script`` if it is here."""
+        with self._lock:
+            if self._scripts.get(script.session_id) is script:
+                del self._scripts[script.session_id]
+
+    def scripts(self) -> list[Steered]:
+        """Return the scripts that report at the moment, the newest last."""
+        with self._lock:
+            return list(self._scripts.values())
+
+    def steered(self, session_id: str | None) -> Steered:
+        """Return the script or the session of that name; for None the newest script, or else the current session.
+
+        Raises:
+            NoSessionError: there is none.
+        """
+        with self._lock:
+            name = next(reversed(self._scripts), None) if session_id is None else session_id
+            script = None if name is None else self._scripts.get(name)
+        return script or self.get(session_id)
 
     def close_all(self) -> None:
         """Write down what is under way as interrupted and join the threads: the process ends."""

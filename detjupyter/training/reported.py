@@ -8,18 +8,18 @@ import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from detjupyter.errors import SessionError, StoreError
+from detjupyter.errors import CheckpointError, SessionError, StoreError
 from detjupyter.protocol.commands import Command, Stop
 from detjupyter.protocol.events import Checkpointed, MetricsReported, StateChanged, Validated
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, RunRecord, SessionRecord
 from detjupyter.protocol.states import Activity, State
 from detjupyter.store import open_store
-from detjupyter.store.base import Store
 from detjupyter.store.history import Run
 from detjupyter.store.memory import MemoryStore
 from detjupyter.training.announcer import Announcer
@@ -36,9 +36,11 @@ class ReportedRun:
     """What a script reports: metrics, checkpoints, how it ended.
 
     Attributes:
+        session_id: Its name among the sessions of this process.
         run_id: The run in the history.
         channel: What a view reads; its stop button sets :attr:`stop_requested`, all else it asks for is refused.
         stop_requested: Whether somebody wants the script to end.
+        has_ended: Whether it has.
         directory: Where the run's checkpoints are kept.
 
     Thread: one, that of the script; the channel in any.
@@ -48,14 +50,18 @@ class ReportedRun:
         now = time.time()
         self.run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(3)}"
         self.stop_requested = False
+        self.has_ended = False
+        self._ends_early = False
         self._sink = LogSink()
-        record = _session_record(registry.free_name(name), self.run_id)
+        self.session_id = registry.free_name(name)
+        record = _session_record(self.session_id, self.run_id)
         self._board = Board(record, metric=None, smaller_is_better=None)
         self._recorder = Recorder(self._board.record, self._sink.say)
         self._announcer = Announcer(self._board, self._recorder, self._sink, GpuMonitor(None))
-        self.channel = SessionChannel(self._announcer.subscribe, self._board.record, self._board.patches, self._board.log, self._send)
-        self._recorder.begin(self._open_store(), _run_record(record, now, hyperparameters, config))
+        self.channel = SessionChannel(self._announcer.subscribe, self._board.record, self._board.patches, self._board.log, self.send)
+        self._begin(_run_record(record, now, hyperparameters, config))
         self._announcer.turn(StateChanged(State.RUNNING, 0))
+        registry.add_script(self)
 
     @property
     def run(self) -> Run:
@@ -78,11 +84,12 @@ class ReportedRun:
     def report_training(self, steps_completed: int, metrics: Mapping[str, Any]) -> None:
         """Keep training metrics; those that are no numbers are left out."""
         columns = {name: np.array([value]) for name, value in scalars(metrics).items()}
-        if columns:
-            self._announcer.tell(MetricsReported(np.array([steps_completed], dtype=np.int64), columns, 0))
+        self._announcer.tell(MetricsReported(np.array([steps_completed], dtype=np.int64), columns, 0))
 
     def report_validation(self, steps_completed: int, metrics: Mapping[str, Any]) -> None:
         """Keep validation metrics."""
+        if steps_completed > self._board.record().batches_trained:
+            self.report_training(steps_completed, {})
         self._announcer.tell(Validated(steps_completed, dict(metrics)))
 
     def say(self, text: str) -> None:
@@ -94,18 +101,32 @@ class ReportedRun:
         """Keep note of a checkpoint whose files are complete."""
         self._announcer.turn(Checkpointed(record))
 
+    def forget_checkpoint(self, checkpoint_id: str) -> None:
+        """Take a checkpoint, whose files are deleted, out of the history."""
+        self._recorder.flush()
+        assert self._recorder.store is not None  # begun in __init__
+        with suppress(CheckpointError, StoreError):  # of another history, or none of it
+            self._recorder.store.delete_checkpoint(checkpoint_id)
+
+    def record(self) -> SessionRecord:
+        """Return how it stands."""
+        return self._board.record()
+
+    def end_early(self, reason: str) -> None:
+        """Note why the script is not going to be through; it counts as stopped when it ends."""
+        self._ends_early = True
+        self.say(reason)
+
     def end(self, state: State) -> None:
         """Write down how it ended."""
+        if self._ends_early and state is State.FINISHED:
+            state = State.STOPPED
+        self.has_ended = True
+        registry.forget_script(self)
         self._announcer.turn(StateChanged(state, self._board.record().batches_trained))
 
-    def _open_store(self) -> Store:
-        try:
-            return open_store()
-        except StoreError as error:
-            self._sink.say(f"The history is not kept: {error}")
-            return MemoryStore()
-
-    def _send(self, command: Command) -> Future[Any]:
+    def send(self, command: Command) -> Future[Any]:
+        """Take note that it shall stop; refuse all else."""
         answer: Future[Any] = Future()
         if isinstance(command, Stop):
             self.stop_requested = True
@@ -115,6 +136,13 @@ class ReportedRun:
                 SessionError("This script trains by itself; it can only be asked to stop.", hint="Stop it: it ends where it asks for that.")
             )
         return answer
+
+    def _begin(self, run: RunRecord) -> None:
+        try:
+            self._recorder.begin(open_store(), run)
+        except StoreError as error:
+            self._sink.say(f"The history is not kept: {error}")
+            self._recorder.begin(MemoryStore(), run)
 
 
 def _session_record(session_id: str, run_id: str) -> SessionRecord:

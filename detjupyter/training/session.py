@@ -138,6 +138,15 @@ class Session:
         """The configuration that the trial was built with."""
         return self._loaded.config
 
+    @property
+    def has_planned_length(self) -> bool:
+        """Whether the configuration says how long to train, and the trial is not through with it."""
+        length = self.config.settings.searcher_length
+        if length is None:
+            return False
+        per = {"batches": 1, "epochs": self.record().batches_per_epoch or 0, "records": 0}[length.unit]
+        return self.batches_trained < length.amount * per or self.batches_trained == 0
+
     def record(self) -> SessionRecord:
         """Return the session at this moment: state, progress, speed, newest metrics."""
         return self._board.record()
@@ -182,13 +191,15 @@ class Session:
         records: int | None = None,
         validate_every: Length | None = None,
         checkpoint_every: Length | None = None,
+        stop_at_nan: bool = False,
         wait: bool = False,
     ) -> None:
         """Train for one of ``batches``, ``epochs`` and ``records`` more, in the background; without a length, as the configuration says.
 
         ``validate_every`` and ``checkpoint_every`` are periods in batches, or ``dj.Batch(n)`` or ``dj.Epoch(n)``. What is not given is
         the configuration's (``min_validation_period``, ``min_checkpoint_period``, ``searcher.max_length``, …). Trainings counted in epochs
-        validate after each of them by default; every training ends with a validation and a checkpoint. With ``wait`` this returns when
+        validate after each of them by default; every training ends with a validation and a checkpoint. A metric that is NaN or infinite is
+        shown as such and no error, unless ``stop_at_nan``. With ``wait`` this returns when
         the training is over; an interrupt then pauses it.
 
         Raises:
@@ -197,7 +208,8 @@ class Session:
             TrialError: with ``wait``, the trial's code raised.
         """
         asked = TrainingOptions.of(batches=batches, epochs=epochs, records=records)
-        options = replace(asked, validate_every=validate_every, checkpoint_every=checkpoint_every).with_defaults(self.config.settings)
+        asked = replace(asked, validate_every=validate_every, checkpoint_every=checkpoint_every, stops_at_nan=stop_at_nan)
+        options = asked.with_defaults(self.config.settings)
         self.train_as(options, wait=wait)
 
     def train_as(self, options: TrainingOptions, *, wait: bool = False) -> None:

@@ -414,7 +414,12 @@ class TestLogEventsCheckpoints:
         """In the order in which they were added; ids are unique over all runs."""
         for run_id in ("r1", "r2"):
             store.create_run(make_run(run_id))
-        records = [CheckpointRecord(f"c{number}", "r1", number, 100.0 - number, "/there", 10**10) for number in range(3)]
+        records = [
+            CheckpointRecord(
+                f"c{number}", "r1", number, 100.0 - number, "/there", 10**10, automatic=number > 0, metric=(None, 0.5, math.inf)[number]
+            )
+            for number in range(3)
+        ]
         for record in records:
             store.add_checkpoint(record)
         assert store.checkpoints("r1") == records
@@ -427,6 +432,28 @@ class TestLogEventsCheckpoints:
         """It is the checkpoint that is missing, not the store that failed."""
         with pytest.raises(CheckpointError, match="'no'"):
             store.checkpoint("no")
+
+    def test_a_checkpoint_can_be_forgotten(self, store: Store) -> None:
+        """Also one of a live run; the others stay in their order, and a transaction that fails forgets nothing."""
+        store.create_run(make_run())
+        records = [CheckpointRecord(f"c{number}", "r1", number, 1.0, "/there", 1) for number in range(3)]
+        for record in records:
+            store.add_checkpoint(record)
+
+        def fail() -> None:
+            with store.transaction():
+                store.delete_checkpoint("c1")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert store.checkpoints("r1") == records
+        token = store.change_token()
+        store.delete_checkpoint("c1")
+        assert store.change_token() != token
+        assert store.checkpoints("r1") == [records[0], records[2]]
+        with pytest.raises(CheckpointError, match="'c1'"):
+            store.delete_checkpoint("c1")
 
     def test_checkpoints_have_a_home(self, store: Store, tmp_path: Path) -> None:
         """The files of checkpoints live beside the history."""

@@ -165,8 +165,7 @@ def finish(session: Any) -> None:
 
 
 def outcome(session: Any) -> dict[str, Any]:
-    """Return the losses to the bit, with the numbers of their batches, and a digest of every tensor."""
-    batches, losses = session.metrics("loss")
+    """Return the metrics to the bit, with the numbers of their batches, and a digest of every tensor."""
     context = session.context
     digests: dict[str, str] = {}
     for kind, owners in (("model", context.models), ("optimizer", context.optimizers)):
@@ -174,7 +173,11 @@ def outcome(session: Any) -> dict[str, Any]:
             digests.update(_digests(f"{kind} {index}", owner.state_dict()))
     for index, scheduler in enumerate(context.lr_schedulers):
         digests.update(_digests(f"scheduler {index}", scheduler.state_dict()))
-    return {"losses": {int(batch): float(loss).hex() for batch, loss in zip(batches, losses, strict=True)}, "digests": digests}
+    return {"metrics": {name: _exact(*session.metrics(name)) for name in session.run.metric_names()}, "digests": digests}
+
+
+def _exact(batches: Any, values: Any) -> dict[int, str]:
+    return {int(batch): float(value).hex() for batch, value in zip(batches, values, strict=True)}
 
 
 def _digests(name: str, value: Any) -> dict[str, str]:
@@ -210,10 +213,11 @@ def _restore_newest() -> dict[str, Any]:
     session = load(_LAST, "restored")
     session.restore(newest.id)
     session.train(batches=MORE_AFTER_A_KILL, wait=True)
-    batches, losses = run.metrics("loss")
-    kept = {int(batch): float(loss).hex() for batch, loss in zip(batches, losses, strict=True) if batch <= newest.batches_trained}
-    result = outcome(session)
-    return result | {"before": newest.batches_trained, "kept": kept}
+    kept = {name: _exact(*run.metrics(name)) for name in run.metric_names()}
+    recorded = {checkpoint.id for checkpoint in run.checkpoints()}
+    on_disk = {path.name for path in Path(newest.path).parent.iterdir() if not path.name.startswith(".")}
+    unknown = sorted(on_disk - recorded)
+    return outcome(session) | {"before": newest.batches_trained, "kept": kept, "unknown": unknown}
 
 
 def _repeat_newest(directory: Path) -> dict[str, Any]:

@@ -328,9 +328,9 @@ class TestCheckpoints:
         assert same(weights(other), before)
         assert other.batches_trained == 0
 
-    @pytest.mark.parametrize(("damage", "words"), [(b"", "cannot be read"), (b"PK torn", "cannot be read"), (None, "lacks")])
-    def test_a_damaged_file_is_refused(self, line: Definition, damage: bytes | None, words: str) -> None:
-        """Or one of another layout."""
+    @pytest.mark.parametrize("damage", [b"", b"PK torn", None])
+    def test_a_damaged_file_is_refused(self, line: Definition, damage: bytes | None) -> None:
+        """It is not what was written, whatever else it may be."""
         session = line.load()
         session.step()
         saved = session.checkpoint()
@@ -340,7 +340,7 @@ class TestCheckpoints:
         else:
             file.write_bytes(damage)
         before = weights(session)
-        with pytest.raises(CheckpointError, match=words):
+        with pytest.raises(CheckpointError, match=r"damaged: state_dict\.pth is not what was written"):
             session.restore(saved)
         assert same(weights(session), before)
 

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from detjupyter.errors import CheckpointError
+from detjupyter.definition.trial import InvalidHP
+from detjupyter.errors import CheckpointError, SessionError
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import State
 from detjupyter.pytorch.distributed import SingleProcess
@@ -37,6 +39,20 @@ class TensorboardMode(Enum):
     MANUAL = "MANUAL"
 
 
+class DownloadMode(Enum):
+    """Who fetches a checkpoint; here there is one process."""
+
+    LocalWorkersShareDownload = "LOCAL_WORKERS_SHARE_DOWNLOAD"
+    NoSharedDownload = "NO_SHARED_DOWNLOAD"
+
+
+class SearcherMode(Enum):
+    """Who asks a search what to do; here there is one process."""
+
+    WorkersAskChief = "WORKERS_ASK_CHIEF"
+    ChiefOnly = "CHIEF_ONLY"
+
+
 class EarlyExitReason(Enum):
     """Why a script ends before it is through."""
 
@@ -55,7 +71,7 @@ class TrainContext:
         self._run = run
 
     def report_training_metrics(self, steps_completed: int, metrics: Mapping[str, Any], batch_metrics: Any = None) -> None:
-        """Keep training metrics."""
+        """Keep training metrics; ``batch_metrics`` add nothing here."""
         del batch_metrics
         self._run.report_training(steps_completed, metrics)
 
@@ -64,7 +80,7 @@ class TrainContext:
         self._run.report_validation(steps_completed, metrics)
 
     def report_metrics(self, group: str, steps_completed: int, metrics: Mapping[str, Any]) -> None:
-        """Keep metrics of a group; of any but ``validation`` the names are told apart by it."""
+        """Keep metrics of a group; of any but ``validation`` and ``training`` the names are told apart by it."""
         if group == "validation":
             self._run.report_validation(steps_completed, metrics)
         else:
@@ -72,11 +88,17 @@ class TrainContext:
             self._run.report_training(steps_completed, named)
 
     def report_progress(self, progress: float) -> None:
-        """Do nothing: what is left is not known in batches."""
+        """Do nothing but look at it: what is left is not known in batches.
+
+        Raises:
+            ValueError: It is not from 0 to 1.
+        """
+        if not 0 <= progress <= 1:
+            raise ValueError(f"Progress is from 0 to 1, not {progress!r}.")
 
     def report_early_exit(self, reason: EarlyExitReason) -> None:
-        """Note why the script ends."""
-        self._run.say(f"The script ends early: {reason.name}.")
+        """Note why the script ends; the run counts as stopped."""
+        self._run.end_early(f"The script ends early: {getattr(reason, 'name', reason)}.")
 
     def set_status(self, status: str) -> None:
         """Note what the script does."""
@@ -104,15 +126,16 @@ class CheckpointContext:
         self._run = run
 
     @contextmanager
-    def store_path(self, metadata: Mapping[str, Any] | None = None, **_: Any) -> Iterator[tuple[Path, str]]:
+    def store_path(self, metadata: Mapping[str, Any] | None = None, *_: Any, **__: Any) -> Iterator[tuple[Path, str]]:
         """Give a new directory to write a checkpoint into, and its id; it is complete when the block ends well."""
         storage_id = str(uuid.uuid4())
         target = self._run.directory / storage_id
         scratch = self._run.directory / f".{storage_id}.partial"
+        text = json.dumps(dict(metadata or {}))  # first: what cannot be written is not worth a directory
         scratch.mkdir(parents=True)
         try:
             yield scratch, storage_id
-            (scratch / _METADATA).write_text(json.dumps(dict(metadata or {})), encoding="utf-8")
+            (scratch / _METADATA).write_text(text, encoding="utf-8")
             scratch.rename(target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -120,18 +143,19 @@ class CheckpointContext:
         size_bytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
         self._run.checkpointed(CheckpointRecord(storage_id, self._run.run_id, steps, time.time(), str(target), size_bytes))
 
-    def upload(self, ckpt_dir: str | Path, metadata: Mapping[str, Any] | None = None, **_: Any) -> str:
+    def upload(self, ckpt_dir: str | Path | None, metadata: Mapping[str, Any] | None = None, *_: Any, **__: Any) -> str:
         """Keep a copy of a directory as a checkpoint; return its id."""
         with self.store_path(metadata) as (path, storage_id):
-            shutil.copytree(ckpt_dir, path, dirs_exist_ok=True)
+            if ckpt_dir is not None:
+                shutil.copytree(ckpt_dir, path, dirs_exist_ok=True)
         return storage_id
 
     @contextmanager
-    def restore_path(self, storage_id: str, **_: Any) -> Iterator[Path]:
+    def restore_path(self, storage_id: str, *_: Any, **__: Any) -> Iterator[Path]:
         """Give the directory of a checkpoint to read from."""
         yield self._find(storage_id)
 
-    def download(self, storage_id: str, ckpt_dir: str | Path, **_: Any) -> None:
+    def download(self, storage_id: str, ckpt_dir: str | Path, *_: Any, **__: Any) -> None:
         """Copy a checkpoint into a directory."""
         shutil.copytree(self._find(storage_id), ckpt_dir, dirs_exist_ok=True)
 
@@ -140,13 +164,17 @@ class CheckpointContext:
         metadata: dict[str, Any] = json.loads((self._find(storage_id) / _METADATA).read_text(encoding="utf-8"))
         return metadata
 
-    def delete(self, storage_id: str, **_: Any) -> None:
-        """Delete a checkpoint's files."""
+    def delete(self, storage_id: str, *_: Any, **__: Any) -> None:
+        """Delete a checkpoint."""
         shutil.rmtree(self._find(storage_id))
+        self._run.forget_checkpoint(storage_id)
 
     def _find(self, storage_id: str) -> Path:
         """Return the directory of a checkpoint of this run, or of another one."""
-        places = (self._run.directory / storage_id, *self._run.directory.parent.glob(f"*/{storage_id}"))
+        places: tuple[Path, ...] = ()
+        if storage_id and Path(storage_id).name == storage_id:
+            runs = self._run.directory.parent
+            places = (self._run.directory / storage_id, *(run / storage_id for run in sorted(runs.glob("*"))))
         found = next((place for place in places if place.is_dir()), None)
         if found is None:
             raise CheckpointError(f"There is no checkpoint {storage_id!r}.", hint="`detjupyter.runs()` shows what there is.")
@@ -189,31 +217,96 @@ class PreemptContext:
 
 
 class Context:
-    """What :func:`init` gives."""
+    """What :func:`init` gives: begins a run when it is entered, and ends it when it is left.
 
-    def __init__(self, run: ReportedRun) -> None:
-        self.train = TrainContext(run)
-        self.checkpoint = CheckpointContext(run)
-        self.searcher = SearcherContext()
-        self.preempt = PreemptContext(run)
+    Attributes:
+        distributed: The world of one process.
+        info: None: this is not a cluster.
+        searcher: See :class:`SearcherContext`.
+    """
+
+    def __init__(self, name: str, hyperparameters: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        self._arguments = (name, hyperparameters, config)
+        self._run: ReportedRun | None = None
         self.distributed = DistributedContext()
+        self.searcher = SearcherContext()
         self.info = None
-        self.run_id = run.run_id
+
+    @property
+    def train(self) -> TrainContext:
+        """Where metrics are reported."""
+        return TrainContext(self._begun())
+
+    @property
+    def checkpoint(self) -> CheckpointContext:
+        """Where checkpoints are kept."""
+        return CheckpointContext(self._begun())
+
+    @property
+    def preempt(self) -> PreemptContext:
+        """Whether somebody wants the script to stop."""
+        return PreemptContext(self._begun())
+
+    @property
+    def run_id(self) -> str:
+        """The run in the history."""
+        return self._begun().run_id
+
+    def start(self) -> None:
+        """Begin the run, and show it where a notebook does."""
+        if self._run is None:
+            self._run = ReportedRun(*self._arguments)
+            registry.show(self._run)
+
+    def close(self, exc_type: object = None, exc_val: BaseException | None = None, exc_tb: object = None) -> None:
+        """End the run; of what was raised depends how. Safe to call twice."""
+        del exc_type, exc_tb
+        run = self._run
+        if run is None or run.has_ended:
+            return
+        if exc_val is None:
+            run.end(State.STOPPED if run.stop_requested else State.FINISHED)
+        elif isinstance(exc_val, InvalidHP):
+            run.end_early(f"The script calls its hyperparameters invalid: {exc_val}")
+            run.end(State.STOPPED)
+        else:
+            run.say(f"{type(exc_val).__name__}: {exc_val}")
+            run.end(_state_after(exc_val, run))
+
+    def interrupt(self) -> None:
+        """End the run in the middle of it."""
+        if self._run is not None and not self._run.has_ended:
+            self._run.end(State.INTERRUPTED)
+
+    def __enter__(self) -> Context:
+        self.start()
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None) -> None:
+        self.close(exc_type, exc_val, exc_tb)
+
+    def _begun(self) -> ReportedRun:
+        if self._run is None:
+            raise SessionError("This context was not begun.", hint="Write `with determined.core.init() as context:`.")
+        return self._run
 
 
-@contextmanager
-def init(*, distributed: Any = None, checkpoint_storage: Any = None, **_: Any) -> Iterator[Context]:
-    """Give a context whose reports become a run of the history, which a notebook shows live.
+def _state_after(error: BaseException, run: ReportedRun) -> State:
+    """Return how a run has ended in which ``error`` was raised: scripts that were asked to stop may end by ``sys.exit()``."""
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return State.STOPPED if run.stop_requested else State.FINISHED
+    return State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED
+
+
+def init(*, distributed: Any = None, checkpoint_storage: Any = None, **_: Any) -> Context:
+    """Return a context whose reports become a run of the history, which a notebook shows live; use it in a ``with``.
 
     Checkpoints are kept beside the history, wherever ``checkpoint_storage`` points; ``distributed`` is a world of one.
+
+    Raises:
+        SessionError: ``distributed`` is of several processes.
     """
-    del distributed, checkpoint_storage
-    run = ReportedRun("script", {}, {})
-    registry.show(run)
-    try:
-        yield Context(run)
-    except BaseException as error:
-        run.say(f"{type(error).__name__}: {error}")
-        run.end(State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED)
-        raise
-    run.end(State.STOPPED if run.stop_requested else State.FINISHED)
+    del checkpoint_storage
+    if distributed is not None and getattr(distributed, "size", 1) > 1:
+        raise SessionError(f"A kernel trains in one process, not in {distributed.size}.", hint="Leave `distributed` out.")
+    return Context("script", {}, {})

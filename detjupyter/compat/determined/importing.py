@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from detjupyter.definition.isolation.imports import DefinitionScope
+from detjupyter.errors import UnsupportedError
 
 _active = False
 
 
-@contextmanager
-def import_from_path(path: str | Path) -> Iterator[None]:
+def import_from_path(path: str | Path) -> AbstractContextManager[None]:
     """Import from ``path`` first inside the block; afterwards all is as before, and what was imported from there is forgotten.
 
-    It is about the kernel's own modules: what a definition imports is apart from them anyway.
+    It is about the kernel's own modules. What a definition imports is apart from them: a module that it has itself cannot be had from
+    elsewhere this way.
 
     Raises:
         RuntimeError: It is nested.
+        UnsupportedError: A module of ``path`` has the name of one of the definition that asks.
     """
+    directory = Path(path).resolve()
+    scope = _scope_of(sys._getframe(1).f_globals)
+    own = [] if scope is None else sorted(name for name in _names_in(directory) if scope.owns(name))
+    if own:
+        raise UnsupportedError(
+            f"Inside this definition `import {own[0]}` is its own module, not the one in {str(directory)!r}.",
+            hint="`determined.pytorch.load_trial_from_checkpoint_path` loads an older version beside it.",
+        )
+    return _importing_from(directory)
+
+
+def _scope_of(names: Mapping[str, Any]) -> DefinitionScope | None:
+    """Return the definition whose module has these globals, None if none has."""
+    own = names.get("__builtins__")
+    scope = getattr(own.get("__import__"), "__self__", None) if isinstance(own, dict) else None
+    return scope if isinstance(scope, DefinitionScope) else None
+
+
+def _names_in(directory: Path) -> set[str]:
+    """Return the names of the modules and packages right in a directory."""
+    if not directory.is_dir():
+        return set()
+    return {entry.stem for entry in directory.iterdir() if entry.suffix == ".py" or entry.is_dir()}
+
+
+@contextmanager
+def _importing_from(directory: Path) -> Iterator[None]:
     global _active
     if _active:
         raise RuntimeError("import_from_path() cannot be nested.")
-    root = str(Path(path).resolve())
+    root = str(directory)
     here = {"", str(Path.cwd())}
     before, writes = list(sys.path), sys.dont_write_bytecode
     hidden = {name: module for name, module in list(sys.modules.items()) if _stands_in(module, here)}

@@ -219,8 +219,8 @@ class TestCheckpoints:
         saved = bench.session.checkpoint()
         assert seen == [[]]
         assert [path.name for path in Path(saved.path).parent.iterdir()] == [saved.id]
-        assert {path.name for path in Path(saved.path).iterdir()} == {"weight.json", "detjupyter.json"}
-        assert saved.size_bytes == sum(path.stat().st_size for path in Path(saved.path).iterdir())
+        assert {path.name for path in Path(saved.path).iterdir()} == {"weight.json", "detjupyter.json", "code"}
+        assert saved.size_bytes == sum(path.stat().st_size for path in Path(saved.path).rglob("*") if path.is_file())
 
     def test_a_full_disk_is_told_and_the_training_lives(self, bench: Bench) -> None:
         """The one who asked gets the reason; a checkpoint of the training's own is told in the log."""
@@ -286,7 +286,9 @@ class TestCheckpoints:
                 lambda path: (path / "detjupyter.json").write_text('{"batches_trained": 1, "records_trained": 1, "trial_class": "Other"}'),
                 "a checkpoint of Other, and ToyTrial is loaded",
             ),
-            (lambda path: (path / "weight.json").write_text("1."), "weight.json cannot be read"),
+            (lambda path: (path / "weight.json").write_text("1."), r"weight.json is not what was written, it has 2 bytes, not 3"),
+            (lambda path: (path / "weight.json").write_text("7.0"), "weight.json is not what was written, its bytes were changed"),
+            (lambda path: (path / "weight.json").unlink(), "weight.json is missing"),
         ],
     )
     def test_a_damaged_one_is_refused_and_changes_nothing(self, bench: Bench, damage: Any, words: str) -> None:

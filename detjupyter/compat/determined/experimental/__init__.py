@@ -1,4 +1,4 @@
-"""``determined.experimental``: nothing of it is offered here but ``core_v2``; its names can be imported all the same."""
+"""``determined.experimental``: what tries a trial out, and ``core_v2``; the other names can be imported all the same."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Any
 
 from detjupyter.compat.unavailable import Unavailable
 
-_MODULES = ("client", "estimator", "keras")
+_MODULES = ("client", "core_v2", "estimator", "keras")
+# The functions of `local` that answer, by Determined's names.
+_FUNCTIONS = {"create_trial_instance": "create_trial_instance", "test_one_batch": "train_one_batch"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"{__name__}.local"), _FUNCTIONS[name])
     if name.startswith("__"):
         raise AttributeError(name)
     return Unavailable(f"determined.experimental.{name}")

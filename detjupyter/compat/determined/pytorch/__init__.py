@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from detjupyter.compat.unavailable import Unavailable
@@ -13,12 +14,18 @@ from detjupyter.pytorch.samplers import *  # noqa: F403 -- in 2020 they stood he
 TrialContext = PyTorchTrialContext
 NativeContext = PyTorchTrialContext
 
+# Those that few definitions use are imported when they do.
+_HOMES = {
+    "CheckpointLoadContext": "detjupyter.pytorch.loading",
+    "load_trial_from_checkpoint_path": "detjupyter.pytorch.loading",
+}
+
 
 def __getattr__(name: str) -> Any:
     if name in ("deepspeed", "lightning"):
-        import importlib
-
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     if name.startswith("__"):
         raise AttributeError(name)
     return Unavailable(f"determined.pytorch.{name}")

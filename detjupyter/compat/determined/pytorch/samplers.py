@@ -1,4 +1,7 @@
-"""``determined.pytorch.samplers``: the same names."""
+"""``determined.pytorch.samplers``: the same module as ``detjupyter.pytorch.samplers``."""
 
-from detjupyter.pytorch.samplers import *  # noqa: F403
-from detjupyter.pytorch.samplers import __all__ as __all__
+import sys
+
+from detjupyter.pytorch import samplers
+
+sys.modules[__name__] = samplers  # whichever way it is imported, there is one of it

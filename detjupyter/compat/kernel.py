@@ -1,0 +1,74 @@
+"""``import determined`` in the kernel's own cells: answered here if nothing else is installed under that name.
+
+In a model definition these names always lead here. A cell, or a script that ``%run`` runs, is the user's own: there an installed
+distribution ``determined`` stays what it is, as a whole, and only where there is none the names lead here. Then they are the very
+modules that definitions see, so that classes are the same on both sides.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from detjupyter.definition.isolation.names import COMPAT, DETERMINED
+
+
+def offer() -> None:
+    """Answer imports of ``determined`` and ``determined_common`` from now on. May be called twice."""
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)  # first: the path of our packages would lead Python's own finder to a second copy
+
+
+def withdraw() -> None:
+    """Answer no more, and forget the names; modules in use stay what they are."""
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
+    for name in [name for name in sys.modules if name.partition(".")[0] in DETERMINED and _is_ours(name)]:
+        del sys.modules[name]
+
+
+class _Finder(MetaPathFinder):
+    """Finds a module by its name in Determined."""
+
+    def find_spec(self, fullname: str, _: Sequence[str] | None, __: ModuleType | None = None) -> ModuleSpec | None:
+        """Return where ``fullname`` is answered, None if that is not here."""
+        top, _, rest = fullname.partition(".")
+        if top not in DETERMINED:
+            return None
+        if rest:
+            return ModuleSpec(fullname, _Alias()) if _is_ours(top) and _exists(fullname) else None
+        return None if _is_installed(top) else ModuleSpec(fullname, _Alias(), is_package=True)
+
+
+class _Alias(Loader):
+    """Puts the module of ours in the place of the one that Python made for the name."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Replace ``module``."""
+        sys.modules[module.__name__] = importlib.import_module(f"{COMPAT}.{module.__name__}")
+
+
+def _is_ours(name: str) -> bool:
+    return getattr(sys.modules.get(name), "__name__", "").startswith("detjupyter.")
+
+
+def _exists(fullname: str) -> bool:
+    return importlib.util.find_spec(f"{COMPAT}.{fullname}") is not None
+
+
+def _is_installed(top: str) -> bool:
+    """Return whether another finder knows the name, as the kernel's path is now."""
+    for finder in sys.meta_path:
+        if finder is not _finder and hasattr(finder, "find_spec"):
+            spec = finder.find_spec(top, None)
+            if spec is not None and spec.loader is not None:  # a mere directory of that name is no installation
+                return True
+    return False
+
+
+_finder = _Finder()
