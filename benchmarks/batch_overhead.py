@@ -1,6 +1,7 @@
 """What detjupyter adds to a batch: CPU time per batch of the whole kernel process, against the bare loop beside it.
 
-    python benchmarks/batch_overhead.py [--rounds 10] [--batches 4000]
+    python benchmarks/batch_overhead.py [--model tiny_mlp] [--rounds 10] [--batches 4000]
+    python benchmarks/batch_overhead.py --model small_cnn --rounds 5 --batches 500
 
 One real kernel runs every loop of ``loops.py``, and detjupyter without and with the live view, each between two runs of the bare loop. A
 ratio is a run's CPU time by the mean of its two neighbours', so that a machine that others use, too, disturbs it little. Peers that are
@@ -20,8 +21,7 @@ from kernel import TIMEOUT_S, Kernel, Page, kernel_environment
 from report import print_machine, print_table, spread
 
 HERE = Path(__file__).parent
-DEFINITION = HERE / "definitions" / "tiny_mlp"
-SKIP = 500
+SKIPPED = 8  # one in so many batches at the start of a run does not count
 SETUP = f"""
 import gc, sys, time
 sys.path.append({str(HERE)!r})
@@ -30,13 +30,13 @@ import loops
 """
 LOAD = f"""
 gc.collect()
-session = get_ipython().run_line_magic("det_load", "--name bench --path {DEFINITION}")
+session = get_ipython().run_line_magic("det_load", "--name bench --path {HERE / "definitions"}/" + loops.DEFINITION.name)
 """
 CHECK = """
 batches, losses = session.metrics("loss")
 assert session.state == "finished" and len(batches) == COUNT and (losses == losses).all(), (session.state, len(batches))
 """
-STOPWATCH = f"(*session.trial.model.stopwatch.per_batch_us({SKIP}), time.process_time_ns() - session.trial.model.stopwatch.readings[-1][1])"
+STOPWATCH = "(*session.trial.model.stopwatch.per_batch_us(SKIP), time.process_time_ns() - session.trial.model.stopwatch.readings[-1][1])"
 LABELS = {
     "bare_item": "bare + `.item()` + append",
     "bare_loader": "bare + torch's DataLoader",
@@ -69,12 +69,13 @@ class Live:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=["tiny_mlp", "small_cnn"], default="tiny_mlp")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--batches", type=int, default=4000, help="length of every run")
     arguments = parser.parse_args()
     print_machine("torch", "ipykernel", "anywidget", "sqlalchemy", "pytorch-ignite", "skorch")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        environment = kernel_environment(Path(scratch))
+        environment = {**kernel_environment(Path(scratch)), "DETJUPYTER_BENCH_MODEL": arguments.model}
         with Kernel(Path(scratch), environment) as kernel, Page(kernel) as page:
             measure(kernel, page, arguments.rounds, arguments.batches)
 
@@ -85,7 +86,7 @@ def measure(kernel: Kernel, page: Page, rounds: int, count: int) -> None:
     names = ["bare_item", "bare_loader", *peers, "recorded", "live"]
     figures, live = {name: Figures() for name in names}, Live()
     for name in ["bare", *names]:
-        run(kernel, page, name, 2 * SKIP, Live())  # imports, caches
+        run(kernel, page, name, count // 4, Live())  # imports, caches
     for _ in range(rounds):
         before = run(kernel, page, "bare", count, live)
         for name in names:
@@ -106,9 +107,9 @@ def run(kernel: Kernel, page: Page, name: str, count: int, live: Live) -> tuple[
     elif name == "live":
         return run_live(kernel, page, count, live)
     else:
-        wall_us, cpu_us = kernel.run("", f"loops.measure({name!r}, {count}, {SKIP})")
+        wall_us, cpu_us = kernel.run("", f"loops.measure({name!r}, {count}, {count // SKIPPED})")
         return wall_us, cpu_us
-    wall_us, cpu_us, _ = kernel.run("", STOPWATCH)
+    wall_us, cpu_us, _ = kernel.run("", STOPWATCH.replace("SKIP", str(count // SKIPPED)))
     kernel.run(CHECK.replace("COUNT", str(count)))
     return wall_us, cpu_us
 
@@ -121,7 +122,7 @@ def run_live(kernel: Kernel, page: Page, count: int, live: Live) -> tuple[float,
     if not page.closed.wait(TIMEOUT_S):
         raise TimeoutError("The live view did not end.")
     time.sleep(0.2)
-    wall_us, cpu_us, end_ns = kernel.run("", STOPWATCH)
+    wall_us, cpu_us, end_ns = kernel.run("", STOPWATCH.replace("SKIP", str(count // SKIPPED)))
     kernel.run(CHECK.replace("COUNT", str(count)))
     if page.newest_batch != count or len(page.updates) < 2:
         raise RuntimeError(f"The page saw {len(page.updates)} messages, up to batch {page.newest_batch} of {count}.")
@@ -135,7 +136,9 @@ def print_results(figures: dict[str, Figures], live: Live, rounds: int, count: i
     """Print both tables."""
     bare_us = [value for one in figures.values() for value in one.bare_cpu_us]
     median, extent = spread(bare_us, 0)
-    print(f"Bare loop: {median} µs of CPU per batch ({extent}); {rounds} rounds of {count:,} batches, the first {SKIP} not counted.\n")
+    print(
+        f"Bare loop: {median} µs of CPU per batch ({extent}); {rounds} rounds of {count:,} batches, the first {count // SKIPPED} not counted.\n"
+    )
     rows = []
     for name, one in figures.items():
         added = statistics.median([mine - mine / ratio for mine, ratio in zip(one.cpu_us, one.cpu_ratio, strict=True)])

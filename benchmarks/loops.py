@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-DEFINITION = Path(__file__).parent / "definitions" / "tiny_mlp"
+DEFINITION = Path(__file__).parent / "definitions" / os.environ["DETJUPYTER_BENCH_MODEL"]
 sys.path.append(str(DEFINITION))
 
 from data import make_batches, make_loader  # noqa: E402  they are the definition's own
-from network import TinyMLP  # noqa: E402
+from network import Network  # noqa: E402
 from stopwatch import Stopwatch  # noqa: E402
 
 PEERS = tuple(name for name in ("ignite", "skorch") if find_spec(name) is not None)
@@ -25,9 +26,9 @@ torch.set_num_interop_threads(1)
 _batches = make_batches()
 
 
-def _network() -> tuple[TinyMLP, torch.optim.Optimizer]:
+def _network() -> tuple[Network, torch.optim.Optimizer]:
     torch.manual_seed(0)
-    network = TinyMLP()
+    network = Network()
     return network, torch.optim.SGD(network.parameters(), lr=0.01)
 
 
@@ -88,7 +89,7 @@ def skorch(count: int) -> Stopwatch:
     torch.manual_seed(0)
     loader = make_loader(count)
     net = NeuralNet(
-        TinyMLP,
+        Network,
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.SGD,
         lr=0.01,

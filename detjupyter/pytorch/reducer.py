@@ -52,15 +52,15 @@ def reduce_metrics(stacked: Mapping[str, np.ndarray[Any, Any]], reducer: Reducer
 
 
 def without_bytes(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics but for those that are bytes, which nothing here can show; a warning names them.
-
-    Raises:
-        TrialError: A metric is None.
-    """
-    for name, value in metrics.items():
-        if value is None:
-            raise mistake(f"The validation metric {name!r} has a value", "It is None.", "Leave the metric out where there is none.")
+    """Return the metrics but for those that are bytes, which nothing here can show; a warning names them."""
     dropped = [name for name, value in metrics.items() if isinstance(value, (bytes, bytearray))]
     if dropped:
         logger.warning("Metrics that are bytes were left out: %s.", ", ".join(map(repr, dropped)))
     return {name: value for name, value in metrics.items() if name not in dropped}
+
+
+def require_values(metrics: Mapping[str, Any]) -> None:
+    """Raise a TrialError that names the metric if one is None."""
+    for name, value in metrics.items():
+        if value is None:
+            raise mistake(f"The validation metric {name!r} has a value", "It is None.", "Leave the metric out where there is none.")

@@ -3,7 +3,7 @@
 
 import torch
 from data import make_loader
-from network import TinyMLP
+from network import Network
 from torch.nn import functional
 
 from detjupyter.pytorch import PyTorchTrial, PyTorchTrialContext
@@ -13,7 +13,7 @@ class TinyMLPTrial(PyTorchTrial):
     def __init__(self, context: PyTorchTrialContext) -> None:
         self.context = context
         context.experimental.disable_dataset_reproducibility_checks()
-        self.model = context.wrap_model(TinyMLP())
+        self.model = context.wrap_model(Network())
         self.optimizer = context.wrap_optimizer(torch.optim.SGD(self.model.parameters(), lr=context.get_hparam("learning_rate")))
 
     def build_training_data_loader(self):

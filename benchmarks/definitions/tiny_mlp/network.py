@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 
-class TinyMLP(nn.Module):
+class Network(nn.Module):
     """Scores for ten classes: (B, 784) to (B, 10). Every training batch ticks ``stopwatch``, whoever trains."""
 
     def __init__(self) -> None:
