@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import namedtuple
+from collections import UserDict, namedtuple
 from collections.abc import Iterator
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -170,6 +171,26 @@ class TestToDevice:
         assert moved.numpy().dtype == dtype
         np.testing.assert_array_equal(moved.numpy(), array)
 
+    @pytest.mark.parametrize(
+        "array",
+        [
+            np.arange(6.0)[::-1],
+            np.arange(6.0).reshape(2, 3).T,
+            np.broadcast_to(np.float32(1), (2, 3)),
+            np.array([1, 2], dtype=">i4"),
+            np.array(2.0),
+        ],
+    )
+    def test_arrays_that_torch_does_not_take_as_they_are(self, array: Any) -> None:
+        """Reversed, turned, not to be written to, of foreign byte order, of no dimension."""
+        np.testing.assert_array_equal(to_device(array, torch.device("cpu")).numpy(), array)
+
+    def test_a_mapping_of_any_kind_becomes_a_dict(self) -> None:
+        """Of moved values."""
+        moved = to_device(UserDict(x=torch.zeros(1), y=MappingProxyType({"z": torch.zeros(1)})), torch.device("meta"))
+        assert (type(moved), type(moved["y"])) == (dict, dict)
+        assert moved["y"]["z"].device.type == "meta"
+
     def test_what_knows_how_to_move_moves_itself(self) -> None:
         """A packed sequence is no container of ours."""
         packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(2), torch.zeros(1)])
@@ -197,6 +218,9 @@ class TestDataLength:
             [torch.zeros(3), torch.zeros(9)],
             (np.zeros(3),),
             {"x": torch.zeros(3, 5), "y": torch.zeros(1)},
+            {"words": ["a", "b", "c"], "y": torch.zeros(1)},
+            UserDict(x=torch.zeros(3)),
+            ([torch.zeros(9)] * 3, torch.zeros(1)),
         ],
     )
     def test_the_first_tensor_counts(self, batch: Any) -> None:
@@ -209,8 +233,15 @@ class TestDataLength:
         with pytest.raises(ValueError, match="empty"):
             data_length(batch)
 
-    @pytest.mark.parametrize("batch", [5, "text", object()])
+    @pytest.mark.parametrize("batch", [5, "text", object(), None, torch.tensor(1.0), np.array(1.0)])
     def test_anything_else_is_refused_by_its_type(self, batch: Any) -> None:
         """And says what to override."""
         with pytest.raises(TypeError, match=rf"{type(batch).__name__}.*get_batch_length"):
             data_length(batch)
+
+    @pytest.mark.parametrize("first", [5, None, torch.tensor(1.0), object()])
+    def test_a_container_that_begins_with_no_length_is_refused(self, first: Any) -> None:
+        """By both types."""
+        for batch in ([first, torch.zeros(3)], {"first": first}):
+            with pytest.raises(TypeError, match=rf"{type(batch).__name__} that begins with a {type(first).__name__}.*get_batch_length"):
+                data_length(batch)
