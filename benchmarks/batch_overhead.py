@@ -136,9 +136,8 @@ def print_results(figures: dict[str, Figures], live: Live, rounds: int, count: i
     """Print both tables."""
     bare_us = [value for one in figures.values() for value in one.bare_cpu_us]
     median, extent = spread(bare_us, 0)
-    print(
-        f"Bare loop: {median} µs of CPU per batch ({extent}); {rounds} rounds of {count:,} batches, the first {count // SKIPPED} not counted.\n"
-    )
+    runs = f"{rounds} rounds of {count:,} batches, the first {count // SKIPPED} not counted"
+    print(f"Bare loop: {median} µs of CPU per batch ({extent}); {runs}.\n")
     rows = []
     for name, one in figures.items():
         added = statistics.median([mine - mine / ratio for mine, ratio in zip(one.cpu_us, one.cpu_ratio, strict=True)])

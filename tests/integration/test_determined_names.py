@@ -158,7 +158,12 @@ def test_an_installed_determined_is_never_mixed_into_a_definition(installed: Pat
     for module in (loaded.det, loaded.det.pytorch, loaded.det.experimental, loaded.determined_common):
         assert not hasattr(module, "THEIRS")
         assert str(installed) not in str(module.__file__)
-    for name in ("import determined.only_theirs", "from determined.only_theirs import THEIRS", "from determined import only_theirs"):
+    for name in (
+        "from determined.pytorch import THEIRS",
+        "import determined.only_theirs",
+        "from determined.only_theirs import THEIRS",
+        "from determined import only_theirs",
+    ):
         with pytest.raises(ImportError):
             load(tmp_path / "other", f"{name}\n")
     import determined
@@ -196,7 +201,7 @@ def test_a_cell_keeps_an_installed_determined_whole(installed: Path, offered: No
 
 
 def test_the_check_functions_raise_what_definitions_catch(tmp_path: Path) -> None:
-    """`CheckFailedError` is an Exception, not an AssertionError, and `InvalidExperimentException` is not swallowed by `except Exception`."""
+    """`CheckFailedError` is an Exception, not an AssertionError; `except Exception` does not swallow `InvalidExperimentException`."""
     loaded = load(tmp_path, "from determined_common import check\nfrom determined import errors\n")
     assert issubclass(loaded.check.CheckFailedError, Exception)
     assert not issubclass(loaded.check.CheckFailedError, AssertionError)
@@ -306,4 +311,6 @@ def test_a_trial_can_be_built_to_call_its_methods_by_hand(line: Any) -> None:
     trial = experimental.create_trial_instance(trial_class, "", config={"hyperparameters": {"lr": 0.5}}, hparams={"lr": 0.25})
     assert trial.context.get_hparam("lr") == 0.25
     assert dj.sessions() == []
-    assert [len(batch) for batch in trial.build_training_data_loader().get_data_loader()][0] == 2
+    inputs, targets = next(iter(trial.build_training_data_loader().get_data_loader()))
+    assert trial.train_batch.__self__ is trial
+    assert trial.evaluate_batch((inputs, targets))["error"].shape == ()

@@ -300,7 +300,9 @@ class TestTensorBoard:
         """Its own calls still count."""
         line.edit(
             "    def build_training",
-            "        context.set_enable_tensorboard_logging(False)\n        self.writer = context.get_tensorboard_writer()\n\n    def build_training",
+            "        context.set_enable_tensorboard_logging(False)\n"
+            "        self.writer = context.get_tensorboard_writer()\n\n"
+            "    def build_training",
         )
         session = line.load()
         session.train(batches=3, wait=True)

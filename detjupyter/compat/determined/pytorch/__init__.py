@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from detjupyter.compat.unavailable import Unavailable
 from detjupyter.pytorch import *  # noqa: F403
 from detjupyter.pytorch import PyTorchTrialContext
 from detjupyter.pytorch import __all__ as __all__
@@ -26,6 +25,4 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return Unavailable(f"determined.pytorch.{name}")
+    raise AttributeError(f"detjupyter does not offer determined.pytorch.{name}; it offers {', '.join(sorted((*__all__, *_HOMES)))}")
