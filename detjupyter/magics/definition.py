@@ -31,6 +31,7 @@ class DefinitionMagics(Magics):
     @argument("--seed", type=int, help="seeds Python, numpy, the framework and the sampling of hyperparameter ranges")
     @argument("--device", help="cuda, cuda:1, mps or cpu; by default the best there is")
     @argument("--name", help="what to call the session; a second name keeps a second session beside the first")
+    @argument("--compile", action="store_true", help="compile the models with torch.compile")
     @argument("--startup-hook", action="store_true", help="run the definition's startup-hook.sh first")
     @argument("--any-size", action="store_true", help="load although the directory holds more than 200,000 paths")
     @line_magic
@@ -61,6 +62,7 @@ class DefinitionMagics(Magics):
                     arguments.seed,
                     arguments.device,
                     name=arguments.name or _name_for(definition),
+                    compile=arguments.compile,
                     startup_hook=say if arguments.startup_hook else False,
                     any_size=any_size,
                 )

@@ -15,6 +15,7 @@ from detjupyter.protocol.records import FloatArray
 from detjupyter.pytorch.averages import average_metrics, host_rows
 from detjupyter.pytorch.batches import data_length
 from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.compilation import compile_model
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.device import choose_device, gpu_uuid
 from detjupyter.pytorch.host import column
@@ -46,7 +47,11 @@ def build(options: TrialOptions) -> TrialAdapter:
     with randomness.active():
         context = PyTorchTrialContext(options.config, seed=options.seed, device=device)
         trial = cast("type[PyTorchTrial]", options.trial_class)(context)
-        return adapt(trial, context, randomness, options.seed)
+        adapter = adapt(trial, context, randomness, options.seed)
+    if options.compile:
+        for model in context.models:
+            compile_model(model)
+    return adapter
 
 
 def adapt(trial: PyTorchTrial, context: PyTorchTrialContext, randomness: RandomStream, seed: int) -> PyTorchAdapter:

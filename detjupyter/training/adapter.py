@@ -18,12 +18,13 @@ from detjupyter.protocol.records import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class TrialOptions:
-    """What an adapter builds a trial from. ``device`` is None for the best one there is."""
+    """What an adapter builds a trial from. ``device`` is None for the best one there is; ``compile`` asks for compiled models."""
 
     trial_class: type[Trial]
     config: Config
     seed: int
     device: str | None
+    compile: bool = False
 
 
 class Snapshot(Protocol):

@@ -36,6 +36,7 @@ def load(
     device: str | None = None,
     *,
     name: str | None = None,
+    compile: bool = False,  # noqa: A002 -- what torch calls it
     startup_hook: bool | Callable[[str], None] = False,
     any_size: bool = False,
 ) -> Session:
@@ -53,6 +54,7 @@ def load(
             ``reproducibility.experiment_seed``, else a new one.
         device: ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best there is.
         name: What to call the session; a session of that name is replaced if it is idle. By default a free name after the definition.
+        compile: Whether to compile the models with ``torch.compile``; where that fails the log says so and they run as they are.
         startup_hook: Whether to run the definition's ``startup-hook.sh`` first; a function is called with each line that it prints.
         any_size: Whether a directory of more than 200,000 paths is meant.
 
@@ -79,7 +81,8 @@ def load(
         try:
             with usage.active():
                 loaded_class = fresh.load(chosen, usage)
-                adapter = _build_adapter(fresh, loaded_class, TrialOptions(loaded_class.trial_class, read, chosen_seed, device))
+                options = TrialOptions(loaded_class.trial_class, read, chosen_seed, device, compile)
+                adapter = _build_adapter(fresh, loaded_class, options)
         except BaseException:
             usage.close()
             raise

@@ -1,6 +1,6 @@
 """The trainings whose continuation is tested, and the script that runs them in processes of their own.
 
-``python continuation.py ROLE DIRECTORY`` trains every case in one of three ways and writes what came of it to ``DIRECTORY/ROLE.json``:
+``python continuation.py ROLE DIRECTORY DEVICE`` trains every case in one of three ways and writes the results to ``DIRECTORY/ROLE.json``:
 
 * ``killed``: N batches, a checkpoint, some batches more; at the end one training that goes on until somebody kills the process.
 * ``restored``: back to those checkpoints, and M batches more.
@@ -86,35 +86,39 @@ CASES = (
 )
 
 
-def main(role: str, directory: Path) -> None:
+def main(role: str, directory: Path, device: str) -> None:
     """Train every case as ``role`` does and write what came of it."""
+    import torch
+
+    if device != "cpu":
+        torch.use_deterministic_algorithms(True, warn_only=True)
     results: dict[str, Any] = {}
     if role != "killed":
         try:  # first: the newest run in the history is then the one that was killed
-            results["the newest of many"] = _restore_newest() if role == "restored" else _repeat_newest(directory)
+            results["the newest of many"] = _restore_newest(device) if role == "restored" else _repeat_newest(directory, device)
         except Exception:
             results["the newest of many"] = {"error": traceback.format_exc()}
     earlier = _read(directory / "killed.json") if role == "restored" else {}
     for case in CASES:
         try:
-            results[case.name] = _train(role, case, earlier.get(case.name, {}).get("checkpoint"))
+            results[case.name] = _train(role, case, device, earlier.get(case.name, {}).get("checkpoint"))
         except Exception:  # the others must be tried all the same
             results[case.name] = {"error": traceback.format_exc()}
     _write(directory / f"{role}.json", results)
     if role == "killed":
-        _train_until_killed()
+        _train_until_killed(device)
 
 
-def load(case: Case, role: str) -> Any:
+def load(case: Case, role: str, device: str) -> Any:
     """Load the definition of a case."""
     import detjupyter as dj
 
     hparams = {**case.hparams, **(case.hparams_restored if role == "restored" else {})}
-    return dj.load(None, path=DEFINITIONS / case.definition, seed=SEED, device="cpu", hparams=hparams)
+    return dj.load(None, path=DEFINITIONS / case.definition, seed=SEED, device=device, hparams=hparams)
 
 
-def _train(role: str, case: Case, checkpoint: str | None) -> dict[str, Any]:
-    session = load(case, role)
+def _train(role: str, case: Case, device: str, checkpoint: str | None) -> dict[str, Any]:
+    session = load(case, role, device)
     whole_every, killed_every, restored_every = case.validate_every
     try:
         if role == "whole":
@@ -187,7 +191,7 @@ def _digests(name: str, value: Any) -> dict[str, str]:
         parts = [_digests(f"{name}.{key}", inner) for key, inner in value.items()]
         return {key: digest for part in parts for key, digest in part.items()}
     if isinstance(value, torch.Tensor):
-        return {name: hashlib.sha256(value.detach().contiguous().numpy().tobytes()).hexdigest()[:16]}
+        return {name: hashlib.sha256(value.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]}
     return {name: repr(value)} if isinstance(value, (int, float, str, list)) else {}
 
 
@@ -196,8 +200,8 @@ def _digests(name: str, value: Any) -> dict[str, str]:
 _LAST = Case("augmentation", 0, 0, "killed at any moment", TWO_WORKERS)
 
 
-def _train_until_killed() -> None:
-    session = load(_LAST, "killed")
+def _train_until_killed(device: str) -> None:
+    session = load(_LAST, "killed", device)
     session.train(batches=1_000_000, validate_every=4, checkpoint_every=3)
     while session.batches_trained < 20 and session.state == "running":
         time.sleep(0.01)
@@ -205,12 +209,12 @@ def _train_until_killed() -> None:
     session.wait()
 
 
-def _restore_newest() -> dict[str, Any]:
+def _restore_newest(device: str) -> dict[str, Any]:
     import detjupyter as dj
 
     run = dj.runs()[0]
     newest = max(run.checkpoints(), key=lambda checkpoint: checkpoint.batches_trained)
-    session = load(_LAST, "restored")
+    session = load(_LAST, "restored", device)
     session.restore(newest.id)
     session.train(batches=MORE_AFTER_A_KILL, wait=True)
     kept = {name: _exact(*run.metrics(name)) for name in run.metric_names()}
@@ -220,9 +224,9 @@ def _restore_newest() -> dict[str, Any]:
     return outcome(session) | {"before": newest.batches_trained, "kept": kept, "unknown": unknown}
 
 
-def _repeat_newest(directory: Path) -> dict[str, Any]:
+def _repeat_newest(directory: Path, device: str) -> dict[str, Any]:
     before = _read(directory / "restored.json")["the newest of many"]["before"]
-    session = load(_LAST, "whole")
+    session = load(_LAST, "whole", device)
     session.train(batches=before + MORE_AFTER_A_KILL, wait=True)
     return outcome(session)
 
@@ -236,4 +240,4 @@ def _write(path: Path, results: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

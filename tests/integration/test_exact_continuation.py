@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from integration.continuation import CASES, MORE_AFTER_A_KILL, READY, Case
 
 SCRIPT = Path(__file__).with_name("continuation.py")
 LIMIT_S = 240
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,20 @@ class Trainings:
         return results
 
 
-@pytest.fixture(scope="module")
-def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
+@pytest.fixture(scope="module", params=DEVICES)
+def trainings(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Trainings:
     """Run the three processes, one after the other."""
+    device = request.param
     directory = tmp_path_factory.mktemp("continuation")
-    _kill_when_ready(directory)
+    _kill_when_ready(directory, device)
     for role, home in (("restored", "killed"), ("whole", "whole")):
-        subprocess.run([sys.executable, SCRIPT, role, directory], env=_environment(directory / home), check=True, timeout=LIMIT_S)
+        subprocess.run([sys.executable, SCRIPT, role, directory, device], env=_environment(directory / home), check=True, timeout=LIMIT_S)
     results = [json.loads((directory / f"{role}.json").read_text(encoding="utf-8")) for role in ("killed", "restored", "whole")]
     return Trainings(*results)
 
 
-def _kill_when_ready(directory: Path) -> None:
-    command = [sys.executable, SCRIPT, "killed", directory]
+def _kill_when_ready(directory: Path, device: str) -> None:
+    command = [sys.executable, SCRIPT, "killed", directory, device]
     with subprocess.Popen(command, env=_environment(directory / "killed"), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         limit = threading.Timer(LIMIT_S, process.kill)
@@ -66,8 +69,9 @@ def _kill_when_ready(directory: Path) -> None:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    # One thread: the sums of a kernel that is split over threads depend on how many there are.
-    return os.environ | {"DETJUPYTER_HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "random"}
+    # One thread: the sums of a kernel that is split over threads depend on how many there are. cuBLAS is repeatable with such a workspace.
+    ours = {"DETJUPYTER_HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "random", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    return os.environ | ours
 
 
 @pytest.mark.timeout(3 * LIMIT_S)
