@@ -25,7 +25,7 @@ from detjupyter.pytorch.randomness import RandomStates, RandomStream
 from detjupyter.pytorch.snapshot import take_snapshot
 from detjupyter.pytorch.stream import EmptyDataError
 from detjupyter.pytorch.styles import Procedure, procedure_for
-from detjupyter.pytorch.tensorboard import log_training, log_validation
+from detjupyter.pytorch.tensorboard import log_averages, log_training, log_validation
 from detjupyter.pytorch.training_data import TrainingData
 from detjupyter.pytorch.trial import PyTorchTrial
 from detjupyter.pytorch.trial_state import OURS, WrittenOptions, copied_to_host, gather, load
@@ -112,7 +112,8 @@ class PyTorchAdapter(TrialAdapter):
         self._length_of = data_length if type(trial).get_batch_length is PyTorchTrial.get_batch_length else trial.get_batch_length
         self._per_epoch: int | None = None
         self._has_hooks = False
-        self._stretch: list[Mapping[str, Any]] | None = [] if callbacks.overrides("on_training_workload_end") else None
+        self._stretch: list[Mapping[str, Any]] | None = [] if callbacks.wants_stretches else None
+        self._step_id: int | None = None  # of the stretch under way
         self._written = WrittenOptions.of(context)  # as the code wrote them; adopt() compares
 
     @property
@@ -156,7 +157,9 @@ class PyTorchAdapter(TrialAdapter):
         self._has_hooks = (
             self.context.steps_after_batches
             or self._stretch is not None
-            or any(self._callbacks.overrides(moment) for moment in ("on_training_epoch_start", "on_training_epoch_end"))
+            or any(
+                self._callbacks.overrides(moment) for moment in ("on_train_step_start", "on_training_epoch_start", "on_training_epoch_end")
+            )
         )
         if not self._has_trained:
             self._has_trained = True
@@ -174,8 +177,8 @@ class PyTorchAdapter(TrialAdapter):
             raise mistake("There are no training batches", "build_training_data_loader() returned an empty loader.") from None
         epoch_idx = batch_idx // per_epoch if per_epoch else 0
         context.batch_idx = batch_idx
-        if self._has_hooks and per_epoch and batch_idx % per_epoch == 0:
-            self._callbacks.on_training_epoch_start(epoch_idx)
+        if self._has_hooks:
+            self._before_batch(batch_idx, epoch_idx)
         records = self._length_of(batch)  # first: if it fails, the weights are still those of the batch before
         result = self._train_batch(batch=batch, epoch_idx=epoch_idx, batch_idx=batch_idx)
         row = _row(result)
@@ -183,6 +186,14 @@ class PyTorchAdapter(TrialAdapter):
         if self._has_hooks:
             self._after_batch(row, batch_idx, epoch_idx)
         return row, records
+
+    def _before_batch(self, batch_idx: int, epoch_idx: int) -> None:
+        """Tell the callbacks of what this batch begins."""
+        if self._step_id is None:
+            self._step_id = batch_idx // self.context.settings.scheduling_unit + 1
+            self._callbacks.on_train_step_start(self._step_id)
+        if self._per_epoch and batch_idx % self._per_epoch == 0:
+            self._callbacks.on_training_epoch_start(epoch_idx)
 
     def _after_batch(self, row: Mapping[str, Any], batch_idx: int, epoch_idx: int) -> None:
         """Do what only some trials need after a batch."""
@@ -200,7 +211,13 @@ class PyTorchAdapter(TrialAdapter):
             rows, self._stretch = host_rows(self._stretch), []
             per_epoch = self._per_epoch
             done = {"batches": batches_trained, "epochs": batches_trained // per_epoch if per_epoch else 0}
-            self._callbacks.on_training_workload_end(avg_metrics={**done, **average_metrics(rows), **reduced}, batch_metrics=rows)
+            averages = {**done, **average_metrics(rows), **reduced}
+            self._callbacks.on_training_workload_end(avg_metrics=averages, batch_metrics=rows)
+            if self._step_id is not None:
+                self._callbacks.on_train_step_end(self._step_id, {"avg_metrics": averages, "batch_metrics": rows})
+        self._step_id = None
+        if self.context.scalar_writer is not None:
+            log_averages(self.context.scalar_writer, batches_trained, reduced)
         reducers.reset(training=True)
         return reduced
 

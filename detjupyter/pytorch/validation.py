@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 from detjupyter.pytorch.averages import host_rows
@@ -15,7 +16,7 @@ from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data_loader import DataLoader
 from detjupyter.pytorch.host import host, stack
 from detjupyter.pytorch.mistakes import mistake
-from detjupyter.pytorch.reducer import reduce_metrics
+from detjupyter.pytorch.reducer import reduce_metrics, require_values, without_bytes
 from detjupyter.pytorch.stream import begin
 from detjupyter.pytorch.styles import Procedure
 from detjupyter.pytorch.training_data import length_of, require_allowed
@@ -44,10 +45,13 @@ def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Proce
             if callbacks.overrides("on_validation_epoch_end"):
                 callbacks.on_validation_epoch_end(host_rows(rows))
             metrics = _reduce(trial, rows)
-        metrics |= context.reducers.reduce(training=False)
+        metrics = without_bytes(metrics | context.reducers.reduce(training=False))
+        require_values(metrics)
         callbacks.on_validation_step_end(metrics)
         callbacks.on_validation_end(metrics)
-    return metrics
+        context.reducers.reset_shared()  # the next batch of a training finds nothing of the validation in them
+    # To callbacks they are numbers of numpy's, as in Determined; a person rather sees plain ones.
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in metrics.items()}
 
 
 @contextmanager
@@ -90,19 +94,17 @@ def _evaluate_full_dataset(procedure: Procedure, loader: Any) -> dict[str, Any]:
 def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not rows:
         raise mistake("There are no validation batches", "build_validation_data_loader() returned an empty loader.")
-    names = list(rows[0])
+    names = list(without_bytes(rows[0]))
     for index, row in enumerate(rows):
-        if set(row) != set(names):
+        if row.keys() != rows[0].keys():
             raise mistake(
                 "evaluate_batch() returns the same metrics for every batch",
-                f"Batch 0 gave {sorted(names)}, batch {index} gave {sorted(row)}.",
+                f"Batch 0 gave {sorted(rows[0])}, batch {index} gave {sorted(row)}.",
             )
     stacked = {}
     for name in names:
         try:
             stacked[name] = stack([row[name] for row in rows])
         except (ValueError, TypeError) as error:
-            raise mistake(
-                f"The validation metric {name!r} is a number of one shape in every batch", f"{type(error).__name__}: {error}"
-            ) from None
+            raise mistake(f"The validation metric {name!r} is a number of one shape in every batch", str(error)) from None
     return dict(reduce_metrics(stacked, trial.evaluation_reducer()))

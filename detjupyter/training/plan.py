@@ -204,9 +204,7 @@ class TrainingOptions:
         Raises:
             SessionError: a length is missing or not positive, cannot be counted in batches, or is reached already.
         """
-        if self.records_per_epoch and records_per_batch:
-            batches_per_epoch = max(self.records_per_epoch // records_per_batch, 1)
-        data = _Data(batches_per_epoch, records_per_batch)
+        data = _Data(batches_per_epoch, records_per_batch, self.records_per_epoch)
         if self.length is None:
             raise SessionError("Say how long to train in exactly one of batches, epochs and records.")
         length = data.batches(self.length, "A training")
@@ -243,6 +241,7 @@ class _Data:
 
     batches_per_epoch: int | None
     records_per_batch: int | None
+    records_per_epoch: int  # what the configuration calls an epoch, 0 for one pass
 
     def schedule(self, period: Length | None, name: str) -> Schedule | None:
         if period is None:
@@ -251,27 +250,32 @@ class _Data:
         if isinstance(period, Records):
             return Schedule(self.batches(period, name))
         if isinstance(value, Container):
-            return Schedule(value, self._per_epoch() if isinstance(period, Epoch) else 1)
+            return Schedule(value, self._epochs(1) if isinstance(period, Epoch) else 1)
         if type(value) is not int or value < 1:
             raise SessionError(f"{name} is at least 1, not {value!r}.")
-        return Schedule(value, self._per_epoch() if isinstance(period, Epoch) else 1)
+        if isinstance(period, Epoch):
+            return Schedule(self._epochs(value)) if self.records_per_epoch else Schedule(value, self._epochs(1))
+        return Schedule(value)
 
     def batches(self, length: Length, name: str) -> int:
         value = length if isinstance(length, int) else length.value
         if type(value) is not int or value < 1:
             raise SessionError(f"{name} is at least 1 long, not {value!r}.")
         if isinstance(length, Epoch):
-            return value * self._per_epoch()
+            return self._epochs(value)
         if isinstance(length, Records):
             if not self.records_per_batch:
                 raise SessionError("The data loader does not tell its batch size, so records cannot be counted.", hint="Use --batches.")
             return max(value // self.records_per_batch, 1)
         return value
 
-    def _per_epoch(self) -> int:
+    def _epochs(self, count: int) -> int:
+        """Return the batches of so many epochs, by the configuration's count of records if it has one."""
+        if self.records_per_epoch and self.records_per_batch:
+            return max(count * self.records_per_epoch // self.records_per_batch, 1)
         if not self.batches_per_epoch:
             raise SessionError("The training data has no known length, so epochs cannot be counted.", hint="Use --batches.")
-        return self.batches_per_epoch
+        return count * self.batches_per_epoch
 
 
 def _from_config(length: ConfigLength) -> Length:

@@ -100,8 +100,10 @@ def test_what_is_reached_already_says_so() -> None:
 
 def test_an_epoch_is_what_the_configuration_calls_one() -> None:
     """records_per_epoch counts lengths and periods, as it did when configs had to say it."""
-    options = TrainingOptions.of(batches=None, epochs=2, records=None).with_defaults(Settings(records_per_epoch=80))
-    assert options.plan(trained=0, batches_per_epoch=10, records_per_batch=4).target == 40
+    settings = Settings(records_per_epoch=30, min_validation_period=ConfigLength(2, "epochs"))
+    made = TrainingOptions.of(batches=None, epochs=2, records=None).with_defaults(settings)
+    plan = made.plan(trained=0, batches_per_epoch=10, records_per_batch=4)
+    assert (plan.target, plan.validate_at) == (15, Schedule(15))
 
 
 def test_a_step_has_no_boundary_at_its_end() -> None:
