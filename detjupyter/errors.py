@@ -17,6 +17,7 @@ DetJupyterError
 │   └── SessionBusyError            a training is already under way
 ├── DeviceError                     the device asked for is not there
 ├── CheckpointError                 a checkpoint is missing, torn, or of something else
+│   └── UntrustedCheckpointError    reading it may run any code, and nobody has said that it may
 ├── UnsupportedError                a definition uses a part of Determined that is not offered here
 ├── StoreError                      the history cannot be read or written
 │   ├── RunNotFoundError            no run has that id
@@ -205,6 +206,10 @@ class CheckpointError(DetJupyterError):
     def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, where=path, hint=hint)
         self.path = path
+
+
+class UntrustedCheckpointError(CheckpointError):
+    """Reading the checkpoint at ``path`` may run any code, and nobody has said that it may."""
 
 
 class StoreError(DetJupyterError):

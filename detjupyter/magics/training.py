@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from detjupyter.errors import UntrustedCheckpointError
 from detjupyter.magics.arguments import parse
+from detjupyter.magics.asking import ask
 from detjupyter.magics.display import Metrics
 from detjupyter.magics.interruption import interruptible
 from detjupyter.protocol.commands import Pause
@@ -107,13 +109,18 @@ class TrainingMagics(Magics):
             return _current().checkpoint()
 
     @magic_arguments()
-    @argument("checkpoint", help="a checkpoint's id, or its directory")
+    @argument("checkpoint", help="a checkpoint's id, or its directory; or `best` or `latest` of this session's")
+    @argument("--trust", action="store_true", help="unpickle objects of any class, which can run any code; some old checkpoints hold such")
     @line_magic
     def det_restore(self, line: str) -> None:
-        """Put weights, optimizers and random states back to a checkpoint."""
-        checkpoint = parse(self.det_restore, line).checkpoint
-        with interruptible("the checkpoint is being restored all the same."):
-            _current().restore(checkpoint)
+        """Put weights, optimizers and random states back to a checkpoint, of Determined's, too; asks before anything in it is run."""
+        arguments = parse(self.det_restore, line)
+        try:
+            _restore(arguments.checkpoint, trust=arguments.trust)
+        except UntrustedCheckpointError as error:
+            if not ask(f"{error.message} Trust it?"):
+                raise
+            _restore(arguments.checkpoint, trust=True)
         _say()
 
 
@@ -122,6 +129,11 @@ def _current() -> Session:
     from detjupyter.training.registry import registry
 
     return registry.get(None)
+
+
+def _restore(checkpoint: str, *, trust: bool) -> None:
+    with interruptible("the checkpoint is being restored all the same."):
+        _current().restore(checkpoint, trust=trust)
 
 
 def _say() -> None:

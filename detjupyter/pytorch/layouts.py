@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from detjupyter.errors import CheckpointError
+from detjupyter.errors import CheckpointError, UntrustedCheckpointError
 from detjupyter.pytorch.snapshot import STATE_FILE
 from detjupyter.pytorch.trial_state import OURS
 from detjupyter.training.foreign_checkpoint import progress
@@ -35,7 +35,8 @@ def read_state(directory: Path, *, trust: bool = False) -> dict[str, Any]:
         trust: Whether objects of any class may be unpickled, which can run any code. Older checkpoints hold some.
 
     Raises:
-        CheckpointError: There is no state, it cannot be read, or it needs trust.
+        CheckpointError: There is no state, or it cannot be read.
+        UntrustedCheckpointError: It needs trust.
     """
     file = find_state(directory)
     state = _read(file, trust=trust)
@@ -72,7 +73,7 @@ def _read(file: Path, *, trust: bool) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         if trust or not _is_whole(file):
             raise _unreadable(file, error) from None
-        raise CheckpointError(
+        raise UntrustedCheckpointError(
             f"{file.name} holds more than tensors, numbers and text, and reading that may run any code.",
             path=str(file.parent),
             hint="If you trust where it comes from: `%det_restore … --trust`, or trust=True in Python.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -74,15 +74,17 @@ class ContextStyle(Procedure):
     def __init__(self, trial: PyTorchTrial) -> None:
         super().__init__(trial)
         self.train_batch = trial.train_batch
-        self._wants_batch_idx = not self.evaluates_full_dataset and _wants_batch_idx(type(trial).evaluate_batch)
+        self._batch_idx = None if self.evaluates_full_dataset else _place_of_batch_idx(type(trial).evaluate_batch)
 
     def set_up(self) -> None:
         """Do nothing: ``__init__`` did it."""
 
     def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
         """Return the metrics of a validation batch."""
-        if self._wants_batch_idx:
+        if self._batch_idx == "by name":
             return self.trial.evaluate_batch(batch=batch, batch_idx=batch_idx)
+        if self._batch_idx == "third":
+            return self.trial.evaluate_batch(batch, batch_idx)
         return self.trial.evaluate_batch(batch=batch)
 
     def evaluate_full_dataset(self, loader: Any) -> Any:
@@ -194,11 +196,15 @@ def _evaluates_full_dataset(kind: type[PyTorchTrial]) -> bool:
     return at_once
 
 
-def _wants_batch_idx(function: Any) -> bool:
-    """Return whether ``evaluate_batch`` takes the batch's index: by name, or as its third argument."""
+def _place_of_batch_idx(function: Any) -> Literal["by name", "third"] | None:
+    """Return how ``evaluate_batch`` takes the batch's index: by that name, as its third argument of any name, or not at all."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return False
-    positional = [one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    return "batch_idx" in parameters or len(positional) >= 3
+        return None
+    if "batch_idx" in parameters:
+        return "by name"
+    needed = [
+        one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty
+    ]
+    return "third" if len(needed) >= 3 else None

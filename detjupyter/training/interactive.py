@@ -108,8 +108,8 @@ def _is_own(module: ModuleType, directory: Path, but: Path) -> bool:
     name = getattr(module, "__file__", None)
     if not isinstance(name, str) or "site-packages" in name:
         return False
-    path = Path(name).absolute()
-    return path != but and path.is_relative_to(directory) and "site-packages" not in directory.parts
+    path = Path(name)  # some modules that are made up have a mere name
+    return path.is_absolute() and path != but and path.is_relative_to(directory) and "site-packages" not in directory.parts
 
 
 def _code_of(trial_class: type[Any]) -> CodeType | None:

@@ -31,6 +31,8 @@ from detjupyter.training.output import LogSink
 from detjupyter.training.recorder import Recorder
 from detjupyter.training.registry import registry
 
+_UNKNOWN = "—"  # which device the script uses is its own affair
+
 
 class ReportedRun:
     """What a script reports: metrics, checkpoints, how it ended.
@@ -149,11 +151,11 @@ def _session_record(session_id: str, run_id: str) -> SessionRecord:
     return SessionRecord(
         session_id=session_id,
         run_id=run_id,
-        entrypoint="",
+        entrypoint=session_id,
         definition=Path.cwd().name,
         definition_root=str(Path.cwd()),
         framework="script",
-        device="",
+        device=_UNKNOWN,
         state=State.READY,
         activity=Activity.IDLE,
         batches_trained=0,
@@ -174,11 +176,11 @@ def _run_record(session: SessionRecord, now: float, hyperparameters: Mapping[str
     return RunRecord(
         id=str(session.run_id),
         state=State.RUNNING,
-        entrypoint="",
+        entrypoint=session.entrypoint,
         definition=session.definition,
         definition_root=session.definition_root,
         framework=session.framework,
-        device="",
+        device=_UNKNOWN,
         seed=0,
         hyperparameters=dict(hyperparameters),
         config=dict(config),

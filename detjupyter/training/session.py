@@ -304,7 +304,8 @@ class Session:
 
         Raises:
             SessionBusyError: a training is under way.
-            CheckpointError: it is missing, damaged, of another class, or needs trust.
+            CheckpointError: it is missing, damaged, or of another class.
+            UntrustedCheckpointError: it needs trust.
         """
         self._require_idle("restore a checkpoint")
         self._driver.wait_for_files()

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from integration.conftest import LINE
 
 from detjupyter.errors import CheckpointError
-from integration.conftest import LINE
 
 if TYPE_CHECKING:
     from integration.conftest import Definition
@@ -333,6 +333,7 @@ class TestOurLayout:
             + "\n\ndef _callbacks(self):\n    self.counting = Counting()\n    return {'c': self.counting}\n\n\n"
         )
         session = define(model_def=text + "LineTrial.build_callbacks = _callbacks\n").load()
+        session.step(1)
         session.at_batch(lambda trial: trial.counting.seen["batches"].append(1))
         pending = session.at_batch(lambda _: session._begin_checkpoint(automatic=False))
         session.at_batch(lambda trial: trial.counting.seen["batches"].append(2))
@@ -388,3 +389,44 @@ def _bits(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _bits(inner) for key, inner in value.items()}
     return [_bits(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+class TestTheMagic:
+    """``%det_restore`` asks before anything that could run code is read."""
+
+    @pytest.fixture
+    def untrusted(self, line: Definition, tmp_path: Path) -> Path:
+        """Return a checkpoint that needs trust, of three batches of a session that is now the current one."""
+        session = line.load()
+        session.step(3)
+        state = {**_as_lists(saved_state(session.checkpoint())), "callbacks": {"mine": argparse.Namespace(best=1)}}
+        directory = foreign(tmp_path)
+        torch.save(state, directory / "state_dict.pth")
+        (directory / "metadata.json").write_text(json.dumps({"steps_completed": 3}))
+        session.step(1)
+        return directory
+
+    @pytest.mark.parametrize(("answer", "option", "batches"), [("y", "", 3), ("n", "", 4), (None, "", 4), (None, "--trust", 3)])
+    def test_it_asks_once(self, answer: str | None, option: str, batches: int, untrusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A yes restores, a no does not; where nobody can answer, ``--trust`` says it beforehand."""
+        from detjupyter.errors import UntrustedCheckpointError
+        from detjupyter.magics.training import TrainingMagics
+        from detjupyter.training.registry import registry
+
+        questions = []
+
+        def reply(question: str) -> str:
+            questions.append(question)
+            if answer is None:
+                raise EOFError
+            return answer
+
+        monkeypatch.setattr("builtins.input", reply)
+        magics = TrainingMagics(shell=None)
+        if batches == 3:
+            magics.det_restore(f"{untrusted} {option}")
+        else:
+            with pytest.raises(UntrustedCheckpointError, match="--trust"):
+                magics.det_restore(f"{untrusted} {option}")
+        assert registry.get(None).batches_trained == batches
+        assert len(questions) == (not option)

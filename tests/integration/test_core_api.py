@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import detjupyter as dj
+from detjupyter.definition.trial import InvalidHP
 from detjupyter.errors import CheckpointError, SessionError
 from detjupyter.protocol.commands import Pause, Stop
 from detjupyter.training.registry import registry
@@ -99,3 +102,118 @@ def test_a_checkpoint_that_is_not_there(script: Any) -> None:
     _, _, context = script.main()
     with pytest.raises(CheckpointError, match="no checkpoint 'nothing'"):
         context.checkpoint.get_metadata("nothing")
+
+
+def test_checkpoints_are_copied_in_copied_out_and_deleted(tmp_path: Path) -> None:
+    """`upload`, `download` and `delete`; a checkpoint of another run can be read, and one that failed half-way leaves nothing."""
+    from detjupyter.compat.determined import core
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/weights.txt").write_text("mine")
+    with core.init() as first:
+        storage_id = first.checkpoint.upload(tmp_path / "mine", {"steps_completed": 12})
+        with pytest.raises(OSError, match="no space"), first.checkpoint.store_path({"steps_completed": 13}) as (path, torn):
+            (path / "half.txt").write_text("half")
+            raise OSError("no space")
+        with pytest.raises(CheckpointError):
+            first.checkpoint.download(torn, tmp_path / "torn")
+        with pytest.raises(TypeError), first.checkpoint.store_path({"steps_completed": object()}):
+            pass
+    assert [(one.id, one.batches_trained) for one in dj.run(first.run_id).checkpoints()] == [(storage_id, 12)]
+    with core.init() as second:
+        second.checkpoint.download(storage_id, tmp_path / "copy")
+        assert (tmp_path / "copy/weights.txt").read_text() == "mine"
+        second.checkpoint.delete(storage_id)
+        for name in (storage_id, "", "..", f"../{storage_id}"):
+            with pytest.raises(CheckpointError, match="There is no checkpoint"):
+                second.checkpoint.delete(name)
+    assert dj.run(first.run_id).checkpoints() == []
+
+
+def test_groups_of_metrics_keep_their_names_apart() -> None:
+    """`report_metrics` of a group of one's own is told apart by the group; steps count even where no number is reported."""
+    from detjupyter.compat.determined import core
+
+    with core.init() as context:
+        context.train.report_metrics("training", 1, {"loss": 1.0})
+        context.train.report_metrics("inference", 1, {"loss": 2.0})
+        context.train.report_metrics("validation", 4, {"loss": 3.0})
+        assert context.train.get_experiment_best_validation() == 3.0
+        assert context.train.get_tensorboard_path().is_dir()
+        context.train.set_status("looking around")
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            context.train.report_progress(50)
+    run = dj.run(context.run_id)
+    assert run.metric_names("training") == ["inference/loss", "loss"]
+    assert run.metrics("loss", "validation")[1].tolist() == [3.0]
+    assert run.record.batches_trained == 4
+    assert "looking around" in [line.text for line in run.log()]
+
+
+@pytest.mark.parametrize(
+    ("raised", "state"),
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (SystemExit(0), "finished"),
+        (SystemExit(1), "failed"),
+        (InvalidHP("too large"), "stopped"),
+    ],
+)
+def test_how_a_script_ends_is_how_its_run_ends(raised: BaseException, state: str) -> None:
+    """Interrupted, left in order, left with an error, or given up because its hyperparameters make no sense."""
+    from detjupyter.compat.determined import core
+
+    with pytest.raises(type(raised)), core.init() as context:
+        raise raised
+    assert dj.run(context.run_id).state == state
+    assert registry.scripts() == []
+
+
+def test_a_script_that_says_that_it_ends_early_was_stopped() -> None:
+    """`report_early_exit` tells why."""
+    from detjupyter.compat.determined import core
+
+    with core.init() as context:
+        context.train.report_early_exit(core.EarlyExitReason.INVALID_HP)
+    assert dj.run(context.run_id).state == "stopped"
+    assert any("INVALID_HP" in line.text for line in dj.run(context.run_id).log())
+
+
+def test_a_context_of_several_processes_or_that_was_not_begun_is_refused() -> None:
+    """Both say what to do."""
+    from detjupyter.compat.determined import core
+
+    with pytest.raises(SessionError, match="in one process, not in 8"):
+        core.init(distributed=type("Eight", (), {"size": 8})())
+    with pytest.raises(SessionError, match="not begun"):
+        _ = core.init().train
+
+
+def test_one_context_for_the_whole_process(shown: list[Shown]) -> None:
+    """`core_v2.init` begins a run of the given name and hyperparameters, the next `init` or `close` ends it."""
+    from detjupyter.compat.determined.experimental import core_v2
+
+    with pytest.raises(SessionError, match="not begun"):
+        _ = core_v2.train
+    core_v2.init(defaults=core_v2.DefaultConfig(name="cells", hparams={"lr": 0.1}), unmanaged=core_v2.UnmanagedConfig(project="p"))
+    core_v2.train.report_training_metrics(1, {"loss": 1.0})
+    assert not core_v2.preempt.should_preempt()
+    assert [script.session_id for script in registry.scripts()] == ["cells"]
+    core_v2.init(defaults=core_v2.DefaultConfig(name="cells"))
+    core_v2.close()
+    core_v2.close()
+    first, second = (dj.run(str(one.channel.record().run_id)) for one in shown)
+    assert first.hyperparameters == {"lr": 0.1}
+    assert first.config["project"] == "p"
+    assert [first.state, second.state] == ["finished", "finished"]
+
+
+@pytest.mark.parametrize(("end", "state"), [("", "finished"), ("raise ValueError('no')", "failed")])
+def test_a_script_that_closes_nothing_ends_with_its_process(end: str, state: str, tmp_path: Path) -> None:
+    """The end of the process is the end of the run: through, or failed."""
+    text = "from detjupyter.compat.determined.experimental import core_v2\ncore_v2.init()\n"
+    text += "core_v2.train.report_training_metrics(1, {'loss': 1.0})\n"
+    (tmp_path / "script.py").write_text(text + end)
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=False, capture_output=True)
+    (run,) = [run for run in dj.runs() if run.record.definition_root == str(tmp_path)]
+    assert run.state == state

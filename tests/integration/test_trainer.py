@@ -7,7 +7,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from torch.utils.data import TensorDataset
 
 import detjupyter as dj
 from detjupyter import pytorch
-from detjupyter.compat.determined.errors import InternalException
 from detjupyter.definition.trial import InvalidHP
 from detjupyter.errors import CheckpointError, HyperparameterError, SessionBusyError, SessionError, TrialError
 from detjupyter.pytorch import Batch, Epoch
@@ -36,18 +34,23 @@ class Moments(pytorch.PyTorchCallback):
         self.seen: list[Any] = []
 
     def on_training_start(self) -> None:
+        """Note it."""
         self.seen.append("start")
 
     def on_training_workload_end(self, avg_metrics: dict[str, Any], batch_metrics: list[dict[str, Any]]) -> None:
+        """Note where the stretch ended, and how many batches it had."""
         self.seen.append((avg_metrics["batches"], len(batch_metrics)))
 
-    def on_validation_end(self, metrics: dict[str, Any]) -> None:
+    def on_validation_end(self, metrics: dict[str, Any]) -> None:  # noqa: ARG002
+        """Note it."""
         self.seen.append("validation")
 
-    def on_checkpoint_upload_end(self, uuid: str) -> None:
+    def on_checkpoint_upload_end(self, uuid: str) -> None:  # noqa: ARG002
+        """Note it."""
         self.seen.append("checkpoint")
 
     def on_trial_shutdown(self) -> None:
+        """Note it."""
         self.seen.append("shutdown")
 
 
@@ -63,19 +66,24 @@ class Fit(pytorch.PyTorchTrial):
         self.optimizer = context.wrap_optimizer(torch.optim.SGD(self.model.parameters(), lr=lr, momentum=0.9))
 
     def data(self) -> TensorDataset:
+        """Return 40 points of a line."""
         inputs = torch.linspace(-1, 1, 40).reshape(-1, 1)
         return TensorDataset(inputs, 2 * inputs + 1)
 
     def build_training_data_loader(self) -> pytorch.DataLoader:
+        """Return them shuffled."""
         return pytorch.DataLoader(self.data(), batch_size=4, shuffle=True)
 
     def build_validation_data_loader(self) -> pytorch.DataLoader:
+        """Return them in order."""
         return pytorch.DataLoader(self.data(), batch_size=20)
 
     def build_callbacks(self) -> dict[str, pytorch.PyTorchCallback]:
+        """Return what notes."""
         return {"moments": self.moments}
 
-    def train_batch(self, batch: Any, epoch_idx: int, batch_idx: int) -> dict[str, Any]:
+    def train_batch(self, batch: Any, epoch_idx: int, batch_idx: int) -> dict[str, Any]:  # noqa: ARG002
+        """Train on a batch."""
         if self.before_batch is not None:
             self.before_batch(self, batch_idx)
         x, y = batch
@@ -85,6 +93,7 @@ class Fit(pytorch.PyTorchTrial):
         return {"loss": loss, "first": x[0, 0]}
 
     def evaluate_batch(self, batch: Any) -> dict[str, Any]:
+        """Return the error."""
         x, y = batch
         return {"error": ((self.model(x) - y) ** 2).mean()}
 
@@ -139,7 +148,7 @@ def checkpoints(trainer: pytorch.Trainer) -> list[int]:
     """Return after how many batches checkpoints were told of."""
     run = session_of(trainer).run
     assert run is not None
-    return sorted({event["checkpoint"]["batches_trained"] for event in run.events() if event["kind"] == "checkpointed"})
+    return sorted({event["checkpoint"]["batches_trained"] for event in run.events() if event["kind"] == "checkpoint"})
 
 
 def test_fit_trains_to_the_end_as_a_session_and_a_run(shown: list[Shown]) -> None:
@@ -155,7 +164,7 @@ def test_fit_trains_to_the_end_as_a_session_and_a_run(shown: list[Shown]) -> Non
     assert validations(trainer) == checkpoints(trainer) == [20]
     run = session.run
     assert run is not None
-    assert dj.run(run.id).batches_trained == 20
+    assert dj.run(run.record.id).record.batches_trained == 20
     assert run.hyperparameters == {"lr": 0.05}
     assert [one.channel for one in shown] == [session.channel]
 
@@ -191,7 +200,8 @@ def test_the_code_of_a_run_is_the_file_that_the_class_stands_in(tmp_path: Path) 
         "if __name__ == '__main__':\n"
         "    with pytorch.init() as context:\n        pytorch.Trainer(Small(context), context).fit(max_length=pytorch.Epoch(1))\n"
         "    session = dj.current_session()\n"
-        "    print(session.state, session.batches_trained, sorted(entry.path for entry in session.files().included), session.card().entrypoint)\n"
+        "    files = sorted(entry.path for entry in session.files().included)\n"
+        "    print(session.state, session.batches_trained, files, session.card().entrypoint)\n"
     )
     for name, more, said in (
         ("alone", "", "finished 4 ['train.py'] :Small"),
@@ -254,19 +264,20 @@ def test_a_length_in_total_that_is_reached_trains_nothing_and_says_so(caplog: py
 
 @pytest.mark.parametrize("by", ["directory", "id"])
 def test_a_fit_from_a_checkpoint_continues_to_the_bit(by: str) -> None:
-    """Half of it, a checkpoint, another trial with other weights and other seeds, the other half: what one fit would have given.
+    """Half of it, a checkpoint, another trial that began elsewhere, the other half: what one fit would have given.
 
     In the middle of an epoch, with shuffling, dropout and momentum.
     """
-    whole = trainer_of(seed=1)
+    order = {"exp_conf": {"reproducibility": {"experiment_seed": 3}}}
+    whole = trainer_of(seed=1, **order)
     whole.fit(max_length=Batch(34))
-    half = trainer_of(seed=1)
+    half = trainer_of(seed=1, **order)
     half.fit(max_length=Batch(17), checkpoint_policy="none")
     run = session_of(half).run
     assert run is not None
     (saved,) = run.checkpoints()
 
-    other = trainer_of(seed=99)
+    other = trainer_of(seed=99, **order)
     other.fit(max_length=Batch(34), latest_checkpoint=saved.path if by == "directory" else saved.id)
     assert session_of(other).batches_trained == 34
     for name in ("loss", "first"):
@@ -334,7 +345,7 @@ def test_arguments_that_make_no_sense_are_refused_before_anything_happens(given:
 
 def test_a_trainer_takes_a_trial_and_its_context_only() -> None:
     """A trial of another house, or no context, is a TypeError that names the class that came."""
-    with pytorch.init() as context:
+    with pytorch.init(hparams={}) as context:
         with pytest.raises(TypeError, match=r"trial is a PyTorchTrial .*not builtins\.object"):
             pytorch.Trainer(object(), context)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"context is a PyTorchTrialContext"):
@@ -471,18 +482,19 @@ def test_a_cell_that_is_run_again_leaves_no_trial_behind() -> None:
     """The session of a trainer that is gone makes room for the next of its class; one in use, or of another class, stays."""
     kept = trainer_of()
     kept.fit(max_length=Batch(2))
+    told = []
     for _ in range(3):
         trainer = trainer_of()
         trainer.fit(max_length=Batch(2))
         session = dj.current_session()
-        seen = session.trial.moments.seen
+        told.append(session.trial.moments.seen)
         del trainer
         gc.collect()
     assert len(dj.sessions()) == 2
     assert session_of(kept) in dj.sessions()
     assert session.metrics("loss")[0][-1] == 2
-    assert "shutdown" not in seen
-    assert len([run for run in dj.runs() if run.entrypoint.endswith("Fit")]) >= 4
+    assert ["shutdown" in seen for seen in told] == [True, True, False]
+    assert len([run for run in dj.runs() if run.record.entrypoint.endswith(":Fit")]) >= 4
 
 
 def test_the_callback_style_is_trained_by_a_trainer_too() -> None:
@@ -503,14 +515,14 @@ def test_the_callback_style_is_trained_by_a_trainer_too() -> None:
 
         build_validation_data_loader = build_training_data_loader
 
-        def train_batch(self, batch: Any, model: Any, epoch_idx: int, batch_idx: int) -> torch.Tensor:  # type: ignore[override]
+        def train_batch(self, batch: Any, model: Any, epoch_idx: int, batch_idx: int) -> torch.Tensor:  # type: ignore[override]  # noqa: ARG002
             loss: torch.Tensor = (model(batch[0]) ** 2).mean()
             return loss
 
         def evaluate_batch(self, batch: Any, model: Any) -> dict[str, Any]:  # type: ignore[override]
             return {"size": (model(batch[0]) ** 2).mean()}
 
-    with pytorch.init() as context:
+    with pytorch.init(hparams={}) as context:
         pytorch.Trainer(Old(context), context).fit(max_length=Epoch(1))
     session = dj.current_session()
     assert session.batches_trained == 4
@@ -524,5 +536,3 @@ def test_what_did_something_once_says_that_it_does_nothing(caplog: pytest.LogCap
         trainer.configure_profiler(enabled=True, sync_timings=True)
         trainer.fit(max_length=Batch(1), profiling_enabled=True)
     assert caplog.text.count("set_profiler") == 2
-    assert issubclass(InternalException, Exception)
-    assert time.monotonic() > 0

@@ -1,0 +1,160 @@
+"""Scripts written for Determined, as cells of a real notebook: they train, are shown live, steered from afar and kept in the history."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from cells import Cells, Seen
+
+IMPORTS = "import torch\nimport determined as det\n"
+TRIAL = """
+class Tiny(det.pytorch.PyTorchTrial):
+    def __init__(self, context, slow=False):
+        self.context = context
+        self.slow = slow
+        self.model = context.wrap_model(torch.nn.Linear(1, 1))
+        self.optimizer = context.wrap_optimizer(torch.optim.SGD(self.model.parameters(), lr=context.get_hparam("lr")))
+
+    def build_training_data_loader(self):
+        return det.pytorch.DataLoader(torch.linspace(-1, 1, 40).reshape(-1, 1), batch_size=4, shuffle=True)
+
+    build_validation_data_loader = build_training_data_loader
+
+    def train_batch(self, batch, epoch_idx, batch_idx):
+        if self.slow == "fails":
+            return 1 / (batch_idx - batch_idx)
+        if self.slow:
+            time.sleep(0.02)
+        loss = ((self.model(batch) - 3 * batch) ** 2).mean()
+        self.context.backward(loss)
+        self.context.step_optimizer(self.optimizer)
+        return {"loss": loss}
+
+    def evaluate_batch(self, batch):
+        return {"error": ((self.model(batch) - 3 * batch) ** 2).mean()}
+"""
+FIT = """
+with det.pytorch.init(hparams={"lr": 0.1}) as context:
+    trainer = det.pytorch.Trainer(Tiny(context, slow=%s), context)
+    trainer.fit(max_length=det.pytorch.Epoch(%d))
+print("after the fit")
+"""
+REPORTS = """
+import time
+with det.core.init() as context:
+    for step in range(1, 1000):
+        context.train.report_training_metrics(steps_completed=step, metrics={"loss": 1 / step})
+        if %s or context.preempt.should_preempt():
+            break
+        time.sleep(0.02)
+print("after the script", step)
+"""
+
+
+@pytest.fixture
+def notebook(cells: Cells) -> Cells:
+    """The kernel, with the class in a cell of its own."""
+    cells.ok(IMPORTS)
+    cells.ok(TRIAL + "import time\n")
+    return cells
+
+
+def ended_views(seen: Seen) -> list[str]:
+    """Return the texts of the pictures that took the place of live views."""
+    return [bundle["text/plain"] for bundle in seen.displays if set(bundle) == {"image/png", "image/svg+xml", "text/plain"}]
+
+
+def when_training(cells: Cells, batches: int) -> str:
+    """Wait until what trains in the busy kernel has so many batches; return its session."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        sessions = cells.control(None)["sessions"]
+        if sessions and sessions[-1]["batches_trained"] >= batches:
+            return str(sessions[-1]["session_id"])
+        time.sleep(0.05)
+    raise AssertionError("nothing trains")
+
+
+def test_a_fit_in_a_cell_blocks_and_shows_the_live_view(notebook: Cells) -> None:
+    """The cell ends with the training; in its output the widget has made room for the picture of the training that ended."""
+    seen = notebook.ok(FIT % ("False", 2))
+    assert "after the fit" in seen.printed["stdout"]
+    assert any("application/vnd.jupyter.widget-view+json" in message["content"].get("data", {}) for message in notebook.messages)
+    (text,) = ended_views(seen)
+    assert text.startswith(":Tiny: finished · 20 batches")
+    assert notebook.value("det is __import__('detjupyter.compat.determined', fromlist=['x'])") == "True"
+
+
+def test_the_cells_source_is_the_code_of_the_run(notebook: Cells) -> None:
+    """What is kept with the run is the cell that the class was written in; the session is the current one and goes on by magics."""
+    notebook.ok(FIT % ("False", 1))
+    assert notebook.value("[entry.path for entry in detjupyter.current_session().files().included]") == "['Tiny.py']"
+    assert notebook.value("detjupyter.current_session().run.code['Tiny.py'].decode().strip().startswith('class Tiny(')") == "True"
+    notebook.ok("%det_step 3")
+    assert notebook.value("detjupyter.current_session().batches_trained") == "13"
+    assert notebook.value("detjupyter.current_session().run.hyperparameters") == "{'lr': 0.1}"
+
+
+def test_a_mistake_in_the_cells_trial_is_told_with_the_cells_line(notebook: Cells) -> None:
+    """The error names the line of the cell, without a frame of ours."""
+    seen = notebook.run(FIT % ("'fails'", 1))
+    assert "ZeroDivisionError" in seen.message
+    assert "return 1 / (batch_idx - batch_idx)" in seen.message
+    assert "after the fit" not in seen.text
+
+
+def test_a_fit_is_paused_resumed_and_stopped_from_the_sidebar(notebook: Cells) -> None:
+    """While it is paused the cell waits, so that nothing after `fit` runs on half a training; when it is stopped the cell goes on."""
+    cell = notebook.begin(FIT % ("True", 100_000))
+    session = when_training(notebook, 3)
+    notebook.control({"kind": "pause"}, session)
+    for _ in range(100):
+        (record,) = notebook.control(None)["sessions"]
+        if record["state"] == "paused":
+            break
+        time.sleep(0.05)
+    held = record["batches_trained"]
+    notebook.hear(0.3)
+    assert "after the fit" not in notebook.shown[cell].text
+    notebook.control({"kind": "resume"}, session)
+    when_training(notebook, held + 2)
+    notebook.control({"kind": "stop"}, session)
+    seen = notebook.finish(cell)
+    assert "after the fit" in seen.printed["stdout"]
+    assert notebook.value("trainer.session.state") == "'stopped'"
+
+
+def test_an_interrupt_gives_the_cell_back_with_the_training_paused(notebook: Cells) -> None:
+    """The stop button of the notebook: a KeyboardInterrupt, and `%det_resume` goes on in the background."""
+    cell = notebook.begin(FIT % ("True", 100_000))
+    when_training(notebook, 3)
+    notebook.manager.interrupt_kernel()
+    seen = notebook.finish(cell)
+    assert "KeyboardInterrupt" in seen.message
+    assert notebook.value("trainer.session.state") == "'paused'"
+    before = int(notebook.value("trainer.session.batches_trained"))
+    notebook.ok("%det_resume")
+    when_training(notebook, before + 2)
+    notebook.ok("%det_stop")
+
+
+def test_a_script_of_the_core_api_reports_into_a_run_that_is_shown(notebook: Cells) -> None:
+    """It has a live view, and then a picture; the run is in the history."""
+    seen = notebook.ok(REPORTS % "step == 7")
+    (text,) = ended_views(seen)
+    assert text.startswith("script: finished · 7 batches")
+    assert notebook.value("detjupyter.run(context.run_id).metrics('loss')[0].tolist()") == "[1, 2, 3, 4, 5, 6, 7]"
+    assert notebook.control(None)["sessions"] == []
+
+
+def test_a_script_is_stopped_from_the_sidebar(notebook: Cells) -> None:
+    """The sidebar sees it while it runs; its stop button is what `should_preempt` tells."""
+    cell = notebook.begin(REPORTS % "False")
+    name = when_training(notebook, 3)
+    refused = notebook.control({"kind": "pause"}, name)
+    assert "only be asked to stop" in refused["error"]
+    assert notebook.control({"kind": "stop"}, None)["error"] is None
+    seen = notebook.finish(cell)
+    assert "after the script" in seen.printed["stdout"]
+    assert notebook.value("detjupyter.run(context.run_id).state") == "'stopped'"
