@@ -10,6 +10,7 @@ later ones use again. Only the ratios of one run are worth quoting.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import tempfile
@@ -138,7 +139,7 @@ def checkpoint(session: Session, figures: Figures) -> None:
     session.checkpoint()
     ended = time.perf_counter()
     ends = [at for at in session.trial.ends if at >= began - SETTLE_S]
-    batches = [(end, end - start) for start, end in zip(ends, ends[1:], strict=False)]
+    batches = [(end, end - start) for start, end in itertools.pairwise(ends)]
     quiet = statistics.median(took for at, took in batches if at < began)
     meanwhile = [took for at, took in batches if began <= at <= ended]
     blocked = max(meanwhile)

@@ -71,7 +71,22 @@ def adapt(trial: PyTorchTrial, context: PyTorchTrialContext, randomness: RandomS
                 user_traceback="",
                 hint=f"Pass the {what} through `context.{verb}(…)` there.",
             )
+    _require_own_parameters(context)
     return PyTorchAdapter(trial, context, procedure, callbacks, randomness, seed)
+
+
+def _require_own_parameters(context: PyTorchTrialContext) -> None:
+    """Raise a TrialError for an optimizer that trains nothing of any wrapped model: its updates would change nothing that is used."""
+    mine = {id(parameter) for model in context.models for parameter in model.parameters()}
+    for index, optimizer in enumerate(context.optimizers):
+        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        if mine and mine.isdisjoint(map(id, trained)):
+            raise TrialError(
+                f"Optimizer {index} ({type(optimizer).__name__}) trains {len(trained)} parameters, none of them of a wrapped model.",
+                exception="",
+                user_traceback="",
+                hint="Give it `model.parameters()` of what `context.wrap_model(…)` returned.",
+            )
 
 
 class PyTorchAdapter(TrialAdapter):

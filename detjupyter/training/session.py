@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,20 +17,20 @@ import numpy.typing as npt
 from detjupyter.bundle import FileReport
 from detjupyter.definition.config import Config
 from detjupyter.definition.model_definition import ModelDefinition
-from detjupyter.errors import CheckpointError, SessionBusyError, SessionError, StoreError, TrialError
+from detjupyter.errors import SessionBusyError, SessionError, StoreError, TrialError
 from detjupyter.protocol.commands import Command, MakeCheckpoint, Pause, Reload, Resume, Step, Stop, Validate
 from detjupyter.protocol.records import CardRecord, CheckpointRecord, FloatArray, SessionRecord
-from detjupyter.protocol.states import Group, State
-from detjupyter.store.code import Code, CodeStore
+from detjupyter.protocol.states import State
 from detjupyter.store.history import Run
 from detjupyter.store.memory import MemoryStore
 from detjupyter.training.announcer import Announcer
 from detjupyter.training.board import Board
 from detjupyter.training.card import CardKeeper
 from detjupyter.training.channel import SessionChannel
-from detjupyter.training.checkpoint import Origin, PendingCheckpoint, begin_checkpoint, restore_checkpoint
+from detjupyter.training.checkpoint import restore_checkpoint
 from detjupyter.training.driver import Driver
 from detjupyter.training.gpu import GpuMonitor
+from detjupyter.training.kept_checkpoints import KeptCheckpoints
 from detjupyter.training.loaded import Loaded, run_record, session_record
 from detjupyter.training.loop import Trainee
 from detjupyter.training.output import LogSink
@@ -40,7 +39,6 @@ from detjupyter.training.recorder import Recorder
 from detjupyter.training.registry import registry
 from detjupyter.training.reloading import ReloadReport, compare, replaced_names
 from detjupyter.training.requests import Call
-from detjupyter.training.retention import Retention, best_first
 from detjupyter.training.snapshot import keep_code
 
 if TYPE_CHECKING:
@@ -62,8 +60,6 @@ class Session:
         self._reload = reload
         self._cards = CardKeeper()
         self._reload_failure: str | None = None
-        self._code: Code | None = None  # what is loaded, as the store keeps it
-        self._last_checkpoint: tuple[str, Path] | None = None  # the hash of its code, and where it is
         self.session_id = session_id
         self._sink = LogSink()
         self._trainee = Trainee(loaded.adapter)
@@ -71,6 +67,7 @@ class Session:
         first = session_record(session_id, loaded)
         self._board = Board(first, metric=config.searcher_metric, smaller_is_better=config.smaller_is_better)
         self._recorder = Recorder(self._board.record, self._sink.say)
+        self._checkpoints = KeptCheckpoints(self._trainee, self._board, self._recorder, lambda: self._loaded, self._sink.say)
         announcer = Announcer(self._board, self._recorder, self._sink, GpuMonitor(loaded.adapter.gpu_uuid))
         self._driver = Driver(
             self._trainee,
@@ -78,8 +75,8 @@ class Session:
             announcer,
             name=session_id,
             roots=loaded.roots,
-            begin_checkpoint=self._begin_checkpoint,
-            keep_checkpoint=self._keep_checkpoint,
+            begin_checkpoint=self._checkpoints.begin,
+            keep_checkpoint=self._checkpoints.keep,
             surroundings=lambda: self._loaded.usage.active(),
         )
         self.channel = SessionChannel(announcer.subscribe, self._board.record, self._board.patches, self._board.log, self.send)
@@ -309,7 +306,7 @@ class Session:
         """
         self._require_idle("restore a checkpoint")
         self._driver.wait_for_files()
-        directory = self._checkpoint_directory(checkpoint)
+        directory = self._checkpoints.find(checkpoint, self._open_store)
 
         def restore() -> None:
             restore_checkpoint(self._trainee, directory, trust=trust)
@@ -436,89 +433,10 @@ class Session:
         store, run_id = self._recorder.store, self._recorder.run_id
         if store is None or run_id is None:
             return
-        self._code = None
+        self._checkpoints.use_code(None)
         report = self.files()
         try:
             keep_code(store, run_id, report, self._loaded.trial_class.scope, self.batches_trained)
-            self._code = CodeStore(store.home).code(report.hash)
+            self._checkpoints.use_code(report.hash)
         except StoreError as error:
             self._sink.say(f"The code of the run is not kept: {error}")
-
-    def _begin_checkpoint(self, automatic: bool) -> PendingCheckpoint:
-        """Copy the trial's state for a checkpoint.
-
-        Thread: the driver's.
-        """
-        store, run_id = self._recorder.store, self._recorder.run_id
-        if store is None or run_id is None:
-            raise CheckpointError("There is no run to write a checkpoint for.")
-        loaded, last = self._loaded, self._last_checkpoint
-        origin = Origin(
-            run_id,
-            str(loaded.trial_class.entrypoint),
-            loaded.trial_class.trial_class.framework,
-            loaded.definition.path.name if loaded.definition.is_file else None,
-            loaded.config.raw,
-            loaded.config.hyperparameters,
-            self._code,
-        )
-        same_code = last is not None and self._code is not None and last[0] == self._code.bundle_hash
-        return begin_checkpoint(
-            self._trainee,
-            store.home / "checkpoints" / run_id,
-            origin,
-            automatic=automatic,
-            metric=self._metric_now(),
-            earlier=last[1] if last is not None and same_code else None,
-        )
-
-    def _metric_now(self) -> float | None:
-        """Return the metric that ranks, if it is of the trial as it is now."""
-        record = self.record()
-        if record.best is None or self._trainee.validated_at != self._trainee.batches_trained:
-            return None
-        value = record.latest.get(Group.VALIDATION.value, {}).get(record.best.name)
-        return None if value is None or math.isnan(value) else value
-
-    def _smaller_is_better(self) -> bool:
-        best = self.record().best
-        return best.smaller_is_better if best is not None else self.config.smaller_is_better is not False
-
-    def _keep_checkpoint(self, checkpoint: CheckpointRecord) -> list[CheckpointRecord]:
-        """Forget what a new checkpoint makes superfluous, and return it for its files to be deleted.
-
-        Thread: the driver's.
-        """
-        if self._code is not None:
-            self._last_checkpoint = (self._code.bundle_hash, Path(checkpoint.path))
-        store, run_id = self._recorder.store, self._recorder.run_id
-        if not checkpoint.automatic or store is None or run_id is None:
-            return []
-        forgotten = []
-        try:
-            kept = store.checkpoints(run_id)
-            retention = Retention.of(self.config.settings)
-            for old in retention.expired(kept, smaller_is_better=self._smaller_is_better()):
-                store.delete_checkpoint(old.id)
-                forgotten.append(old)
-        except (StoreError, CheckpointError) as error:  # better one too many than a training that ends
-            self._sink.say(f"Old checkpoints are not deleted: {error}")
-        return forgotten
-
-    def _checkpoint_directory(self, checkpoint: CheckpointRecord | str | Path) -> Path:
-        if isinstance(checkpoint, CheckpointRecord):
-            return Path(checkpoint.path)
-        if checkpoint in ("best", "latest"):
-            return self._ranked_checkpoint(str(checkpoint))
-        if Path(checkpoint).is_dir():
-            return Path(checkpoint)
-        return Path((self._recorder.store or self._open_store()).checkpoint(str(checkpoint)).path)
-
-    def _ranked_checkpoint(self, which: str) -> Path:
-        kept = self.run.checkpoints() if self.run is not None else []
-        if which == "best":
-            kept = best_first(kept, smaller_is_better=self._smaller_is_better())[:1]
-        if not kept:
-            what = "with a validation of the same batch" if which == "best" else "of this session"
-            raise CheckpointError(f"There is no checkpoint {what} yet.", hint="`%det_checkpoint` writes one.")
-        return Path(kept[-1].path)

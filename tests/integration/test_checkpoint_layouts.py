@@ -335,7 +335,7 @@ class TestOurLayout:
         session = define(model_def=text + "LineTrial.build_callbacks = _callbacks\n").load()
         session.step(1)
         session.at_batch(lambda trial: trial.counting.seen["batches"].append(1))
-        pending = session.at_batch(lambda _: session._begin_checkpoint(automatic=False))
+        pending = session.at_batch(lambda _: session._checkpoints.begin(automatic=False))
         session.at_batch(lambda trial: trial.counting.seen["batches"].append(2))
         session.at_batch(lambda trial: trial.counting.seen["deep"][0].update(n=9))
         assert saved_state(pending.write())["callbacks"] == {"c": {"batches": [1], "deep": [{"n": 0}]}}

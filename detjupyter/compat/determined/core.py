@@ -172,7 +172,7 @@ class CheckpointContext:
     def _find(self, storage_id: str) -> Path:
         """Return the directory of a checkpoint of this run, or of another one."""
         places: tuple[Path, ...] = ()
-        if storage_id and Path(storage_id).name == storage_id:
+        if storage_id and Path(storage_id).name == storage_id and not storage_id.startswith("."):
             runs = self._run.directory.parent
             places = (self._run.directory / storage_id, *(run / storage_id for run in sorted(runs.glob("*"))))
         found = next((place for place in places if place.is_dir()), None)

@@ -1,0 +1,177 @@
+"""Mistakes in a trial: one clear error each, and a session that is usable afterwards."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from detjupyter.errors import CheckpointError, DetJupyterError, SessionError, TrialError
+
+if TYPE_CHECKING:
+    from integration.conftest import Definition
+
+RETURN = 'return {"loss": loss}'
+
+
+def fails(session: Any, words: str, **length: int) -> None:
+    """Train into the mistake; its error has the words and no frame of ours, and the session can be asked for more."""
+    with pytest.raises(DetJupyterError, match=words) as raised:
+        session.train(**(length or {"batches": 4}), wait=True)
+    assert f"{os.sep}detjupyter{os.sep}pytorch" not in str(raised.value)
+    assert session.state == "failed"
+    assert session.error is not None
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ("return 'good'", "returns the loss or a dict of metrics"),
+        ("return [loss]", "returns the loss or a dict of metrics"),
+        ("return None", "returns the loss or a dict of metrics"),
+    ],
+)
+def test_what_is_no_metrics_is_named(line: Definition, returned: str, words: str) -> None:
+    """By its type; after the fix the training goes on."""
+    line.edit(RETURN, returned)
+    session = line.load()
+    fails(session, words)
+    line.edit(returned, RETURN)
+    session.reload()
+    session.train(batches=2, wait=True)
+    assert session.state == "finished"
+
+
+def test_metrics_that_are_no_numbers_do_no_harm(line: Definition) -> None:
+    """Text and None are left out, arrays count by their mean, whatever the batch before gave."""
+    line.edit(RETURN, 'return {"loss": loss, "name": "text", "none": None, "many": torch.ones(2, 3), "ragged": [[1], [2, 3]], "t": True}')
+    session = line.load()
+    session.train(batches=3, wait=True)
+    assert session.run is not None
+    assert sorted(session.run.metric_names()) == ["loss", "many", "t"]
+    assert session.metrics("many")[1].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "float('inf')"])
+def test_a_loss_that_is_no_number_is_kept_as_it_is(line: Definition, value: str) -> None:
+    """It is drawn at its batch, and nothing stops."""
+    line.edit(RETURN, f'return {{"loss": loss * {value} if batch_idx == 2 else loss}}')
+    session = line.load()
+    session.train(batches=5, wait=True)
+    assert session.state == "finished"
+    assert np.isfinite(session.metrics("loss")[1]).tolist() == [True, True, False, True, True]
+
+
+@pytest.mark.parametrize(("loader", "words"), [("training", "no training batches"), ("validation", "no validation batches")])
+def test_an_empty_loader_is_named(line: Definition, loader: str, words: str) -> None:
+    """Also where drop_last leaves nothing."""
+    size = "batch_size=4" if loader == "training" else "batch_size=20"
+    line.edit(size, f"{size.replace('4', '64').replace('20', '64')}, drop_last=True")
+    fails(line.load(), words)
+
+
+def test_a_loader_shorter_than_a_step_is_gone_through_again(line: Definition) -> None:
+    """A step of many batches, and an update gathered over more batches than an epoch has."""
+    session = line.load(config={"optimizations": {"aggregation_frequency": 16}})
+    before = [parameter.clone() for parameter in session.trial.model.parameters()]
+    session.step(15)
+    assert all(torch.equal(one, two) for one, two in zip(before, session.trial.model.parameters(), strict=True))
+    session.step(10)
+    assert session.batches_trained == 25
+    assert not torch.equal(before[0], next(session.trial.model.parameters()))
+
+
+def test_an_optimizer_of_other_parameters_is_refused(line: Definition) -> None:
+    """Its updates would change nothing; the message counts them."""
+    line.edit("Adam(self.model.parameters()", "Adam(nn.Linear(2, 2).parameters()")
+    with pytest.raises(TrialError, match=r"Optimizer 0 \(Adam\) trains 2 parameters, none of them of a wrapped model"):
+        line.load()
+
+
+def test_reducers_that_do_not_fit_name_both_sides(line: Definition) -> None:
+    """The metrics, and what there are reducers for."""
+    line.edit("    def evaluate_batch", "    def evaluation_reducer(self):\n        return {'wrong': 1}\n\n    def evaluate_batch")
+    session = line.load()
+    with pytest.raises(TrialError, match=r"\['wrong'\], the metrics are \['error'\]"):
+        session.validate()
+
+
+def test_a_callback_that_raises_is_the_users_own_error(line: Definition) -> None:
+    """With its frame."""
+    line.edit("from detjupyter.pytorch import", "from detjupyter.pytorch import PyTorchCallback,")
+    line.edit(
+        "class LineTrial",
+        "class Bad(PyTorchCallback):\n    def on_validation_end(self, metrics):\n        metrics['no']\n\n\nclass LineTrial",
+    )
+    line.edit("    def evaluate_batch", "    def build_callbacks(self):\n        return {'bad': Bad()}\n\n    def evaluate_batch")
+    session = line.load()
+    with pytest.raises(TrialError, match="KeyError: 'no'") as raised:
+        session.validate()
+    assert "metrics['no']" in raised.value.user_traceback
+    session.step()
+    assert session.batches_trained == 1
+
+
+def test_a_batch_that_cannot_move_says_why(line: Definition) -> None:
+    """What its own method raises, with the line it stands in."""
+    stuck = "class Stuck:\n    def to(self, device):\n        raise RuntimeError('nailed to the floor')\n\n\n"
+    line.edit("class LineTrial", f"{stuck}def collate(records):\n    return Stuck()\n\n\nclass LineTrial")
+    line.edit("batch_size=4,", "batch_size=4, collate_fn=collate,")
+    fails(line.load(), "nailed to the floor")
+
+
+def test_a_state_of_other_shapes_names_the_tensors(line: Definition) -> None:
+    """With both shapes; the trial stays as it was."""
+    session = line.load()
+    session.step(3)
+    saved = session.checkpoint()
+    line.edit("nn.Linear(1, 8), dropout, nn.Linear(8, 1)", "nn.Linear(1, 5), dropout, nn.Linear(5, 1)")
+    other = line.load()
+    before = [parameter.clone() for parameter in other.trial.model.parameters()]
+    with pytest.raises(CheckpointError, match=r"0\.weight is \(8, 1\) in the state and \(5, 1\) in the model"):
+        other.restore(saved)
+    assert all(torch.equal(one, two) for one, two in zip(before, other.trial.model.parameters(), strict=True))
+
+
+def test_a_checkpoint_of_another_class_is_refused(line: Definition) -> None:
+    """Both are named."""
+    session = line.load()
+    session.step()
+    saved = session.checkpoint()
+    line.edit("LineTrial", "CurveTrial")
+    with pytest.raises(CheckpointError, match="checkpoint of LineTrial, and CurveTrial is loaded"):
+        line.load().restore(saved)
+
+
+def test_a_worker_that_is_killed_ends_the_training_and_not_the_session(line: Definition) -> None:
+    """The error says that it was a worker; the next training goes on where this one was."""
+    line.edit("batch_size=4,", "batch_size=4, num_workers=1,")
+    line.edit("x, y = batch\n        loss", "x, y = batch\n        import time\n        time.sleep(0.01)\n        loss")
+    session = line.load()
+    session.train(batches=100_000)
+    deadline = time.monotonic() + 20
+    while session.batches_trained < 3 and time.monotonic() < deadline:
+        threading.Event().wait(0.02)
+    (worker,) = multiprocessing.active_children()
+    os.kill(worker.pid or 0, signal.SIGKILL)
+    with pytest.raises(TrialError, match="DataLoader worker"):
+        session.wait()
+    reached = session.batches_trained
+    session.train(batches=2, wait=True)
+    assert session.batches_trained == reached + 2
+
+
+@pytest.mark.parametrize("length", [{"batches": 0}, {"epochs": -1}, {"batches": 1, "epochs": 1}])
+def test_a_length_that_makes_no_sense_is_refused_before_anything_happens(line: Definition, length: dict[str, int]) -> None:
+    """The session stays ready."""
+    session = line.load()
+    with pytest.raises(SessionError):
+        session.train(**length)
+    assert session.state == "ready"
