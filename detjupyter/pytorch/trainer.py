@@ -149,6 +149,7 @@ class Trainer:
             checkpoint_every=_period("checkpoint_period", checkpoint_period),
             report_every=_period("reporting_period", reporting_period),
             checkpoint_policy=checkpoint_policy,
+            keeps_checkpoints=checkpoint_period is not None,
             initial_validation=step_zero_validation,
             ends_if_reached=True,
             validates_each_epoch=False,

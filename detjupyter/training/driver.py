@@ -479,7 +479,8 @@ class Driver:
 
     def _save_or_say(self) -> CheckpointRecord | None:
         try:
-            return self._saving.save(automatic=True)
+            plan = self._plan.plan if self._plan is not None else None
+            return self._saving.save(automatic=plan is None or not plan.keeps_checkpoints)
         except CheckpointError as error:
             self._announcer.sink.say(str(error))
             return None

@@ -11,7 +11,6 @@ from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import Group
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
-from detjupyter.store.history import Run
 from detjupyter.training.board import Board
 from detjupyter.training.checkpoint import Origin, PendingCheckpoint, begin_checkpoint
 from detjupyter.training.loaded import Loaded
@@ -86,12 +85,11 @@ class KeptCheckpoints:
         bundle_hash = self._code_of.pop(checkpoint.id, None)
         if bundle_hash is not None:
             self._newest = (bundle_hash, Path(checkpoint.path))
-        store, run_id = self._recorder.store, self._recorder.run_id
+        store, run_id, retention = self._recorder.store, self._recorder.run_id, Retention.of(self._loaded().config.settings)
         if not checkpoint.automatic or store is None or run_id is None:
             return []
         forgotten = []
         try:
-            retention = Retention.of(self._loaded().config.settings)
             for old in retention.expired(store.checkpoints(run_id), smaller_is_better=self._smaller_is_better()):
                 store.delete_checkpoint(old.id)
                 forgotten.append(old)
@@ -120,7 +118,7 @@ class KeptCheckpoints:
         kept: list[CheckpointRecord] = []
         if store is not None and run_id is not None:
             self._recorder.flush()
-            kept = Run(store, run_id).checkpoints()
+            kept = store.checkpoints(run_id)
         if which == "best":
             kept = best_first(kept, smaller_is_better=self._smaller_is_better())[:1]
         if not kept:

@@ -83,6 +83,7 @@ class Plan:
         report_at: When a stretch ends for the trial's callbacks and custom reducers.
         initial_validation: Whether to validate before the first batch, if the trial is untrained.
         checkpoint_policy: Whether a validation is followed by a checkpoint: if it was the ``best`` so far, always, or never.
+        keeps_checkpoints: Whether a person asked for its checkpoints, so that none of them is deleted later.
         stops_at_nan: Whether a training metric that is NaN or infinite ends it as an error.
         ends_with_boundaries: Whether the end is a validation and a checkpoint. It is not for a step.
     """
@@ -94,6 +95,7 @@ class Plan:
     report_at: Schedule | None = None
     initial_validation: bool = False
     checkpoint_policy: CheckpointPolicy = "none"
+    keeps_checkpoints: bool = False
     stops_at_nan: bool = False
     ends_with_boundaries: bool = True
 
@@ -129,6 +131,7 @@ class TrainingOptions:
         report_every: When a stretch ends; None: at the other boundaries only.
         checkpoint_policy: See :class:`Plan`.
         initial_validation: See :class:`Plan`.
+        keeps_checkpoints: See :class:`Plan`; so it is if ``checkpoint_every`` is given here, and not by a configuration.
         stops_at_nan: See :class:`Plan`.
         ends_if_reached: Whether a length in total that is reached already is a training of nothing, and not an error.
         validates_each_epoch: Whether a length in epochs validates after each of them where nothing else is said.
@@ -142,6 +145,7 @@ class TrainingOptions:
     report_every: Length | None = None
     checkpoint_policy: CheckpointPolicy = "none"
     initial_validation: bool = False
+    keeps_checkpoints: bool = False
     stops_at_nan: bool = False
     ends_if_reached: bool = False
     validates_each_epoch: bool = True
@@ -192,6 +196,7 @@ class TrainingOptions:
             in_total=in_total,
             validate_every=validate_every,
             checkpoint_every=checkpoint_every,
+            keeps_checkpoints=self.checkpoint_every is not None,
             report_every=Batch(settings.scheduling_unit) if self.report_every is None else self.report_every,
             checkpoint_policy=settings.checkpoint_policy,
             initial_validation=self.initial_validation or settings.perform_initial_validation,
@@ -223,6 +228,7 @@ class TrainingOptions:
             report_at=data.schedule(self.report_every, "report_every"),
             initial_validation=self.initial_validation,
             checkpoint_policy=self.checkpoint_policy,
+            keeps_checkpoints=self.keeps_checkpoints,
             stops_at_nan=self.stops_at_nan,
         )
 

@@ -13,7 +13,7 @@ from cells import Cells
 
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
-LOAD_OPTIONS = ("--path", "--config", "--hparam", "--seed", "--device", "--name", "--startup-hook", "--any-size")
+LOAD_OPTIONS = ("--path", "--config", "--hparam", "--seed", "--device", "--name", "--compile", "--startup-hook", "--any-size")
 OURS = ("detjupyter/magics", "detjupyter/training", "detjupyter/pytorch", "detjupyter/definition", "detjupyter/store")
 
 
@@ -178,7 +178,7 @@ class TestTraining:
         assert re.fullmatch(r"\{'loss': \d\.\d{1,3}, 'accuracy': 0\.\d{1,5}\}", cells.ok("%det_validate").text)
         assert cells.value("isinstance(_, dict), type(_['loss'])") == "(True, <class 'float'>)"
         seen = cells.ok("%det_checkpoint")
-        assert seen.text.startswith("checkpoint after 3 batches, 1.8 MB\n")
+        assert seen.text.startswith("checkpoint after 3 batches, 1.9 MB\n")
         back = re.search(r"`(%det_restore \S+)`", seen.text)
         assert back is not None
         cells.ok("%det_step 2")
@@ -369,7 +369,7 @@ class TestManners:
         reply = cells.client.execute("%det_train?", reply=True)
         text = re.sub(r"\x1b\[[0-9;]*m", "", reply["content"]["payload"][0]["data"]["text/plain"])
         assert "%det_train [--batches N] [--epochs N] [--records N]" in text
-        assert "Train in the background and show it live; without a length, for one epoch." in text
+        assert "Train in the background and show it live; without a length, as the config says, else for one epoch." in text
         assert "return when the training is over; an interrupt pauses" in text
 
     @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ class TestManners:
             ("%det_load --config ", ["const.yaml", "data/"]),
             ("%det_load --path=da", ["--path=data/", "--path=data.py"]),
             ("%det_load --seed 3 mod", ["model_def:DigitsTrial"]),
-            ("%det_train --", ["--batches", "--epochs", "--records", "--validate-every", "--checkpoint-every", "--wait"]),
+            ("%det_train --", ["--batches", "--epochs", "--records", "--validate-every", "--checkpoint-every", "--stop-at-nan", "--wait"]),
             ("%det_files --al", ["--all"]),
         ],
     )
@@ -397,7 +397,7 @@ class TestManners:
         """The newest first."""
         cells.ok("s = %det_load")
         cells.ok("%det_train --batches 4 --checkpoint-every 2 --wait")
-        assert repr(cells.complete("%det_restore ")) == cells.value("[c.id for c in reversed(s.run.checkpoints())]")
+        assert repr(cells.complete("%det_restore ")) == cells.value("[*(c.id for c in reversed(s.run.checkpoints())), '--trust']")
 
     def test_the_extension_unloads_and_reloads_and_sessions_go_on(self, cells: Cells) -> None:
         """The magics, the completion and the control channel go and come back; the session is the same."""

@@ -46,8 +46,9 @@ def disk(bench: Bench) -> Iterator[SlowDisk]:
 
 @pytest.fixture
 def config() -> Config:
-    """Return a configuration that ranks by the error and keeps one best and one latest checkpoint."""
-    return read_config({"searcher": {"metric": "error"}}, Path("nowhere"))
+    """Return a configuration that ranks by the error, and keeps one best and one latest checkpoint of those that it wants."""
+    periods = {"min_validation_period": {"batches": 2}, "min_checkpoint_period": {"batches": 2}}
+    return read_config({"searcher": {"metric": "error"}, **periods}, Path("nowhere"))
 
 
 def names(bench: Bench) -> set[str]:
@@ -291,6 +292,17 @@ class TestCode:
             "x = 2\n",
         ]
 
+    def test_a_reload_while_files_are_written_changes_nothing_in_them(self, bench: Bench, disk: SlowDisk) -> None:
+        """Nor does the next checkpoint share what it should not."""
+        (bench.root / "toy.py").write_text("x = 1\n")
+        saving = bench.session.send(MakeCheckpoint())
+        assert disk.reached.wait(LIMIT_S)
+        (bench.root / "toy.py").write_text("x = 2\n")
+        bench.session.reload()
+        disk.release.set()
+        saved = [saving.result(LIMIT_S), bench.session.checkpoint()]
+        assert [(Path(one.path) / "code" / "toy.py").read_text() for one in saved] == ["x = 1\n", "x = 2\n"]
+
 
 def record(number: int, metric: float | None = None, *, run: str = "r", automatic: bool = True) -> CheckpointRecord:
     """Return the ``number``-th checkpoint of a run."""
@@ -345,6 +357,18 @@ class TestRetention:
         written = [record(0, 0.1, automatic=False), record(1, 2.0), record(2, 1.0), record(3, 3.0, automatic=False)]
         assert Retention().expired(written, smaller_is_better=True) == [written[1]]
 
+    @pytest.mark.parametrize(
+        ("storage", "expected"),
+        [
+            ({}, Retention(0, 1, 1)),
+            ({"save_experiment_best": 3}, Retention(3, 1, 1)),
+            ({"save_trial_best": 0, "save_trial_latest": 2}, Retention(0, 0, 2)),
+        ],
+    )
+    def test_the_configuration_says_what_stays(self, storage: dict[str, Any], expected: Retention) -> None:
+        """Determined's defaults fill in what it leaves out."""
+        assert Retention.of(read_config({"checkpoint_storage": storage}, Path("nowhere")).settings) == expected
+
     def test_the_best_first(self) -> None:
         """Those without a metric are not ranked."""
         written = [record(0), record(1, 2.0), record(2, 1.0)]
@@ -355,12 +379,18 @@ class TestRetention:
         errors = iter([3.0, 1.0, 2.0, 4.0])
         asked = bench.session.checkpoint()
         bench.adapter.on_validation_batch = lambda index: index or bench.adapter.__setattr__("validation_metrics", {"error": next(errors)})
-        bench.session.train(batches=8, validate_every=2, checkpoint_every=2, wait=True)
+        bench.session.train(batches=8, wait=True)
         assert bench.session.run is not None
         kept = bench.session.run.checkpoints()
         assert [(one.batches_trained, one.automatic, one.metric) for one in kept] == [(0, False, None), (4, True, 1.0), (8, True, 4.0)]
         assert names(bench) == {one.id for one in kept} >= {asked.id}
         assert len(bench.events("checkpoint")) == 5
+
+    def test_those_of_a_period_that_a_person_gave_stay(self, bench: Bench) -> None:
+        """They are asked for, like one that is asked for by itself."""
+        bench.session.train(batches=6, checkpoint_every=2, wait=True)
+        assert bench.session.run is not None
+        assert [(one.batches_trained, one.automatic) for one in bench.session.run.checkpoints()] == [(2, False), (4, False), (6, False)]
 
     def test_best_and_latest_can_be_restored_by_name(self, bench: Bench) -> None:
         """The best by the metric that ranks, the latest by when it was written."""
@@ -368,7 +398,7 @@ class TestRetention:
             bench.session.restore("latest")
         errors = iter([1.0, 2.0])
         bench.adapter.on_validation_batch = lambda index: index or bench.adapter.__setattr__("validation_metrics", {"error": next(errors)})
-        bench.session.train(batches=4, validate_every=2, checkpoint_every=2, wait=True)
+        bench.session.train(batches=4, wait=True)
         bench.session.restore("best")
         assert bench.session.batches_trained == bench.session.trial.weight == 2
         bench.session.restore("latest")
