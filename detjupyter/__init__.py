@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from detjupyter.store.history import Run, run, runs
     from detjupyter.training.loading import current_session, load, sessions
     from detjupyter.training.plan import Batch, Epoch
+    from detjupyter.training.saved_trial import load_checkpoint
     from detjupyter.training.session import Session
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "Session": "detjupyter.training.session",
     "current_session": "detjupyter.training.loading",
     "load": "detjupyter.training.loading",
+    "load_checkpoint": "detjupyter.training.saved_trial",
     "run": "detjupyter.store.history",
     "runs": "detjupyter.store.history",
     "sessions": "detjupyter.training.loading",
@@ -50,6 +52,7 @@ __all__ = [
     "Session",
     "current_session",
     "load",
+    "load_checkpoint",
     "run",
     "runs",
     "sessions",

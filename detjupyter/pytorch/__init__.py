@@ -10,6 +10,7 @@ from detjupyter.pytorch.callbacks import ClipGradsL2Norm, ClipGradsL2Value, PyTo
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.custom_reducers import MetricReducer
 from detjupyter.pytorch.data_loader import DataLoader
+from detjupyter.pytorch.loading import CheckpointLoadContext, load_trial_from_checkpoint_path
 from detjupyter.pytorch.lr_scheduler import LRScheduler
 from detjupyter.pytorch.reducer import Reducer
 from detjupyter.pytorch.samplers import DistributedBatchSampler, RepeatBatchSampler, SkipBatchSampler, adapt_batch_sampler
@@ -19,6 +20,7 @@ from detjupyter.training.plan import Batch, Epoch
 
 __all__ = [
     "Batch",
+    "CheckpointLoadContext",
     "ClipGradsL2Norm",
     "ClipGradsL2Value",
     "DataLoader",
@@ -37,6 +39,7 @@ __all__ = [
     "adapt_batch_sampler",
     "data_length",
     "init",
+    "load_trial_from_checkpoint_path",
     "reset_parameters",
     "samplers",
     "to_device",

@@ -23,6 +23,7 @@ from detjupyter.pytorch.layouts import read_state
 from detjupyter.pytorch.mistakes import mistake
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
 from detjupyter.pytorch.snapshot import take_snapshot
+from detjupyter.pytorch.state import HostMemory
 from detjupyter.pytorch.stream import EmptyDataError
 from detjupyter.pytorch.styles import Procedure, procedure_for
 from detjupyter.pytorch.tensorboard import log_averages, log_training, log_validation
@@ -122,6 +123,8 @@ class PyTorchAdapter(TrialAdapter):
         self._trained = 0
         self._restored_from: str | None = None
         self._has_started = self._has_trained = self._is_over = False
+        self._memory = HostMemory()  # for copies of the state
+        self._has_memory = False
         self._train_batch = procedure.train_batch
         # The default is called without the way through the trial.
         self._length_of = data_length if type(trial).get_batch_length is PyTorchTrial.get_batch_length else trial.get_batch_length
@@ -190,6 +193,10 @@ class PyTorchAdapter(TrialAdapter):
         except EmptyDataError:
             data.drop()
             raise mistake("There are no training batches", "build_training_data_loader() returned an empty loader.") from None
+        except (ConnectionError, EOFError) as error:
+            if not data.has_workers:
+                raise
+            raise _worker_lost(error) from None
         epoch_idx = batch_idx // per_epoch if per_epoch else 0
         context.batch_idx = batch_idx
         if self._has_hooks:
@@ -238,6 +245,10 @@ class PyTorchAdapter(TrialAdapter):
 
     def fetch(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
         """Bring the metrics to the host, one transfer for each."""
+        if not self._has_memory:  # there are optimizer states to copy now
+            self._has_memory = True
+            states = [part.state_dict() for part in (*self.context.models, *self.context.optimizers)]
+            self._memory.prepare(states, pinned=self.context.device.type == "cuda")
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: column([row.get(name) for row in rows]) for name in names}
         found = {name: values for name, values in columns.items() if values is not None}
@@ -296,7 +307,7 @@ class PyTorchAdapter(TrialAdapter):
         """Copy the trial's state."""
         state = self._state(batches_trained)
         self._callbacks.on_checkpoint_save_start(state)
-        return take_snapshot(state, self._callbacks)
+        return take_snapshot(state, self._callbacks, self._memory)
 
     def checkpointed(self, checkpoint_id: str) -> None:
         """Tell the callbacks that a checkpoint is complete."""
@@ -348,6 +359,15 @@ class PyTorchAdapter(TrialAdapter):
             self._data.restore(place)
         else:
             self._data.drop()
+
+
+def _worker_lost(error: Exception) -> TrialError:
+    return TrialError(
+        "A DataLoader worker ended while a batch was awaited.",
+        exception=f"{type(error).__name__}: {error}",
+        user_traceback="",
+        hint="The system may have killed it for its memory: try fewer workers, or smaller batches. `%det_train` goes on from here.",
+    )
 
 
 def _row(result: Any) -> Mapping[str, Any]:

@@ -9,12 +9,12 @@ import torch
 
 
 def half_precision(device: torch.device) -> torch.dtype:
-    """Return what forward passes are computed in: float16 on a GPU, bfloat16 on the host, which has no fast float16."""
-    return torch.bfloat16 if device.type == "cpu" else torch.float16
+    """Return what forward passes are computed in: float16 where losses are scaled, elsewhere bfloat16, which has the range of float32."""
+    return torch.float16 if device.type == "cuda" else torch.bfloat16
 
 
 def make_scaler(device: torch.device) -> torch.amp.GradScaler:
-    """Return the scaler for automatic mixed precision; it does nothing on the host: bfloat16 has the range of float32."""
+    """Return the scaler for automatic mixed precision; it does nothing for bfloat16, which needs none."""
     return torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
 
 
@@ -43,9 +43,12 @@ def in_full_precision(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
     if isinstance(value, dict):
-        return type(value)({name: in_full_precision(inner) for name, inner in value.items()})
+        same = copy.copy(value)  # a dict of any kind is not to be made from another one
+        for name, inner in value.items():
+            same[name] = in_full_precision(inner)
+        return same
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(in_full_precision(inner) for inner in value))
     if isinstance(value, (list, tuple)):
-        return type(value)(in_full_precision(inner) for inner in value)
+        return type(value)([in_full_precision(inner) for inner in value])
     return value

@@ -26,6 +26,7 @@ from detjupyter.pytorch.tensorboard import make_writer, new_directory
 logger = logging.getLogger("detjupyter")
 
 _NO_EPOCH = 2**62
+_OPT_LEVELS = ("O0", "O1", "O2", "O3")  # apex's
 
 Thing = TypeVar("Thing")
 
@@ -107,7 +108,7 @@ class PyTorchTrialContext:
 
     def __getattr__(self, name: str) -> Any:
         """Say of a name that is not here what is."""
-        there = [known for known in dir(type(self)) if not known.startswith("_")]
+        there = [known for known in (*dir(type(self)), *vars(self)) if not known.startswith("_")]
         close = difflib.get_close_matches(name, there, n=1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise AttributeError(f"PyTorchTrialContext has no {name!r}; detjupyter trains in one process, without horovod or DeepSpeed.{meant}")
@@ -189,8 +190,13 @@ class PyTorchTrialContext:
 
         torch's own mixed precision takes apex's place; ``options`` are apex's and do nothing. Without a GPU, for which apex was made,
         everything stays in full precision.
+
+        Raises:
+            TrialError: There is no such level, or there is a scaler already.
         """
         del options
+        if enabled and opt_level not in _OPT_LEVELS:
+            raise mistake(f"opt_level is one of {', '.join(_OPT_LEVELS)}", f"It is {opt_level!r}.")
         if enabled and opt_level != "O0" and self._managed:
             if self.device.type == "cpu":
                 logger.warning("configure_apex_amp() is for GPUs; on the CPU the trial is trained in full precision.")
@@ -268,7 +274,9 @@ class PyTorchTrialContext:
         """Return whether the gradients of enough batches are there, and average them then."""
         if not auto_zero_grads:
             raise _misuse("auto_zero_grads=False does not go together with aggregation_frequency > 1.", "Leave one of the two out.")
-        if self.batch_idx is not None and (self.batch_idx + 1) % accumulation.frequency:
+        if self.batch_idx is None:
+            return True  # called by hand, without a training around it: there is one batch
+        if (self.batch_idx + 1) % accumulation.frequency:
             return False
         if accumulation.average:
             for parameter in _parameters(optimizer):
@@ -350,13 +358,17 @@ class PyTorchTrialContext:
 
     def get_global_batch_size(self) -> int:
         """Return the hyperparameter ``global_batch_size``."""
-        size = self.get_hparams().get("global_batch_size")
-        if type(size) is not int:
+        hparams = self.get_hparams()
+        size = hparams.get("global_batch_size")
+        if type(size) is not int or size < 1:
+            old_name = size is None and "batch_size" in hparams
             raise HyperparameterError(
-                f"global_batch_size must be a whole number, not {size!r}.",
+                f"global_batch_size must be a whole number of at least 1, not {size!r}.",
                 name="global_batch_size",
-                available=sorted(self.get_hparams()),
-                hint="Set it under `hyperparameters:` in the YAML, or `--hparam global_batch_size=64`.",
+                available=sorted(hparams),
+                hint="Rename batch_size, as it was called once."
+                if old_name
+                else "Set it under `hyperparameters:` in the YAML, or `--hparam global_batch_size=64`.",
             )
         return size
 
@@ -457,12 +469,12 @@ class PyTorchTrialContext:
         Called by the adapter where :attr:`steps_after_batches`.
         """
         batch_idx = self.batch_idx
-        if batch_idx is not None and (batch_idx + 1) % self.aggregation == 0:
-            if self._has_updated and self.experimental.auto_amp and self.scaler is not None:
-                self.scaler.update()
+        if self._has_updated:  # by any optimizer: they may gather over different numbers of batches, and none steps twice without this
             self._has_updated = False
-            if self.lr_schedulers:
-                advance_all(self.lr_schedulers, batch_idx, self.batches_per_epoch, self.aggregation)
+            if self.experimental.auto_amp and self.scaler is not None:
+                self.scaler.update()
+        if self.lr_schedulers and batch_idx is not None and (batch_idx + 1) % self.aggregation == 0:
+            advance_all(self.lr_schedulers, batch_idx, self.batches_per_epoch, self.aggregation)
         if self._profiler is not None:
             self._profiler.step()
 
@@ -514,7 +526,5 @@ def _misuse(message: str, hint: str) -> TrialError:
 
 def _only(things: Sequence[Thing], what: str) -> Thing:
     if len(things) != 1:
-        raise _misuse(
-            f"There are {len(things)} {what}s, not one.", f"Take them from `context.{'models' if what == 'model' else 'optimizers'}`."
-        )
+        raise _misuse(f"There are {len(things)} {what}s, not one.", f"Take them from `context.{what.lower().replace(' ', '_')}s`.")
     return things[0]

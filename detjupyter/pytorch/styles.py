@@ -161,7 +161,7 @@ class CallbackStyle(Procedure):
 
 def _clipping(context: PyTorchTrialContext) -> Any:
     """Return the function that the hyperparameters of 0.12.4 ask for, None if they do not."""
-    hparams = context.get_hparams()
+    hparams = context.config.hyperparameters
     norm, value = hparams.get("clip_grad_l2_norm"), hparams.get("clip_grad_val")
     if norm is not None and value is not None:
         raise HyperparameterError(

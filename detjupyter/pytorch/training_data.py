@@ -42,6 +42,11 @@ class TrainingData:
         return self._loader is not None
 
     @property
+    def has_workers(self) -> bool:
+        """Whether batches come from other processes."""
+        return self._source is None or self._source.num_workers > 0
+
+    @property
     def records_per_batch(self) -> int | None:
         """The batch size, None if the loader does not tell."""
         return getattr(self._loader, "batch_size", None)
@@ -63,7 +68,7 @@ class TrainingData:
     def state(self, batch_idx: int) -> dict[str, Any]:
         """Return where the batch of that number stands, for a checkpoint."""
         place = self._log.place_of(batch_idx) or self._resume_at
-        state: dict[str, Any] = {"dataset_generators": states_of(self._dataset_generators())}
+        state: dict[str, Any] = {"seed": self._seed, "dataset_generators": states_of(self._dataset_generators())}
         if place is not None:
             state |= {"pass_number": place.pass_number, "first_batch": place.first_batch, "generators": dict(place.generators)}
         return state
@@ -71,6 +76,7 @@ class TrainingData:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's place with the next batch."""
         self.drop()
+        self._seed = int(state.get("seed", self._seed))  # the order of the data goes on, whatever this trial was loaded with
         self._log = PassLog()
         self._resume_at = None
         if "pass_number" in state:

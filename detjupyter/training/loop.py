@@ -89,7 +89,8 @@ def train(
     Args:
         trainee: The trial.
         plan: What is to be done.
-        write_checkpoint: Returns None when the checkpoint could not be written and the training shall go on without.
+        write_checkpoint: Returns None when the files are written behind, and when the checkpoint could not be written and the training
+            shall go on without.
         is_best: Whether the validation that was just told of is the best so far.
 
     What the user's code raises passes through; :meth:`Trainee.report` then still tells of the batches before it.

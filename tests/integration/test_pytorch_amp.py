@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import logging
 from collections.abc import Callable
@@ -111,6 +112,23 @@ class TestAutomatic:
         with pytest.raises(TrialError, match="its own scaler"):
             other.experimental.use_amp()
 
+    def test_optimizers_that_gather_differently_share_the_scaler(self) -> None:
+        """It is updated after every batch that had a step, so that none is refused as the second one."""
+        mine = context()
+        mine.experimental.use_amp()
+        mine.scaler = scaler = FakeScaler()  # type: ignore[assignment]
+        model = mine.wrap_model(torch.nn.Linear(1, 1))
+        one, two = (
+            mine.wrap_optimizer(torch.optim.SGD([parameter], lr=1.0), backward_passes_per_step=passes)
+            for parameter, passes in ((model.weight, 1), (model.bias, 2))
+        )
+        for mine.batch_idx in range(2):
+            mine.backward(model(torch.ones(1, 1)).sum())
+            mine.step_optimizer(one)
+            mine.step_optimizer(two)
+            mine.end_batch()
+        assert scaler.calls == ["scale", "step", "update", "scale", "step", "step", "update"]
+
     def test_nested_results_come_back_in_full_precision(self) -> None:
         """Whatever they are in; what is no half-precision tensor stays."""
         half = torch.ones(1, dtype=torch.bfloat16)
@@ -118,6 +136,12 @@ class TestAutomatic:
         assert whole["a"][0].dtype == whole["a"][1][0].dtype == torch.float32
         assert whole["b"].dtype == torch.int8
         assert whole["a"][1][1] == "text"
+        given = collections.defaultdict(list, logits=half)
+        kept = in_full_precision(given)
+        assert kept["logits"].dtype == torch.float32
+        assert (kept["more"], given["logits"].dtype) == ([], torch.bfloat16)
+        pair = in_full_precision(half.reshape(1, 1).max(dim=1))
+        assert (pair.values.dtype, pair.indices.dtype) == (torch.float32, torch.int64)
 
 
 class TestByHand:
@@ -155,6 +179,8 @@ class TestByHand:
         caplog.clear()
         mine.configure_apex_amp(model, [], enabled=False)
         assert not caplog.text
+        with pytest.raises(TrialError, match="It is 'O9'"):
+            mine.configure_apex_amp(model, [], opt_level="O9")
 
 
 class TestTheRest:
@@ -201,6 +227,56 @@ class TestTheRest:
         """And what is out of scope."""
         with pytest.raises(AttributeError, match=r"without horovod or DeepSpeed\. Did you mean 'wrap_model'"):
             context().wrap_models  # noqa: B018
+        with pytest.raises(AttributeError, match="Did you mean 'optimizers'"):
+            context().optimizer  # noqa: B018
+
+    def test_the_only_one_is_asked_for_where_there_are_more(self) -> None:
+        """The message says where all of them are."""
+        mine = context()
+        assert mine.get_lr_scheduler() is None
+        with pytest.raises(TrialError, match="There are 0 models") as raised:
+            mine.get_model()
+        assert "context.models" in (raised.value.hint or "")
+        optimizer = mine.wrap_optimizer(torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=1))
+        assert mine.get_optimizer() is optimizer
+        for _ in range(2):
+            mine.wrap_lr_scheduler(torch.optim.lr_scheduler.StepLR(optimizer, 1), LRScheduler.StepMode.STEP_EVERY_BATCH)
+        with pytest.raises(TrialError, match="There are 2 LR schedulers") as raised:
+            mine.get_lr_scheduler()
+        assert "context.lr_schedulers" in (raised.value.hint or "")
+
+    def test_gathering_by_hand_takes_a_step_at_once(self) -> None:
+        """Without a training around it there is one batch, whose gradients are not divided."""
+        mine = PyTorchTrialContext.from_config({"optimizations": {"aggregation_frequency": 4}})
+        weight = torch.nn.Parameter(torch.zeros(1))
+        optimizer = mine.wrap_optimizer(torch.optim.SGD([weight], lr=1.0))
+        mine.backward(weight.sum())
+        mine.step_optimizer(optimizer)
+        assert weight.item() == -1.0
+
+    def test_a_training_goes_on_from_where_it_was(self, line: Definition) -> None:
+        """The trial can ask where it began."""
+        line.edit("        x, y = batch\n", "        self.begun = self.context.get_initial_batch()\n        x, y = batch\n")
+        session = line.load()
+        session.train(batches=3, wait=True)
+        assert (session.trial.begun, session.trial.context.get_stop_requested()) == (0, False)
+        session.train(batches=2, wait=True)
+        assert session.trial.begun == 3
+
+    def test_a_batch_stays_as_the_loader_made_it(self, line: Definition) -> None:
+        """Where the trial moves it itself."""
+        line.edit(
+            "        self.context = context\n", "        self.context = context\n        context.experimental.disable_auto_to_device()\n"
+        )
+        session = line.load()
+        session.context.device = torch.device("meta")  # where nothing could be computed
+        session.train(batches=2, wait=True)
+        assert len(session.metrics("loss")[1]) == 2
+
+    def test_a_profiler_that_never_ran_is_closed(self, line: Definition) -> None:
+        """A trial that is loaded and let go of."""
+        line.edit("        self.context = context\n", "        self.context = context\n        context.set_profiler()\n")
+        line.load().close()
 
     @pytest.mark.parametrize("set_", [lambda mine: mine.set_stop_requested, lambda mine: mine.set_enable_tensorboard_logging])
     def test_switches_take_bools(self, set_: Callable[[Any], Any]) -> None:

@@ -176,7 +176,13 @@ class TestWhatItKnows:
             assert mine.get_hparam("global_batch_size") == 64
         assert "get_per_slot_batch_size" in caplog.text
 
-    @pytest.mark.parametrize("size", [None, "64", 6.4])
+    def test_the_batch_size_of_old_is_recognised(self) -> None:
+        """The hint says what it is called now."""
+        with pytest.raises(HyperparameterError, match="not None") as raised:
+            context({"batch_size": 64}).get_global_batch_size()
+        assert "Rename batch_size" in (raised.value.hint or "")
+
+    @pytest.mark.parametrize("size", [None, "64", 6.4, True, -1])
     def test_a_batch_size_that_is_no_number_is_refused(self, size: Any) -> None:
         """By its value."""
         with pytest.raises(HyperparameterError, match=f"not {size!r}"):

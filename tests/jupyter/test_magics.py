@@ -106,7 +106,7 @@ class TestTraining:
         assert set(seen.displays[0]) == {"image/png", "image/svg+xml", "text/plain"}
         assert seen.text.startswith("model_def:DigitsTrial: finished · 60 batches")
         assert cells.value("s.metrics('accuracy', 'validation')[0].tolist()") == "[30, 60]"
-        assert cells.value("[c.batches_trained for c in s.run.checkpoints()]") == "[20, 40, 60]"
+        assert cells.value("[c.batches_trained for c in s.run.checkpoints()]") == "[20, 30, 40, 60]"
 
     @pytest.mark.parametrize(("length", "batches"), [("", 90), ("--epochs 1", 90), ("--batches 7", 7), ("--records 160", 10)])
     def test_lengths_are_batches_epochs_or_records(self, cells: Cells, length: str, batches: int) -> None:
