@@ -247,7 +247,8 @@ class PyTorchAdapter(TrialAdapter):
         """Bring the metrics to the host, one transfer for each."""
         if not self._has_memory:  # there are optimizer states to copy now
             self._has_memory = True
-            states = [part.state_dict() for part in (*self.context.models, *self.context.optimizers)]
+            models, optimizers = self.context.models, self.context.optimizers
+            states = [*(model.state_dict() for model in models), *(optimizer.state_dict() for optimizer in optimizers)]
             self._memory.prepare(states, pinned=self.context.device.type == "cuda")
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: column([row.get(name) for row in rows]) for name in names}

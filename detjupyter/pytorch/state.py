@@ -14,6 +14,7 @@ from detjupyter.errors import CheckpointError
 
 _ALIGNMENT_BYTES = 64
 _WORTH_PREPARING_BYTES = 64 << 20
+_ROOM_BYTES = 1 << 20  # for what is small beside models and optimizers: random states, the place in the data
 
 
 class HostMemory:
@@ -40,7 +41,8 @@ class HostMemory:
         with self._lock:
             if size_bytes < _WORTH_PREPARING_BYTES or self._preparing is not None or self._free is not None:
                 return
-            self._preparing = threading.Thread(target=self._prepare, args=(size_bytes, pinned), name="detjupyter memory", daemon=True)
+            wanted = (size_bytes + _ROOM_BYTES, pinned)
+            self._preparing = threading.Thread(target=self._prepare, args=wanted, name="detjupyter memory", daemon=True)
             self._preparing.start()
 
     def take(self, size_bytes: int, *, pinned: bool) -> torch.Tensor:
