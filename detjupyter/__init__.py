@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from detjupyter.definition.model_definition import ModelDefinition
     from detjupyter.errors import DetJupyterError
     from detjupyter.store.history import Run, run, runs
+    from detjupyter.training.checkpoints.saved_trial import load_checkpoint
     from detjupyter.training.loading import current_session, load, sessions
     from detjupyter.training.plan import Batch, Epoch
-    from detjupyter.training.saved_trial import load_checkpoint
     from detjupyter.training.session import Session
 
 _HOMES = {
@@ -36,7 +36,7 @@ _HOMES = {
     "Session": "detjupyter.training.session",
     "current_session": "detjupyter.training.loading",
     "load": "detjupyter.training.loading",
-    "load_checkpoint": "detjupyter.training.saved_trial",
+    "load_checkpoint": "detjupyter.training.checkpoints.saved_trial",
     "run": "detjupyter.store.history",
     "runs": "detjupyter.store.history",
     "sessions": "detjupyter.training.loading",

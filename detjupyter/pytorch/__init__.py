@@ -5,11 +5,11 @@ A model definition derives its class from :class:`PyTorchTrial` and says in ``__
 """
 
 from detjupyter.pytorch import samplers
-from detjupyter.pytorch.batches import TorchData, data_length, to_device
 from detjupyter.pytorch.callbacks import ClipGradsL2Norm, ClipGradsL2Value, PyTorchCallback
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.custom_reducers import MetricReducer
-from detjupyter.pytorch.data_loader import DataLoader
+from detjupyter.pytorch.data.batches import TorchData, data_length, to_device
+from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.loading import CheckpointLoadContext, load_trial_from_checkpoint_path
 from detjupyter.pytorch.lr_scheduler import LRScheduler
 from detjupyter.pytorch.reducer import Reducer

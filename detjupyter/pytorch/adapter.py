@@ -13,23 +13,23 @@ import torch
 from detjupyter.errors import CheckpointError, TrialError
 from detjupyter.protocol.records import FloatArray
 from detjupyter.pytorch.averages import average_metrics, host_rows
-from detjupyter.pytorch.batches import data_length
 from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.checkpoints.layouts import read_state
+from detjupyter.pytorch.checkpoints.snapshot import take_snapshot
+from detjupyter.pytorch.checkpoints.state import HostMemory
+from detjupyter.pytorch.checkpoints.trial_state import OURS, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.compilation import compile_model
 from detjupyter.pytorch.context import PyTorchTrialContext
+from detjupyter.pytorch.data.batches import data_length
+from detjupyter.pytorch.data.stream import EmptyDataError
+from detjupyter.pytorch.data.training_data import TrainingData
 from detjupyter.pytorch.device import choose_device, gpu_uuid
 from detjupyter.pytorch.host import column
-from detjupyter.pytorch.layouts import read_state
 from detjupyter.pytorch.mistakes import mistake
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
-from detjupyter.pytorch.snapshot import take_snapshot
-from detjupyter.pytorch.state import HostMemory
-from detjupyter.pytorch.stream import EmptyDataError
 from detjupyter.pytorch.styles import Procedure, procedure_for
 from detjupyter.pytorch.tensorboard import log_averages, log_training, log_validation
-from detjupyter.pytorch.training_data import TrainingData
 from detjupyter.pytorch.trial import PyTorchTrial
-from detjupyter.pytorch.trial_state import OURS, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.validation import validate
 from detjupyter.training.adapter import Snapshot, TrialAdapter, TrialOptions
 

@@ -14,8 +14,8 @@ from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.config.keys import Settings
 from detjupyter.errors import HyperparameterError, TrialError
 from detjupyter.pytorch.amp import autocast_forward, make_scaler
-from detjupyter.pytorch.batches import to_device
 from detjupyter.pytorch.custom_reducers import CustomReducers
+from detjupyter.pytorch.data.batches import to_device
 from detjupyter.pytorch.device import choose_device
 from detjupyter.pytorch.distributed import SingleProcess
 from detjupyter.pytorch.experimental import ExperimentalSwitches

@@ -12,14 +12,14 @@ import torch
 from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.trial import Trial
 from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.checkpoints.layouts import read_state
+from detjupyter.pytorch.checkpoints.trial_state import load
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.device import choose_device
-from detjupyter.pytorch.layouts import read_state
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
 from detjupyter.pytorch.styles import is_callback_style, procedure_for
 from detjupyter.pytorch.trial import PyTorchTrial
-from detjupyter.pytorch.trial_state import load
-from detjupyter.training.saved_trial import load_saved
+from detjupyter.training.checkpoints.saved_trial import load_saved
 
 
 class CheckpointLoadContext(PyTorchTrialContext):

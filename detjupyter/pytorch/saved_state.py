@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from detjupyter.pytorch.snapshot import STATE_FILE
+from detjupyter.pytorch.checkpoints.snapshot import STATE_FILE
 
 
 def first_difference(directory: Path, other: Path) -> str | None:

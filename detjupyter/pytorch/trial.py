@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import torch
 
 from detjupyter.definition.trial import Trial
-from detjupyter.pytorch.batches import data_length
 from detjupyter.pytorch.callbacks import PyTorchCallback
 from detjupyter.pytorch.context import PyTorchTrialContext
-from detjupyter.pytorch.data_loader import DataLoader
+from detjupyter.pytorch.data.batches import data_length
+from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.lr_scheduler import LRScheduler
 from detjupyter.pytorch.reducer import Reducer
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from detjupyter.pytorch.averages import host_rows
-from detjupyter.pytorch.batches import to_device
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
-from detjupyter.pytorch.data_loader import DataLoader
+from detjupyter.pytorch.data.batches import to_device
+from detjupyter.pytorch.data.data_loader import DataLoader
+from detjupyter.pytorch.data.stream import begin
+from detjupyter.pytorch.data.training_data import length_of, require_allowed
 from detjupyter.pytorch.host import host, stack
 from detjupyter.pytorch.mistakes import mistake
 from detjupyter.pytorch.reducer import reduce_metrics, require_values, without_bytes
-from detjupyter.pytorch.stream import begin
 from detjupyter.pytorch.styles import Procedure
-from detjupyter.pytorch.training_data import length_of, require_allowed
 from detjupyter.pytorch.trial import PyTorchTrial
 
 Progress = Generator[tuple[int, int | None], None, dict[str, Any]]

@@ -28,13 +28,13 @@ from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import Activity, State
 from detjupyter.training.announcer import Announcer
 from detjupyter.training.board import Board
-from detjupyter.training.checkpoint import PendingCheckpoint
+from detjupyter.training.checkpoints.checkpoint import PendingCheckpoint
+from detjupyter.training.checkpoints.saving import Saving
 from detjupyter.training.failure import describe, error_record
 from detjupyter.training.loop import Steps, Trainee, checkpoint, train, validate
 from detjupyter.training.output import captured, keep_captured
 from detjupyter.training.plan import Plan
 from detjupyter.training.requests import Call, Close, Job, Request, Train, Written, settle
-from detjupyter.training.saving import Saving
 
 HEARTBEAT_S = 5.0
 JOIN_LIMIT_S = 10.0

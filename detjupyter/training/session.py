@@ -27,10 +27,10 @@ from detjupyter.training.announcer import Announcer
 from detjupyter.training.board import Board
 from detjupyter.training.card import CardKeeper
 from detjupyter.training.channel import SessionChannel
-from detjupyter.training.checkpoint import restore_checkpoint
+from detjupyter.training.checkpoints.checkpoint import restore_checkpoint
+from detjupyter.training.checkpoints.kept import KeptCheckpoints
 from detjupyter.training.driver import Driver
 from detjupyter.training.gpu import GpuMonitor
-from detjupyter.training.kept_checkpoints import KeptCheckpoints
 from detjupyter.training.loaded import Loaded, run_record, session_record
 from detjupyter.training.loop import Trainee
 from detjupyter.training.output import LogSink

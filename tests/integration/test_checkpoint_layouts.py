@@ -344,7 +344,7 @@ class TestOurLayout:
 CHILD = """
 import sys, time
 import detjupyter as dj
-from detjupyter.training import checkpoint
+from detjupyter.training.checkpoints import checkpoint
 
 session = dj.load("model_def:LineTrial", path=sys.argv[1], seed=1, device="cpu")
 session.step(2)

@@ -17,7 +17,7 @@ import detjupyter as dj
 from detjupyter.errors import CheckpointError, DefinitionError, NotATrialError, TrialError, UntrustedCheckpointError
 from detjupyter.pytorch import PyTorchTrial
 from detjupyter.pytorch.loading import CheckpointLoadContext, load_trial_from_checkpoint_path
-from detjupyter.training.saved_trial import load_checkpoint
+from detjupyter.training.checkpoints.saved_trial import load_checkpoint
 
 if TYPE_CHECKING:
     from integration.conftest import Definition

@@ -201,7 +201,7 @@ class TestToDevice:
     @pytest.mark.parametrize("value", ["text", b"bytes", None, {1, 2}, np.array(["a", "b"])])
     def test_the_rest_stays_and_is_warned_of_once(self, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """Once for each type, not once for each batch."""
-        monkeypatch.setattr("detjupyter.pytorch.batches._unmovable_types", set())
+        monkeypatch.setattr("detjupyter.pytorch.data.batches._unmovable_types", set())
         with pytest.warns(UserWarning, match=type(value).__name__):
             assert to_device([value], torch.device("cpu"))[0] is value
         assert to_device((value,), torch.device("cpu"))[0] is value

@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import BatchSampler, Sampler, SequentialSampler, TensorDataset
 
 from detjupyter.pytorch import DataLoader, samplers
-from detjupyter.pytorch.generators import find_generators
-from detjupyter.pytorch.stream import PassLog, Place, Source, training_batches
+from detjupyter.pytorch.data.generators import find_generators
+from detjupyter.pytorch.data.stream import PassLog, Place, Source, training_batches
 
 
 def indices(count: int) -> Any:

@@ -13,9 +13,9 @@ import torch
 from torch.utils.data import BatchSampler, Dataset, IterableDataset, Sampler, WeightedRandomSampler, get_worker_info
 
 from detjupyter.pytorch import DataLoader
-from detjupyter.pytorch.generators import find_generators, seed_generators, set_states, states_of
+from detjupyter.pytorch.data.generators import find_generators, seed_generators, set_states, states_of
+from detjupyter.pytorch.data.stream import EmptyDataError, PassLog, Place, Source, plain_batches, training_batches
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
-from detjupyter.pytorch.stream import EmptyDataError, PassLog, Place, Source, plain_batches, training_batches
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
 

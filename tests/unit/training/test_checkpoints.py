@@ -16,8 +16,8 @@ from detjupyter.definition.config import Config, read_config
 from detjupyter.errors import CheckpointError, TrialError
 from detjupyter.protocol.commands import MakeCheckpoint, Stop
 from detjupyter.protocol.records import CheckpointRecord
-from detjupyter.training.checkpoint_files import MANIFEST, partial_name
-from detjupyter.training.retention import Retention, best_first
+from detjupyter.training.checkpoints.files import MANIFEST, partial_name
+from detjupyter.training.checkpoints.retention import Retention, best_first
 from tests.unit.training.conftest import LIMIT_S, LONG, Bench
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from detjupyter.pytorch.batches import to_device
+from detjupyter.pytorch.data.batches import to_device
 
 
 def feed(batches: Iterator[Any], device: torch.device, *, ahead: bool) -> Iterator[Any]:

@@ -22,8 +22,8 @@ from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.wire import encode
 from detjupyter.store.code import Code
 from detjupyter.training.adapter import Snapshot
-from detjupyter.training.checkpoint_files import Manifest, partial_name, read_manifest, seal, sweep, sync_directory, verify
-from detjupyter.training.foreign_checkpoint import is_foreign, progress
+from detjupyter.training.checkpoints.files import Manifest, partial_name, read_manifest, seal, sweep, sync_directory, verify
+from detjupyter.training.checkpoints.foreign import is_foreign, progress
 from detjupyter.training.loop import Trainee
 
 CODE = "code"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detjupyter.errors import CheckpointError
-from detjupyter.training.checkpoint_files import MANIFEST
+from detjupyter.training.checkpoints.files import MANIFEST
 
 OURS = "detjupyter"
 """The key of ``metadata.json`` by which a checkpoint of ours is told, should its manifest be lost."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from detjupyter.protocol.records import CheckpointRecord
-from detjupyter.training.checkpoint_files import partial_name
+from detjupyter.training.checkpoints.files import partial_name
 
 Done = Callable[[CheckpointRecord | None, BaseException | None], object]
 """Called with what was written, or with what was raised."""

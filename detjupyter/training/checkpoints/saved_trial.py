@@ -14,10 +14,10 @@ from detjupyter.definition.trial import Trial
 from detjupyter.errors import CheckpointError, DefinitionError, DetJupyterError, TrialError
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.store import open_store
-from detjupyter.training.checkpoint import CODE
-from detjupyter.training.checkpoint_files import Manifest, read_manifest, verify
+from detjupyter.training.checkpoints.checkpoint import CODE
+from detjupyter.training.checkpoints.files import Manifest, read_manifest, verify
+from detjupyter.training.checkpoints.foreign import is_foreign, load_data_of
 from detjupyter.training.failure import describe
-from detjupyter.training.foreign_checkpoint import is_foreign, load_data_of
 
 _PASS_THE_CLASS = "Pass the class: trial_class=…"
 

@@ -26,11 +26,11 @@ from torch.utils.data import (
     default_convert,
 )
 
-from detjupyter.pytorch.batches import to_device
-from detjupyter.pytorch.data_loader import DataLoader, guarded
-from detjupyter.pytorch.generators import find_generators, set_states, states_of
+from detjupyter.pytorch.data.batches import to_device
+from detjupyter.pytorch.data.data_loader import DataLoader, guarded
+from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
+from detjupyter.pytorch.data.seeded_dataset import NumberedBatch, SeededDataset, fetch
 from detjupyter.pytorch.randomness import RandomStream
-from detjupyter.pytorch.seeded_dataset import NumberedBatch, SeededDataset, fetch
 
 _PASS, _PLAIN_PASS = 1, 3  # tell the seeds of one purpose from those of others
 _MOST_INDICES_AHEAD = 1 << 16

@@ -11,9 +11,9 @@ import torch
 
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
-from detjupyter.pytorch.state import HostMemory, copied
-from detjupyter.pytorch.trial_state import OURS
-from detjupyter.training.foreign_checkpoint import OURS as WRITTEN_BY_US
+from detjupyter.pytorch.checkpoints.state import HostMemory, copied
+from detjupyter.pytorch.checkpoints.trial_state import OURS
+from detjupyter.training.checkpoints.foreign import OURS as WRITTEN_BY_US
 
 STATE_FILE = "state_dict.pth"
 
@@ -22,7 +22,7 @@ def take_snapshot(state: dict[str, Any], callbacks: Callbacks, memory: HostMemor
     """Return a copy of ``state`` on the host.
 
     Args:
-        state: What :func:`detjupyter.pytorch.trial_state.gather` gives, with ``rng_state``.
+        state: What :func:`detjupyter.pytorch.checkpoints.trial_state.gather` gives, with ``rng_state``.
         callbacks: The trial's.
         memory: Where the copy goes; by default memory that is used once.
     """

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from detjupyter.errors import CheckpointError, UntrustedCheckpointError
-from detjupyter.pytorch.snapshot import STATE_FILE
-from detjupyter.pytorch.trial_state import OURS
-from detjupyter.training.foreign_checkpoint import progress
+from detjupyter.pytorch.checkpoints.snapshot import STATE_FILE
+from detjupyter.pytorch.checkpoints.trial_state import OURS
+from detjupyter.training.checkpoints.foreign import progress
 
 _PLACES = (STATE_FILE, f"determined/{STATE_FILE}", f"pedl/{STATE_FILE}", "checkpoint.pt")
 # The keys of one model, before 0.12.13, and of several since.

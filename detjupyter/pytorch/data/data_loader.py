@@ -11,8 +11,8 @@ from typing import Any, cast
 import torch
 from torch.utils.data import BatchSampler, Dataset, IterableDataset, RandomSampler, Sampler, SequentialSampler
 
+from detjupyter.pytorch.data.seeded_dataset import SeededDataset
 from detjupyter.pytorch.samplers import Batches, adapt_batch_sampler
-from detjupyter.pytorch.seeded_dataset import SeededDataset
 
 
 class DataLoader:

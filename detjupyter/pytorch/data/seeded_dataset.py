@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from detjupyter.pytorch.generators import Generator, find_generators, seed_generators
+from detjupyter.pytorch.data.generators import Generator, find_generators, seed_generators
 from detjupyter.pytorch.randomness import mixed_seed
 
 _WORKER = 2  # tells these seeds from those of other purposes

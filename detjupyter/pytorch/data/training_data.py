@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from detjupyter.pytorch.batches import to_device
 from detjupyter.pytorch.context import PyTorchTrialContext
-from detjupyter.pytorch.data_loader import DataLoader
-from detjupyter.pytorch.device_feed import feed
-from detjupyter.pytorch.generators import find_generators, set_states, states_of
+from detjupyter.pytorch.data.batches import to_device
+from detjupyter.pytorch.data.data_loader import DataLoader
+from detjupyter.pytorch.data.device_feed import feed
+from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
+from detjupyter.pytorch.data.stream import PassLog, Place, Source, plain_batches, training_batches
 from detjupyter.pytorch.mistakes import mistake
-from detjupyter.pytorch.stream import PassLog, Place, Source, plain_batches, training_batches
 
 
 class TrainingData:

@@ -12,11 +12,11 @@ from detjupyter.protocol.states import Group
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.training.board import Board
-from detjupyter.training.checkpoint import Origin, PendingCheckpoint, begin_checkpoint
+from detjupyter.training.checkpoints.checkpoint import Origin, PendingCheckpoint, begin_checkpoint
+from detjupyter.training.checkpoints.retention import Retention, best_first
 from detjupyter.training.loaded import Loaded
 from detjupyter.training.loop import Trainee
 from detjupyter.training.recorder import Recorder
-from detjupyter.training.retention import Retention, best_first
 
 
 class KeptCheckpoints:

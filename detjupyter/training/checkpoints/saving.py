@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from detjupyter.protocol.records import CheckpointRecord
-from detjupyter.training.checkpoint import PendingCheckpoint
-from detjupyter.training.checkpoint_writer import CheckpointWriter
+from detjupyter.training.checkpoints.checkpoint import PendingCheckpoint
+from detjupyter.training.checkpoints.writer import CheckpointWriter
 from detjupyter.training.loop import Trainee
 from detjupyter.training.requests import Write, Written
 

@@ -1,0 +1,1 @@
+"""Checkpoints: taken between two batches, written behind, checked when they are read, and kept as long as somebody wants them."""
