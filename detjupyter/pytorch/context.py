@@ -421,8 +421,7 @@ class PyTorchTrialContext:
     def get_tensorboard_writer(self) -> Any:
         """Return the trial's ``SummaryWriter``; once there is one, metrics that are numbers are written to it as well.
 
-        Raises:
-            TrialError: The package ``tensorboard`` is not installed.
+        Without the package ``tensorboard`` what is written is dropped, and a warning says so.
         """
         if self._writer is None:
             self._writer = make_writer(self.get_tensorboard_path())

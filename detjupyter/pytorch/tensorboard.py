@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.errors import TrialError
 from detjupyter.protocol.records import FloatArray
 from detjupyter.store.location import home
 from detjupyter.training.metrics import scalars
 
+logger = logging.getLogger("detjupyter")
+
 
 def make_writer(directory: Path) -> Any:
-    """Return a ``SummaryWriter`` on ``directory``.
+    """Return a ``SummaryWriter`` on ``directory``; where the package is missing one that drops what it is given, which is said once.
 
-    Raises:
-        TrialError: The package ``tensorboard`` is not installed.
+    Its ``writer`` is itself: so trials find it that were written for the `TorchWriter` of 2020.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise TrialError(
-            "The trial writes to TensorBoard, and the package tensorboard is not installed.",
-            exception="",
-            user_traceback="",
-            hint="`%pip install tensorboard`, then load again.",
-        ) from None
-    return SummaryWriter(log_dir=str(directory))
+        logger.warning("The package tensorboard is not installed: what the trial writes there is dropped. `%pip install tensorboard`")
+        return SilentWriter()
+    writer: Any = SummaryWriter(log_dir=str(directory))
+    writer.writer = writer
+    return writer
+
+
+class SilentWriter:
+    """Takes whatever a ``SummaryWriter`` takes, and writes nothing."""
+
+    @property
+    def writer(self) -> SilentWriter:
+        """Itself."""
+        return self
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if not name.startswith(("add_", "flush", "close")):
+            raise AttributeError(f"A SummaryWriter has no {name!r}.")
+        return lambda *_, **__: None
 
 
 def new_directory() -> Path:

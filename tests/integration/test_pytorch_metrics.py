@@ -320,11 +320,19 @@ class TestTensorBoard:
         assert own.writer.closed == 1
         assert Path(TorchWriter().writer.log_dir).is_dir()
 
-    def test_without_the_package_only_a_trial_that_asks_fails(self, line: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With what to do about it."""
+    def test_without_the_package_it_is_said_and_the_trial_trains(
+        self, line: Definition, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What it writes is dropped, by the names of every year; a trial that asks for nothing hears nothing."""
         monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
         line.load().train(batches=1, wait=True)
-        line.edit("    def build_training", "        self.writer = context.get_tensorboard_writer()\n\n    def build_training")
-        with pytest.raises(TrialError, match="the package tensorboard is not installed") as raised:
-            line.load()
-        assert "pip install tensorboard" in (raised.value.hint or "")
+        assert not caplog.records
+        line.edit("    def build_training", "        self.logger = context.get_tensorboard_writer()\n\n    def build_training")
+        drawn = "self.logger.writer.add_image('a', x, batch_idx)\n        self.logger.add_scalar('b', 1.0)\n        loss ="
+        line.edit("loss =", drawn)
+        session = line.load()
+        session.train(batches=2, wait=True)
+        session.close()
+        assert "tensorboard is not installed" in caplog.text
+        with pytest.raises(AttributeError):
+            session.trial.logger.sing()
