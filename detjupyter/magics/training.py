@@ -38,7 +38,7 @@ class TrainingMagics(Magics):
         session = _current()
         no_length = arguments.batches is arguments.epochs is arguments.records is None and not session.has_planned_length
         with interruptible("a training that has begun goes on; `%det_stop` ends it."):
-            from detjupyter.magics.waiting import wait_for_first_batch, wait_with_progress
+            from detjupyter.magics.waiting import wait_for_first_batch, wait_for_plan, wait_with_progress
             from detjupyter.widgets.live import show_live
 
             session.train(
@@ -49,6 +49,7 @@ class TrainingMagics(Magics):
                 checkpoint_every=arguments.checkpoint_every,
                 stop_at_nan=arguments.stop_at_nan,
             )
+            wait_for_plan(session)
             show_live(session.channel)
             if not arguments.wait:
                 wait_for_first_batch(session)

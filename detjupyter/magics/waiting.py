@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from detjupyter.training.session import Session
 
 REFRESH_S = 0.5
+PLAN_WITHIN_S = 0.2
 FIRST_BATCH_WITHIN_S = 0.4
 _HOW_TO_GO_ON = "`%det_resume` goes on, `%det_stop` ends it."
+
+
+def wait_for_plan(session: Session) -> None:
+    """Give a training that has just begun the time to find out how long it is, a moment at most, so that the first look can say it."""
+    deadline = time.monotonic() + PLAN_WITHIN_S
+    while session.state == "running" and session.record().plan_target_batches is None and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def wait_for_first_batch(session: Session) -> None:
