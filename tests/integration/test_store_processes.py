@@ -70,11 +70,11 @@ store.create_run(make_run(name))
 print("ready", flush=True)
 input()
 def write(first):
-    for number in range(first, 200, 2):
+    for number in range(first, 400, 2):
         flush(store, number)
 threads = [threading.Thread(target=write, args=(first,)) for first in (0, 1)]
 [thread.start() for thread in threads]; [thread.join() for thread in threads]
-store.update_run(name, state=State.FINISHED, session=None, best=None, batches_trained=2000, ended_at=time.time())
+store.update_run(name, state=State.FINISHED, session=None, best=None, batches_trained=4000, ended_at=time.time())
 store.close()
 """
     writers = {f"r{number}": start(code, path, f"r{number}") for number in range(4)}
@@ -94,8 +94,8 @@ store.close()
     assert len(watched) > 10
     for name in writers:
         batches = [batches for *_, batches, _ in store.series_since(name, 0)[1]]
-        assert [sorted(curve.tolist()) for curve in batches] == [list(range(1, 2001))] * 2
-        assert sorted(int(line.text) for line in store.log(name)[1]) == list(range(200))
+        assert [sorted(curve.tolist()) for curve in batches] == [list(range(1, 4001))] * 2
+        assert sorted(int(line.text) for line in store.log(name)[1]) == list(range(400))
         assert store.run(name).state is State.FINISHED
     store.close()
 
