@@ -95,6 +95,14 @@ class PyTorchTrialContext:
         """What the configuration asks for besides hyperparameters."""
         return self._config.settings
 
+    @property
+    def _epoch_len(self) -> int | None:  # not public there either, but definitions read it for their schedules
+        return self.batches_per_epoch
+
+    @property
+    def _current_batch_idx(self) -> int | None:  # likewise, in evaluate_full_dataset
+        return self.batch_idx
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | str | Path) -> PyTorchTrialContext:
         """Return a context to build a trial with and call its methods by hand, without any training around it.

@@ -43,7 +43,7 @@ from types import CodeType, ModuleType
 from detjupyter.definition.isolation import finding, working_directory
 from detjupyter.definition.isolation.names import COMPAT, DETERMINED, PREFIX, identifier
 from detjupyter.definition.isolation.search_path import SearchPath
-from detjupyter.definition.isolation.stand_ins import ImportlibOfDefinition, PickleOfDefinition
+from detjupyter.definition.isolation.stand_ins import ImportlibOfDefinition, PickleOfDefinition, numpy_of_definition
 
 _numbers = itertools.count(1)
 _STANDARD = sys.stdlib_module_names | {"test"}
@@ -271,7 +271,10 @@ class DefinitionScope:
             if not self._search_path.load(name.partition(".")[0]):
                 raise
             module = builtins.__import__(name, globals, locals, fromlist or (), level)
-        return self._stand_ins.get(getattr(module, "__name__", ""), module)
+        found = getattr(module, "__name__", "")
+        if found == "numpy" and found not in self._stand_ins:
+            self._stand_ins[found] = numpy_of_definition(module)
+        return self._stand_ins.get(found, module)
 
 
 class DefinitionLoader(SourceFileLoader):

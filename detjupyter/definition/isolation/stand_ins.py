@@ -58,6 +58,17 @@ class PickleOfDefinition(ModuleType):
         return self.load(io.BytesIO(data), **options)
 
 
+def numpy_of_definition(numpy: ModuleType) -> ModuleType:
+    """Return the module ``numpy`` as a definition sees it: with the names of Python's types that it had before 1.24.
+
+    ``np.int`` and the like stand in definitions of 2020. What is there today stays what it is.
+    """
+    same = ModuleType("numpy", numpy.__doc__)
+    types = {"bool": bool, "complex": complex, "float": float, "int": int, "object": object, "str": str}
+    vars(same).update({**types, **vars(numpy)})
+    return same
+
+
 def _unpickler(names: Names) -> type[pickle.Unpickler]:
     class Unpickler(pickle.Unpickler):
         """Reads pickles whose classes may be the definition's own."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import copy
+import io
 import mmap
+import pickle
 import threading
 from collections.abc import Iterator, Mapping
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -94,7 +96,7 @@ def copied(values: Any, memory: HostMemory) -> tuple[Any, torch.Tensor]:
 
     known = {id(tensor): _copy_of(tensor, copies) for tensor in tensors_in(values)}
     try:
-        result = copy.deepcopy(values, known)  # all the rest, which somebody may change as well
+        result = _copy_of_all(values, known)  # all the rest, which somebody may change as well
     except Exception as error:  # whatever the objects in it raise that cannot be copied
         raise CheckpointError(
             f"The trial's state cannot be saved: {type(error).__name__}: {error}.", hint="State holds tensors, numbers and text."
@@ -103,6 +105,44 @@ def copied(values: Any, memory: HostMemory) -> tuple[Any, torch.Tensor]:
         for device in {storage.device for storage in storages.values() if storage.device.type == "cuda"}:
             torch.cuda.synchronize(device)
     return result, region
+
+
+def _copy_of_all(values: Any, known: Mapping[int, torch.Tensor]) -> Any:
+    """Return a copy of ``values`` with the tensors in ``known`` (by the id of the original) in the places of theirs.
+
+    Made as pickle makes it, because that is how the state is read back: ``copy.deepcopy`` sets the attributes of a dict's subclass before
+    its items, and loses those of a class that keeps its items as attributes (``self.__dict__ = self``).
+    """
+    file, kept = io.BytesIO(), _Kept(known)
+    pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
+    pickler.persistent_id = kept.number  # type: ignore[method-assign]
+    pickler.dump(values)
+    file.seek(0)
+    unpickler = pickle.Unpickler(file)
+    unpickler.persistent_load = kept.things.__getitem__  # type: ignore[method-assign]
+    return unpickler.load()
+
+
+class _Kept:
+    """What a copy takes as it is: tensors, each by its own copy, and classes, functions and modules, which are nobody's state."""
+
+    def __init__(self, known: Mapping[int, torch.Tensor]) -> None:
+        self._known = known
+        self._numbers: dict[int, int] = {}
+        self.things: list[Any] = []
+
+    def number(self, thing: Any) -> int | None:
+        """Return the number of ``thing`` if it is kept."""
+        if not isinstance(thing, (torch.Tensor, type, FunctionType, ModuleType)):
+            return None
+        if id(thing) not in self._numbers:
+            self._numbers[id(thing)] = len(self.things)
+            self.things.append(self._copy_of(thing) if isinstance(thing, torch.Tensor) else thing)
+        return self._numbers[id(thing)]
+
+    def _copy_of(self, tensor: torch.Tensor) -> torch.Tensor:
+        copied = self._known.get(id(tensor))
+        return tensor.detach().to("cpu", copy=True) if copied is None else copied  # None: inside an object, such as an inner scheduler
 
 
 def tensors_in(values: Any) -> Iterator[torch.Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ import torch
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
+from detjupyter.pytorch.lr_scheduler import LRScheduler
 
 OURS = "detjupyter"
 _FORMAT = 1
@@ -27,7 +29,7 @@ def gather(context: PyTorchTrialContext, callbacks: Callbacks, place: Mapping[st
     state: dict[str, Any] = {
         "models_state_dict": [model.state_dict() for model in context.models],
         "optimizers_state_dict": [optimizer.state_dict() for optimizer in context.optimizers],
-        "lr_schedulers_state_dict": [scheduler.state_dict() for scheduler in context.lr_schedulers],
+        "lr_schedulers_state_dict": [_without_functions(scheduler.state_dict()) for scheduler in context.lr_schedulers],
         "callbacks": callbacks.state_dict(),
         OURS: {
             "format": _FORMAT,
@@ -63,15 +65,30 @@ def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | Non
             try:
                 if misfits:
                     raise ValueError(misfits)
-                target.load_state_dict(source)
+                target.load_state_dict({**target.state_dict(), **source} if what == "LR scheduler" else source)
             except (RuntimeError, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"The state of {what} {index} does not fit: {error}", path=path) from None
+    for scheduler in context.lr_schedulers:
+        _reattach(scheduler)
     if context.scaler is not None and state.get("scaler_state_dict"):
         context.scaler.load_state_dict(state["scaler_state_dict"])
     gradients = state.get(OURS, {}).get("gradients") or [{} for _ in context.models]
     for model, waiting in zip(context.models, gradients, strict=False):
         for name, parameter in model.named_parameters():
             parameter.grad = waiting[name].to(parameter.device, copy=True) if name in waiting else None
+
+
+def _without_functions(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a scheduler's state without functions that no file can name, lambdas above all: the code brings them along."""
+    return {name: value for name, value in state.items() if not (isinstance(value, FunctionType) and "<" in value.__qualname__)}
+
+
+def _reattach(scheduler: LRScheduler) -> None:
+    """Have schedulers inside of ``scheduler`` set the learning rates of its optimizer: a state brings copies of both along."""
+    outer = scheduler.scheduler
+    for inner in getattr(outer, "__dict__", {}).values():
+        if isinstance(inner, torch.optim.lr_scheduler.LRScheduler) and hasattr(outer, "optimizer"):
+            inner.optimizer = outer.optimizer
 
 
 def copied_to_host(value: Any) -> Any:

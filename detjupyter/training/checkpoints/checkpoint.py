@@ -21,6 +21,7 @@ from detjupyter.errors import CheckpointError, StoreError
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.wire import encode
 from detjupyter.store.code import Code
+from detjupyter.store.location import home
 from detjupyter.training.adapter import Snapshot
 from detjupyter.training.checkpoints.files import Manifest, partial_name, read_manifest, seal, sweep, sync_directory, verify
 from detjupyter.training.checkpoints.foreign import is_foreign, progress
@@ -172,9 +173,15 @@ def restore_checkpoint(trainee: Trainee, directory: Path, *, trust: bool = False
         if manifest.trial_class != mine:
             raise CheckpointError(f"This is a checkpoint of {manifest.trial_class}, and {mine} is loaded.", path=str(directory))
         verify(directory, manifest)
+        trust = trust or _is_our_own(directory)
         batches_trained, records_trained = manifest.batches_trained, manifest.records_trained
     trainee.adapter.restore(directory, trust=trust)
     trainee.move_to(batches_trained, records_trained)
+
+
+def _is_our_own(directory: Path) -> bool:
+    """Return whether a checkpoint lies in this user's history, where only their own kernels write."""
+    return directory.resolve().is_relative_to((home() / "checkpoints").resolve())
 
 
 def _lay_out(code: Code, target: Path, earlier: Path | None) -> None:

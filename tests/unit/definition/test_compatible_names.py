@@ -99,7 +99,8 @@ def test_a_directory_named_like_a_package_does_not_hide_it(tmp_path: Path) -> No
     """In a directory called `json` or `numpy`, `import json` and `import numpy` mean what is installed."""
     assert load(tmp_path / "json", {"model_def.py": "import json\n"}).json is sys.modules["json"]
     module = load(tmp_path / "numpy", {"model_def.py": "import numpy\n"})
-    assert module.numpy is sys.modules["numpy"]
+    assert module.numpy.__file__ == sys.modules["numpy"].__file__
+    assert module.numpy.array is sys.modules["numpy"].array
 
 
 def test_the_name_is_the_definitions_though_the_kernel_stands_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
