@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -74,6 +75,9 @@ class LogSink:
 _sinks: dict[int, LogSink] = {}
 _lock = threading.Lock()
 _STREAMS = ("stdout", "stderr")
+# The wrappers made last. Until Python 3.14 ``print`` does not hold a reference to ``sys.stdout`` while it writes: a wrapper that goes away
+# in one thread while another is inside of ``print`` takes the process with it.
+_wrappers: deque[_ByThread] = deque(maxlen=32)
 
 
 @contextmanager
@@ -101,8 +105,17 @@ def keep_captured() -> None:
         return
     with _lock:
         for name in _STREAMS:
-            if not isinstance(getattr(sys, name), _ByThread):
-                setattr(sys, name, _ByThread(getattr(sys, name), name))
+            stream = getattr(sys, name)
+            if not isinstance(stream, _ByThread):
+                setattr(sys, name, _wrapper_of(stream, name))
+
+
+def _wrapper_of(stream: TextIO, name: str) -> _ByThread:
+    for wrapper in _wrappers:
+        if wrapper.original is stream and wrapper.name_in_sys == name:
+            return wrapper
+    _wrappers.append(_ByThread(stream, name))
+    return _wrappers[-1]
 
 
 def _forget_in_child() -> None:
@@ -121,13 +134,13 @@ class _ByThread:
 
     def __init__(self, original: TextIO, name: str) -> None:
         self.original = original
-        self._name = name
+        self.name_in_sys = name
 
     def write(self, text: str) -> int:
         sink = _sinks.get(threading.get_ident())
         if sink is None:
             return self.original.write(text)
-        sink.write(self._name, text)
+        sink.write(self.name_in_sys, text)
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:

@@ -52,8 +52,8 @@ class LabPage:
 
     def run(self, index: int, *, wait: bool = True) -> Locator:
         """Run the cell ``index`` (from 0, Markdown cells counted) and return it."""
-        self._notebook(f"n.content.activeCellIndex = {index}")
-        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+        # In one go: a click just before may still be about to make its own cell the active one.
+        self._notebook(f"n.content.activeCellIndex = {index}; window.jupyterapp.commands.execute('notebook:run-cell')")
         if wait:
             self.wait_run(index)
         return self.cell(index)

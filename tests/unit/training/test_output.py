@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 
@@ -139,3 +140,34 @@ class TestCapturing:
         with os.fdopen(reader) as stream:
             assert stream.read() == "from the child\n"
         assert texts(sink, unfinished=True) == []
+
+
+PRINTING = """
+import io, sys, threading, time
+from detjupyter.training.output import LogSink, captured
+
+class Slow(io.StringIO):
+    def write(self, text):
+        time.sleep(0)  # lets the other thread in between two writes of one print
+        return len(text)
+
+sys.setswitchinterval(1e-5)
+sys.stdout = Slow()
+done = threading.Event()
+
+def come_and_go():
+    while not done.is_set():
+        with captured(LogSink()):
+            pass
+
+threading.Thread(target=come_and_go).start()
+for number in range(2_000):
+    print(number)
+done.set()
+"""
+
+
+def test_another_thread_may_print_while_a_capture_ends() -> None:
+    """The interpreter does not hold the stream for ``print``: a wrapper that went away under it would take the process with it."""
+    ended = subprocess.run([sys.executable, "-c", PRINTING], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
