@@ -375,12 +375,15 @@ def _row(result: Any) -> Mapping[str, Any]:
     """Return what ``train_batch`` gave as metrics that no later batch can change."""
     if type(result) is not dict:
         if isinstance(result, torch.Tensor):
-            return {"loss": _kept(result)}
-        if not isinstance(result, Mapping):
+            result = {"loss": result}
+        elif not isinstance(result, Mapping):
             raise mistake("train_batch() returns the loss or a dict of metrics", f"It returned {type(result).__name__}.")
-    return {name: _kept(value) if isinstance(value, torch.Tensor) else value for name, value in result.items()}
-
-
-def _kept(value: torch.Tensor) -> torch.Tensor:
-    # A result of the graph is new in every batch; any other tensor may be one that the trial adds to.
-    return value.detach() if value.grad_fn is not None else value.clone()
+    row = {}
+    for name, value in result.items():
+        if isinstance(value, torch.Tensor):
+            kept = value.detach()
+            # A result of the graph is new in every batch; a leaf may be a tensor that the trial adds to.
+            row[name] = kept.clone() if value.is_leaf else kept
+        else:
+            row[name] = value
+    return row

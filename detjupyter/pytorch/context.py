@@ -255,7 +255,7 @@ class PyTorchTrialContext:
         if id(optimizer) in self._plain and clip_grads is None and scaler is None and self.scaler is None and self.batch_idx is not None:
             optimizer.step()  # what most trials do, in every batch
             if auto_zero_grads:
-                optimizer.zero_grad()
+                _zero_gradients(optimizer)
             return
         accumulation = self._accumulation.get(id(optimizer))
         if accumulation is None:
@@ -276,7 +276,7 @@ class PyTorchTrialContext:
             scaler.step(optimizer)
             self._has_updated = True
         if auto_zero_grads:
-            optimizer.zero_grad()
+            _zero_gradients(optimizer)
 
     def _gathered(self, optimizer: torch.optim.Optimizer, accumulation: _Accumulation, auto_zero_grads: bool) -> bool:
         """Return whether the gradients of enough batches are there, and average them then."""
@@ -525,6 +525,16 @@ class _Accumulation:
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _zero_gradients(optimizer: torch.optim.Optimizer) -> None:
+    """Do what ``optimizer.zero_grad()`` does; torch's own takes 5 µs to enter itself into a profile, in every batch."""
+    if getattr(optimizer.zero_grad, "__func__", None) is not torch.optim.Optimizer.zero_grad:
+        optimizer.zero_grad()  # somebody's own
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 def _misuse(message: str, hint: str) -> TrialError:

@@ -8,7 +8,6 @@ nor paused, so that a session nobody holds is simply collected. The state change
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections import deque
@@ -31,7 +30,7 @@ from detjupyter.training.board import Board
 from detjupyter.training.checkpoints.checkpoint import PendingCheckpoint
 from detjupyter.training.checkpoints.saving import Saving
 from detjupyter.training.failure import describe, error_record
-from detjupyter.training.loop import Steps, Trainee, checkpoint, train, validate
+from detjupyter.training.loop import NEVER, Steps, Trainee, checkpoint, train, validate
 from detjupyter.training.output import captured, keep_captured
 from detjupyter.training.plan import Plan
 from detjupyter.training.requests import Call, Close, Job, Request, Train, Written, settle
@@ -43,7 +42,6 @@ WRITE_LIMIT_S = 120.0
 SLICE_S = 0.2
 """Waiting is cut into slices, so that an interrupt gets through on every platform."""
 
-_NEVER = sys.maxsize
 _log = logging.getLogger(__name__)
 
 
@@ -90,10 +88,10 @@ class Driver:
         self._announced = State.READY  # the state that all have heard of
         self._changed = threading.Condition(threading.RLock())
         self._inbox: deque[tuple[Request, Future[Any]]] = deque()
+        trainee.requests = self._inbox
         self._thread: threading.Thread | None = None
         self._plan: Job | None = None
         self._side: deque[Job] = deque()  # validations and checkpoints asked for; they go before the plan
-        self._hold_at = _NEVER
         self._steppers: list[Future[Any]] = []
 
     @property
@@ -191,7 +189,7 @@ class Driver:
             with captured(self._announcer.sink):
                 while True:
                     self._answer_requests()
-                    if self._state is State.RUNNING and self.trainee.batches_trained >= self._hold_at:
+                    if self._state is State.RUNNING and self.trainee.batches_trained >= self.trainee.hold_at:
                         self._hold()
                     job = self._side[0] if self._side else self._plan if self._state is State.RUNNING else None
                     if job is not None and not self._waits_for_files(job):
@@ -205,14 +203,13 @@ class Driver:
     def _advance(self, job: Job) -> None:
         """Take the job's steps until there is a reason to look up."""
         trainee, inbox = self.trainee, self._inbox
-        hold_at = self._hold_at if job is self._plan else _NEVER
         try:
             with self._surroundings(), trainee.adapter.at_work():
                 for event in job.steps:
                     keep_captured()
                     if event is not None:
                         self._publish(event, job)
-                    if inbox or trainee.batches_trained >= hold_at or (job.is_saving and self._saving.is_under_way):
+                    if inbox or trainee.batches_trained >= trainee.hold_at or (job.is_saving and self._saving.is_under_way):
                         return
         except InvalidHP as error:
             self._end_early(f"The trial calls its hyperparameters invalid: {error}")
@@ -309,13 +306,13 @@ class Driver:
     def _pause(self) -> None:
         if self._state is State.RUNNING:
             self._report()
-            self._hold_at = _NEVER
+            self.trainee.hold_at = NEVER
             self._enter(State.PAUSED)
             self._release_steppers()
 
     def _resume(self) -> None:
         if self._state is State.RUNNING:
-            self._hold_at = _NEVER
+            self.trainee.hold_at = NEVER
         elif self._state is State.PAUSED and self._plan is not None:
             self._enter(State.RUNNING)
         else:
@@ -327,16 +324,16 @@ class Driver:
         trained = self.trainee.batches_trained
         hold_at = trained + batches
         if self._steppers:  # another step is under way: whoever asked for it gets their batches, too
-            hold_at = max(hold_at, self._hold_at)
+            hold_at = max(hold_at, self.trainee.hold_at)
         self._steppers.append(future)
-        self._hold_at = hold_at
+        self.trainee.hold_at = hold_at
         if self._state is not State.RUNNING:
             self._enter(State.RUNNING)
         if self._plan is None:
             self._prepare(lambda: Plan(start=trained, target=hold_at, ends_with_boundaries=False))
 
     def _hold(self) -> None:
-        self._hold_at = _NEVER
+        self.trainee.hold_at = NEVER
         self._report()
         plan = self._plan.plan if self._plan is not None else None
         if plan is not None and not plan.ends_with_boundaries:  # a step beside any training: nothing to resume
@@ -406,7 +403,7 @@ class Driver:
             self._announcer.tell(ActivityChanged(Activity.CHECKPOINTING))
             return
         self._plan = None
-        self._hold_at = _NEVER
+        self.trainee.hold_at = NEVER
         if self.trainee.adapter.stop_requested:
             self._announcer.sink.say(f"The trial asked to stop (after batch {self.trainee.batches_trained:,}).")
         self._enter(job.ends_in)
@@ -427,7 +424,7 @@ class Driver:
         is_saved = self.trainee.checkpointed_at == self.trainee.batches_trained
         plan.steps = _no_steps() if is_saved else checkpoint(self.trainee, self._save_or_say)
         plan.ends_in = State.STOPPED
-        self._hold_at = _NEVER
+        self.trainee.hold_at = NEVER
         if self._state is State.PAUSED:  # it was a validation that somebody asked for meanwhile
             self._enter(State.RUNNING)
 
@@ -475,7 +472,7 @@ class Driver:
         if self._plan is not None:
             self._plan.give_up()
             self._plan = None
-        self._hold_at = _NEVER
+        self.trainee.hold_at = NEVER
 
     def _save_or_say(self) -> CheckpointRecord | None:
         try:

@@ -1,14 +1,15 @@
-"""The loop: one generator for every framework, one batch per step.
+"""The loop: one generator for every framework.
 
-It yields an :data:`~detjupyter.protocol.events.Event` when there is something to tell and None when a batch went by and there is not.
-At every yield the trial is between two batches: here it can be held for an hour, stepped, checkpointed or looked into. The loop
+It yields an :data:`~detjupyter.protocol.events.Event` when there is something to tell, and None when somebody wants the trial and there
+is not. At every yield the trial is between two batches: here it can be held for an hour, stepped, checkpointed or looked into. The loop
 knows no thread, no view and no store, so the same generator runs in a kernel, in a script and in a worker.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ from detjupyter.training.plan import Plan
 REPORT_INTERVAL_S = 0.1
 """Metrics cross from the device to the host this often, for all batches of the interval at once."""
 
+NEVER = sys.maxsize
+"""A number of batches that is never reached."""
+
 Steps = Generator[Event | None, None, None]
 
 
@@ -40,14 +44,26 @@ class Trainee:
         self.records_trained = 0
         self.validated_at: int | None = None
         self.checkpointed_at: int | None = None
+        self.hold_at = NEVER
+        """The loop yields when so many batches are trained."""
+        self.requests: Collection[Any] = ()
+        """While anything is in it, the loop yields after every batch."""
         self._rows: list[Mapping[str, Any]] = []
 
-    def train_batch(self) -> None:
-        """Train on one batch and keep its metrics where they are."""
-        metrics, records = self.adapter.train_batch(self.batches_trained)
-        self.batches_trained += 1
-        self.records_trained += records
-        self._rows.append(metrics)
+    def train_until(self, boundary: int, report_at: float) -> None:
+        """Train to a boundary, a hold, a request, the trial's wish to stop or a moment of the clock, whichever comes first.
+
+        Metrics stay where they are.
+        """
+        adapter, rows, requests, clock = self.adapter, self._rows, self.requests, time.monotonic
+        end, train_batch = min(boundary, self.hold_at), adapter.train_batch
+        while self.batches_trained < end:
+            metrics, records = train_batch(self.batches_trained)
+            rows.append(metrics)
+            self.batches_trained += 1
+            self.records_trained += records
+            if requests or clock() >= report_at or adapter.stop_requested:
+                return
 
     def report(self) -> MetricsReported | None:
         """Fetch the metrics of the batches since the last report, None if there were none."""
@@ -103,10 +119,8 @@ def train(
     next_report = time.monotonic() + REPORT_INTERVAL_S
     while trainee.batches_trained < plan.target and not trainee.adapter.stop_requested:
         boundary = plan.next_boundary(trainee.batches_trained)
-        while trainee.batches_trained < boundary:
-            trainee.train_batch()
-            if trainee.adapter.stop_requested:
-                break
+        while trainee.batches_trained < boundary and not trainee.adapter.stop_requested:
+            trainee.train_until(boundary, next_report)
             if time.monotonic() >= next_report:
                 yield from _report(trainee, plan)
                 next_report = time.monotonic() + REPORT_INTERVAL_S

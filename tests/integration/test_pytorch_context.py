@@ -117,6 +117,26 @@ class TestStepping:
             mine.step_optimizer(optimizer, auto_zero_grads=not keep)
             assert (model.weight.grad is not None) is keep
 
+    def test_somebodys_own_way_of_zeroing_is_kept(self) -> None:
+        """A class that overrides it, and an object on which it was replaced."""
+
+        class Own(torch.optim.SGD):
+            def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: ARG002
+                calls.append("class")
+                super().zero_grad(set_to_none=False)
+
+        calls: list[str] = []
+        mine = context()
+        model = mine.wrap_model(torch.nn.Linear(1, 1))
+        overriding = mine.wrap_optimizer(Own(model.parameters(), lr=0.1))
+        replaced = mine.wrap_optimizer(torch.optim.SGD(model.parameters(), lr=0.1))
+        replaced.zero_grad = lambda: calls.append("object")  # type: ignore[method-assign, misc]
+        mine.batch_idx, mine.batches_per_epoch = 0, 10
+        for optimizer in (overriding, replaced):
+            mine.backward(model(torch.ones(1, 1)).sum())
+            mine.step_optimizer(optimizer)
+        assert calls == ["class", "object"]
+
     def test_misuse_is_explained(self) -> None:
         """Each with what to do instead."""
         mine = context(optimizations={"aggregation_frequency": 2})

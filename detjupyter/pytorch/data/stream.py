@@ -9,7 +9,7 @@ holds; in workers it is seeded for every batch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,7 +114,7 @@ class Source:
 def training_batches(
     source: Source, seed: int, place: Place, batch_idx: int, log: PassLog, *, pin_memory: bool = False, on_host: bool = False
 ) -> Iterator[Any]:
-    """Yield the batches of the training from ``batch_idx`` on, for ever.
+    """Return the batches of the training from ``batch_idx`` on, for ever.
 
     Args:
         source: The data.
@@ -128,45 +128,48 @@ def training_batches(
     Raises:
         EmptyDataError: There is no batch in a pass.
     """
-    indices = _indices(source, seed, place, batch_idx, log)
+    # Iterators of C, one in another: what stands between two batches is paid for in every one of them.
+    indices = itertools.chain.from_iterable(_lists_of_indices(source, seed, place, batch_idx, log))
     if not source.num_workers and not pin_memory:
-        yield from _in_this_process(source, indices, on_host=on_host)
-    elif source.num_workers:
+        return map(_loading(source, on_host=on_host), itertools.chain(indices, _the_end()))
+    if not source.num_workers:
+        batches = begin(source.loader_over(source.dataset, _Stream(indices), pin_memory=True))
+    else:
         numbered = _Stream(NumberedBatch(number, batch) for number, batch in enumerate(indices, batch_idx))
         batches = begin(source.loader_over(SeededDataset(source.dataset, seed), numbered, pin_memory=pin_memory))
-        yield from map(ready_on_host, batches) if on_host else batches
-    else:
-        yield from begin(source.loader_over(source.dataset, _Stream(indices), pin_memory=True))
+    return itertools.chain(map(ready_on_host, batches) if on_host else batches, _the_end())
+
+
+def _the_end() -> Iterator[Any]:
+    """Raise instead of ending."""
+    yield from ()
     raise EmptyDataError
 
 
-def _in_this_process(source: Source, indices: Iterator[Any], *, on_host: bool) -> Iterator[Any]:
-    """Do what torch's loader does without workers, without what it spends on each batch."""
-    dataset, collate = source.dataset, source.options["collate_fn"]
+def _loading(source: Source, *, on_host: bool) -> Callable[[Any], Any]:
+    """Return what makes a batch of its indices: what torch's loader does without workers, without what it spends on each batch."""
+    dataset, collate = source.dataset, source.options["collate_fn"] or (default_convert if source.items_are_batches else default_collate)
     finish: Callable[[Any], Any] = ready_on_host if on_host else _as_it_is
-    if source.items_are_batches:
-        collate = collate or _converted
-        for index in indices:
-            yield finish(collate(dataset[index]))
-    else:
-        collate = collate or default_collate
-        for batch in indices:
-            yield finish(collate(fetch(dataset, batch)))
+    if not source.items_are_batches:
+        return lambda indices: finish(collate(fetch(dataset, indices)))
+    if collate is not default_convert:
+        return lambda index: finish(collate(dataset[index]))
+
+    def load(index: Any) -> Any:
+        item = dataset[index]
+        if type(item) is tuple or type(item) is list:
+            for part in item:
+                if type(part) is not torch.Tensor or not part.is_cpu:
+                    break
+            else:  # a pair of tensors or the like: all that default_convert does to it
+                return list(item)
+        return finish(default_convert(item))  # type: ignore[no-untyped-call]
+
+    return load
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def _converted(item: Any) -> Any:
-    """Return what torch's loader makes of an item that is a whole batch; quickly for a pair of tensors or the like."""
-    if type(item) is tuple or type(item) is list:
-        for part in item:
-            if type(part) is not torch.Tensor:
-                break
-        else:
-            return list(item)
-    return default_convert(item)  # type: ignore[no-untyped-call]
 
 
 def ready_on_host(batch: Any) -> Any:
@@ -224,8 +227,8 @@ class _Stream:
         return self._samples
 
 
-def _indices(source: Source, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Any]:
-    """Yield the indices of batch after batch, pass after pass, from ``batch_idx`` on; end when a pass is empty."""
+def _lists_of_indices(source: Source, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Sequence[Any]]:
+    """Yield lists of the indices of batches, pass after pass, from ``batch_idx`` on; end when a pass is empty."""
     generators = find_generators(source.sampler, without=source.dataset)
     set_states(generators, place.generators)
     number = place.first_batch
@@ -234,7 +237,8 @@ def _indices(source: Source, seed: int, place: Place, batch_idx: int, log: PassL
         first = number
         for drawn in _pass(source.sampler, seed, pass_number):
             number += len(drawn)
-            yield from drawn[max(len(drawn) - (number - batch_idx), 0) :] if number > batch_idx else ()
+            if number > batch_idx:
+                yield drawn[max(len(drawn) - (number - batch_idx), 0) :]
         if number == first:
             return
 
@@ -244,17 +248,16 @@ def _pass(sampler: Any, seed: int, pass_number: int) -> Iterator[list[Any]]:
     stream = RandomStream.of(seed, _PASS, pass_number)
     with stream.active():
         samples = iter(sampler)
+        drawn = list(itertools.islice(samples, 1))
     at_once = 1
-    is_predictable = _is_predictable(sampler)
-    while True:
-        with stream.active():
-            drawn = list(itertools.islice(samples, at_once))
-        if drawn:
-            yield drawn
+    while drawn:
+        yield drawn
         if len(drawn) < at_once:
             return
-        if is_predictable:
-            at_once = min(max(_MOST_INDICES_AHEAD // max(_size(drawn[0]), 1), 1), _MOST_BATCHES_AHEAD, at_once * 8)
+        if _is_predictable(sampler):
+            at_once = min(max(_MOST_INDICES_AHEAD // max(_size(drawn[0]), 1), 1), _MOST_BATCHES_AHEAD)
+        with stream.active():
+            drawn = list(itertools.islice(samples, at_once))
 
 
 def _is_predictable(sampler: Any) -> bool:

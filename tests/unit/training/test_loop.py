@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from detjupyter.errors import CheckpointError
 from detjupyter.protocol.events import ActivityChanged, Checkpointed, MetricsReported, Validated
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.training import loop
-from detjupyter.training.loop import Trainee, checkpoint, train, validate
+from detjupyter.training.loop import NEVER, Trainee, checkpoint, train, validate
 from detjupyter.training.plan import Plan, Schedule
 
 if TYPE_CHECKING:
@@ -173,8 +174,7 @@ class TestReports:
     def test_a_metric_that_a_batch_lacks_is_nan_there(self, trainee: Trainee, adapter: ToyAdapter) -> None:
         """The columns of one report are all of one length."""
         adapter.on_batch = lambda index: {"loss": 1.0} if index % 2 else {"loss": 2.0, "extra": 5.0}
-        for _ in range(3):
-            trainee.train_batch()
+        trainee.train_until(3, math.inf)
         report = trainee.report()
         assert report is not None
         np.testing.assert_array_equal(report.columns["extra"], [5.0, np.nan, 5.0])
@@ -185,13 +185,22 @@ class TestReports:
         assert progress == [(None, None), (1, 3), (2, 3), (3, 3)]
 
 
-def test_every_yield_is_between_two_batches(trainee: Trainee) -> None:
-    """Each step of the generator trains at most one batch."""
-    before = 0
-    for _ in train(trainee, Plan(0, 30, validate_at=Schedule(7)), saver(trainee)):
-        assert trainee.batches_trained - before <= 1
-        before = trainee.batches_trained
-    assert before == 30
+def test_with_a_request_waiting_every_step_trains_one_batch(trainee: Trainee) -> None:
+    """Whoever asks is answered between two batches."""
+    trainee.requests = ["something"]
+    seen = [trainee.batches_trained for _ in train(trainee, Plan(0, 30, validate_at=Schedule(7)), saver(trainee))]
+    assert sorted(set(seen)) == list(range(31))
+
+
+@pytest.mark.usefixtures("_report_at_boundaries")
+def test_the_loop_looks_up_where_it_is_to_be_held(trainee: Trainee) -> None:
+    """It yields at that batch, wherever the plan's boundaries are, and goes on when it is asked again."""
+    trainee.hold_at = 5
+    steps = train(trainee, Plan(0, 30), saver(trainee))
+    assert next(step for step in steps if trainee.batches_trained) is None
+    assert trainee.batches_trained == 5
+    trainee.hold_at = NEVER
+    assert {trainee.batches_trained for _ in steps} == {30}
 
 
 def test_a_checkpoint_asked_for_that_fails_raises(trainee: Trainee) -> None:
