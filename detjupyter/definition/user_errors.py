@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from detjupyter.errors import TrialError
 _HEADER = "Traceback (most recent call last):\n"
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+_VERBOSE_SCHEDULER = re.compile(r"\w*(LR|Plateau|Scheduler|Restarts)\.__init__\(\) got an unexpected keyword argument 'verbose'$")
 
 # Packages that are installed under another name than they are imported by.
 _DISTRIBUTIONS = {
@@ -153,6 +156,8 @@ def _hint(exception: BaseException, roots: Sequence[Path]) -> str | None:
         return _missing_module_hint(exception.name, roots)
     if isinstance(exception, FileNotFoundError) and isinstance(exception.filename, (str, bytes)):
         return _missing_file_hint(os.fsdecode(exception.filename), roots)
+    if isinstance(exception, TypeError) and _VERBOSE_SCHEDULER.match(str(exception)):
+        return "torch's schedulers have lost their argument `verbose` (in 2.7): leave it out. `scheduler.get_last_lr()` tells the rate."
     if isinstance(exception, SystemExit):
         return "The code asked Python to exit; a model definition is loaded into the kernel and must not."
     return None

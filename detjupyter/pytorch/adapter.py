@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from detjupyter.pytorch.checkpoints.snapshot import take_snapshot
 from detjupyter.pytorch.checkpoints.state import HostMemory
 from detjupyter.pytorch.checkpoints.trial_state import OURS, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.compilation import compile_model
+from detjupyter.pytorch.construction import construct
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.batches import data_length
 from detjupyter.pytorch.data.stream import EmptyDataError
@@ -47,7 +48,7 @@ def build(options: TrialOptions) -> TrialAdapter:
     randomness = RandomStream(RandomStates.seeded(options.seed, device), device)
     with randomness.active():
         context = PyTorchTrialContext(options.config, seed=options.seed, device=device)
-        trial = cast("type[PyTorchTrial]", options.trial_class)(context)
+        trial = construct(options.trial_class, context)
         adapter = adapt(trial, context, randomness, options.seed)
     if options.compile:
         for model in context.models:
@@ -275,6 +276,15 @@ class PyTorchAdapter(TrialAdapter):
         for optimizer in self.context.optimizers:
             optimizer.zero_grad()
         self._data.drop()
+
+    def explain(self, error: BaseException) -> str | None:
+        """Say of an attribute that a restored trial lacks why it does."""
+        if isinstance(error, AttributeError) and error.obj is self.trial and self._restored_from is not None:
+            return (
+                f"The trial was restored from the checkpoint {self._restored_from}, which holds what is wrapped and what callbacks save. "
+                f"Set `self.{error.name}` in __init__, or keep it in a callback's state_dict()."
+            )
+        return None
 
     def release(self) -> None:
         """Let go of the data loaders."""

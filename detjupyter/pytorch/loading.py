@@ -14,6 +14,7 @@ from detjupyter.definition.trial import Trial
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.layouts import read_state
 from detjupyter.pytorch.checkpoints.trial_state import load
+from detjupyter.pytorch.construction import construct
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.device import choose_device
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
@@ -99,7 +100,7 @@ def build_saved(
     # Built in random states of its own: what a kernel draws does not depend on what it looks into.
     with RandomStream(RandomStates.seeded(seed, chosen), chosen).active():
         context = CheckpointLoadContext(config.hyperparameters, config.raw, device=str(chosen))
-        trial = cast("type[PyTorchTrial]", trial_class)(context, **trial_kwargs)
+        trial = construct(trial_class, context, **trial_kwargs)
         if is_callback_style(type(trial)):
             procedure_for(trial, context, Callbacks(trial.build_callbacks())).set_up()
     weights = {

@@ -138,6 +138,10 @@ class TrialAdapter(ABC):
     def discard_batch(self) -> None:
         """Forget what a batch that failed half-way left behind (gradients, a data loader that broke)."""
 
+    def explain(self, error: BaseException) -> str | None:  # noqa: ARG002
+        """Return what to do about an error of the user's code, None if the framework knows no more than the error says."""
+        return None
+
     @abstractmethod
     def release(self) -> None:
         """Let go of data loaders and their workers; the trial itself stays usable."""

@@ -436,7 +436,9 @@ class Driver:
             settle(future, job.result, error=error)
 
     def _fail(self, doing: str, error: BaseException, waiting: Sequence[Future[Any]] = ()) -> None:
+        hint = self.trainee.adapter.explain(error)
         failure = describe(error, self._roots, f"{doing}, after batch {self.trainee.batches_trained:,}")
+        failure.hint = failure.hint or hint
         self._report()
         others = [future for job in self._side if job.waiting is not waiting for future in job.waiting]
         waiting = [*waiting, *others, *self._steppers]

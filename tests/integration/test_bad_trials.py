@@ -168,6 +168,50 @@ def test_a_worker_that_is_killed_ends_the_training_and_not_the_session(line: Def
     assert session.batches_trained == reached + 2
 
 
+def test_a_state_outside_of_checkpoints_is_spoken_of_where_it_is_missed(line: Definition) -> None:
+    """What a trial sets at its first batch is not there after a restore: the hint says what a checkpoint holds."""
+    line.edit(
+        "        x, y = batch\n        loss", "        x, y = batch\n        if batch_idx == 0:\n            self.hidden = 1\n        loss"
+    )
+    line.edit(RETURN, 'return {"loss": loss * self.hidden}')
+    session = line.load()
+    session.step(3)
+    saved = session.checkpoint()
+    session.train(batches=1, wait=True)
+    fresh = line.load()
+    fresh.restore(saved)
+    with pytest.raises(TrialError, match="no attribute 'hidden'") as raised:
+        fresh.train(batches=1, wait=True)
+    assert f"restored from the checkpoint {saved.id}" in str(raised.value.hint)
+    assert "self.hidden" in str(raised.value.hint)
+
+
+def test_a_scheduler_of_an_older_torch_is_explained(line: Definition) -> None:
+    """Its argument ``verbose`` is gone."""
+    scheduler = "torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer, verbose=True)"
+    line.edit("    def build_training", f"        self.scheduler = {scheduler}\n\n    def build_training")
+    with pytest.raises(TrialError, match="verbose") as raised:
+        line.load()
+    assert "leave it out" in str(raised.value.hint)
+
+
+class TestOtherArguments:
+    """Of ``__init__``, besides the context."""
+
+    def test_hyperparameters_are_given_to_who_wants_them(self, line: Definition) -> None:
+        """As scripts with a Trainer do."""
+        line.edit("def __init__(self, context):", "def __init__(self, context, hparams, *, extra=3):")
+        line.edit("        self.context = context", "        self.context, self.seen = context, (hparams, extra)")
+        assert line.load(hparams={"lr": 0.5}).trial.seen == ({"lr": 0.5}, 3)
+
+    def test_others_are_asked_for(self, line: Definition) -> None:
+        """By name, with the two ways out."""
+        line.edit("def __init__(self, context):", "def __init__(self, context, hparams, depth):")
+        with pytest.raises(TrialError, match=r"LineTrial\.__init__ needs hparams, depth, too") as raised:
+            line.load()
+        assert "default" in str(raised.value.hint)
+
+
 @pytest.mark.parametrize("length", [{"batches": 0}, {"epochs": -1}, {"batches": 1, "epochs": 1}])
 def test_a_length_that_makes_no_sense_is_refused_before_anything_happens(line: Definition, length: dict[str, int]) -> None:
     """The session stays ready."""
