@@ -21,7 +21,7 @@ from playwright.sync_api import expect, sync_playwright
 from report import print_machine, print_table
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "tests"))
+sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "tests/ui")]
 
 from environments import LabProcess, copy_quickstart  # noqa: E402  the tests' own
 from pages import LabPage  # noqa: E402

@@ -358,7 +358,7 @@ class PyTorchTrialContext:
                 f"There is no hyperparameter {name!r}. There are: {there}.",
                 name=name,
                 available=sorted(hparams),
-                hint=f"Did you mean {close[0]!r}?" if close else f"Add it under `hyperparameters:` in the YAML, or `--hparam {name}=…`.",
+                hint=f"Did you mean {close[0]!r}?" if close else f"Add it {self._where_hyperparameters_are(name)}.",
             )
         if name == "global_batch_size":
             logger.warning("Use get_per_slot_batch_size() for the data loader: global_batch_size is the size over all GPUs.")
@@ -507,6 +507,11 @@ class PyTorchTrialContext:
     def scalar_writer(self) -> Any:
         """Where metrics are written besides the history: the ``SummaryWriter``; None if the trial has none or wants none in it."""
         return self._writer if self._logs_to_tensorboard else None
+
+    def _where_hyperparameters_are(self, name: str) -> str:
+        if "pytorch.init()" in self._config.origins.values():
+            return f"in `pytorch.init(hparams={{…, {name!r}: …}})`"
+        return f"under `hyperparameters:` in the YAML, or `--hparam {name}=…`"
 
     def _optimization(self, name: str, default: Any) -> Any:
         optimizations = self._config.raw.get("optimizations")

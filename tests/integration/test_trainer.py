@@ -382,6 +382,9 @@ def test_a_context_knows_what_init_was_given() -> None:
         assert context.get_hparam("lr") == 0.25
         with pytest.raises(HyperparameterError):
             context.get_hparam("global_batch_size")
+    with pytorch.init(hparams={"lr": 0.1}) as context, pytest.raises(HyperparameterError) as raised:
+        context.get_hparam("depth")
+    assert "pytorch.init(hparams={…, 'depth': …})" in str(raised.value.hint)
     with pytest.raises(SessionError, match="in one process, not in 4"), pytorch.init(distributed=type("Four", (), {"size": 4})()):
         pass
 
