@@ -135,7 +135,7 @@ class SessionRecord:
 
     ``plan_start_batches`` and ``plan_target_batches`` bound the training under way (counts of batches trained);
     ``validation_done`` and ``validation_total`` count batches of the validation under way. ``latest`` holds the newest value of
-    every metric by group.
+    every metric by group. By default it is as it was before its first batch.
     """
 
     session_id: str
@@ -145,19 +145,19 @@ class SessionRecord:
     definition_root: str
     framework: str
     device: str
-    state: State
-    activity: Activity
-    batches_trained: int
-    records_trained: int
-    batches_per_epoch: int | None
-    plan_start_batches: int | None
-    plan_target_batches: int | None
-    validation_done: int | None
-    validation_total: int | None
-    batches_per_second: float | None
-    records_per_second: float | None
-    elapsed_s: float
-    eta_s: float | None
+    state: State = State.READY
+    activity: Activity = Activity.IDLE
+    batches_trained: int = 0
+    records_trained: int = 0
+    batches_per_epoch: int | None = None
+    plan_start_batches: int | None = None
+    plan_target_batches: int | None = None
+    validation_done: int | None = None
+    validation_total: int | None = None
+    batches_per_second: float | None = None
+    records_per_second: float | None = None
+    elapsed_s: float = 0.0
+    eta_s: float | None = None
     latest: dict[str, dict[str, float]] = field(default_factory=dict)
     best: BestRecord | None = None
     gpu: GpuRecord | None = None

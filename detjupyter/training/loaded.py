@@ -6,15 +6,16 @@ import os
 import platform
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from detjupyter.definition.config import Config
 from detjupyter.definition.file_watch import UsageWatch
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.definition.resolution import LoadedClass
 from detjupyter.protocol.records import RunRecord, SessionRecord
-from detjupyter.protocol.states import Activity, State
 from detjupyter.training.adapter import TrialAdapter
 
 
@@ -63,37 +64,51 @@ def session_record(session_id: str, loaded: Loaded) -> SessionRecord:
         definition_root=str(loaded.definition.root),
         framework=loaded.trial_class.trial_class.framework,
         device=loaded.adapter.device,
-        state=State.READY,
-        activity=Activity.IDLE,
-        batches_trained=0,
-        records_trained=0,
-        batches_per_epoch=None,
-        plan_start_batches=None,
-        plan_target_batches=None,
-        validation_done=None,
-        validation_total=None,
-        batches_per_second=None,
-        records_per_second=None,
-        elapsed_s=0.0,
-        eta_s=None,
     )
 
 
 def run_record(session: SessionRecord, loaded: Loaded, *, bundle_hash: str, kernel_id: str | None) -> RunRecord:
-    """Return a new run of this process for ``session``; its id begins with the time, so that ids sort as runs do."""
-    now = time.time()
+    """Return a new run of this process for ``session``."""
     config = loaded.config
+    return new_run(
+        session,
+        new_run_id(),
+        seed=loaded.seed,
+        hyperparameters=config.hyperparameters,
+        config=config.raw,
+        bundle_hash=bundle_hash,
+        kernel_id=kernel_id,
+    )
+
+
+def new_run_id() -> str:
+    """Return an id that begins with the time, so that ids sort as runs do."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def new_run(
+    session: SessionRecord,
+    run_id: str,
+    *,
+    seed: int,
+    hyperparameters: Mapping[str, Any],
+    config: Mapping[str, Any],
+    bundle_hash: str,
+    kernel_id: str | None,
+) -> RunRecord:
+    """Return a run of this process that begins now, in the state of ``session``."""
+    now = time.time()
     return RunRecord(
-        id=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(3)}",
+        id=run_id,
         state=session.state,
         entrypoint=session.entrypoint,
         definition=session.definition,
         definition_root=session.definition_root,
         framework=session.framework,
         device=session.device,
-        seed=loaded.seed,
-        hyperparameters=dict(config.hyperparameters),
-        config=dict(config.raw),
+        seed=seed,
+        hyperparameters=dict(hyperparameters),
+        config=dict(config),
         bundle_hash=bundle_hash,
         kernel_id=kernel_id,
         host=platform.node(),

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import secrets
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from detjupyter.errors import CheckpointError, SessionError, StoreError
 from detjupyter.protocol.commands import Command, Stop
 from detjupyter.protocol.events import Checkpointed, MetricsReported, StateChanged, Validated
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, RunRecord, SessionRecord
-from detjupyter.protocol.states import Activity, State
+from detjupyter.protocol.states import State
 from detjupyter.store import open_store
 from detjupyter.store.history import Run
 from detjupyter.store.memory import MemoryStore
@@ -26,6 +23,7 @@ from detjupyter.training.announcer import Announcer
 from detjupyter.training.board import Board
 from detjupyter.training.channel import SessionChannel
 from detjupyter.training.gpu import GpuMonitor
+from detjupyter.training.loaded import new_run, new_run_id
 from detjupyter.training.metrics import scalars
 from detjupyter.training.output import LogSink
 from detjupyter.training.recorder import Recorder
@@ -49,19 +47,22 @@ class ReportedRun:
     """
 
     def __init__(self, name: str, hyperparameters: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        now = time.time()
-        self.run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(3)}"
+        self.run_id = new_run_id()
         self.stop_requested = False
         self.has_ended = False
         self._ends_early = False
         self._sink = LogSink()
         self.session_id = registry.free_name(name)
-        record = _session_record(self.session_id, self.run_id)
+        here = Path.cwd()
+        record = SessionRecord(self.session_id, self.run_id, self.session_id, here.name, str(here), framework="script", device=_UNKNOWN)
         self._board = Board(record, metric=None, smaller_is_better=None)
         self._recorder = Recorder(self._board.record, self._sink.say)
         self._announcer = Announcer(self._board, self._recorder, self._sink, GpuMonitor(None))
         self.channel = SessionChannel(self._announcer.subscribe, self._board.record, self._board.patches, self._board.log, self.send)
-        self._begin(_run_record(record, now, hyperparameters, config))
+        run = new_run(
+            record, self.run_id, seed=0, hyperparameters=hyperparameters, config=config, bundle_hash="", kernel_id=registry.kernel_id
+        )
+        self._begin(replace(run, state=State.RUNNING))
         self._announcer.turn(StateChanged(State.RUNNING, 0))
         registry.add_script(self)
 
@@ -145,53 +146,3 @@ class ReportedRun:
         except StoreError as error:
             self._sink.say(f"The history is not kept: {error}")
             self._recorder.begin(MemoryStore(), run)
-
-
-def _session_record(session_id: str, run_id: str) -> SessionRecord:
-    return SessionRecord(
-        session_id=session_id,
-        run_id=run_id,
-        entrypoint=session_id,
-        definition=Path.cwd().name,
-        definition_root=str(Path.cwd()),
-        framework="script",
-        device=_UNKNOWN,
-        state=State.READY,
-        activity=Activity.IDLE,
-        batches_trained=0,
-        records_trained=0,
-        batches_per_epoch=None,
-        plan_start_batches=None,
-        plan_target_batches=None,
-        validation_done=None,
-        validation_total=None,
-        batches_per_second=None,
-        records_per_second=None,
-        elapsed_s=0.0,
-        eta_s=None,
-    )
-
-
-def _run_record(session: SessionRecord, now: float, hyperparameters: Mapping[str, Any], config: Mapping[str, Any]) -> RunRecord:
-    return RunRecord(
-        id=str(session.run_id),
-        state=State.RUNNING,
-        entrypoint=session.entrypoint,
-        definition=session.definition,
-        definition_root=session.definition_root,
-        framework=session.framework,
-        device=_UNKNOWN,
-        seed=0,
-        hyperparameters=dict(hyperparameters),
-        config=dict(config),
-        bundle_hash="",
-        kernel_id=registry.kernel_id,
-        host=platform.node(),
-        pid=os.getpid(),
-        created_at=now,
-        updated_at=now,
-        ended_at=None,
-        batches_trained=0,
-        best=None,
-        session=session,
-    )
