@@ -86,7 +86,7 @@ def load(
         except BaseException:
             usage.close()
             raise
-        said = (*notes, *hook_notes, *read.warnings, *_notes(loaded_class))
+        said = (*notes, *hook_notes, *read.warnings, *_notes(loaded_class, options))
         return Loaded(fresh, loaded_class, read, adapter, chosen_seed, usage, said)
 
     session = Session(build(), session_id=session_id, open_store=open_store, reload=build)
@@ -129,12 +129,14 @@ def _run_startup_hook(definition: ModelDefinition, wanted: bool | Callable[[str]
     return (f"{HOOK_NAME} was run{exported}.",)
 
 
-def _notes(loaded: LoadedClass) -> tuple[str, ...]:
+def _notes(loaded: LoadedClass, options: TrialOptions) -> tuple[str, ...]:
     """Say what may surprise in a definition that loaded well."""
     hidden = loaded.scope.hidden_modules()
     notes = [f"The definition's own `{name}` hides the installed module of that name, inside this definition only." for name in hidden]
     if not threads_may_have_their_own() and loaded.scope.root != Path.cwd():
         notes.append("While it trains, only `open()` takes relative paths from the definition's root: threads share a directory here.")
+    if options.compile:
+        notes.append("The models are compiled at their first batch, which takes from seconds to minutes; the log says so if it fails.")
     return tuple(notes)
 
 

@@ -70,6 +70,7 @@ def test_what_the_model_raises_is_its_own() -> None:
 def test_a_trial_trains_compiled(line: Definition) -> None:
     """The same losses as without, on the CPU with the same seed; an error in its code is told as ever."""
     plain, compiled = line.load(), line.load(compile=True)
+    assert any("compiled at their first batch" in note for note in compiled.card().notes)
     for session in (plain, compiled):
         session.train(batches=6, wait=True)
     assert compiled.metrics("loss")[1].tolist() == plain.metrics("loss")[1].tolist()
