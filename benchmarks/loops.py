@@ -1,10 +1,13 @@
-"""The loops that are compared, run inside the kernel: the same network, data and optimizer, trained by different hands."""
+"""The loops that are compared: the same network, data and optimizer in different hands; each peer keeps every loss in its own way."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import os
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -100,6 +103,119 @@ def skorch(count: int) -> Stopwatch:
     )
     net.fit(loader.dataset, y=None)
     return net.module_.stopwatch
+
+
+def lightning(count: int) -> Stopwatch:
+    """Train with Lightning on torch's loader; its CSV logger gets every loss."""
+    from lightning import LightningModule, Trainer
+    from lightning.pytorch.loggers import CSVLogger
+
+    network, optimizer = _network()
+
+    class Module(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ARG002
+            records, classes = batch
+            loss = functional.cross_entropy(self.network(records), classes)
+            self.log("loss", loss)
+            return loss
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return optimizer
+
+    with tempfile.TemporaryDirectory() as scratch:
+        quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+        log = {"logger": CSVLogger(scratch), "log_every_n_steps": 1, "default_root_dir": scratch}
+        Trainer(max_epochs=1, accelerator="cpu", **log, **quiet).fit(Module(), make_loader(count))
+    return network.stopwatch
+
+
+def transformers(count: int) -> Stopwatch:
+    """Train with the Trainer of transformers on torch's loader; its log gets every loss."""
+    from transformers import Trainer, TrainingArguments
+
+    network, optimizer = _network()
+
+    class WithLoss(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, records: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"loss": functional.cross_entropy(self.network(records), labels)}
+
+    class Named(torch.utils.data.Dataset[Any]):
+        batches = make_loader(count).dataset
+
+        def __len__(self) -> int:
+            return count
+
+        def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+            records, classes = self.batches[index]
+            return {"records": records, "labels": classes}
+
+    class Ready(Trainer):
+        def get_train_dataloader(self) -> Any:
+            return torch.utils.data.DataLoader(Named(), batch_size=None)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        log = {"logging_strategy": "steps", "logging_steps": 1, "report_to": "none", "disable_tqdm": True}
+        arguments = TrainingArguments(scratch, max_steps=count, use_cpu=True, save_strategy="no", max_grad_norm=0.0, **log)
+        constant = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+        with contextlib.redirect_stdout(io.StringIO()):
+            Ready(WithLoss(), arguments, train_dataset=Named(), optimizers=(optimizer, constant)).train()
+    return network.stopwatch
+
+
+def determined(count: int) -> Stopwatch:
+    """Train the same trial with Determined's own Trainer, if that is installed; it reports every batch."""
+    from determined import pytorch
+
+    network, optimizer = _network()
+
+    class Trial(pytorch.PyTorchTrial):
+        def __init__(self, context: Any) -> None:
+            self.context = context
+            context.experimental.disable_dataset_reproducibility_checks()
+            self.model = context.wrap_model(network)
+            self.optimizer = context.wrap_optimizer(optimizer)
+
+        def build_training_data_loader(self) -> Any:
+            return make_loader(count)
+
+        def build_validation_data_loader(self) -> Any:
+            return make_loader(1)
+
+        def train_batch(self, batch: Any, epoch_idx: int, batch_idx: int) -> dict[str, Any]:  # noqa: ARG002
+            records, classes = batch
+            loss = functional.cross_entropy(self.model(records), classes)
+            self.context.backward(loss)
+            self.context.step_optimizer(self.optimizer)
+            return {"loss": loss}
+
+        def evaluate_batch(self, batch: Any) -> dict[str, Any]:
+            records, classes = batch
+            return {"loss": functional.cross_entropy(self.model(records), classes)}
+
+    with pytorch.init(hparams={}) as context:
+        pytorch.Trainer(Trial(context), context).fit(
+            max_length=pytorch.Batch(count), reporting_period=pytorch.Batch(1), checkpoint_policy="none"
+        )
+    return network.stopwatch
+
+
+def detjupyter(count: int) -> Stopwatch:
+    """Train as a session, without a kernel; the history gets every loss."""
+    import detjupyter as dj
+
+    session = dj.load(path=DEFINITION, name="bench")
+    session.train(batches=count, wait=True)
+    stopwatch: Stopwatch = session.trial.model.stopwatch
+    session.close()
+    return stopwatch
 
 
 def measure(loop: str, count: int, skip: int) -> tuple[float, float]:
