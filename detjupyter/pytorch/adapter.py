@@ -129,6 +129,7 @@ class PyTorchAdapter(TrialAdapter):
         self._train_batch = procedure.train_batch
         # The default is called without the way through the trial.
         self._length_of = data_length if type(trial).get_batch_length is PyTorchTrial.get_batch_length else trial.get_batch_length
+        self._before_data: RandomStates | None = None  # where a new trial's data would have been built, if a state was loaded before
         self._per_epoch: int | None = None
         self._has_hooks = False
         self._stretch: list[Mapping[str, Any]] | None = [] if callbacks.wants_stretches else None
@@ -307,10 +308,23 @@ class PyTorchAdapter(TrialAdapter):
         if self._data.is_loaded:
             return
         self._start(self._trained)
-        self._data.load()
+        self._build_data()
         self._per_epoch = self.context.batches_per_epoch = self._data.per_epoch
         for model in self.context.models:
             model.train()
+
+    def _build_data(self) -> None:
+        """Build the training data, of a restored trial from the draws that a new one makes: a random split is the same one again."""
+        if self._before_data is None:
+            self._data.load()
+            return
+        now = self._randomness.capture()
+        self._randomness.replace(self._before_data)
+        try:
+            with self._randomness.active():
+                self._data.load()
+        finally:
+            self._randomness.replace(now)
 
     # --- state --------------------------------------------------------------------------------------------------------------------
 
@@ -364,6 +378,8 @@ class PyTorchAdapter(TrialAdapter):
     def _go_on_from(self, state: Mapping[str, Any]) -> None:
         """Go on drawing, and reading data, where ``state`` was taken."""
         if "rng_state" in state:
+            if not self._data.is_loaded and self._before_data is None and state.get(OURS, {}).get("batches_trained", 1):
+                self._before_data = self._randomness.capture()
             self._randomness.replace(RandomStates.from_checkpoint(state["rng_state"]))
         place = state.get(OURS, {}).get("data")
         if place is not None:

@@ -93,6 +93,10 @@ class Board:
             self._record = replace(self._record, plan_start_batches=start, plan_target_batches=target)
             self._clock.begin_plan()
 
+    def extend_plan(self, target: int) -> None:
+        """Measure progress to another target from now on."""
+        self._set(plan_target_batches=target)
+
     def set_epoch_length(self, batches_per_epoch: int | None) -> None:
         """Show epochs from now on."""
         self._set(batches_per_epoch=batches_per_epoch)

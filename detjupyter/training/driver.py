@@ -93,6 +93,7 @@ class Driver:
         self._plan: Job | None = None
         self._side: deque[Job] = deque()  # validations and checkpoints asked for; they go before the plan
         self._steppers: list[Future[Any]] = []
+        self._goes_on = False  # somebody resumed while a step was under way: it is not held at the end of the step
 
     @property
     def state(self) -> State:
@@ -300,19 +301,23 @@ class Driver:
             self._fail("preparing the data", error)
             return
         self._plan = Job(train(self.trainee, plan, self._save_or_say, self._is_best), "training", plan=plan)
-        self._board.begin_plan(plan.start, plan.target)
+        self._board.begin_plan(plan.start, min(plan.target, self.trainee.hold_at))
         self._board.set_epoch_length(batches_per_epoch)
 
     def _pause(self) -> None:
-        if self._state is State.RUNNING:
-            self._report()
-            self.trainee.hold_at = NEVER
-            self._enter(State.PAUSED)
-            self._release_steppers()
+        if self._state is not State.RUNNING:
+            return
+        self._report()
+        self.trainee.hold_at = NEVER
+        if self._plan is not None and self._plan.is_step:  # a step beside any training: nothing to resume
+            self._drop_plan()
+            self._board.end_plan()
+        self._enter(State.PAUSED)
+        self._release_steppers()
 
     def _resume(self) -> None:
         if self._state is State.RUNNING:
-            self.trainee.hold_at = NEVER
+            self._goes_on = True
         elif self._state is State.PAUSED and self._plan is not None:
             self._enter(State.RUNNING)
         else:
@@ -326,21 +331,22 @@ class Driver:
         if self._steppers:  # another step is under way: whoever asked for it gets their batches, too
             hold_at = max(hold_at, self.trainee.hold_at)
         self._steppers.append(future)
+        self._goes_on = False
         self.trainee.hold_at = hold_at
         if self._state is not State.RUNNING:
             self._enter(State.RUNNING)
         if self._plan is None:
-            self._prepare(lambda: Plan(start=trained, target=hold_at, ends_with_boundaries=False))
+            self._prepare(lambda: Plan(start=trained, target=NEVER, ends_with_boundaries=False))  # until it is held
+        elif self._plan.is_step:
+            self._board.extend_plan(hold_at)
 
     def _hold(self) -> None:
+        """Do what is to be done at the end of a step."""
         self.trainee.hold_at = NEVER
-        self._report()
-        plan = self._plan.plan if self._plan is not None else None
-        if plan is not None and not plan.ends_with_boundaries:  # a step beside any training: nothing to resume
-            self._drop_plan()
-            self._board.end_plan()
-        self._enter(State.PAUSED)
-        self._release_steppers()
+        if self._goes_on and self._plan is not None and not self._plan.is_step:
+            self._release_steppers()
+        else:
+            self._pause()
 
     def _stop(self, state: State) -> None:
         stopped = _stopped(state)

@@ -73,6 +73,11 @@ class Job:
     is_through: bool = False
     ends_in: State = State.FINISHED
 
+    @property
+    def is_step(self) -> bool:
+        """Whether these are batches beside any training, up to where they are held."""
+        return self.plan is not None and not self.plan.ends_with_boundaries
+
     def give_up(self) -> None:
         """Take no further step."""
         with suppress(Exception):  # what the user's code does while it is given up concerns nobody any more

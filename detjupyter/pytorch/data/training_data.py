@@ -33,6 +33,7 @@ class TrainingData:
         """The batches to come, for ever; None before :meth:`begin` and after :meth:`drop`."""
         self._log = PassLog()
         self._resume_at: Place | None = None
+        self._generators: Mapping[str, Any] = {}  # of the dataset, from a checkpoint that was restored before the loader was built
         self.per_epoch: int | None = None
         """Batches in one pass; None while the data is not loaded, and when the loader does not tell."""
 
@@ -59,6 +60,8 @@ class TrainingData:
             self.per_epoch = length_of(loader)
             self._source = Source.of(loader)
             self._loader = loader
+            set_states(self._dataset_generators(), self._generators)
+            self._generators = {}
 
     def begin(self, batch_idx: int) -> Iterator[Any]:
         """Begin at the batch of that number, and return :attr:`batches`."""
@@ -68,7 +71,7 @@ class TrainingData:
     def state(self, batch_idx: int) -> dict[str, Any]:
         """Return where the batch of that number stands, for a checkpoint."""
         place = self._log.place_of(batch_idx) or self._resume_at
-        state: dict[str, Any] = {"seed": self._seed, "dataset_generators": states_of(self._dataset_generators())}
+        state: dict[str, Any] = {"seed": self._seed, "dataset_generators": {**self._generators, **states_of(self._dataset_generators())}}
         if place is not None:
             state |= {"pass_number": place.pass_number, "first_batch": place.first_batch, "generators": dict(place.generators)}
         return state
@@ -81,7 +84,10 @@ class TrainingData:
         self._resume_at = None
         if "pass_number" in state:
             self._resume_at = Place(int(state["pass_number"]), int(state["first_batch"]), state["generators"])
-        set_states(self._dataset_generators(), state["dataset_generators"])
+        if self.is_loaded:
+            set_states(self._dataset_generators(), state["dataset_generators"])
+        else:
+            self._generators = state["dataset_generators"]
 
     def drop(self) -> None:
         """Let go of the batches under way, and of the workers that fetch them; the next batch begins where it should all the same."""

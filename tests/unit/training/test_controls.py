@@ -170,6 +170,47 @@ class TestStepping:
         short.result(LIMIT_S)
         assert bench.session.batches_trained == 10
 
+    def test_a_long_step_that_comes_into_a_short_one_gets_its_batches(self, bench: Bench) -> None:
+        """The short one does not end it, whether there is a training around them or not."""
+        for within_a_training in (False, True):
+            before = bench.session.batches_trained
+            bench.adapter.gate.clear()
+            if within_a_training:
+                bench.session.train(batches=100)
+            short = bench.session.send(Step(2))
+            bench.adapter.wait_at_gate()
+            long = bench.session.send(Step(10))
+            bench.adapter.gate.set()
+            short.result(LIMIT_S)
+            long.result(LIMIT_S)
+            assert bench.session.batches_trained == before + 11  # the batch under way, and ten more
+            assert bench.session.state == "paused"
+
+    def test_who_steps_gets_an_answer_though_somebody_resumes(self, bench: Bench) -> None:
+        """The training is not held at the end of the step then."""
+        bench.adapter.gate.clear()
+        bench.session.train(batches=50)
+        bench.adapter.wait_at_gate()
+        step, resumed = bench.session.send(Step(4)), bench.session.send(Resume())
+        bench.adapter.gate.set()
+        resumed.result(LIMIT_S)
+        step.result(LIMIT_S)
+        assert bench.session.wait(LIMIT_S) == "finished"
+        assert bench.session.batches_trained == 50
+
+    def test_a_step_that_is_paused_leaves_nothing_to_resume(self, bench: Bench) -> None:
+        """Beside any training it ends there; whoever asked for it hears so at once."""
+        bench.adapter.gate.clear()
+        step = bench.session.send(Step(1000))
+        bench.adapter.wait_at_gate()
+        paused = bench.session.send(Pause())
+        bench.adapter.gate.set()
+        paused.result(LIMIT_S)
+        step.result(LIMIT_S)
+        assert (bench.session.state, bench.session.batches_trained) == ("paused", 1)
+        with pytest.raises(SessionError, match="no training to resume"):
+            bench.session.resume()
+
     @pytest.mark.parametrize("n", [0, -1, 1.5, True])
     def test_a_step_is_at_least_one_batch(self, bench: Bench, n: Any) -> None:
         """The message names the value."""
