@@ -75,7 +75,7 @@ def add(scope: Scope) -> None:
     """Make the modules of ``scope`` importable, here and in processes spawned from here."""
     with _lock:
         _scopes[scope.package] = scope
-        if not _is_inherited(scope.package):
+        if not is_inherited(scope.package):
             publish_source(scope.package, _ROOT_FILE, os.fsencode(scope.path))
 
 
@@ -131,7 +131,7 @@ def published_path(package: str, name: str) -> Path | None:
 
 def published_source(package: str, name: str) -> bytes | None:
     """Return what the parent process published; None in the process that loaded the definition itself."""
-    if not _is_inherited(package):
+    if not is_inherited(package):
         return None
     try:
         return (Path(str(_inherited)) / _short(package) / name).read_bytes()
@@ -200,7 +200,7 @@ def _newest_of_the_name(package: str) -> Scope | None:
     return max(alike, key=lambda scope: scope.loaded_at, default=None)
 
 
-def _is_inherited(package: str) -> bool:
+def is_inherited(package: str) -> bool:
     """Return whether the scope was published by the process that spawned this one."""
     if _inherited is None or (_published is not None and str(_published[1]) == _inherited):
         return False

@@ -50,6 +50,11 @@ _STANDARD = sys.stdlib_module_names | {"test"}
 _SITE = {"site-packages", "dist-packages"}
 
 
+def _new_package(name: str) -> str:
+    """Return a private name that no load has, here or in the process that started this one."""
+    return next(one for number in _numbers if not finding.is_inherited(one := f"{PREFIX}.{name}_{number}"))
+
+
 class DefinitionScope:
     """The modules of one load of one definition.
 
@@ -69,7 +74,7 @@ class DefinitionScope:
     def __init__(self, path: Path, *, package: str | None = None) -> None:
         importlib.import_module(PREFIX)
         self.path = path.resolve()
-        self.package = package or f"{PREFIX}.{identifier(self.name)}_{next(_numbers)}"
+        self.package = package or _new_package(identifier(self.name))
         self.loaded_at = time.time()
         self.is_released = False
         self._sources: dict[str, bytes] = {}

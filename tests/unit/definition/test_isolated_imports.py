@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import pickle
+import subprocess
 import sys
 import threading
 import traceback
@@ -366,3 +367,14 @@ def test_the_kernels_directory_is_searched_while_a_definition_loads_elsewhere(tm
         assert sys.path[0] == ""
     del sys.modules["by_others"]
     assert module.by_others.FOUND is False
+
+
+def test_a_program_that_a_kernel_starts_reads_what_is_on_disk(tmp_path: Path) -> None:
+    """It is told what the kernel has loaded, for workers; what it loads itself is another load, of the files as they are now."""
+    root = write(tmp_path / "definition", {"model_def.py": "VALUE = 'loaded'"})
+    program = "import sys\nfrom pathlib import Path\nfrom detjupyter.definition.isolation.imports import DefinitionScope\n"
+    program += "root = Path(sys.argv[1])\nprint(DefinitionScope(root).import_module('model_def').VALUE)\n"
+    again = "import subprocess\n(root / 'model_def.py').write_text(\"VALUE = 'edited'\")\n"
+    again += "print(subprocess.run([sys.executable, '-c', *sys.argv[2:3], str(root)], capture_output=True, text=True, check=True).stdout)"
+    printed = subprocess.run([sys.executable, "-c", program + again, root, program], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["loaded", "edited"]
