@@ -107,6 +107,7 @@ def build_saved(
         "models_state_dict": state["models_state_dict"],
         "optimizers_state_dict": [optimizer.state_dict() for optimizer in context.optimizers],
         "lr_schedulers_state_dict": [scheduler.state_dict() for scheduler in context.lr_schedulers],
+        "scaler_state_dict": None if context.scaler is None else context.scaler.state_dict(),
     }
     load(context, weights, str(directory))
     return trial, context

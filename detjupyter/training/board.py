@@ -66,6 +66,10 @@ class Board:
             fresh = min(self._lines_written - after, len(self._log))
             return self._lines_written, tuple(islice(self._log, len(self._log) - fresh, None)) if fresh > 0 else ()
 
+    def missing_metric(self, metrics: Mapping[str, Any]) -> str | None:
+        """Return the metric that was to rank runs if it is not among ``metrics``."""
+        return self._metric if self._metric is not None and self._metric not in metrics else None
+
     def apply(self, event: Event) -> None:
         """Take ``event`` in."""
         with self._lock:

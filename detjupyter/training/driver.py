@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -93,6 +93,7 @@ class Driver:
         self._plan: Job | None = None
         self._side: deque[Job] = deque()  # validations and checkpoints asked for; they go before the plan
         self._steppers: list[Future[Any]] = []
+        self._missed_metric: str | None = None
         self._goes_on = False  # somebody resumed while a step was under way: it is not held at the end of the step
 
     @property
@@ -540,12 +541,21 @@ class Driver:
     def _publish(self, event: Event, job: Job) -> None:
         if isinstance(event, Validated):
             job.result = dict(event.metrics)
+            self._miss_metric(event.metrics)
         elif isinstance(event, ActivityChanged):
             job.is_saving = event.activity is Activity.CHECKPOINTING
         self._announcer.tell(event)
         if isinstance(event, Checkpointed):  # written in this thread
             job.result = event.checkpoint
             self._after_checkpoint(event.checkpoint)
+
+    def _miss_metric(self, metrics: Mapping[str, Any]) -> None:
+        """Say, once, that the config ranks runs by a metric that the validation does not give."""
+        missing = self._board.missing_metric(metrics)
+        if missing is not None and missing != self._missed_metric:
+            self._missed_metric = missing
+            there = ", ".join(map(str, metrics)) or "none"
+            self._announcer.sink.say(f"The config's metric {missing!r} is not among those of the validation ({there}); the first of them ranks.")
 
     def _enter(self, state: State) -> None:
         if state is State.RUNNING and not self._state.is_live:

@@ -154,21 +154,25 @@ def _at_boundary(
 ) -> Steps:
     """Do what is due after a stretch of batches, in Determined's order: metrics, validation, checkpoint."""
     batches_trained = trainee.batches_trained
-    has_stopped = trainee.adapter.stop_requested
     validation_due = plan.is_validation_due(batches_trained)
-    checkpoint_due = plan.is_checkpoint_due(batches_trained) or (has_stopped and plan.ends_with_boundaries)
     of_the_stretch = trainee.end_stretch()
-    if validation_due or checkpoint_due or of_the_stretch is not None:
+    if validation_due or _is_checkpoint_due(trainee, plan) or of_the_stretch is not None:
         yield from _report(trainee, plan)
         yield of_the_stretch
     else:
         yield None
     if validation_due and trainee.validated_at != batches_trained:  # somebody may have asked for one meanwhile
         yield from _validate_and_keep(trainee, plan, write_checkpoint, is_best)
+    checkpoint_due = _is_checkpoint_due(trainee, plan)  # asked after the callbacks of stretch and validation, which may end the training
     if checkpoint_due and trainee.checkpointed_at != batches_trained:
         yield from checkpoint(trainee, write_checkpoint)
     if validation_due or checkpoint_due:
         yield ActivityChanged(Activity.TRAINING)
+
+
+def _is_checkpoint_due(trainee: Trainee, plan: Plan) -> bool:
+    has_stopped = trainee.adapter.stop_requested and plan.ends_with_boundaries
+    return has_stopped or plan.is_checkpoint_due(trainee.batches_trained)
 
 
 def _validate_and_keep(

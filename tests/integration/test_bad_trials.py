@@ -195,6 +195,15 @@ def test_a_scheduler_of_an_older_torch_is_explained(line: Definition) -> None:
     assert "leave it out" in str(raised.value.hint)
 
 
+def test_a_metric_of_the_config_that_is_not_there_is_spoken_of_once(line: Definition) -> None:
+    """With those that are."""
+    session = line.load(config={"searcher": {"metric": "eror"}})
+    session.train(batches=4, validate_every=2, wait=True)
+    assert session.run is not None
+    said = [one.text for one in session.run.log() if "eror" in one.text]
+    assert said == ["The config's metric 'eror' is not among those of the validation (error); the first of them ranks."]
+
+
 class TestOtherArguments:
     """Of ``__init__``, besides the context."""
 

@@ -6,6 +6,7 @@ data the trial stands, and gradients that wait for more batches.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FunctionType
@@ -17,6 +18,8 @@ from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.lr_scheduler import LRScheduler
+
+logger = logging.getLogger("detjupyter")
 
 OURS = "detjupyter"
 _FORMAT = 1
@@ -46,6 +49,13 @@ def gather(context: PyTorchTrialContext, callbacks: Callbacks, place: Mapping[st
 def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | None) -> None:
     """Put models, optimizers, schedulers, gradients and the scaler where ``state`` says; callbacks are the caller's.
 
+    A scaler that only one of the two has is warned of.
+
+    Args:
+        context: The trial's.
+        state: What :func:`gather` gave, or a checkpoint holds.
+        path: The checkpoint; None for a state that was in no file.
+
     Raises:
         CheckpointError: Something does not fit; what came before it is changed already.
     """
@@ -70,12 +80,21 @@ def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | Non
                 raise CheckpointError(f"The state of {what} {index} does not fit: {error}", path=path) from None
     for scheduler in context.lr_schedulers:
         _reattach(scheduler)
-    if context.scaler is not None and state.get("scaler_state_dict"):
-        context.scaler.load_state_dict(state["scaler_state_dict"])
+    _load_scaler(context, state.get("scaler_state_dict"), path)
     gradients = state.get(OURS, {}).get("gradients") or [{} for _ in context.models]
     for model, waiting in zip(context.models, gradients, strict=False):
         for name, parameter in model.named_parameters():
             parameter.grad = waiting[name].to(parameter.device, copy=True) if name in waiting else None
+
+
+def _load_scaler(context: PyTorchTrialContext, state: dict[str, Any] | None, path: str | None) -> None:
+    scaler = context.scaler
+    if scaler is not None and state:
+        scaler.load_state_dict(state)
+    elif path is not None and state:
+        logger.warning("The checkpoint has the state of a scaler for mixed precision, and the trial has none; it is left out.")
+    elif path is not None and scaler is not None and scaler.state_dict():
+        logger.warning("The checkpoint has no state of the trial's scaler for mixed precision; it begins anew.")
 
 
 def _without_functions(state: Mapping[str, Any]) -> dict[str, Any]:
