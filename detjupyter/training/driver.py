@@ -555,7 +555,9 @@ class Driver:
         if missing is not None and missing != self._missed_metric:
             self._missed_metric = missing
             there = ", ".join(map(str, metrics)) or "none"
-            self._announcer.sink.say(f"The config's metric {missing!r} is not among those of the validation ({there}); the first of them ranks.")
+            self._announcer.sink.say(
+                f"The config's metric {missing!r} is not among those of the validation ({there}); the first of them ranks."
+            )
 
     def _enter(self, state: State) -> None:
         if state is State.RUNNING and not self._state.is_live:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -86,7 +87,7 @@ def load(
         except BaseException:
             usage.close()
             raise
-        said = (*notes, *hook_notes, *read.warnings, *_notes(loaded_class, options))
+        said = (*notes, *hook_notes, *read.warnings, *_notes(loaded_class, options, adapter.device))
         return Loaded(fresh, loaded_class, read, adapter, chosen_seed, usage, said)
 
     session = Session(build(), session_id=session_id, open_store=open_store, reload=build)
@@ -129,12 +130,19 @@ def _run_startup_hook(definition: ModelDefinition, wanted: bool | Callable[[str]
     return (f"{HOOK_NAME} was run{exported}.",)
 
 
-def _notes(loaded: LoadedClass, options: TrialOptions) -> tuple[str, ...]:
+def _notes(loaded: LoadedClass, options: TrialOptions, device: str) -> tuple[str, ...]:
     """Say what may surprise in a definition that loaded well."""
     hidden = loaded.scope.hidden_modules()
     notes = [f"The definition's own `{name}` hides the installed module of that name, inside this definition only." for name in hidden]
     if not threads_may_have_their_own() and loaded.scope.root != Path.cwd():
         notes.append("While it trains, only `open()` takes relative paths from the definition's root: threads share a directory here.")
+    wanted = options.config.settings.environment_for(device)
+    differing = [name for name, value in wanted.items() if os.environ.get(name) != value]
+    if differing:
+        example = f"`%env {differing[0]}={wanted[differing[0]]}`"
+        notes.append(
+            f"The config sets environment variables, which stand otherwise in this kernel: {', '.join(differing)}. To set one: {example}."
+        )
     if options.compile:
         notes.append("The models are compiled at their first batch, which takes from seconds to minutes; the log says so if it fails.")
     return tuple(notes)

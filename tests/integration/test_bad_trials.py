@@ -204,6 +204,16 @@ def test_a_metric_of_the_config_that_is_not_there_is_spoken_of_once(line: Defini
     assert said == ["The config's metric 'eror' is not among those of the validation (error); the first of them ranks."]
 
 
+def test_environment_variables_of_the_config_are_asked_for(line: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's environment is the person's: the card says what stands otherwise in it."""
+    config = {"environment": {"environment_variables": ["LINE_DATA=/data", "LINE_MODE=fast"]}}
+    monkeypatch.setenv("LINE_MODE", "fast")
+    (note,) = [note for note in line.load(config=config).card().notes if "environment variables" in note]
+    assert "LINE_DATA" in note
+    assert "`%env LINE_DATA=/data`" in note
+    assert "LINE_MODE" not in note
+
+
 class TestOtherArguments:
     """Of ``__init__``, besides the context."""
 

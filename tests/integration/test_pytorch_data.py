@@ -205,6 +205,8 @@ class TestToDevice:
         with pytest.warns(UserWarning, match=type(value).__name__):
             assert to_device([value], torch.device("cpu"))[0] is value
         assert to_device((value,), torch.device("cpu"))[0] is value
+        with pytest.warns(UserWarning, match=type(value).__name__):
+            to_device({"of": value}, torch.device("cpu"), set())  # a caller's own memory of what it was warned of
 
 
 class TestDataLength:

@@ -49,28 +49,29 @@ def _described(value: Any) -> str:
 _unmovable_types: set[type] = set()
 
 
-def to_device(data: Any, device: torch.device) -> Any:
+def to_device(data: Any, device: torch.device, warned_types: set[type] | None = None) -> Any:
     """Return ``data`` with every tensor and numeric array in it on ``device``; strings and the like stay as they are.
 
     Dicts, lists and tuples, named ones too, are walked through, and what has a method ``to`` moves itself. A type that cannot be moved
-    is warned of once.
+    is warned of once: for each set of ``warned_types`` that a caller keeps, else once in a process.
     """
     if isinstance(data, torch.Tensor):
         return data if data.device == device else data.to(device, non_blocking=True)
     if hasattr(data, "to"):  # before the containers: a packed sequence is a tuple that knows what must stay on the host
         return data.to(device)
     if isinstance(data, Mapping):
-        return {name: to_device(value, device) for name, value in data.items()}
+        return {name: to_device(value, device, warned_types) for name, value in data.items()}
     if isinstance(data, list):
-        return [to_device(value, device) for value in data]
+        return [to_device(value, device, warned_types) for value in data]
     if isinstance(data, tuple):
-        moved = [to_device(value, device) for value in data]
+        moved = [to_device(value, device, warned_types) for value in data]
         return type(data)(*moved) if hasattr(data, "_fields") else tuple(moved)
     if isinstance(data, np.ndarray) and data.dtype.kind in "fciub":
         # Torch takes neither a reversed array nor one of foreign byte order, and warns of one that is not to be written to.
         native = np.require(data, data.dtype.newbyteorder("="), ["C", "W"])
         return torch.from_numpy(native).to(device)
-    if type(data) not in _unmovable_types:
-        _unmovable_types.add(type(data))
+    warned = _unmovable_types if warned_types is None else warned_types
+    if type(data) not in warned:
+        warned.add(type(data))
         warnings.warn(f"Values of type {type(data).__name__} in a batch stay where they are.", stacklevel=2)
     return data
