@@ -25,6 +25,7 @@ from detjupyter.pytorch.data.batches import data_length
 from detjupyter.pytorch.data.stream import EmptyDataError
 from detjupyter.pytorch.data.training_data import TrainingData
 from detjupyter.pytorch.device import choose_device, gpu_uuid
+from detjupyter.pytorch.gradients import parameters_of
 from detjupyter.pytorch.host import column
 from detjupyter.pytorch.mistakes import mistake
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
@@ -81,7 +82,7 @@ def _require_own_parameters(context: PyTorchTrialContext) -> None:
     """Raise a TrialError for an optimizer that trains nothing of any wrapped model: its updates would change nothing that is used."""
     mine = {id(parameter) for model in context.models for parameter in model.parameters()}
     for index, optimizer in enumerate(context.optimizers):
-        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        trained = parameters_of(optimizer)
         if mine and mine.isdisjoint(map(id, trained)):
             raise TrialError(
                 f"Optimizer {index} ({type(optimizer).__name__}) trains {len(trained)} parameters, none of them of a wrapped model.",

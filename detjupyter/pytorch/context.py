@@ -19,6 +19,7 @@ from detjupyter.pytorch.data.batches import to_device
 from detjupyter.pytorch.device import choose_device
 from detjupyter.pytorch.distributed import SingleProcess
 from detjupyter.pytorch.experimental import ExperimentalSwitches
+from detjupyter.pytorch.gradients import Accumulation, parameters_of, zero_gradients
 from detjupyter.pytorch.lr_scheduler import LRScheduler, StepMode, advance_all
 from detjupyter.pytorch.mistakes import mistake
 from detjupyter.pytorch.tensorboard import make_writer, new_directory
@@ -74,7 +75,7 @@ class PyTorchTrialContext:
         self._managed = managed
         self._knows_config = knows_config
         self._knows_hyperparameters = knows_hyperparameters
-        self._accumulation: dict[int, _Accumulation] = {}
+        self._accumulation: dict[int, Accumulation] = {}
         self._plain: set[int] = set()  # the optimizers, by id, that make a step of every batch
         self.batch_idx: int | None = None
         self._initial_batch = 0
@@ -153,7 +154,7 @@ class PyTorchTrialContext:
             if average_aggregated_gradients is None
             else average_aggregated_gradients
         )
-        self._accumulation[id(optimizer)] = _Accumulation(frequency * backward_passes_per_step, average)
+        self._accumulation[id(optimizer)] = Accumulation(frequency * backward_passes_per_step, average)
         if frequency * backward_passes_per_step == 1:
             self._plain.add(id(optimizer))
         if self._managed:
@@ -255,42 +256,33 @@ class PyTorchTrialContext:
         if id(optimizer) in self._plain and clip_grads is None and scaler is None and self.scaler is None and self.batch_idx is not None:
             optimizer.step()  # what most trials do, in every batch
             if auto_zero_grads:
-                _zero_gradients(optimizer)
+                zero_gradients(optimizer)
             return
         accumulation = self._accumulation.get(id(optimizer))
         if accumulation is None:
             raise _misuse("step_optimizer() got an optimizer that was not wrapped.", "Wrap it with context.wrap_optimizer() in __init__.")
         if self.batch_idx is None and self._managed:
             raise _misuse("step_optimizer() is for train_batch(), and no training has started.", "Do not call it in __init__.")
-        if accumulation.frequency > 1 and not self._gathered(optimizer, accumulation, auto_zero_grads):
-            return
+        if accumulation.frequency > 1:
+            if not auto_zero_grads:
+                raise _misuse("auto_zero_grads=False does not go together with aggregation_frequency > 1.", "Leave one of the two out.")
+            if self.batch_idx is not None:  # else called by hand, without a training around it: there is one batch
+                if not accumulation.is_complete(self.batch_idx):
+                    return
+                accumulation.finish(optimizer)
         if self.experimental.auto_amp and scaler is None:
             scaler = self.scaler
             if clip_grads is not None and scaler is not None:
                 scaler.unscale_(optimizer)
         if clip_grads is not None:
-            clip_grads(_parameters(optimizer))
+            clip_grads(parameters_of(optimizer))
         if scaler is None:
             optimizer.step()
         else:
             scaler.step(optimizer)
             self._has_updated = True
         if auto_zero_grads:
-            _zero_gradients(optimizer)
-
-    def _gathered(self, optimizer: torch.optim.Optimizer, accumulation: _Accumulation, auto_zero_grads: bool) -> bool:
-        """Return whether the gradients of enough batches are there, and average them then."""
-        if not auto_zero_grads:
-            raise _misuse("auto_zero_grads=False does not go together with aggregation_frequency > 1.", "Leave one of the two out.")
-        if self.batch_idx is None:
-            return True  # called by hand, without a training around it: there is one batch
-        if (self.batch_idx + 1) % accumulation.frequency:
-            return False
-        if accumulation.average:
-            for parameter in _parameters(optimizer):
-                if parameter.grad is not None:
-                    parameter.grad.div_(accumulation.frequency)
-        return True
+            zero_gradients(optimizer)
 
     # --- what there was before 0.12.13 and until 0.13 ------------------------------------------------------------------------------
 
@@ -516,30 +508,6 @@ class PyTorchTrialContext:
     def _optimization(self, name: str, default: Any) -> Any:
         optimizations = self._config.raw.get("optimizations")
         return optimizations.get(name, default) if isinstance(optimizations, Mapping) else default
-
-
-class _Accumulation:
-    """Over how many batches an optimizer gathers gradients, and whether it averages them."""
-
-    __slots__ = ("average", "frequency")
-
-    def __init__(self, frequency: int, average: bool) -> None:
-        self.frequency = frequency
-        self.average = average
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _zero_gradients(optimizer: torch.optim.Optimizer) -> None:
-    """Do what ``optimizer.zero_grad()`` does; torch's own takes 5 µs to enter itself into a profile, in every batch."""
-    if getattr(optimizer.zero_grad, "__func__", None) is not torch.optim.Optimizer.zero_grad:
-        optimizer.zero_grad()  # somebody's own
-        return
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = None
 
 
 def _misuse(message: str, hint: str) -> TrialError:
