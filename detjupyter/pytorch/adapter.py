@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from detjupyter.pytorch.compilation import compile_model
 from detjupyter.pytorch.construction import construct
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.batches import data_length
+from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
 from detjupyter.pytorch.data.stream import EmptyDataError
 from detjupyter.pytorch.data.training_data import TrainingData
 from detjupyter.pytorch.device import choose_device, gpu_uuid
@@ -92,6 +94,15 @@ def _require_own_parameters(context: PyTorchTrialContext) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Where everything is that a training draws from in this process: random states, and generators of the dataset and of the trial."""
+
+    states: RandomStates
+    of_the_data: Mapping[str, Any]
+    of_the_trial: Mapping[str, Any]
+
+
 class PyTorchAdapter(TrialAdapter):
     """One PyTorch trial, its loaders and its place in the data.
 
@@ -130,6 +141,7 @@ class PyTorchAdapter(TrialAdapter):
         self._train_batch = procedure.train_batch
         # The default is called without the way through the trial.
         self._length_of = data_length if type(trial).get_batch_length is PyTorchTrial.get_batch_length else trial.get_batch_length
+        self._before_validation: _Draws | None = None  # what a validation under way may not move
         self._before_data: RandomStates | None = None  # where a new trial's data would have been built, if a state was loaded before
         self._per_epoch: int | None = None
         self._has_hooks = False
@@ -195,9 +207,9 @@ class PyTorchAdapter(TrialAdapter):
             batch = next(data.batches or data.begin(batch_idx))
         except EmptyDataError:
             data.drop()
-            raise mistake("There are no training batches", "build_training_data_loader() returned an empty loader.") from None
-        except (ConnectionError, EOFError) as error:
-            if not data.has_workers:
+            raise _no_batches(batch_idx) from None
+        except (ConnectionError, EOFError, FileNotFoundError) as error:  # the last one: its shared memory went with it
+            if not data.has_workers or str(error).startswith("Caught "):  # what the dataset raised in a worker
                 raise
             raise _worker_lost(error) from None
         epoch_idx = batch_idx // per_epoch if per_epoch else 0
@@ -264,14 +276,17 @@ class PyTorchAdapter(TrialAdapter):
     def validate(self) -> Generator[tuple[int, int | None], None, Mapping[str, Any]]:
         """Evaluate the validation data; what is drawn meanwhile is not drawn for the training."""
         self._start(self._trained)
-        before = self._randomness.capture()
+        self._before_validation = self._draws()
         try:
             metrics = yield from validate(self.trial, self.context, self._procedure, self._callbacks)
             if self.context.scalar_writer is not None:
                 log_validation(self.context.scalar_writer, self._trained, metrics)
             return metrics
         finally:
-            self._randomness.replace(before)
+            before, self._before_validation = self._before_validation, None
+            self._randomness.replace(before.states)
+            self._data.set_generators(before.of_the_data)
+            set_states(self._own_generators(), before.of_the_trial)
 
     def discard_batch(self) -> None:
         """Drop gradients and the batches under way: a batch failed."""
@@ -337,7 +352,9 @@ class PyTorchAdapter(TrialAdapter):
 
     def checkpointed(self, checkpoint_id: str) -> None:
         """Tell the callbacks that a checkpoint is complete."""
-        self._callbacks.on_checkpoint_upload_end(uuid=checkpoint_id)
+        if self._callbacks.overrides("on_checkpoint_upload_end"):
+            with self.at_work():  # the training may be paused by now: a cell that draws meanwhile is left alone if possible
+                self._callbacks.on_checkpoint_upload_end(uuid=checkpoint_id)
 
     def restore(self, directory: Path, *, trust: bool = False) -> None:
         """Read back a checkpoint; if it does not fit, the trial stays as it was."""
@@ -372,9 +389,19 @@ class PyTorchAdapter(TrialAdapter):
         self._has_started, self._has_trained = other._has_started, other._has_trained
 
     def _state(self, batches_trained: int) -> dict[str, Any]:
-        state = gather(self.context, self._callbacks, self._data.state(batches_trained), batches_trained)
-        state["rng_state"] = self._randomness.capture().to_checkpoint()
+        draws = self._before_validation or self._draws()
+        place = self._data.state(batches_trained) | {"dataset_generators": draws.of_the_data}
+        state = gather(self.context, self._callbacks, place, batches_trained)
+        state[OURS]["trial_generators"] = draws.of_the_trial
+        state["rng_state"] = draws.states.to_checkpoint()
         return state
+
+    def _draws(self) -> _Draws:
+        return _Draws(self._randomness.capture(), self._data.generators(), states_of(self._own_generators()))
+
+    def _own_generators(self) -> dict[str, Any]:
+        """Return the generators that the trial keeps as attributes."""
+        return find_generators(self.trial, without=self.context)
 
     def _go_on_from(self, state: Mapping[str, Any]) -> None:
         """Go on drawing, and reading data, where ``state`` was taken."""
@@ -382,11 +409,22 @@ class PyTorchAdapter(TrialAdapter):
             if not self._data.is_loaded and self._before_data is None and state.get(OURS, {}).get("batches_trained", 1):
                 self._before_data = self._randomness.capture()
             self._randomness.replace(RandomStates.from_checkpoint(state["rng_state"]))
+        set_states(self._own_generators(), state.get(OURS, {}).get("trial_generators", {}))
         place = state.get(OURS, {}).get("data")
         if place is not None:
             self._data.restore(place)
         else:
             self._data.drop()
+
+
+def _no_batches(batch_idx: int) -> TrialError:
+    if batch_idx == 0:
+        return mistake("There are no training batches", "build_training_data_loader() returned an empty loader.")
+    return mistake(
+        f"A pass over the training data held no batch (after batch {batch_idx:,})",
+        "What build_training_data_loader() returns is gone over again and again.",
+        "A generator can be gone over only once: return an object whose __iter__ begins anew, or train no longer than the data lasts.",
+    )
 
 
 def _worker_lost(error: Exception) -> TrialError:

@@ -106,6 +106,11 @@ class Driver:
         """Whether a training is under way, running or paused."""
         return self._state is State.RUNNING or self._plan is not None
 
+    @property
+    def is_validating(self) -> bool:
+        """Whether a validation that somebody asked for waits or is under way."""
+        return any(job.doing == "validating" for job in list(self._side))
+
     def train(self, make_plan: Callable[[], Plan]) -> None:
         """Begin a training and return, in state ``running``, before the data is prepared.
 
@@ -193,7 +198,7 @@ class Driver:
                     self._answer_requests()
                     if self._state is State.RUNNING and self.trainee.batches_trained >= self.trainee.hold_at:
                         self._hold()
-                    job = self._side[0] if self._side else self._plan if self._state is State.RUNNING else None
+                    job = self._next_job()
                     if job is not None and not self._waits_for_files(job):
                         self._advance(job)
                     elif self._is_over(job):
@@ -201,6 +206,11 @@ class Driver:
         except BaseException as error:  # a bug of ours; whoever waits must hear of it all the same
             _log.exception("The session %s broke.", self._name)
             self._abandon(error)
+
+    def _next_job(self) -> Job | None:
+        if self._side and self._plan is not None and self._plan.is_validating:
+            return self._plan  # a validation has an end before anything else that was asked for, though the session be paused
+        return self._side[0] if self._side else self._plan if self._state is State.RUNNING else None
 
     def _advance(self, job: Job) -> None:
         """Take the job's steps until there is a reason to look up."""
@@ -212,6 +222,8 @@ class Driver:
                     if event is not None:
                         self._publish(event, job)
                     if inbox or trainee.batches_trained >= trainee.hold_at or (job.is_saving and self._saving.is_under_way):
+                        return
+                    if event is not None and job is not self._next_job():
                         return
         except InvalidHP as error:
             self._end_early(f"The trial calls its hyperparameters invalid: {error}")
@@ -298,6 +310,9 @@ class Driver:
             with self._surroundings(), self.trainee.adapter.at_work():
                 plan = make_plan()
                 batches_per_epoch = self.trainee.adapter.batches_per_epoch
+        except InvalidHP as error:
+            self._end_early(f"The trial calls its hyperparameters invalid: {error}")
+            return
         except BaseException as error:  # it is the user's code that builds the data
             self._fail("preparing the data", error)
             return
@@ -499,7 +514,7 @@ class Driver:
         if written.record is not None:
             self._announcer.tell(Checkpointed(written.record))
             try:
-                with self._surroundings(), self.trainee.adapter.at_work():
+                with self._surroundings():
                     self._after_checkpoint(written.record)
             except BaseException as raised:  # a callback's; the checkpoint is there all the same
                 self._fail("telling the trial of a checkpoint", raised)
@@ -541,10 +556,16 @@ class Driver:
     def _publish(self, event: Event, job: Job) -> None:
         if isinstance(event, Validated):
             job.result = dict(event.metrics)
+            job.is_validating = False
             self._miss_metric(event.metrics)
         elif isinstance(event, ActivityChanged):
+            job.is_validating = event.activity is Activity.VALIDATING
             job.is_saving = event.activity is Activity.CHECKPOINTING
         self._announcer.tell(event)
+        if isinstance(event, Validated) and job is self._plan:
+            for waiting in [side for side in self._side if side.doing == "validating"]:  # none has begun: the plan's came first
+                waiting.result = job.result
+                self._end_side_job(waiting)
         if isinstance(event, Checkpointed):  # written in this thread
             job.result = event.checkpoint
             self._after_checkpoint(event.checkpoint)

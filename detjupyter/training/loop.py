@@ -48,6 +48,8 @@ class Trainee:
         """The loop yields when so many batches are trained."""
         self.requests: Collection[Any] = ()
         """While anything is in it, the loop yields after every batch."""
+        self.not_finite: tuple[int, str] | None = None
+        """The first batch of this training with a metric that was NaN or infinite, as far as was reported, and the metric's name."""
         self._rows: list[Mapping[str, Any]] = []
 
     def train_until(self, boundary: int, report_at: float) -> None:
@@ -73,7 +75,11 @@ class Trainee:
         last = self.batches_trained
         batches = np.arange(last - len(rows) + 1, last + 1, dtype=np.int64)
         columns = self.adapter.fetch(rows)
-        return MetricsReported(batches, columns, self.records_trained, _given(rows, columns))
+        event = MetricsReported(batches, columns, self.records_trained, _given(rows, columns))
+        if self.not_finite is None:
+            bad = [(int(at[~np.isfinite(values)][0]), name) for name, at, values in event.points() if not np.isfinite(values).all()]
+            self.not_finite = min(bad, default=None)
+        return event
 
     def end_stretch(self) -> MetricsReported | None:
         """Close the stretch of batches up to here; return the metrics that stand for all of it, None if there are none."""
@@ -112,6 +118,7 @@ def train(
     What the user's code raises passes through; :meth:`Trainee.report` then still tells of the batches before it.
     """
     yield ActivityChanged(Activity.TRAINING)
+    trainee.not_finite = None
     trainee.adapter.begin(trainee.batches_trained)
     if plan.initial_validation and trainee.batches_trained == 0 and trainee.validated_at is None:
         yield from _validate_and_keep(trainee, plan, write_checkpoint, is_best)
@@ -126,6 +133,7 @@ def train(
                 next_report = time.monotonic() + REPORT_INTERVAL_S
             elif trainee.batches_trained < boundary:
                 yield None
+                _stop_at_nan(trainee, plan)  # whoever held it may have had the metrics reported
         yield from _at_boundary(trainee, plan, write_checkpoint, is_best)
     if plan.start == plan.target:  # all of it was trained before
         yield from _at_boundary(trainee, plan, write_checkpoint, is_best)
@@ -134,13 +142,13 @@ def train(
 
 def _report(trainee: Trainee, plan: Plan) -> Steps:
     """Tell of the metrics since the last report; raise at the first NaN or infinity if the plan wants that."""
-    event = trainee.report()
-    yield event
-    if event is None or not plan.stops_at_nan:
-        return
-    found = [(int(batches[~np.isfinite(values)][0]), name) for name, batches, values in event.points() if not np.isfinite(values).all()]
-    if found:
-        batch, name = min(found)
+    yield trainee.report()
+    _stop_at_nan(trainee, plan)
+
+
+def _stop_at_nan(trainee: Trainee, plan: Plan) -> None:
+    if plan.stops_at_nan and trainee.not_finite is not None:
+        batch, name = trainee.not_finite
         raise TrialError(
             f"{name} was no finite number at batch {batch:,}.",
             exception="",
@@ -189,9 +197,13 @@ def validate(trainee: Trainee) -> Steps:
     """Run one validation."""
     yield ActivityChanged(Activity.VALIDATING)
     next_report = time.monotonic() + REPORT_INTERVAL_S
-    batches_trained = trainee.batches_trained
-    steps = trainee.adapter.validate()
+    batches_trained, adapter = trainee.batches_trained, trainee.adapter
+    steps = adapter.validate()
     while True:
+        if trainee.adapter is not adapter:  # edited code took over: it validates from the beginning
+            steps.close()
+            adapter = trainee.adapter
+            steps = adapter.validate()
         try:
             done, total = next(steps)
         except StopIteration as end:

@@ -1,11 +1,12 @@
 """What the trial prints while it trains goes to the run's log, not into whichever cell happens to run.
 
 ``sys.stdout`` and ``sys.stderr`` are wrapped only while a driver's thread is alive, and the wrapper sends on every other thread's text
-untouched.
+untouched. Handlers of the root logger that write to them (``logging.basicConfig`` in a cell makes one) are treated alike.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -97,6 +98,9 @@ def captured(sink: LogSink) -> Iterator[None]:
                     stream = getattr(sys, name)
                     if isinstance(stream, _ByThread):
                         setattr(sys, name, stream.original)
+                for handler in _root_handlers():
+                    if isinstance(handler.stream, _ByThread):
+                        handler.setStream(handler.stream.original)
 
 
 def keep_captured() -> None:
@@ -107,7 +111,15 @@ def keep_captured() -> None:
         for name in _STREAMS:
             stream = getattr(sys, name)
             if not isinstance(stream, _ByThread):
-                setattr(sys, name, _wrapper_of(stream, name))
+                stream = _wrapper_of(stream, name)
+                setattr(sys, name, stream)
+            for handler in _root_handlers():
+                if handler.stream is stream.original:
+                    handler.setStream(stream)
+
+
+def _root_handlers() -> list[logging.StreamHandler[Any]]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
 
 
 def _wrapper_of(stream: TextIO, name: str) -> _ByThread:

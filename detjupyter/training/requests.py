@@ -60,8 +60,8 @@ Request = Command | Train | Call | Close | Written
 class Job:
     """Steps to take, and who waits for them; ``result`` is what the last validation or checkpoint among them gave.
 
-    ``is_saving`` while the next step copies the state for a checkpoint, ``is_through`` when no step is left and only files are still to
-    be written. ``ends_in`` is the state that a training ends in.
+    ``is_validating`` in the middle of a validation, ``is_saving`` while the next step copies the state for a checkpoint, ``is_through``
+    when no step is left and only files are still to be written. ``ends_in`` is the state that a training ends in.
     """
 
     steps: Steps
@@ -69,6 +69,7 @@ class Job:
     plan: Plan | None = None
     waiting: list[Future[Any]] = field(default_factory=list)
     result: Any = None
+    is_validating: bool = False
     is_saving: bool = False
     is_through: bool = False
     ends_in: State = State.FINISHED

@@ -309,6 +309,7 @@ class Session:
         directory = self._checkpoints.find(checkpoint, self._open_store)
 
         def restore() -> None:
+            self._require_idle("restore a checkpoint")  # somebody may have begun something meanwhile
             restore_checkpoint(self._trainee, directory, trust=trust)
             self._board.move_to(self._trainee.batches_trained, self._trainee.records_trained)
 
@@ -408,6 +409,8 @@ class Session:
             raise SessionBusyError(
                 f"Cannot {doing} while the session is {self.state}.", state=self.state, hint="`%det_stop` ends the training."
             )
+        if self._driver.is_validating:
+            raise SessionBusyError(f"Cannot {doing} during a validation.", state=self.state, hint="`%det_stop` ends it.")
 
     def _begin_run(self) -> None:
         """Create the run in the history: the first time something is trained, validated or saved, and when it was deleted since.

@@ -14,6 +14,8 @@ from detjupyter.pytorch.data.generators import Generator, find_generators, seed_
 from detjupyter.pytorch.randomness import mixed_seed
 
 _WORKER = 2  # tells these seeds from those of other purposes
+# Torch raises a worker's StopIteration again in the kernel's process, where it would end the data without a word.
+_ENDED = "The dataset raised StopIteration."
 
 
 class NumberedBatch:
@@ -44,12 +46,18 @@ class SeededDataset(Dataset[Any]):
     def __getitems__(self, batch: NumberedBatch) -> Any:
         """Return the records of a batch."""
         self._seed_for(batch.number)
-        return fetch(self.dataset, batch.indices)
+        try:
+            return fetch(self.dataset, batch.indices)
+        except StopIteration as error:
+            raise RuntimeError(_ENDED) from error
 
     def __getitem__(self, batch: NumberedBatch) -> Any:
         """Return what stands at one index of a dataset whose items are whole batches."""
         self._seed_for(batch.number)
-        return self.dataset[batch.indices]
+        try:
+            return self.dataset[batch.indices]
+        except StopIteration as error:
+            raise RuntimeError(_ENDED) from error
 
     def _seed_for(self, number: int) -> None:
         if self._generators is None:

@@ -35,17 +35,19 @@ from detjupyter.pytorch.randomness import RandomStream
 _PASS, _PLAIN_PASS = 1, 3  # tell the seeds of one purpose from those of others
 _MOST_INDICES_AHEAD = 1 << 16
 _MOST_BATCHES_AHEAD = 1024
+_MOST_SAMPLERS = 8  # one in another
 # Samplers that draw all they will at the beginning of a pass, or do not mind being asked ahead of the training.
 _PREDICTABLE = (BatchSampler, RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a pass over the data begins: its number, its first batch, and the states of the sampler's own generators then."""
+    """Where a pass over the data begins: its number, its first batch, and the states of the sampler's own generators and counters then."""
 
     pass_number: int
     first_batch: int
     generators: Mapping[str, Any] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 class PassLog:
@@ -78,18 +80,20 @@ class Source:
         sampler: Gives the indices of a batch, or single ones where an item is a whole batch.
         items_are_batches: Which of the two.
         options: The other arguments of torch's loader.
+        counters: The whole numbers among the sampler's attributes before its first pass.
     """
 
     dataset: Any
     sampler: Any
     items_are_batches: bool
     options: Mapping[str, Any]
+    counters: Mapping[str, int]
 
     @classmethod
     def of(cls, loader: Any) -> Source | None:
         """Return the parts, None for a loader that cannot be taken apart: an iterable dataset's, or somebody's own class."""
         if isinstance(loader, DataLoader):
-            return cls(loader.dataset, loader.batch_sampler, False, loader.options)
+            return cls(loader.dataset, loader.batch_sampler, False, loader.options, counters_of(loader.batch_sampler))
         if type(loader) is not torch.utils.data.DataLoader or isinstance(loader.dataset, IterableDataset):
             return None
         names = ("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "persistent_workers")
@@ -97,7 +101,8 @@ class Source:
         if loader.num_workers:
             options |= {"prefetch_factor": loader.prefetch_factor, "worker_init_fn": guarded(loader.worker_init_fn)}
         items_are_batches = loader.batch_sampler is None
-        return cls(loader.dataset, loader.sampler if items_are_batches else loader.batch_sampler, items_are_batches, options)
+        sampler = loader.sampler if items_are_batches else loader.batch_sampler
+        return cls(loader.dataset, sampler, items_are_batches, options, counters_of(sampler))
 
     @property
     def num_workers(self) -> int:
@@ -189,14 +194,19 @@ _HOST = torch.device("cpu")
 def plain_batches(loader: Any, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Any]:
     """Yield the batches of any iterable, over and over, from ``batch_idx`` on: what comes before it in its pass is loaded and dropped.
 
-    Each pass runs in a random stream of its own, so that it can be repeated; loaders with workers seed them from it.
+    Each pass runs in a random stream of its own, so that it can be repeated; loaders with workers seed them from it. Generators that the
+    loader or its dataset keeps are put where they were when the pass began.
 
     Raises:
         EmptyDataError: There is no batch in a pass.
     """
+    generators = find_generators(loader)
+    set_states(generators, place.generators)
     number = place.first_batch
     for pass_number in itertools.count(place.pass_number):
-        log.begin(Place(pass_number, number))
+        log.begin(Place(pass_number, number, states_of(generators)))
+        if getattr(loader, "persistent_workers", False):
+            loader._iterator = None  # workers that stay would go on drawing where the pass before ended
         stream = RandomStream.of(seed, _PLAIN_PASS, pass_number)
         with stream.active():
             batches = iter(loader)
@@ -231,9 +241,11 @@ def _lists_of_indices(source: Source, seed: int, place: Place, batch_idx: int, l
     """Yield lists of the indices of batches, pass after pass, from ``batch_idx`` on; end when a pass is empty."""
     generators = find_generators(source.sampler, without=source.dataset)
     set_states(generators, place.generators)
+    _set_counters(source, place.counters)
     number = place.first_batch
     for pass_number in itertools.count(place.pass_number):
-        log.begin(Place(pass_number, number, states_of(generators)))
+        moved = {name: value for name, value in counters_of(source.sampler).items() if source.counters.get(name) != value}
+        log.begin(Place(pass_number, number, states_of(generators), moved))
         first = number
         for drawn in _pass(source.sampler, seed, pass_number):
             number += len(drawn)
@@ -269,6 +281,31 @@ def _is_predictable(sampler: Any) -> bool:
         if inner is None:
             return True
         sampler = inner
+
+
+def _parts(sampler: Any) -> Iterator[tuple[int, Any]]:
+    """Yield a sampler and those that it draws from, the outermost first, numbered."""
+    for number in range(_MOST_SAMPLERS):
+        yield number, sampler
+        sampler = getattr(sampler, "batch_sampler", None) or getattr(sampler, "sampler", None)
+        if sampler is None:
+            return
+
+
+def counters_of(sampler: Any) -> dict[str, int]:
+    """Return the whole numbers among the attributes of a sampler and of those inside it: some count their passes, to shuffle by that."""
+    parts = ((number, getattr(part, "__dict__", {})) for number, part in _parts(sampler))
+    return {f"{number}.{name}": value for number, attributes in parts for name, value in attributes.items() if type(value) is int}
+
+
+def _set_counters(source: Source, moved: Mapping[str, int]) -> None:
+    """Put a sampler's counters where they were: those in ``moved``, and the others where they began."""
+    for number, part in _parts(source.sampler):
+        for name, value in list(getattr(part, "__dict__", {}).items()):
+            path = f"{number}.{name}"
+            then = moved.get(path, source.counters.get(path, value))
+            if type(value) is int and value != then:
+                setattr(part, name, then)
 
 
 def _size(indices: Any) -> int:

@@ -45,7 +45,7 @@ class TrainingData:
     @property
     def has_workers(self) -> bool:
         """Whether batches come from other processes."""
-        return self._source is None or self._source.num_workers > 0
+        return getattr(self._loader, "num_workers", 0) > 0 if self._source is None else self._source.num_workers > 0
 
     @property
     def records_per_batch(self) -> int | None:
@@ -71,10 +71,22 @@ class TrainingData:
     def state(self, batch_idx: int) -> dict[str, Any]:
         """Return where the batch of that number stands, for a checkpoint."""
         place = self._log.place_of(batch_idx) or self._resume_at
-        state: dict[str, Any] = {"seed": self._seed, "dataset_generators": {**self._generators, **states_of(self._dataset_generators())}}
+        state: dict[str, Any] = {"seed": self._seed}
         if place is not None:
             state |= {"pass_number": place.pass_number, "first_batch": place.first_batch, "generators": dict(place.generators)}
+            state["counters"] = dict(place.counters)
         return state
+
+    def generators(self) -> dict[str, Any]:
+        """Return the states of the generators from which the dataset draws in this process."""
+        return {**self._generators, **states_of(self._dataset_generators())}
+
+    def set_generators(self, states: Mapping[str, Any]) -> None:
+        """Put the dataset's generators where they were."""
+        if self.is_loaded:
+            set_states(self._dataset_generators(), states)
+        else:
+            self._generators = states
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's place with the next batch."""
@@ -83,11 +95,9 @@ class TrainingData:
         self._log = PassLog()
         self._resume_at = None
         if "pass_number" in state:
-            self._resume_at = Place(int(state["pass_number"]), int(state["first_batch"]), state["generators"])
-        if self.is_loaded:
-            set_states(self._dataset_generators(), state["dataset_generators"])
-        else:
-            self._generators = state["dataset_generators"]
+            counters = state.get("counters", {})
+            self._resume_at = Place(int(state["pass_number"]), int(state["first_batch"]), state["generators"], counters)
+        self.set_generators(state["dataset_generators"])
 
     def drop(self) -> None:
         """Let go of the batches under way, and of the workers that fetch them; the next batch begins where it should all the same."""
