@@ -392,7 +392,7 @@ class PyTorchAdapter(TrialAdapter):
         draws = self._before_validation or self._draws()
         place = self._data.state(batches_trained) | {"dataset_generators": draws.of_the_data}
         state = gather(self.context, self._callbacks, place, batches_trained)
-        state[OURS]["trial_generators"] = draws.of_the_trial
+        state[OURS] |= {"trial_generators": draws.of_the_trial, "has_data": self._data.is_loaded or self._before_data is not None}
         state["rng_state"] = draws.states.to_checkpoint()
         return state
 
@@ -406,7 +406,9 @@ class PyTorchAdapter(TrialAdapter):
     def _go_on_from(self, state: Mapping[str, Any]) -> None:
         """Go on drawing, and reading data, where ``state`` was taken."""
         if "rng_state" in state:
-            if not self._data.is_loaded and self._before_data is None and state.get(OURS, {}).get("batches_trained", 1):
+            ours = state.get(OURS, {})
+            had_data = ours.get("has_data", ours.get("batches_trained", 1) > 0)  # its draws come before those of the state
+            if had_data and not self._data.is_loaded and self._before_data is None:
                 self._before_data = self._randomness.capture()
             self._randomness.replace(RandomStates.from_checkpoint(state["rng_state"]))
         set_states(self._own_generators(), state.get(OURS, {}).get("trial_generators", {}))

@@ -69,7 +69,7 @@ def _numbers(value: Any, index: int) -> FloatArray:
         if array.dtype.kind in _NO_NUMBERS:
             raise TypeError
         return array.astype(np.float64)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         raise TypeError(
             f"Batch {index} gave {'an array' if isinstance(value, np.ndarray) else 'a value'} of type {_kind(value)}."
         ) from None
@@ -87,7 +87,7 @@ def _stack(values: Sequence[Any]) -> FloatArray | None:
             return torch.stack(list(values)).cpu().double().numpy()
         array = np.array(values)
         return None if array.dtype.kind in _NO_NUMBERS or array.dtype.kind == "O" else array.astype(np.float64, copy=False)
-    except (TypeError, ValueError, RuntimeError):  # mixed types, devices or shapes: one by one then
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # mixed types, devices or shapes: one by one then
         return None
 
 
@@ -97,7 +97,7 @@ def _number(value: Any) -> float | None:
         if array.dtype.kind in _NO_NUMBERS:
             return None
         array = array.astype(np.float64)
-    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor with a graph, in a list
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # RuntimeError: a tensor with a graph, in a list
         return None
     return float(array.mean()) if array.size else None
 

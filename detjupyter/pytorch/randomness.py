@@ -6,10 +6,12 @@ their place for a while: what a trial draws then depends on the trial alone, not
 
 from __future__ import annotations
 
+import os
 import random
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,39 @@ class RandomStates:
         return cls(_as_tuple(state["random_rng_state"]), numpy, state["cpu_rng_state"].cpu(), on_device)
 
 
+class _Threads:
+    """The threads that draw from streams, and the process's own states meanwhile.
+
+    Where two trials train at the same time, the first one finds these, and the last one puts them back. ``lock`` is held around both
+    methods and what belongs to them.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._depths: dict[int, int] = {}
+        self._own: RandomStates | None = None
+
+    def enter(self, now: RandomStates) -> bool:
+        """Take note of a block in this thread; return whether ``now`` are the process's own states."""
+        ident = threading.get_ident()
+        is_first = not self._depths
+        if is_first:
+            self._own = now
+        self._depths[ident] = self._depths.get(ident, 0) + 1
+        return is_first
+
+    def leave(self) -> RandomStates | None:
+        """Take note of the end of a block; return the process's own states at the end of the last one."""
+        ident = threading.get_ident()
+        left = self._depths.pop(ident, 1) - 1  # 1: begun in the process that this one was forked from
+        if left:
+            self._depths[ident] = left
+        return None if self._depths else self._own
+
+
+_threads = _Threads()
+
+
 class RandomStream:
     """Random states of its own, in the place of the process's while the block of :meth:`active` runs.
 
@@ -96,7 +131,9 @@ class RandomStream:
         if self._is_active:
             yield
             return
-        outside = RandomStates.now(self._device)
+        with _threads.lock:
+            outside = RandomStates.now(self._device)
+            is_first = _threads.enter(outside)
         self.states.install(self._device)
         self._is_active = True
         try:
@@ -104,7 +141,12 @@ class RandomStream:
         finally:
             self._is_active = False
             self.states = RandomStates.now(self._device)
-            outside.install(self._device)
+            with _threads.lock:
+                own = _threads.leave()
+                if own is not None:  # nobody else's stream is left
+                    outside = replace(own, on_device=outside.on_device)
+                if own is not None or not is_first:
+                    outside.install(self._device)
 
     def capture(self) -> RandomStates:
         """Return the states as they are, inside the block and outside of it."""
@@ -149,6 +191,14 @@ def kept_random_states() -> Iterator[None]:
         if mps is not None:
             torch.mps.set_rng_state(mps)
 
+
+def _forget_in_child() -> None:
+    """Let a forked child (a data loader's worker) have a lock of its own: another thread of the parent may have held it."""
+    _threads.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
 
 _HOST = torch.device("cpu")
 

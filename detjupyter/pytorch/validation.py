@@ -51,7 +51,7 @@ def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Proce
         callbacks.on_validation_end(metrics)
         context.reducers.reset_shared()  # the next batch of a training finds nothing of the validation in them
     # To callbacks they are numbers of numpy's, as in Determined; a person rather sees plain ones.
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in metrics.items()}
+    return {str(name): value.item() if isinstance(value, np.generic) else value for name, value in metrics.items()}
 
 
 @contextmanager

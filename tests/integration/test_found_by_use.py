@@ -179,6 +179,36 @@ class Noisy(Dataset):
         session.step(4)
         assert weights(session) == weights(whole)
 
+    def test_two_trainings_at_the_same_time_leave_the_cells_draws_alone(self, line: Definition) -> None:
+        """Whichever ends last: what a cell draws afterwards is what it would have drawn."""
+        line.edit(
+            "x, y = batch\n        loss",
+            "x, y = batch\n        import time\n        time.sleep(0.002)\n        x = x + torch.rand(1)\n        loss",
+        )
+        before = random.getstate(), torch.get_rng_state()
+        first, second = line.load(name="first"), line.load(name="second")
+        for lengths in ((30, 60), (60, 30)):
+            for session, batches in zip((first, second), lengths, strict=True):
+                session.train(batches=batches)
+            for session in (first, second):
+                session.wait()
+                session.at_batch(lambda _: None)
+            assert random.getstate() == before[0]
+            assert torch.equal(torch.get_rng_state(), before[1])
+
+    @pytest.mark.parametrize("policy", ["all", "best"])
+    def test_drawn_data_of_a_checkpoint_before_the_first_batch(self, line: Definition, policy: str) -> None:
+        """An initial validation keeps one; restored in a new trial it builds the data that the first one had."""
+        line.edit("TensorDataset(inputs, targets), batch_size=4", "TensorDataset(torch.rand(40, 1), targets), batch_size=4")
+        config = {"perform_initial_validation": True, "checkpoint_policy": policy}
+        first, second = line.load(name="first", config=config), line.load(name="second")
+        first.train(batches=6, wait=True)
+        assert first.run is not None
+        (at_the_beginning,) = [one for one in first.run.checkpoints() if one.batches_trained == 0]
+        second.restore(at_the_beginning)
+        second.train(batches=6, wait=True)
+        assert weights(second) == weights(first)
+
 
 class TestDuringAValidation:
     """What is asked in the middle of a training's validation does it no harm."""
@@ -351,6 +381,17 @@ def test_hyperparameters_that_the_data_calls_invalid_end_the_training_in_order(l
     session.train(batches=3, wait=True)
     assert session.state == "stopped"
     assert any("no such data" in one.text for one in session.run.log())
+
+
+def test_names_and_numbers_of_metrics_that_nobody_expects(line: Definition) -> None:
+    """A name that is a number is a name all the same; a whole number that no float can hold is left out."""
+    line.edit('return {"loss": loss}', 'return {"loss": loss, 1: 2.0, "huge": 10**400}')
+    line.edit('return {"error": ', 'return {7: 2.0, "error": ')
+    session = line.load()
+    session.train(batches=3, wait=True)
+    assert session.run is not None
+    assert sorted(session.run.metric_names()) == ["1", "loss"]
+    assert session.record().latest["validation"]["7"] == 2.0
 
 
 def test_what_a_trial_logs_goes_where_it_prints(monkeypatch: pytest.MonkeyPatch) -> None:
