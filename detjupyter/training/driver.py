@@ -31,7 +31,7 @@ from detjupyter.training.checkpoints.checkpoint import PendingCheckpoint
 from detjupyter.training.checkpoints.saving import Saving
 from detjupyter.training.failure import describe, error_record
 from detjupyter.training.loop import NEVER, Steps, Trainee, checkpoint, train, validate
-from detjupyter.training.output import captured, keep_captured
+from detjupyter.training.output import are_captured, captured, keep_captured
 from detjupyter.training.plan import Plan
 from detjupyter.training.requests import Call, Close, Job, Request, Train, Written, settle
 
@@ -88,7 +88,8 @@ class Driver:
         self._announced = State.READY  # the state that all have heard of
         self._changed = threading.Condition(threading.RLock())
         self._inbox: deque[tuple[Request, Future[Any]]] = deque()
-        trainee.requests = self._inbox
+        inbox = self._inbox  # not self: the trainee would hold its driver
+        trainee.is_wanted = lambda: bool(inbox) or not are_captured()
         self._thread: threading.Thread | None = None
         self._plan: Job | None = None
         self._side: deque[Job] = deque()  # validations and checkpoints asked for; they go before the plan

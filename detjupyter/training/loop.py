@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ class Trainee:
         self.checkpointed_at: int | None = None
         self.hold_at = NEVER
         """The loop yields when so many batches are trained."""
-        self.requests: Collection[Any] = ()
-        """While anything is in it, the loop yields after every batch."""
+        self.is_wanted: Callable[[], bool] = lambda: False
+        """Asked after every batch; the loop yields where the answer is yes."""
         self.not_finite: tuple[int, str] | None = None
         """The first batch of this training with a metric that was NaN or infinite, as far as was reported, and the metric's name."""
         self._rows: list[Mapping[str, Any]] = []
@@ -57,14 +57,14 @@ class Trainee:
 
         Metrics stay where they are.
         """
-        adapter, rows, requests, clock = self.adapter, self._rows, self.requests, time.monotonic
+        adapter, rows, is_wanted, clock = self.adapter, self._rows, self.is_wanted, time.monotonic
         end, train_batch = min(boundary, self.hold_at), adapter.train_batch
         while self.batches_trained < end:
             metrics, records = train_batch(self.batches_trained)
             rows.append(metrics)
             self.batches_trained += 1
             self.records_trained += records
-            if requests or clock() >= report_at or adapter.stop_requested:
+            if is_wanted() or clock() >= report_at or adapter.stop_requested:
                 return
 
     def report(self) -> MetricsReported | None:

@@ -103,9 +103,14 @@ def captured(sink: LogSink) -> Iterator[None]:
                         handler.setStream(handler.stream.original)
 
 
+def are_captured() -> bool:
+    """Return whether the streams are those that know threads: another thread may have replaced them."""
+    return type(sys.stdout) is _ByThread and type(sys.stderr) is _ByThread
+
+
 def keep_captured() -> None:
     """Wrap the streams again if another thread replaced them: a cell that began under ``%%capture`` puts back what it found."""
-    if isinstance(sys.stdout, _ByThread) and isinstance(sys.stderr, _ByThread):
+    if are_captured():
         return
     with _lock:
         for name in _STREAMS:

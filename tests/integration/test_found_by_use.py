@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import random
@@ -412,3 +413,16 @@ def test_what_a_trial_logs_goes_where_it_prints(monkeypatch: pytest.MonkeyPatch)
     assert [line.text for line in sink.take()] == ["from the trial"]
     assert stream.getvalue().splitlines() == ["from a cell", "afterwards"]
     assert handler.stream is stream
+
+
+def test_a_cell_that_captures_gets_one_batch_of_a_trials_prints_at_most(line: Definition) -> None:
+    """The batch under way when the cell began; all others are in the run's log."""
+    line.edit("        x, y = batch\n        loss", "        x, y = batch\n        print('batch', batch_idx)\n        loss")
+    session = line.load()
+    session.train(batches=2_000)
+    with contextlib.redirect_stdout(io.StringIO()) as seen:
+        until = min(session.batches_trained + 300, 2_000)
+        while session.batches_trained < until:
+            time.sleep(0.001)
+    session.wait()
+    assert len(seen.getvalue().splitlines()) <= 1

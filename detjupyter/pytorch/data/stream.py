@@ -274,13 +274,7 @@ def _pass(sampler: Any, seed: int, pass_number: int) -> Iterator[list[Any]]:
 
 def _is_predictable(sampler: Any) -> bool:
     """Return whether nobody can tell that the sampler was asked ahead."""
-    while True:
-        if type(sampler) not in _PREDICTABLE and not type(sampler).__module__.startswith("detjupyter.pytorch."):
-            return False
-        inner = getattr(sampler, "batch_sampler", None) or getattr(sampler, "sampler", None)
-        if inner is None:
-            return True
-        sampler = inner
+    return all(type(part) in _PREDICTABLE or type(part).__module__.startswith("detjupyter.pytorch.") for _, part in _parts(sampler))
 
 
 def _parts(sampler: Any) -> Iterator[tuple[int, Any]]:

@@ -187,7 +187,7 @@ class TestReports:
 
 def test_with_a_request_waiting_every_step_trains_one_batch(trainee: Trainee) -> None:
     """Whoever asks is answered between two batches."""
-    trainee.requests = ["something"]
+    trainee.is_wanted = lambda: True
     seen = [trainee.batches_trained for _ in train(trainee, Plan(0, 30, validate_at=Schedule(7)), saver(trainee))]
     assert sorted(set(seen)) == list(range(31))
 
