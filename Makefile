@@ -10,19 +10,35 @@ TORCH ?= torch==2.13.0
 # Jupyter refuses to run as root unless it is told; in a container there is often nobody else.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-TYPESCRIPT := $(shell find labextension -type f 2>/dev/null) package.json tsconfig.json tsconfig.build.json
+TYPESCRIPT := $(shell find labextension -type f -not -path '*/tests/*' 2>/dev/null) package.json tsconfig.json tsconfig.build.json
 
-.PHONY: lab test quick lint browser build clean wheel screenshots check-python check-node
+# The tests of one file share kernels and servers, so a file stays in one process; the files begin in the order of the tiers.
+PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+# Where the lowest versions of the dependencies are installed.
+OLDEST := .cache/oldest
+
+.PHONY: lab test quick lint vitest browser build clean wheel coverage oldest release-check check-python check-node
 
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/quickstart/quickstart.ipynb
 
-test: lint browser
-	$(BIN)/pytest
+test: lint vitest browser
+	$(PYTEST) --durations=30
 
-# Seconds instead of minutes: neither torch, Jupyter nor a browser.
-quick: lint
-	$(BIN)/pytest tests/architecture tests/unit tests/contract
+# A minute instead of a quarter of an hour: neither torch, Jupyter nor a browser.
+quick: lint vitest
+	$(PYTEST) tests/architecture tests/unit tests/contract
+
+# Which lines of the package the tests run in their own process: what only a kernel or a browser runs is not counted. Not part of `make test`,
+# because counting doubles the time of the quick tests.
+coverage: $(VENV)/.installed
+	mkdir -p .cache
+	$(BIN)/pytest --cov=detjupyter tests/architecture tests/unit tests/contract tests/integration tests/jupyter/server
+
+# Warnings are no errors here: old packages warn of each other.
+oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/pytest -W default tests/unit tests/contract tests/jupyter/server
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -32,10 +48,16 @@ lint: $(VENV)/.installed
 	npm run --silent typecheck
 	npm run --silent format:check
 
-build: detjupyter/labextension/package.json
+vitest: node_modules/.installed
+	npm test --silent
+
+build: $(VENV)/.installed
 
 wheel: build
 	rm -rf dist && $(BIN)/python -m build --no-isolation
+
+release-check: wheel
+	DETJUPYTER_DIST=dist $(BIN)/pytest tests/jupyter/test_wheel.py
 
 # Debian's Chromium where we may install it; a person who may not is told what to do.
 browser:
@@ -44,8 +66,8 @@ browser:
 	else echo "The browser tests need Chromium: install it (Debian: sudo apt-get install chromium), or point DETJUPYTER_CHROMIUM at one." >&2; exit 1; fi
 
 check-python:
-	@$(PYTHON) -c pass >/dev/null 2>&1 || { echo "Python 3.10 or newer is needed, and '$(PYTHON)' does not run here. Install it, or name one: make PYTHON=python3.12 …" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name a newer one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c pass >/dev/null 2>&1 || { echo "Python 3.11 or newer is needed, and '$(PYTHON)' does not run here. Install it, or name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name a newer one: make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "This Python has no venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
 
 check-node:
@@ -72,6 +94,14 @@ $(VENV)/.torch: | $(VENV)/bin/python
 # would build that side once more and touch the lock file.
 $(VENV)/.installed: pyproject.toml detjupyter/labextension/package.json $(VENV)/.torch
 	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(BIN)/pip install --quiet --editable '.[lab,test]'
+	@touch $@
+
+$(OLDEST)/.installed: pyproject.toml $(VENV)/.installed
+	rm -rf $(OLDEST)
+	$(PYTHON) -m venv $(OLDEST)
+	{ echo $(TORCH); $(BIN)/python tests/support/lowest_versions.py; } > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/pip install --quiet $(TORCH)
+	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(OLDEST)/bin/pip install --quiet --constraint $(OLDEST)/constraints.txt --editable '.[test]'
 	@touch $@
 
 clean:

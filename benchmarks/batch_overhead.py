@@ -1,11 +1,12 @@
-"""What detjupyter adds to a batch: CPU time per batch of the whole kernel process, against the bare loop beside it.
+"""What detjupyter adds to a batch: CPU and wall time per batch of the whole kernel process, compared with the bare loop.
 
-    python benchmarks/batch_overhead.py [--model tiny_mlp] [--rounds 10] [--batches 4000]
-    python benchmarks/batch_overhead.py --model small_cnn --rounds 5 --batches 500
+    python benchmarks/batch_overhead.py [--model tiny_mlp] [--rounds 5] [--batches 2000] [--loader context list generator torch …]
+    python benchmarks/batch_overhead.py --model small_cnn --rounds 5 --batches 500 --threads 1 --loader torch
 
-One real kernel runs every loop of ``loops.py``, and detjupyter without and with the live view, each between two runs of the bare loop. A
-ratio is a run's CPU time by the mean of its two neighbours', so that a machine that others use, too, disturbs it little. Peers that are
-not installed are left out.
+One real kernel runs every loop of ``loops.py``, and detjupyter without and with the live view on loaders of several kinds, each between two
+runs of the bare loop. A ratio is a run's time divided by the mean of the runs before and after it, so that other load on the machine
+has little effect. Everything is measured with one torch thread, and in another kernel with torch's default number. Peers that are not
+installed are left out.
 """
 
 from __future__ import annotations
@@ -28,23 +29,37 @@ sys.path.append({str(HERE)!r})
 import loops
 %load_ext detjupyter
 """
-LOAD = f"""
-gc.collect()
-session = get_ipython().run_line_magic("det_load", "--name bench --path {HERE / "definitions"}/" + loops.DEFINITION.name)
-"""
 CHECK = """
 batches, losses = session.metrics("loss")
 assert session.state == "finished" and len(batches) == COUNT and (losses == losses).all(), (session.state, len(batches))
 """
 STOPWATCH = "(*session.trial.model.stopwatch.per_batch_us(SKIP), time.process_time_ns() - session.trial.model.stopwatch.readings[-1][1])"
-LABELS = {
+LOADERS = {
+    "context": ("the context's `DataLoader`", "bare"),
+    "list": ("a list", "bare"),
+    "generator": ("a class with a generator", "bare"),
+    "torch": ("torch's `DataLoader`", "bare"),
+    "torch, workers": ("torch's `DataLoader`, 2 workers", "bare_workers"),
+    "stream": ("torch's, `IterableDataset`", "bare_stream"),
+}
+"""What a row calls each kind of loader, and its bare loop: on a list, or on the same loader where that itself costs much."""
+
+PEERS = {
     "bare_item": "bare + `.item()` + append",
     "bare_loader": "bare + torch's DataLoader",
     "ignite": "ignite, every loss kept",
     "skorch": "skorch, every loss kept",
-    "recorded": "**detjupyter**, every loss in the store",
-    "live": "**detjupyter**, the same and the live view",
 }
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One row: a peer's loop, or detjupyter on a loader, recorded or with the live view, too."""
+
+    name: str
+    label: str
+    bare: str = "bare"
+    loader: str | None = None
 
 
 @dataclass
@@ -70,53 +85,73 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=["tiny_mlp", "small_cnn"], default="tiny_mlp")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--batches", type=int, default=4000, help="length of every run")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batches", type=int, default=2000, help="length of every run")
+    parser.add_argument("--loader", nargs="+", choices=list(LOADERS), default=list(LOADERS), help="kinds of loaders; by default all")
+    parser.add_argument("--threads", choices=["1", "default", "both"], default="both", help="of torch")
     arguments = parser.parse_args()
     print_machine("torch", "ipykernel", "anywidget", "sqlalchemy", "pytorch-ignite", "skorch")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        environment = {**kernel_environment(Path(scratch)), "DETJUPYTER_BENCH_MODEL": arguments.model}
-        with Kernel(Path(scratch), environment) as kernel, Page(kernel) as page:
-            measure(kernel, page, arguments.rounds, arguments.batches)
+    for threads in ("1", "default") if arguments.threads == "both" else (arguments.threads,):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+            environment = {
+                **kernel_environment(Path(scratch)),
+                "DETJUPYTER_BENCH_MODEL": arguments.model,
+                "DETJUPYTER_BENCH_THREADS": threads,
+            }
+            if threads == "default":
+                for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+                    environment.pop(name)
+            with Kernel(Path(scratch), environment) as kernel, Page(kernel) as page:
+                measure(kernel, page, arguments.loader, arguments.rounds, arguments.batches)
 
 
-def measure(kernel: Kernel, page: Page, rounds: int, count: int) -> None:
+def measure(kernel: Kernel, page: Page, loaders: list[str], rounds: int, count: int) -> None:
     """Run all loops ``rounds`` times and print the tables."""
-    peers = kernel.run(SETUP, "loops.PEERS")
-    names = ["bare_item", "bare_loader", *peers, "recorded", "live"]
-    figures, live = {name: Figures() for name in names}, Live()
-    for name in ["bare", *names]:
-        run(kernel, page, name, count // 4, Live())  # imports, caches
+    kernel.run(SETUP)
+    loops = [Loop(name, PEERS[name]) for name in ("bare_item", "bare_loader", *kernel.run("", "loops.PEERS"))]
+    for loader in loaders:
+        label, bare = LOADERS[loader]
+        loops += [Loop("recorded", f"**recorded**, {label}", bare, loader), Loop("live", f"**with live view**, {label}", bare, loader)]
+    figures, live, nothing = [Figures() for _ in loops], Live(), Live()
+    for loop in [Loop(bare, "") for bare in {loop.bare for loop in loops}] + loops:
+        run(kernel, page, loop, max(count // 4, 400), nothing)  # imports, caches
     for _ in range(rounds):
-        before = run(kernel, page, "bare", count, live)
-        for name in names:
-            mine = run(kernel, page, name, count, live)
-            after = run(kernel, page, "bare", count, live)
-            figures[name].cpu_us.append(mine[1])
-            figures[name].bare_cpu_us += [before[1], after[1]]
-            figures[name].wall_ratio.append(2 * mine[0] / (before[0] + after[0]))
-            figures[name].cpu_ratio.append(2 * mine[1] / (before[1] + after[1]))
+        before, bare = (0.0, 0.0), ""
+        for loop, mine in zip(loops, figures, strict=True):
+            if loop.bare != bare:
+                bare, before = loop.bare, run(kernel, page, Loop(loop.bare, ""), count, nothing)
+            wall_us, cpu_us = run(kernel, page, loop, count, live)
+            after = run(kernel, page, Loop(loop.bare, ""), count, nothing)
+            mine.cpu_us.append(cpu_us)
+            mine.bare_cpu_us += [before[1], after[1]]
+            mine.wall_ratio.append(2 * wall_us / (before[0] + after[0]))
+            mine.cpu_ratio.append(2 * cpu_us / (before[1] + after[1]))
             before = after
-    print_results(figures, live, rounds, count)
+    print_results(kernel.run("", "loops.torch.get_num_threads()"), loops, figures, live, f"{rounds} rounds of {count:,} batches")
 
 
-def run(kernel: Kernel, page: Page, name: str, count: int, live: Live) -> tuple[float, float]:
+def load(loader: str) -> str:
+    """Return the code of a cell that loads the definition with a loader of that kind."""
+    options = f"--name bench --hparam 'loader={loader}' --path {HERE / 'definitions'}/"
+    return f"gc.collect()\nsession = get_ipython().run_line_magic('det_load', {options!r} + loops.DEFINITION.name)"
+
+
+def run(kernel: Kernel, page: Page, loop: Loop, count: int, live: Live) -> tuple[float, float]:
     """Run one loop; return microseconds of wall and of CPU per batch."""
-    if name == "recorded":
-        kernel.run(f"{LOAD}\nsession.train(batches={count}, wait=True)")
-    elif name == "live":
-        return run_live(kernel, page, count, live)
-    else:
-        wall_us, cpu_us = kernel.run("", f"loops.measure({name!r}, {count}, {count // SKIPPED})")
+    if loop.name == "live":
+        return run_live(kernel, page, str(loop.loader), count, live)
+    if loop.name != "recorded":
+        wall_us, cpu_us = kernel.run("", f"loops.measure({loop.name!r}, {count}, {count // SKIPPED})")
         return wall_us, cpu_us
+    kernel.run(f"{load(str(loop.loader))}\nsession.train(batches={count}, wait=True)")
     wall_us, cpu_us, _ = kernel.run("", STOPWATCH.replace("SKIP", str(count // SKIPPED)))
     kernel.run(CHECK.replace("COUNT", str(count)))
     return wall_us, cpu_us
 
 
-def run_live(kernel: Kernel, page: Page, count: int, live: Live) -> tuple[float, float]:
-    """Train with the live view, as a person does: the cell returns at once and the kernel is idle while it trains."""
-    kernel.run(LOAD)
+def run_live(kernel: Kernel, page: Page, loader: str, count: int, live: Live) -> tuple[float, float]:
+    """Train with the live view, as a user does: the cell returns at once and the kernel is idle while it trains."""
+    kernel.run(load(loader))
     page.forget()
     kernel.run(f"%det_train --batches {count}")
     if not page.closed.wait(TIMEOUT_S):
@@ -132,17 +167,20 @@ def run_live(kernel: Kernel, page: Page, count: int, live: Live) -> tuple[float,
     return wall_us, cpu_us
 
 
-def print_results(figures: dict[str, Figures], live: Live, rounds: int, count: int) -> None:
+def print_results(threads: int, loops: list[Loop], figures: list[Figures], live: Live, runs: str) -> None:
     """Print both tables."""
-    bare_us = [value for one in figures.values() for value in one.bare_cpu_us]
-    median, extent = spread(bare_us, 0)
-    runs = f"{rounds} rounds of {count:,} batches, the first {count // SKIPPED} not counted"
-    print(f"Bare loop: {median} µs of CPU per batch ({extent}); {runs}.\n")
+    print(f"**{threads} torch thread{'s' * (threads > 1)}**, {runs}, the first in {SKIPPED} not counted. Bare loops, CPU µs per batch:")
+    for bare in dict.fromkeys(loop.bare for loop in loops):
+        values = [value for loop, one in zip(loops, figures, strict=True) if loop.bare == bare for value in one.bare_cpu_us]
+        median, extent = spread(values, 0)
+        print(f"{bare} {median} ({extent})")
+    print()
     rows = []
-    for name, one in figures.items():
+    for loop, one in zip(loops, figures, strict=True):
         added = statistics.median([mine - mine / ratio for mine, ratio in zip(one.cpu_us, one.cpu_ratio, strict=True)])
-        rows.append((LABELS[name], spread(one.cpu_us, 0)[0], *spread(one.cpu_ratio, 3), f"{added:+.0f}", spread(one.wall_ratio, 3)[0]))
-    print_table(("loop", "CPU µs/batch", "× bare", "min–max", "CPU µs added", "× bare (wall)"), rows)
+        figure = spread(one.cpu_us, 0)[0], *spread(one.cpu_ratio, 3), f"{added:+.0f}", *spread(one.wall_ratio, 3)
+        rows.append((loop.label, *figure))
+    print_table(("loop", "CPU µs/batch", "CPU × bare", "min–max", "CPU µs added", "wall × bare", "min–max"), rows)
     print_table(
         ("live view", "median", "min–max"),
         (

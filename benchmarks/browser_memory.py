@@ -1,9 +1,9 @@
-"""Memory of a browser, and of the kernel beside it, over a million batches that are trained in front of it.
+"""Memory of a browser, and of its kernel, while a million batches are trained with the views open.
 
     python benchmarks/browser_memory.py [--batches 1000000]
 
-A real JupyterLab in Chromium, the live view and the panel open, the tiny network training: four minutes in which the page gets what a page
-gets. The heap is read after a collection; DOM nodes are counted because a chart that leaks leaks these.
+A real JupyterLab in Chromium, the live view and the panel open, the tiny network training: four minutes in which the page receives
+the usual messages. The heap is read after a garbage collection; DOM nodes are counted because a leaking chart leaks these.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from playwright.sync_api import expect, sync_playwright
 from report import print_machine, print_table
 
 HERE = Path(__file__).parent
-sys.path += [str(HERE.parent / "tests"), str(HERE.parent / "tests/ui")]
+sys.path.append(str(HERE.parent / "tests"))
 
-from environments import LabProcess, copy_quickstart  # noqa: E402  the tests' own
-from pages import LabPage  # noqa: E402
+from support.environments import LabProcess, copy_quickstart  # noqa: E402  the tests' own
+from support.pages import LabPage  # noqa: E402
 
 DEFINITION = HERE / "definitions" / "tiny_mlp"
 CHROMIUM = os.environ.get("DETJUPYTER_CHROMIUM") or shutil.which("chromium")

@@ -93,7 +93,7 @@ def main() -> None:
 
         torch.set_num_threads(1)  # as the other benchmarks; the copy of the state is single-threaded then, too
         first, later = measure(Path(scratch), arguments.megabytes, arguments.rounds, arguments.device)
-    header = ["checkpoint", "plain save s", "blocked s", "blocked / save", "min–max", "written after s", "batches meanwhile, × quiet"]
+    header = ["checkpoint", "plain save s", "blocked s", "blocked / save", "min–max", "written after s", "batches while writing, × quiet"]
     rows = []
     for name, figures in (("the first of a training", first), ("the next ones", later)):
         ratio, span = spread(figures.ratios(), 3)
@@ -141,11 +141,11 @@ def checkpoint(session: Session, figures: Figures) -> None:
     ends = [at for at in session.trial.ends if at >= began - SETTLE_S]
     batches = [(end, end - start) for start, end in itertools.pairwise(ends)]
     quiet = statistics.median(took for at, took in batches if at < began)
-    meanwhile = [took for at, took in batches if began <= at <= ended]
-    blocked = max(meanwhile)
+    during = [took for at, took in batches if began <= at <= ended]
+    blocked = max(during)
     figures.blocked_s.append(blocked - quiet)
     figures.written_s.append(ended - began)
-    figures.slowdown.append(statistics.fmean(took for took in meanwhile if took < blocked) / quiet if len(meanwhile) > 1 else 1.0)
+    figures.slowdown.append(statistics.fmean(took for took in during if took < blocked) / quiet if len(during) > 1 else 1.0)
 
 
 def plain_save(session: Session, target: Path, figures: Figures) -> None:

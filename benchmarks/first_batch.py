@@ -2,7 +2,7 @@
 
     python benchmarks/first_batch.py [--rounds 7]
 
-One real kernel that has trained before. The user's own part is measured beside it: importing the same files, building the loader, the
+One real kernel that has trained before. The user's part is measured in the same kernel: importing the same files, building the loader, the
 network and its optimizer by hand, and one batch. Wall time.
 """
 

@@ -34,7 +34,7 @@ class Kernel:
         self._client = self.manager.blocking_client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=60)
-        self._client.iopub_channel.stop()  # nobody reads it here: that is the page's part
+        self._client.iopub_channel.stop()  # only the page reads this channel
 
     def __enter__(self) -> Kernel:
         return self
@@ -84,7 +84,7 @@ class Page:
         self._client.stop_channels()
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Reset the counters."""
         self.updates: list[float] = []
         self.bytes_received = 0
         self.newest_batch = 0

@@ -18,14 +18,15 @@ from torch.nn import functional
 DEFINITION = Path(__file__).parent / "definitions" / os.environ["DETJUPYTER_BENCH_MODEL"]
 sys.path.append(str(DEFINITION))
 
-from data import make_batches, make_loader  # noqa: E402  they are the definition's own
+from data import make_batches, make_loader, make_source  # noqa: E402  they are the definition's own
 from network import Network  # noqa: E402
 from stopwatch import Stopwatch  # noqa: E402
 
 PEERS = tuple(name for name in ("ignite", "skorch") if find_spec(name) is not None)
 
-torch.set_num_threads(1)
-torch.set_num_interop_threads(1)
+if os.environ.get("DETJUPYTER_BENCH_THREADS", "1") == "1":
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
 _batches = make_batches()
 
 
@@ -61,6 +62,16 @@ def bare_item(count: int) -> Stopwatch:
 def bare_loader(count: int) -> Stopwatch:
     """Train on torch's loader, keep nothing."""
     return _train(make_loader(count), None)
+
+
+def bare_workers(count: int) -> Stopwatch:
+    """Train on torch's loader with two workers, keep nothing."""
+    return _train(make_source("torch, workers", count), None)
+
+
+def bare_stream(count: int) -> Stopwatch:
+    """Train on torch's loader of a dataset without an index, keep nothing."""
+    return _train(make_source("stream", count), None)
 
 
 def ignite(count: int) -> Stopwatch:

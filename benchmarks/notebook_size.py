@@ -3,7 +3,7 @@
     python benchmarks/notebook_size.py [--batches 10000]
 
 The same notebook is executed with and without its training cell. nbclient saves the state of every widget that was ever opened, closed
-ones too; JupyterLab saves those that are still open, and only if a person has switched that on.
+ones too; JupyterLab saves those that are still open, and only if the user has enabled that.
 """
 
 from __future__ import annotations

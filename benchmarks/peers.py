@@ -1,4 +1,4 @@
-"""What the peers add to a batch, and what detjupyter does, all in one run: CPU time per batch against the bare loop beside it.
+"""What the peers and detjupyter add to a batch, measured in one run: CPU time per batch, compared with the bare loop.
 
     python benchmarks/peers.py [--model tiny_mlp] [--rounds 3] [--batches 2000]
     python benchmarks/peers.py --model small_cnn --rounds 3 --batches 400

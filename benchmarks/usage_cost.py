@@ -1,12 +1,12 @@
-"""What listening to the definition's files costs a training: CPU time with and without the audit hook, side by side.
+"""What the record of opened files costs a training: CPU time with and without the audit hook.
 
     python benchmarks/usage_cost.py [--rounds 60] [--batches 150]
 
-The hook cannot be taken out of a process, so every run is a fork of this one, which has none; a run with the watch stands between two
-without. A ratio is its CPU time (its DataLoader workers' included) by the mean of its two neighbours'. Runs are short and many: the
-difference is less than the noise of one. The last but one is the same ratio of runs without to their neighbours: what the machine makes of
-nothing. The last is what the watch adds to an open of a file that it knows, measured by itself, times the opens of a batch; in a training,
-where the processor has other things in its caches, an open costs about twice that.
+The hook cannot be removed from a process, so each run is a fork of this process, which has none. A run with the hook is between two runs
+without it. A ratio is its CPU time (including its DataLoader workers) divided by the mean of these two runs. There are many short runs,
+because the difference is less than the noise of one run. The last column but one is the same ratio for runs without the hook: the noise.
+The last column is what the hook adds to an open of a known file, measured separately, times the opens of a batch; in a training, where
+the caches of the processor hold other data, an open costs about twice that.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OPENS = 20_000
 
 
 class Images(Dataset[Any]):
-    """Images of 28 × 28, one file each, opened for every item; nothing is decoded, so the open weighs as much as it can."""
+    """Images of 28 × 28, one file each, opened for every item; nothing is decoded, so that the open has the largest share."""
 
     def __init__(self, root: Path, length: int) -> None:
         self.paths = sorted(root.glob("*.npy"))
@@ -51,7 +51,7 @@ class Images(Dataset[Any]):
 
 
 class Photos(Images):
-    """Photos of 96 × 96, one JPEG each, decoded and made small for every item: still little beside what people train on."""
+    """Photos of 96 × 96, one JPEG each, decoded and resized for every item: still little work, compared with usual data sets."""
 
     def __getitem__(self, index: int) -> torch.Tensor:
         with Image.open(self.paths[index % FILES].with_suffix(".jpg")) as photo:
@@ -168,7 +168,7 @@ def main() -> None:
             Image.fromarray(random.integers(0, 256, (96, 96, 3), dtype=np.uint8)).save(root / f"{number:04d}.jpg")
             for suffix in ("npy", "jpg"):
                 os.utime(root / f"{number:04d}.{suffix}", (1e9, 1e9))
-        train(Images(root, 3 * BATCH_SIZE), 0)  # what torch imports at the first step is no part of a training
+        train(Images(root, 3 * BATCH_SIZE), 0)  # exclude what torch imports at the first step
         measure(root, arguments.rounds, arguments.batches)
 
 

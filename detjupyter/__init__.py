@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from detjupyter.definition.entrypoint import Entrypoint
     from detjupyter.definition.model_definition import ModelDefinition
     from detjupyter.errors import DetJupyterError
+    from detjupyter.protocol.lengths import Batch, Epoch
+    from detjupyter.session.loading import current_session, load, sessions
+    from detjupyter.session.saved_trial import load_checkpoint
+    from detjupyter.session.session import Session
     from detjupyter.store.history import Run, run, runs
-    from detjupyter.training.checkpoints.saved_trial import load_checkpoint
-    from detjupyter.training.loading import current_session, load, sessions
-    from detjupyter.training.plan import Batch, Epoch
-    from detjupyter.training.session import Session
 
 _HOMES = {
-    "Batch": "detjupyter.training.plan",
+    "Batch": "detjupyter.protocol.lengths",
     "DetJupyterError": "detjupyter.errors",
     "Entrypoint": "detjupyter.definition.entrypoint",
-    "Epoch": "detjupyter.training.plan",
+    "Epoch": "detjupyter.protocol.lengths",
     "ModelDefinition": "detjupyter.definition.model_definition",
     "Run": "detjupyter.store.history",
-    "Session": "detjupyter.training.session",
-    "current_session": "detjupyter.training.loading",
-    "load": "detjupyter.training.loading",
-    "load_checkpoint": "detjupyter.training.checkpoints.saved_trial",
+    "Session": "detjupyter.session.session",
+    "current_session": "detjupyter.session.loading",
+    "load": "detjupyter.session.loading",
+    "load_checkpoint": "detjupyter.session.saved_trial",
     "run": "detjupyter.store.history",
     "runs": "detjupyter.store.history",
-    "sessions": "detjupyter.training.loading",
+    "sessions": "detjupyter.session.loading",
 }
 
 __all__ = [
@@ -65,7 +65,7 @@ def __getattr__(name: str) -> Any:
 
         try:
             return version("detjupyter")
-        except PackageNotFoundError:  # a checkout that is on the path but not installed; Jupyter asks, and does without
+        except PackageNotFoundError:  # a checkout that is on the path but not installed; Jupyter asks, and works without
             raise AttributeError("detjupyter is not installed, so it has no version.") from None
     if name not in _HOMES:
         raise AttributeError(f"module 'detjupyter' has no attribute {name!r}")
@@ -86,7 +86,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """Take the magics away again: ``%unload_ext detjupyter``. Sessions go on."""
+    """Remove the magics: ``%unload_ext detjupyter``. Sessions continue."""
     from detjupyter.magics import unload_extension
 
     unload_extension(ipython)

@@ -1,38 +1,50 @@
-"""Every exception that detjupyter raises on purpose.
+"""The errors that detjupyter raises on purpose.
 
 ```
 DetJupyterError
 ├── DefinitionError                 a model definition cannot be used
 │   ├── DefinitionNotFoundError     there is no directory or .py file at that path
-│   ├── EntrypointError             the entrypoint is malformed, or names nothing that is there
-│   ├── NotATrialError              the entrypoint names something that is not a Trial class
+│   ├── EntrypointError             the entrypoint is malformed, or names a module or an object that does not exist
+│   │   └── NotATrialError          the entrypoint names something that is not a Trial class
 │   ├── DefinitionSyntaxError       a module of the definition does not compile
-│   ├── DefinitionTooLargeError     it holds so many paths that one should ask before looking at all of them
-│   └── StartupHookError            `startup-hook.sh` ended with an error
+│   ├── DefinitionTooLargeError     the directory holds so many paths that it is perhaps not a model definition
+│   └── StartupHookError            `startup-hook.sh` cannot be run, or ended with an error
 ├── ConfigError                     the YAML does not parse, or a key has an impossible value
-├── HyperparameterError             a hyperparameter is missing, or was given in a form we cannot read
-├── TrialError                      the user's own code raised; carries the user's frames only
+├── HyperparameterError             a hyperparameter is missing or invalid (also a ValueError)
+├── ArgumentError                   an argument of a call is missing or invalid (also a ValueError)
+│   ├── LengthError                 a length or a period is missing, not positive, or cannot be counted in batches
+│   └── DeviceError                 the requested device is not available
+├── TrialError                      the user's own code failed; carries the user's frames only
+│   └── TrialUsageError             the user's trial or script uses the API in a way that cannot work
+│       └── ReducerError            a custom reducer breaks its rules (also an AssertionError)
 ├── SessionError                    the session cannot do that in its present state
-│   ├── NoSessionError              nothing is loaded yet
-│   └── SessionBusyError            a training is already under way
-├── DeviceError                     the device asked for is not there
-├── CheckpointError                 a checkpoint is missing, torn, or of something else
-│   └── UntrustedCheckpointError    reading it may run any code, and nobody has said that it may
-├── UnsupportedError                a definition uses a part of Determined that is not offered here
+│   ├── NoSessionError              nothing is loaded, or no session has that name
+│   └── SessionBusyError            a training or a validation is in progress
+├── CheckpointError                 a checkpoint is missing, incomplete, or does not fit the trial
+│   └── UntrustedCheckpointError    reading it could execute arbitrary code, and it has not been trusted
+├── UnsupportedError                a model definition uses a part of Determined that detjupyter does not offer
 ├── StoreError                      the history cannot be read or written
-│   ├── RunNotFoundError            no run has that id
-│   └── CodeNotKeptError            a file of a run's code was kept by its name, size and hash only
-├── ScanStopped                     somebody no longer waits for a scan
-└── ProtocolError                   a message from a browser or a server makes no sense
+│   ├── RunNotFoundError            no run has that id (also a KeyError)
+│   ├── StoreBusyError              another process holds the lock of the history
+│   └── CodeNotKeptError            the code archive of a run does not contain that file (also a KeyError)
+├── ScanStopped                     the caller stopped a scan
+└── ProtocolError                   a message from another process or a browser cannot be read, or an object cannot be sent
 ```
 
-A message says what failed, with the value; ``where`` says where; ``hint`` says what to do next. IPython shows the three and no
-traceback: a person's mistake is not a bug of ours, and a traceback would also keep the failed frames (and their GPU memory) alive.
+Every subclass of ``DetJupyterError`` is in this module. Elsewhere are `InvalidHP` and the classes in `detjupyter.compat`, which model
+definitions raise or catch by their Determined names; the HTTP answer `RefusedError` of the server; and exceptions that are caught in the
+room that raises them. A value of a wrong type in a Python call is a plain ``TypeError``.
+
+A message says what failed, with the value; ``where`` says where; ``hint`` says what to do next, in the words of
+:mod:`detjupyter.next_step`. IPython shows the three and no traceback: an error of the user's is not a bug of detjupyter, and a traceback
+would keep the failed frames (and their GPU memory) alive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from detjupyter.next_step import NextStep, worded
 
 _RED, _FAINT, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
 
@@ -41,9 +53,9 @@ class DetJupyterError(Exception):
     """The root of the tree above.
 
     Args:
-        message: What failed, with the value that made it fail.
-        where: The file, line, cell or value it happened in.
-        hint: What the reader can do next.
+        message: What failed, with the value that caused it.
+        where: The file, line, cell or value in which it failed.
+        hint: What the reader can do next; calls in it are written with :class:`~detjupyter.next_step.NextStep`.
     """
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
@@ -56,12 +68,13 @@ class DetJupyterError(Exception):
         lines = [self.message]
         if self.where:
             lines.append(f"  in {self.where}")
-        if self.hint:
-            lines.append(f"  → {self.hint}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._hint_lines()])
+
+    def _hint_lines(self) -> list[str]:
+        return [f"  → {worded(self.hint)}"] if self.hint else []
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows instead of a traceback (its protocol for exceptions that know better)."""
+        """Return the lines that IPython shows instead of a traceback."""
         first, *rest = str(self).splitlines()
         return [f"{_RED}{type(self).__name__}{_RESET}: {first}", *(f"{_FAINT}{line}{_RESET}" for line in rest)]
 
@@ -79,7 +92,7 @@ class DefinitionNotFoundError(DefinitionError):
 
 
 class EntrypointError(DefinitionError):
-    """``entrypoint`` is malformed, or names a module or an object that is not there."""
+    """``entrypoint`` is malformed, or names a module or an object that does not exist."""
 
     def __init__(self, message: str, *, entrypoint: str | None, path: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, path=path, hint=hint)
@@ -91,7 +104,7 @@ class NotATrialError(EntrypointError):
 
 
 class DefinitionSyntaxError(DefinitionError):
-    """The module at ``path`` does not compile; ``line`` (from 1) and ``text`` show where."""
+    """The module at ``path`` does not compile in ``line`` (from 1), which reads ``text``."""
 
     def __init__(self, message: str, *, path: str, line: int | None, text: str | None, hint: str | None = None) -> None:
         where = f"{path}, line {line}" if line else path
@@ -101,19 +114,19 @@ class DefinitionSyntaxError(DefinitionError):
 
 
 class DefinitionTooLargeError(DefinitionError):
-    """The directory at ``path`` holds more than ``most_paths`` paths, so it is perhaps not a model definition at all."""
+    """The directory at ``path`` holds more than ``most_paths`` paths, so it is perhaps not a model definition."""
 
     def __init__(self, *, path: str, most_paths: int) -> None:
         super().__init__(
-            f"There are more than {most_paths:,} paths in this directory.",
+            f"This directory holds more than {most_paths:,} paths.",
             path=path,
-            hint="Say `--any-size` if it is meant; or leave data out with a `.detignore`, or name the definition's own directory.",
+            hint=f"Exclude data with a `.detignore`, name the definition's own directory, or accept any size with {NextStep.ANY_SIZE}.",
         )
         self.most_paths = most_paths
 
 
 class StartupHookError(DefinitionError):
-    """The `startup-hook.sh` at ``path`` cannot be run, or ended with an error; ``where`` shows the last lines that it printed."""
+    """The `startup-hook.sh` at ``path`` cannot be run, or ended with an error; ``where`` shows the last lines of its output."""
 
 
 class ConfigError(DetJupyterError):
@@ -138,7 +151,7 @@ class ConfigError(DetJupyterError):
 
 
 class HyperparameterError(DetJupyterError, ValueError):
-    """The hyperparameter ``name`` is missing or unreadable; ``available`` are the names that are there.
+    """The hyperparameter ``name`` is missing or invalid; ``available`` are the names that exist.
 
     Also a ``ValueError``, because model definitions written for Determined catch that.
     """
@@ -149,14 +162,34 @@ class HyperparameterError(DetJupyterError, ValueError):
         self.available = tuple(available)
 
 
-class TrialError(DetJupyterError):
-    """The user's own code raised.
+class ArgumentError(DetJupyterError, ValueError):
+    """An argument of a call is missing or has an invalid value."""
 
-    ``exception`` is the type and text of what it raised, ``user_traceback`` its frames inside the model definition as text (no frame
-    objects are kept: they would hold the batch and the graph in GPU memory).
+
+class LengthError(ArgumentError):
+    """A length or a period is missing, not positive, or cannot be counted in batches."""
+
+
+class DeviceError(ArgumentError):
+    """``device`` is not available."""
+
+    def __init__(self, message: str, *, device: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.device = device
+
+
+class TrialError(DetJupyterError):
+    """The user's own code failed.
+
+    Args:
+        message: What failed, and during what.
+        exception: The type and text of what the code raised; empty if it raised nothing.
+        user_traceback: The frames inside the model definition as text, empty if there are none. Frame objects are not kept: they would
+            hold the batch and the graph in GPU memory.
+        hint: What the reader can do next.
     """
 
-    def __init__(self, message: str, *, exception: str, user_traceback: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, exception: str = "", user_traceback: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exception = exception
         self.user_traceback = user_traceback
@@ -167,41 +200,52 @@ class TrialError(DetJupyterError):
             lines.append(self.user_traceback.rstrip("\n"))
         if self.exception:
             lines.append(self.exception)
-        if self.hint:
-            lines.append(f"  → {self.hint}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._hint_lines()])
+
+
+class TrialUsageError(TrialError):
+    """The user's trial or script uses the API in a way that cannot work, without having raised an exception itself.
+
+    Args:
+        message: What is wrong, or the rule that the trial breaks.
+        found: What the trial did instead.
+        hint: What to do.
+    """
+
+    def __init__(self, message: str, found: str = "", hint: str | None = None) -> None:
+        super().__init__(message, exception=found, hint=hint)
+        self.found = found
+
+
+class ReducerError(TrialUsageError, AssertionError):
+    """A custom reducer breaks its rules; also an ``AssertionError``, as in Determined."""
 
 
 class SessionError(DetJupyterError):
     """The session cannot do that while it is in ``state``."""
 
-    def __init__(self, message: str, *, state: str | None = None, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, state: str | None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.state = state
 
 
 class NoSessionError(SessionError):
-    """Nothing is loaded yet."""
+    """Nothing is loaded, or no session has that name; ``state`` is None."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, state=None, hint=hint)
 
 
 class SessionBusyError(SessionError):
-    """A training is already under way."""
+    """A training or a validation is in progress."""
 
 
 class UnsupportedError(DetJupyterError):
     """A model definition uses a part of Determined that detjupyter does not offer."""
 
 
-class DeviceError(DetJupyterError):
-    """``device`` is not there."""
-
-    def __init__(self, message: str, *, device: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.device = device
-
-
 class CheckpointError(DetJupyterError):
-    """The checkpoint at ``path`` is missing, torn, or of something else."""
+    """The checkpoint at ``path`` is missing, incomplete, or does not fit the trial."""
 
     def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, where=path, hint=hint)
@@ -209,7 +253,7 @@ class CheckpointError(DetJupyterError):
 
 
 class UntrustedCheckpointError(CheckpointError):
-    """Reading the checkpoint at ``path`` may run any code, and nobody has said that it may."""
+    """Reading the checkpoint at ``path`` could execute arbitrary code, and it has not been trusted."""
 
 
 class StoreError(DetJupyterError):
@@ -220,18 +264,22 @@ class StoreError(DetJupyterError):
         self.path = path
 
 
+class StoreBusyError(StoreError):
+    """Another process holds the lock of the history at ``path``; trying again may succeed."""
+
+
 class RunNotFoundError(StoreError, KeyError):
     """No run has the id ``run_id``."""
 
     def __init__(self, run_id: str) -> None:
-        StoreError.__init__(self, f"No run has the id {run_id!r}.", hint="`%det_runs` lists the runs.")
+        StoreError.__init__(self, f"No run has the id {run_id!r}.", hint=f"{NextStep.RUNS} lists the runs.")
         self.run_id = run_id
 
     __str__ = StoreError.__str__
 
 
 class CodeNotKeptError(StoreError, KeyError):
-    """``file`` is not in the snapshot, or only by its name, size and hash."""
+    """The code archive does not contain ``file``, or only its name, size and hash."""
 
     def __init__(self, message: str, *, file: str, hint: str | None = None) -> None:
         StoreError.__init__(self, message, hint=hint)
@@ -240,16 +288,16 @@ class CodeNotKeptError(StoreError, KeyError):
     __str__ = StoreError.__str__
 
 
-class ScanStopped(DetJupyterError):  # noqa: N818 -- somebody's wish, not a failure
-    """What ``progress`` may raise to end a scan, as when the person who asked for it no longer waits."""
+class ScanStopped(DetJupyterError):  # noqa: N818 -- a request, not a failure
+    """The caller stopped a scan by raising this from ``progress``, for example because its user no longer waits."""
 
     def __init__(self, paths: int) -> None:
         super().__init__(
             f"The scan was stopped after {paths:,} {'path' if paths == 1 else 'paths'}.",
-            hint="Scan again, or leave large directories out by `.detignore`.",
+            hint="Scan again, or exclude large directories with a `.detignore`.",
         )
         self.paths = paths
 
 
 class ProtocolError(DetJupyterError):
-    """A message from a browser or a server makes no sense."""
+    """A message from another process or a browser cannot be read, or an object cannot be sent."""

@@ -1,4 +1,4 @@
-"""What every test has: a history of its own, and no session of another test."""
+"""Shared by all tests: each test has its own history, and no session of another test."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ def own_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     """Keep the test's runs in its temporary directory, and end what it left training."""
     monkeypatch.setenv("DETJUPYTER_HOME", str(tmp_path / "history"))
     yield
-    loaded = sys.modules.get("detjupyter.training.registry")  # not imported for tests that need no engine
+    loaded = sys.modules.get("detjupyter.session.registry")  # not imported for tests that need no engine
     if loaded is not None:
         loaded.registry.close_all()
+
+
+@pytest.fixture
+def magics_wording() -> Iterator[None]:
+    """Show next steps as magics, as after ``%load_ext detjupyter``."""
+    from detjupyter.next_step import Wording, set_wording
+
+    set_wording(Wording.MAGICS)
+    yield
+    set_wording(Wording.PYTHON)

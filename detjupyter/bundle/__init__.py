@@ -1,11 +1,11 @@
-"""What ships: the files of a model definition, and for each path the rule that let it in or left it out."""
+"""The files of a model definition that ship, and for each path the rule that includes it or leaves it out."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from detjupyter.bundle.catalogue import FileEntry
+from detjupyter.bundle.entries import FileEntry
 from detjupyter.bundle.ignore import IgnoreFile
 from detjupyter.bundle.report import LIMIT_BYTES, FileReport
 from detjupyter.bundle.rules import Rule
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from detjupyter.bundle.determined import Comparison, DeterminedReport, compare, determined_files, differences
     from detjupyter.bundle.edit import Effect, Proposal, Undo, apply, propose, undo
     from detjupyter.bundle.explanation import Explanation, explain
-    from detjupyter.bundle.weights import Culprit, culprits, folder_sizes
+    from detjupyter.bundle.largest import LargestItem, folder_sizes, largest_items
 
 __all__ = [
     "LIMIT_BYTES",
     "Comparison",
-    "Culprit",
     "DeterminedReport",
     "Effect",
     "Explanation",
     "FileEntry",
     "FileReport",
     "IgnoreFile",
+    "LargestItem",
     "Proposal",
     "Rule",
     "ScanStopped",
@@ -35,20 +35,20 @@ __all__ = [
     "Undo",
     "apply",
     "compare",
-    "culprits",
     "determined_files",
     "differences",
     "explain",
     "folder_sizes",
+    "largest_items",
     "propose",
     "scan",
     "survey",
     "undo",
 ]
 
-# Loaded when first asked for: a scan needs none of them.
+# Imported on first use: a scan needs none of them.
 _LAZY = {
-    "weights": ("Culprit", "culprits", "folder_sizes"),
+    "largest": ("LargestItem", "largest_items", "folder_sizes"),
     "determined": ("Comparison", "DeterminedReport", "compare", "determined_files", "differences"),
     "edit": ("Effect", "Proposal", "Undo", "apply", "propose", "undo"),
     "explanation": ("Explanation", "explain"),
@@ -56,7 +56,7 @@ _LAZY = {
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:  # whatever the module holds under that name
+def __getattr__(name: str) -> Any:  # Any: the attribute of the module with that name
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
-"""The package of a model definition: a `.tar.gz` that is the same, byte for byte, wherever the same tree is packed.
+"""Pack a model definition into a reproducible `.tar.gz`: the same tree gives the same bytes on every machine.
 
-What could differ from machine to machine is left out, or written by :mod:`detjupyter.bundle.tarball`. What unpacks it, and the archives of
-others, is :mod:`detjupyter.bundle.extraction`.
+Everything that could differ between machines is omitted, or fixed by :mod:`detjupyter.bundle.tarball`. :mod:`detjupyter.bundle.extraction`
+unpacks these archives and others.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from detjupyter.bundle.extraction import extract_archive, is_archive, shown
 from detjupyter.bundle.report import FileReport
 from detjupyter.bundle.tarball import Tarball
 from detjupyter.errors import DefinitionError
+from detjupyter.next_step import NextStep
 
 __all__ = ["ArchiveReport", "LeftOut", "extract_archive", "is_archive", "write_archive"]
 
 _CHUNK_BYTES = 1 << 20
 _NAMES = (".tar.gz", ".tgz")
 
-_Identity = tuple[int, int] | None  # of a file on its disk
+_Identity = tuple[int, int] | None  # device and inode of a file
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file that would ship but is not in the archive, and the reason, to follow "because"."""
+    """A file that should ship but is not in the archive, and the reason, a phrase to follow "because"."""
 
     path: str
     reason: str
@@ -40,16 +41,16 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveReport:
-    """What was packed.
+    """A packed archive.
 
     Attributes:
         path: The archive.
-        files: How many files it holds.
-        total_bytes: The size of what they hold.
+        files: The number of files in it.
+        total_bytes: The size of their content.
         size_bytes: The size of the archive.
-        sha256: Of the archive, in hex.
-        bundle_hash: Of what is in it, as `FileReport.hash` has it: the hash of the tree that it unpacks to.
-        left_out: Files that would ship but vanished, cannot be read, or are the archive itself.
+        sha256: The hash of the archive, in hex.
+        bundle_hash: The hash of the tree that it unpacks to, computed as in `FileReport.hash`.
+        left_out: Files that should ship but vanished, cannot be read, or are the archive itself.
     """
 
     path: Path
@@ -62,17 +63,17 @@ class ArchiveReport:
 
 
 def write_archive(report: FileReport, target: Path, *, oversize: bool = False) -> ArchiveReport:
-    """Pack what ships, as a `.tar.gz`; it appears at ``target`` only when it is complete.
+    """Pack the files that ship into a `.tar.gz`; it appears at ``target`` only when it is complete.
 
     Args:
-        report: What ships.
-        target: Where to, named `.tar.gz` or `.tgz`; an archive that stands there is replaced. It may be inside of the definition: it never
-            holds itself.
-        oversize: Whether more than an upload may hold is all right.
+        report: The files of the model definition.
+        target: The path of the archive, named `.tar.gz` or `.tgz`; an existing archive is replaced. It may be inside the definition: it
+            never contains itself.
+        oversize: Whether to allow an archive above the limit of an upload.
 
     Raises:
-        DefinitionError: There is too much to ship, ``target`` cannot be written or is something else, or a file was cut short
-            meanwhile.
+        DefinitionError: The files exceed the limit, ``target`` cannot be written or is not an archive, or a file became shorter while it
+            was packed.
     """
     target = Path(os.path.realpath(target.expanduser()))
     _require_replaceable(target)
@@ -85,7 +86,7 @@ def write_archive(report: FileReport, target: Path, *, oversize: bool = False) -
             packed = _pack(report, Tarball(file), target, itself, oversize)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(scratch, target)  # noqa: PTH105 -- one system call, whatever stands there
+        os.replace(scratch, target)  # noqa: PTH105 -- one system call, atomic also if the target exists
     except OSError as error:
         raise _write_error(error, target) from None
     finally:
@@ -95,7 +96,7 @@ def write_archive(report: FileReport, target: Path, *, oversize: bool = False) -
 
 
 def _pack(report: FileReport, tarball: Tarball, target: Path, itself: _Identity, oversize: bool) -> ArchiveReport:
-    """Write the whole archive."""
+    """Write the archive."""
     left_out: list[LeftOut] = []
     total = hashlib.sha256()
     files = total_bytes = 0
@@ -121,11 +122,11 @@ def _pack(report: FileReport, tarball: Tarball, target: Path, itself: _Identity,
 
 
 class _Opened:
-    """A file that is being packed. What fits into one chunk is read before its size is written down: it may change meanwhile."""
+    """A file that is being packed. A file that fits into one chunk is read before its size is recorded, because it may still change."""
 
     def __init__(self, path: Path, archive: _Identity) -> None:
         self._path = path
-        # Not blocking: since the scan a pipe may have taken the file's place.
+        # Not blocking: a pipe may have replaced the file since the scan.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         self._file: BinaryIO = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 -- closed by the caller's with
         try:
@@ -148,7 +149,7 @@ class _Opened:
         self._file.close()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the content, exactly ``size_bytes`` of it: what is appended meanwhile belongs to a later archive."""
+        """Yield exactly ``size_bytes`` of the content; bytes appended after the file was opened are not packed."""
         yield self._first
         left = self.size_bytes - len(self._first)
         while left:
@@ -167,21 +168,23 @@ class _Opened:
 def _require_within_limit(report: FileReport, total_bytes: int, oversize: bool) -> None:
     if total_bytes > report.limit_bytes and not oversize:
         raise DefinitionError(
-            f"{total_bytes:,} bytes would ship; an upload may hold {report.limit_bytes:,}.",
+            f"{total_bytes:,} bytes would ship; the limit of an upload is {report.limit_bytes:,}.",
             path=str(report.root),
-            hint="`%det_files` shows what weighs most; leave it out by a line of .detignore, or pack all the same with oversize=True.",
+            hint=f"{NextStep.FILES} shows the sizes: exclude large files with a `.detignore`, or pack all with {NextStep.OVERSIZE}.",
         )
 
 
 def _require_replaceable(target: Path) -> None:
-    """Raise unless an archive may be written to ``target``: a slip of the hand must not cost the user a file of code."""
+    """Raise unless an archive can be written to ``target``, so that a typing error does not overwrite a file of the user."""
     if not target.name.lower().endswith(_NAMES):
         raise DefinitionError(
-            f"An archive is named .tar.gz or .tgz, not {target.name!r}.", path=str(target), hint=f"Name it {target.name}.tar.gz."
+            f"The name of an archive must end in .tar.gz or .tgz, not {target.name!r}.",
+            path=str(target),
+            hint=f"Name it {target.name}.tar.gz.",
         )
     if target.is_file() and target.stat().st_size and not is_archive(target):
         hint = "Choose another name, or delete it first."
-        raise DefinitionError(f"{target.name} is there already and is no archive, so it is not replaced.", path=str(target), hint=hint)
+        raise DefinitionError(f"{target.name} exists and is not an archive, so it is not replaced.", path=str(target), hint=hint)
 
 
 def _identity(path: Path) -> _Identity:
@@ -193,14 +196,14 @@ def _identity(path: Path) -> _Identity:
 
 
 def _create(path: Path) -> IO[bytes]:
-    """Open a new file with the mode that the user's umask gives."""
+    """Open a new file, with the mode of the user's umask."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     return open(os.open(path, flags, 0o666), "wb")  # noqa: PTH123
 
 
 def _write_error(error: OSError, target: Path) -> DefinitionError:
     if not target.parent.is_dir():
-        message, hint = f"There is no directory {str(target.parent)!r} to write {target.name} to.", "Make it, or choose another place."
+        message, hint = f"There is no directory {str(target.parent)!r} to write {target.name} to.", "Create it, or choose another path."
     elif target.is_dir():
         message, hint = f"{target.name} is a directory.", "Name a file, such as bundle.tar.gz."
     elif error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,4 +1,4 @@
-"""What Determined's own uploader would ship, which is not always what git would list.
+"""The files that Determined's own uploader would ship, which differ from git's reading in some cases.
 
 The rules are those of ``det experiment create`` (harness/determined/common of its main branch, commit c1e9c6d7): its list of built-in
 patterns, then the lines of `.detignore` as text, matched by pathspec's git-wildmatch. A directory is dropped when its path matches with or
@@ -22,6 +22,7 @@ from detjupyter.bundle.report import LIMIT_BYTES, FileReport
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.bundle.walk import Progress
 from detjupyter.errors import ScanStopped
+from detjupyter.next_step import NextStep
 
 _BUILT_IN = (
     *("__pycache__/", "*.py[co]", "*$py.class", "terraform", "terraform_data", "terraform.tfstate*", "terraform.tfvars*", ".terraform*"),
@@ -30,20 +31,21 @@ _BUILT_IN = (
 _PROGRESS_S = 0.1
 _MOST_LINES, _MOST_COMPARISONS = 5_000, 2_000_000
 _MOST_NAMED = 20
+_FAIL = "Determined's uploader would fail"
 
 
 @dataclass(frozen=True, slots=True)
 class DeterminedReport:
-    """What Determined's uploader would ship.
+    """The files that Determined's uploader would ship.
 
     Attributes:
         root: The directory.
         files: Relative POSIX path and size in bytes of each file, by path.
-        directories: The directories that get an entry of their own: all that are kept, empty ones and symlinks to directories too.
+        directories: The directories that get their own entry: all included ones, with empty ones and symlinks to directories.
         total_bytes: The total as the uploader counts it: each file rounded up to a multiple of three.
-        problems: What would go wrong, or otherwise than the file looks, one sentence each.
-        fails: Whether the upload would end in an error; ``files`` is then what it would have shipped, as far as that can be told.
-        limit_bytes: The most that it accepts.
+        problems: Errors and surprises of the upload, one sentence each.
+        fails: Whether the upload would fail; ``files`` are then the files that it would have shipped, as far as they are known.
+        limit_bytes: The largest total that the uploader accepts.
     """
 
     root: Path
@@ -56,16 +58,16 @@ class DeterminedReport:
 
 
 def determined_files(root: Path, *, ignore: bytes | None = None, progress: Progress | None = None) -> DeterminedReport:
-    """Return what Determined's uploader would ship of a directory.
+    """Return the files of a directory that Determined's uploader would ship.
 
     Args:
         root: The model definition.
-        ignore: What `.detignore` would hold; None: what it holds.
+        ignore: The content of `.detignore` to assume; None for its actual content.
         progress: As for `scan`.
     """
     root = root.resolve()
     if root.is_file():
-        problem = f"Its uploader would fail: {root.name} is not a directory (a single file can only come along by --include)."
+        problem = f"{_FAIL}: {root.name} is not a directory (the uploader adds single files only to a directory)."
         return DeterminedReport(root, (), (), 0, (problem,), fails=True)
     problems: list[str] = []
     spec = _specification(_lines(root, ignore, problems), problems)
@@ -74,10 +76,10 @@ def determined_files(root: Path, *, ignore: bytes | None = None, progress: Progr
     walk = _Walk(root, spec, progress)
     walk.run()
     if walk.total_bytes > LIMIT_BYTES:
-        problems.append(f"Its uploader would fail: {walk.total_bytes:,} bytes are more than the {LIMIT_BYTES:,} that it accepts.")
+        problems.append(f"{_FAIL}: {walk.total_bytes:,} bytes are more than the {LIMIT_BYTES:,} that it accepts.")
     fails = walk.total_bytes > LIMIT_BYTES or bool(walk.pipes)
-    problems += [f"Its uploader would wait for ever at the pipe {path}." for path in walk.pipes[:_MOST_NAMED]]
-    problems += [f"Its uploader would skip {path}, which cannot be read." for path in walk.skipped[:_MOST_NAMED]]
+    problems += [f"Determined's uploader would wait forever at the pipe {path}." for path in walk.pipes[:_MOST_NAMED]]
+    problems += [f"Determined's uploader would skip {path}, which cannot be read." for path in walk.skipped[:_MOST_NAMED]]
     return DeterminedReport(root, tuple(sorted(walk.files)), tuple(sorted(walk.directories)), walk.total_bytes, tuple(problems), fails)
 
 
@@ -86,11 +88,11 @@ Difference = Literal["only here", "only there"]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Where Determined's uploader decides otherwise.
+    """Where Determined's uploader decides differently.
 
     Attributes:
-        differences: As of `differences`; None if it was not, or cannot be, found out.
-        notes: What is worth saying of it, one sentence each.
+        differences: The result of `differences`; None if the two were not compared, or cannot be.
+        notes: Remarks about the comparison, one sentence each.
     """
 
     differences: dict[str, Difference] | None
@@ -102,12 +104,12 @@ def compare(report: FileReport) -> Comparison:
 
     The comparison costs a regular expression for each path and line, and compiling each line.
     """
-    if report.root.is_file():  # its uploader takes directories only
+    if report.root.is_file():  # Determined's uploader only accepts directories
         return Comparison(None)
     lines = len(_BUILT_IN) + len(IgnoreFile.read(report.root).lines)
 
     def stop_early(paths: int) -> None:
-        # It may walk where we do not, `.venv/` for example.
+        # The uploader may walk directories that detjupyter skips, `.venv/` for example.
         if lines > _MOST_LINES or paths * lines > _MOST_COMPARISONS:
             raise ScanStopped(paths)
 
@@ -115,9 +117,11 @@ def compare(report: FileReport) -> Comparison:
         stop_early(report.included_files)
         determined = determined_files(report.root, progress=stop_early)
     except ScanStopped:
-        return Comparison(None, ("Not compared with Determined's uploader, which takes longer: `%det_files --as determined` does.",))
-    notes = tuple(problem.replace("Its uploader", "Determined's uploader", 1) for problem in determined.problems)
-    if determined.fails and not determined.files:  # it would fail before it looks at any file
+        return Comparison(
+            None, (f"Not compared with Determined's uploader, because that takes longer: {NextStep.DETERMINED_FILES} compares them.",)
+        )
+    notes = determined.problems
+    if determined.fails and not determined.files:  # it would fail before it reads any file
         return Comparison(None, notes)
     return Comparison(differences(report, determined), notes)
 
@@ -130,47 +134,47 @@ def differences(report: FileReport, determined: DeterminedReport) -> dict[str, D
 
 
 def _lines(root: Path, ignore: bytes | None, problems: list[str]) -> list[str] | None:
-    """Return the lines of `.detignore` as a file opened for text gives them, or None when that raises."""
+    """Return the lines of `.detignore` as a text file, or None if it cannot be read."""
     try:
         path = root / IGNORE_FILE_NAME
         content = ignore if ignore is not None else path.read_bytes() if path.is_file() else b""
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        problems.append(f"Its uploader would fail: line {line} of {IGNORE_FILE_NAME} is not UTF-8.")
+        problems.append(f"{_FAIL}: line {line} of {IGNORE_FILE_NAME} is not UTF-8.")
         return None
     except OSError as error:
-        problems.append(f"Its uploader would fail: {IGNORE_FILE_NAME} cannot be read ({error.strerror}).")
+        problems.append(f"{_FAIL}: {IGNORE_FILE_NAME} cannot be read ({error.strerror}).")
         return None
     if content.startswith(BYTE_ORDER_MARK):
-        problems.append(f"Its uploader reads the byte order mark of {IGNORE_FILE_NAME} as part of line 1, so that line matches nothing.")
-    return list(io.StringIO(text, newline=None))  # the line ends stay: pathspec strips a quoted space that stands before one
+        problems.append(
+            f"Determined's uploader reads the byte order mark of {IGNORE_FILE_NAME} as part of line 1, so that line matches nothing."
+        )
+    return list(io.StringIO(text, newline=None))  # with line ends: pathspec strips an escaped space before a line end
 
 
-def _specification(lines: list[str] | None, problems: list[str]) -> Any:  # pathspec has no types that hold from 0.12 to 1.x
+def _specification(lines: list[str] | None, problems: list[str]) -> Any:  # Any: pathspec's types differ between 0.12 and 1.x
     """Return pathspec's reading of the built-in patterns and the lines, or None with the reason in ``problems``."""
     if lines is None:
         return None
     from pathspec import PathSpec
 
     try:
-        # Since 1.0 GitWildMatchPattern is this class and a warning about its name.
+        # Since 1.0, GitWildMatchPattern is an alias of this class that warns about its name.
         Pattern: Any = import_module("pathspec.patterns.gitignore.spec").GitIgnoreSpecPattern  # noqa: N806 -- a class
     except ImportError:
         Pattern = import_module("pathspec.patterns").GitWildMatchPattern  # noqa: N806
     for number, line in enumerate(lines, start=1):
         try:
             Pattern(line)
-        except Exception as error:  # pathspec lets several kinds out: its own, re.error, IndexError
+        except Exception as error:  # pathspec raises several kinds: its own, re.error, IndexError
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            problems.append(
-                f"Its uploader would fail: line {number} of {IGNORE_FILE_NAME}, {line.rstrip()!r}, is no pattern for it ({reason})."
-            )
+            problems.append(f"{_FAIL}: line {number} of {IGNORE_FILE_NAME}, {line.rstrip()!r}, is not a valid pattern ({reason}).")
             return None
     given = [*_BUILT_IN, *lines]
     try:
-        return PathSpec.from_lines(Pattern, given, backend="simple")  # re2 and hyperscan, where installed, answer differently
-    except TypeError:  # before 1.0 there was only the simple one, and no argument to ask for it
+        return PathSpec.from_lines(Pattern, given, backend="simple")  # re2 and hyperscan, if installed, match differently
+    except TypeError:  # before 1.0 there was only the simple backend, and no such argument
         return PathSpec.from_lines(Pattern, given)
 
 
@@ -182,7 +186,7 @@ class _Walk:
         self._spec = spec
         self._progress = progress
         self._paths = 0
-        self._told_at = time.monotonic()
+        self._reported_at = time.monotonic()
         self.files: list[tuple[str, int]] = []
         self.directories: list[str] = []
         self.pipes: list[str] = []
@@ -195,12 +199,12 @@ class _Walk:
             directories[:] = [name for name in directories if not self._dropped(prefix + name)]
             self.directories += [prefix + name for name in directories]
             self._add(prefix, parent, files)
-            self._tell(len(directories))
+            self._report(len(directories))
 
-    def _tell(self, paths: int) -> None:
+    def _report(self, paths: int) -> None:
         self._paths += paths
-        if self._progress is not None and time.monotonic() - self._told_at >= _PROGRESS_S:
-            self._told_at = time.monotonic()
+        if self._progress is not None and time.monotonic() - self._reported_at >= _PROGRESS_S:
+            self._reported_at = time.monotonic()
             self._progress(self._paths)
 
     def _dropped(self, path: str) -> bool:
@@ -208,7 +212,7 @@ class _Walk:
 
     def _add(self, prefix: str, parent: str, names: Iterable[str]) -> None:
         for name in names:
-            self._tell(1)
+            self._report(1)
             path = prefix + name
             if name == IGNORE_FILE_NAME or self._spec.match_file(path):
                 continue

@@ -1,6 +1,6 @@
-"""The edits "exclude this" and "include this": the lines of `.detignore` that do it, what they would change, and the way back.
+"""The edits "exclude this" and "include this": the lines of `.detignore` that do it, their effect, and how to undo them.
 
-Nothing is written before `apply`, and a proposal is only made when the rules, read again with its lines, give the verdict asked for.
+Nothing is written before `apply`. A proposal is only returned if the rules, read again with its lines, give the requested verdict.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _NAMES_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a change of `.detignore` would do.
+    """The effect of a change of `.detignore`.
 
     Attributes:
-        newly_shipped: How many files ship that did not.
-        newly_shipped_bytes: What they hold.
-        newly_left_out: How many files no longer ship.
-        newly_left_out_bytes: What they hold.
-        names: The first few of those files, by path.
+        newly_shipped: The number of files that ship after the change but did not before.
+        newly_shipped_bytes: Their size.
+        newly_left_out: The number of files that no longer ship.
+        newly_left_out_bytes: Their size.
+        names: The first few of these files, by path.
     """
 
     newly_shipped: int = 0
@@ -41,16 +41,16 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A change of `.detignore`, not yet made.
+    """A change of `.detignore` that is not written yet.
 
     Attributes:
-        path: What it is about, relative to the root; a directory's ends in ``/``.
-        include: Whether the path is to ship (True) or to stay (False).
-        old: The content of `.detignore` that the proposal is for; None: there is none.
+        path: The path to include or exclude, relative to the root; a directory's ends in ``/``.
+        include: Whether the path should ship (True) or be left out (False).
+        old: The content of `.detignore` that the proposal is based on; None if there is no such file.
         new: The content that it would have.
-        added: The lines that it gains, numbered as in ``new``.
-        removed: The lines that it loses, numbered as in ``old``.
-        effect: What that changes.
+        added: The added lines, numbered as in ``new``.
+        removed: The removed lines, numbered as in ``old``.
+        effect: The effect of the change.
     """
 
     path: str
@@ -63,35 +63,35 @@ class Proposal:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to do: False when the path's verdict is already the one asked for."""
+        """Whether the proposal changes the file: False if the path already has the requested verdict."""
         return bool(self.added or self.removed)
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """The way back from an applied proposal: the content that was there before (None: no file) and the one that is there now."""
+    """How to undo an applied proposal: the content before it (None: no file) and the content after it."""
 
     before: bytes | None
     after: bytes
 
 
 def propose(root: Path, path: str | Path, *, include: bool, defaults: bool = True, progress: Progress | None = None) -> Proposal:
-    """Find the lines of `.detignore` that make a path ship, or stay.
+    """Find the lines of `.detignore` that make a path ship, or leave it out.
 
     Args:
         root: The model definition, a directory.
         path: Relative to the root, or absolute; it need not exist.
-        include: Whether it is to ship.
-        defaults: Whether the default rules hold.
-        progress: As for `scan`; the files in the part of the tree that is affected are looked at.
+        include: Whether it should ship.
+        defaults: Whether the default rules apply.
+        progress: As for `scan`; only the affected part of the tree is scanned.
 
     Raises:
-        DefinitionError: The path is outside of the root, a rule that always holds leaves it out, or no line can say it.
+        DefinitionError: The path is outside the root, a rule that always applies leaves it out, or no line can express the change.
     """
     root = root.resolve()
     if root.is_file():
         raise DefinitionError(
-            f"{root.name} is the whole model definition, so there is nothing to include or exclude.",
+            f"{root.name} is the whole model definition, so no path in it can be included or excluded.",
             path=str(root),
             hint="A definition with a `.detignore` is a directory.",
         )
@@ -120,7 +120,7 @@ def propose(root: Path, path: str | Path, *, include: bool, defaults: bool = Tru
 
 
 def apply(root: Path, proposal: Proposal) -> Undo:
-    """Write the proposal's `.detignore`, and return the way back.
+    """Write the proposal's `.detignore`, and return how to undo it.
 
     Raises:
         DefinitionError: `.detignore` has changed since the proposal was made, or cannot be written.
@@ -134,14 +134,14 @@ def apply(root: Path, proposal: Proposal) -> Undo:
 
 
 def undo(root: Path, step: Undo) -> None:
-    """Go back to the `.detignore` from before `apply`; a file that was not there then is removed.
+    """Restore the `.detignore` from before `apply`; if there was none, the file is removed.
 
     Raises:
         DefinitionError: `.detignore` has changed since, or cannot be written.
     """
     root = root.resolve()
     if step.before is None and not step.after and _content(root) is None:
-        return  # nothing was done
+        return  # nothing was changed
     _require(root, step.after)
     if step.before is not None:
         _write(root, step.before)
@@ -153,7 +153,7 @@ def undo(root: Path, step: Undo) -> None:
 
 
 def _effect(root: Path, path: str, before: IgnoreRules, after: IgnoreRules, progress: Progress | None) -> Effect:
-    """Compare what ships under the first component of the path: no line that is proposed speaks of anything else."""
+    """Compare the files that ship under the first component of the path: no proposed line matches any other path."""
     top = path.partition("/")[0] + ("/" if "/" in path else "")
     was, will = (_shipping(root, top, rules, progress) for rules in (before, after))
     shipped, left_out = sorted(will.keys() - was.keys()), sorted(was.keys() - will.keys())
@@ -196,10 +196,10 @@ def _content(root: Path) -> bytes | None:
 
 
 def _require(root: Path, expected: bytes | None) -> None:
-    """Raise unless `.detignore` holds what it is expected to hold."""
+    """Raise unless `.detignore` has the expected content."""
     if _content(root) != expected:
         raise DefinitionError(
-            f"{IGNORE_FILE_NAME} has been changed by something else in the meantime, so it is left as it is.",
+            f"{IGNORE_FILE_NAME} was changed by something else since then, so it is not written.",
             path=str(root / IGNORE_FILE_NAME),
             hint="Look at the file, then ask for the change again.",
         )

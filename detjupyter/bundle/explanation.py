@@ -1,4 +1,4 @@
-"""Why one path ships, or stays: the answer of ``%det_files --why``."""
+"""Why a path ships or is left out: the output of ``%det_files --why``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from detjupyter.errors import DefinitionError
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The verdict on one path, and where it fell.
+    """The verdict on a path, and the rule that decided.
 
     Attributes:
         path: Relative to the root, POSIX; a directory's ends in ``/``.
-        included: Whether it ships; of a directory, whether it is entered.
-        rule: What decided; None when no rule speaks of the path.
-        decided_at: The path itself, or the directory above it that is left out (with its final ``/``).
+        included: Whether it ships; for a directory, whether it is scanned.
+        rule: The rule that decided; None if no rule matches the path.
+        decided_at: The path itself, or the directory above it that is left out (with a final ``/``).
     """
 
     path: str
@@ -42,13 +42,13 @@ class Explanation:
 
 
 def explain(root: Path, path: str | Path, *, defaults: bool = True, ignore: bytes | None = None) -> Explanation:
-    """Say whether a path ships and what decided.
+    """Return whether a path ships, and the rule that decided.
 
     Args:
         root: The model definition.
-        path: Relative to the root, or absolute. It need not exist; a final ``/`` then says that a directory is meant.
-        defaults: Whether the default rules hold.
-        ignore: What `.detignore` would hold; None: what it holds.
+        path: Relative to the root, or absolute. It need not exist; a final ``/`` then means a directory.
+        defaults: Whether the default rules apply.
+        ignore: The content of `.detignore` to assume; None for its actual content.
 
     Raises:
         DefinitionError: The path is not under the root.
@@ -61,12 +61,12 @@ def explain(root: Path, path: str | Path, *, defaults: bool = True, ignore: byte
 
 
 def explain_by(rules: IgnoreRules, root: Path, path: str) -> Explanation:
-    """Explain one path by rules that are at hand.
+    """Explain one path by the given rules.
 
     Args:
         rules: The rules.
-        root: The directory, absolute and without symlinks in it.
-        path: As `relative_to_root` returns it.
+        root: The directory, absolute and without symlinks in its path.
+        path: A path as `relative_to_root` returns it.
     """
     base = os.fsencode(root).rstrip(b"/") + b"/"
     parts = [part for part in os.fsencode(path).split(b"/") if part]
@@ -94,15 +94,15 @@ def relative_to_root(root: Path, path: str | Path) -> str:
     """Return a path relative to the root in the form of a `FileEntry`: POSIX, with a final ``/`` if it is a directory.
 
     Args:
-        root: The model definition, absolute and without symlinks in it.
-        path: Relative to the root or absolute, with or without ``..`` in it.
+        root: The model definition, absolute and without symlinks in its path.
+        path: Relative to the root or absolute, with or without ``..``.
 
     Raises:
         DefinitionError: It is not under the root, or is the root.
     """
     given = os.fspath(path)
     folder = root.parent if root.is_file() else root
-    # Symlinks above the path are followed, those at the path are not: it is the link that one asks about.
+    # Symlinks in the directories above are followed, but not a symlink at the path: the question is about the link itself.
     whole = os.path.normpath(folder / given)
     for candidate in (whole, os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))):  # noqa: PTH118, PTH119, PTH120
         if Path(candidate) != folder and Path(candidate).is_relative_to(folder):
@@ -118,7 +118,7 @@ def relative_to_root(root: Path, path: str | Path) -> str:
 
 
 def _mode(path: bytes) -> int | None:
-    """Return the mode of what stands there, of a symlink its own; None when nothing does, or nobody may look."""
+    """Return the mode of a path (of a symlink itself, not its target); None if it does not exist or cannot be read."""
     try:
         return os.lstat(path).st_mode
     except (OSError, ValueError):  # ValueError: a NUL in the path
@@ -126,7 +126,7 @@ def _mode(path: bytes) -> int | None:
 
 
 def _obstacle(base: bytes, path: bytes, mode: int, *, inside: bool) -> Rule | None:
-    """Return why a path cannot ship though the rules let it; ``inside``: the question is about something below it."""
+    """Return why a path cannot ship although the rules include it; ``inside``: the question is about a path below it."""
     if stat.S_ISLNK(mode):
         return look_through(base + path, base)[1] or (SYMLINK_TO_DIRECTORY if inside else None)
     if stat.S_ISDIR(mode):

@@ -1,4 +1,9 @@
-"""Unpacking an archive that nobody vouches for: all of it or nothing, and nothing outside of its directory."""
+"""Unpack an untrusted archive: completely or not at all, and never outside of its directory.
+
+`tarfile` reads the archive, and its ``data`` filter checks every entry by the rules of the platform. The filter alone is not enough. It
+repairs entries that should be refused: a leading ``/`` is dropped, ``a/../b`` becomes ``b``, a second file of the same name replaces the
+first. It sets no limit on the unpacked size. Before Python 3.11.13, 3.12.11 and 3.13.4, a chain of links bypasses it (CVE-2025-4517).
+"""
 
 from __future__ import annotations
 
@@ -12,27 +17,26 @@ import stat
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from tarfile import HeaderError, ReadError
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any, cast
 
 from detjupyter.errors import DefinitionError
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-#: What an archive may unpack to, headers included, unless its reader says otherwise: ten times what an upload may hold.
+#: The default limit on the unpacked size of an archive, headers included: ten times the limit of an upload.
 LIMIT_BYTES = 1 << 30
 
 _SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 _GZIP, _BZIP2, _XZ = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
 _CHUNK_BYTES = 1 << 20
-_HEADER_LIMIT_BYTES = 1 << 20  # of one extended header: tarfile reads it into memory whole
+_HEADER_LIMIT_BYTES = 1 << 20  # of one extended header: tarfile reads it into memory completely
+_MOST_LEVELS = 256  # of directories: Python creates and removes them recursively
 _DAMAGE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether there is a file at ``path`` that by its name and its first bytes is an archive that `extract_archive` reads."""
+    """Return whether ``path`` is a file whose name and first bytes are those of an archive that `extract_archive` reads."""
     if not path.name.lower().endswith(_SUFFIXES):
         return False
     try:
@@ -44,21 +48,21 @@ def is_archive(path: Path) -> bool:
 
 
 def extract_archive(archive: Path, directory: Path, *, limit_bytes: int = LIMIT_BYTES) -> list[str]:
-    """Unpack an archive, ours or another's (`.tar`, `.tar.gz`, `.tar.bz2`, `.tar.xz`); all of it or nothing.
+    """Unpack an archive of detjupyter or of another tool (`.tar`, `.tar.gz`, `.tar.bz2`, `.tar.xz`), completely or not at all.
 
-    Nothing is written outside of ``directory``, and nothing is taken over but names, contents, links inside and the owner's execute bit.
+    Nothing is written outside of ``directory``. Only names, contents, links inside the archive and the owner's execute bit are unpacked.
 
     Args:
         archive: The file.
-        directory: Where to; it is made, or is there and empty.
-        limit_bytes: The most that the archive may unpack to, headers included.
+        directory: The target directory; it is created, or it exists and is empty.
+        limit_bytes: The limit on the unpacked size, headers included.
 
     Returns:
         The paths of the files and links, relative and POSIX, sorted.
 
     Raises:
-        DefinitionError: The archive cannot be read or is damaged; ``directory`` is not empty or cannot be written; or an entry leaves the
-            directory, stands there twice, is neither a file, a directory nor a link, or is too much. The message names the entry.
+        DefinitionError: The archive cannot be read or is damaged; ``directory`` is not empty or cannot be written; or an entry leads
+            outside of the directory, occurs twice, is not a file, a directory or a link, or is too large. The message names the entry.
     """
     directory = Path(os.path.realpath(directory.expanduser()))
     scratch = directory.with_name(f".{directory.name[:200]}.{secrets.token_hex(4)}.partial")
@@ -68,7 +72,7 @@ def extract_archive(archive: Path, directory: Path, *, limit_bytes: int = LIMIT_
         scratch.mkdir(parents=True)
         unpacking = _Unpacking(archive, scratch, limit_bytes)
         unpacking.run()
-        if directory.is_dir():  # kept, and not replaced: it may be somebody's working directory
+        if directory.is_dir():  # filled, not replaced: it may be the working directory of a process
             for path in list(scratch.iterdir()):
                 path.rename(directory / path.name)
         else:
@@ -83,7 +87,7 @@ def extract_archive(archive: Path, directory: Path, *, limit_bytes: int = LIMIT_
 
 
 class _Unpacking:
-    """One unpacking into an empty directory of our own. Links are made last, so that nothing is ever written through one."""
+    """Unpack one archive into an empty private directory. Links are created last, so that nothing is ever written through a link."""
 
     def __init__(self, archive: Path, root: Path, limit_bytes: int) -> None:
         self._archive = archive
@@ -97,105 +101,110 @@ class _Unpacking:
         try:
             with self._archive.open("rb") as file, _decompressed(file) as content:
                 source = _Source(content, self._limit_bytes)
-                with tarfile.TarFile(
-                    fileobj=source,  # type: ignore[arg-type]  # it has what reading needs
-                    encoding="utf-8",
-                    errors="surrogateescape",
-                    tarinfo=_Member,
-                ) as tar:
+                readable = cast("IO[bytes]", source)  # it has the methods that tarfile needs to read forward
+                with tarfile.TarFile(fileobj=readable, encoding="utf-8", errors="surrogateescape") as tar:
                     while (member := tar.next()) is not None:
-                        tar.members = []  # type: ignore[attr-defined]  # else it keeps every one
+                        tar.members = []  # type: ignore[attr-defined]  # otherwise tarfile keeps all members in memory
                         self._entry(member, source)
-                source.drain()
+                source.finish()
         except _TooMuchError:
             raise self._refusal(f"it unpacks to more than {self._limit_bytes:,} bytes", "") from None
         except _DAMAGE as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's, not the archive's
+                raise  # an error of the disk, not of the archive
             reason = str(error) or "it ends too early"
             hint = "Fetch or pack it again."
             raise DefinitionError(
-                f"{self._archive.name} is damaged, or no archive: {reason}.", path=str(self._archive), hint=hint
+                f"{self._archive.name} is damaged or not an archive: {reason}.", path=str(self._archive), hint=hint
             ) from None
         self._make_symlinks()
 
     def _entry(self, member: tarfile.TarInfo, source: _Source) -> None:
         name = self._name(member.name)
-        if name is None:
-            if not member.isdir():
-                raise self._refusal("it has no name", member.name)
-            return
+        self._filter(member)
         path = self._root / name
+        directory = path if member.isdir() else path.parent
+        if not directory.is_dir():
+            with self._refusing(member.name):
+                directory.mkdir(parents=True)
         if member.isdir():
-            self._make_directory(path, member.name)
             return
         if name in self.names or os.path.lexists(path):
-            raise self._refusal("there is something of that name already", member.name)
+            raise self._refusal("the name occurs twice", member.name)
         self.names.add(name)
-        self._make_directory(path.parent, member.name)
         if member.issym():
             self._symlinks[name] = member.linkname
         elif member.islnk():
             self._copy(member, path)
-        elif member.isreg() and not member.issparse():
-            self._count(member.size, member.name)
-            source.seek(member.offset_data)
-            self._write(path, member, source.pieces(member.size))
         else:
-            raise self._refusal("it is neither a file, a directory nor a link", member.name)
+            self._write(member, path, source)
 
-    def _name(self, name: str) -> str | None:
-        """Return an entry's name without detours; None for the root itself."""
+    def _name(self, name: str) -> str:
+        """Return the normalized name of an entry, empty for the root; refuse the entry if the name could lead outside."""
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/"):
             raise self._refusal("its name is absolute", name)
         if ".." in parts:
             raise self._refusal("its name leads outside", name)
-        if "\0" in name:
-            raise self._refusal("its name is not one that a file can have", name)
-        return "/".join(parts) or None
+        if len(parts) > _MOST_LEVELS:
+            raise self._refusal(f"it is in more than {_MOST_LEVELS} directories", name)
+        return "/".join(parts)
+
+    def _filter(self, member: tarfile.TarInfo) -> None:
+        """Refuse entries that the ``data`` filter refuses, and sparse files: a few bytes can expand to any size."""
+        try:
+            if member.issparse():
+                raise tarfile.SpecialFileError(member)
+            with self._refusing(member.name):
+                tarfile.data_filter(member, str(self._root))
+        except tarfile.SpecialFileError:
+            raise self._refusal("it is not a file, a directory or a link", member.name) from None
+        except tarfile.FilterError:
+            is_link = member.issym() or member.islnk()
+            reason = f"it links to {shown(member.linkname)}, outside of the archive" if is_link else "its name leads outside"
+            raise self._refusal(reason, member.name) from None
 
     def _copy(self, member: tarfile.TarInfo, path: Path) -> None:
-        """Write what a hard link means: the content of an earlier file."""
+        """Write the content of a hard link: that of an earlier file."""
         name = self._name(member.linkname)
-        original = self._root / (name or "")
+        original = self._root / name
         if name not in self.names or not original.is_file():
-            raise self._refusal(f"it links to {shown(member.linkname)}, which is no earlier file of the archive", member.name)
+            raise self._refusal(f"it links to {shown(member.linkname)}, which is not an earlier file of the archive", member.name)
         self._count(original.stat().st_size, member.name)
         shutil.copy(original, path)
 
-    def _write(self, path: Path, member: tarfile.TarInfo, pieces: Iterator[bytes]) -> None:
+    def _write(self, member: tarfile.TarInfo, path: Path, source: _Source) -> None:
+        self._count(member.size, member.name)
         mode = 0o777 if member.mode & stat.S_IXUSR else 0o666
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        try:
-            descriptor = os.open(path, flags, mode)
-        except OSError as error:
-            raise self._refusal(error.strerror or str(error), member.name) from None
-        with open(descriptor, "wb") as file:  # noqa: PTH123
-            file.writelines(pieces)
-
-    def _make_directory(self, path: Path, name: str) -> None:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:  # a file stands in the way, or the name is too long
-            raise self._refusal(error.strerror or str(error), name) from None
+        with self._refusing(member.name):
+            file = open(path, "xb", opener=partial(os.open, mode=mode))  # noqa: SIM115
+        with file:
+            source.seek(member.offset_data)
+            file.writelines(source.pieces(member.size))
 
     def _make_symlinks(self) -> None:
         for name, goal in self._symlinks.items():
-            path = self._root / name
-            if os.path.lexists(path):
-                raise self._refusal("there is something of that name already", name)
-            if not goal or goal.startswith("/") or "\0" in goal:
-                raise self._refusal(f"it links to {shown(goal)}, outside of the archive", name)
-            path.symlink_to(goal)
-        for name, goal in self._symlinks.items():  # when all are there: a link may lead on to others
+            with self._refusing(name):
+                (self._root / name).symlink_to(goal)
+        for name, goal in self._symlinks.items():  # checked when all exist: a link may lead to other links
+            with self._refusing(name), suppress(FileNotFoundError, NotADirectoryError):
+                (self._root / name).stat()  # raises for more links than the system follows, as in a loop
             if not Path(os.path.realpath(self._root / name)).is_relative_to(self._root):
                 raise self._refusal(f"it links to {shown(goal)}, outside of the archive", name)
 
     def _count(self, size_bytes: int, name: str) -> None:
         self._total_bytes += size_bytes
-        if self._total_bytes > self._limit_bytes:
+        if size_bytes < 0 or self._total_bytes > self._limit_bytes:  # an extended header can contain a negative size
             raise self._refusal(f"with it the archive unpacks to more than {self._limit_bytes:,} bytes", name)
+
+    @contextmanager
+    def _refusing(self, name: str) -> Iterator[None]:
+        """Refuse the entry if the disk rejects its name: it is too long, contains a null byte, or already exists."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise self._refusal(reason or str(error), name) from None
 
     def _refusal(self, reason: str, name: str) -> DefinitionError:
         return DefinitionError(
@@ -206,28 +215,30 @@ class _Unpacking:
 
 
 class _TooMuchError(Exception):
-    """The archive unpacks to more than it may."""
+    """The unpacked size of the archive exceeds the limit."""
 
 
 class _Source:
-    """What tarfile reads from: the unpacked stream, forward only, and never more of it than there may be."""
+    """The stream that tarfile reads: uncompressed, forward only, and never beyond the limit."""
 
     def __init__(self, content: IO[bytes], limit_bytes: int) -> None:
         self._content = content
         self._limit_bytes = limit_bytes
         self._position = 0
+        self._last = b""
 
     def tell(self) -> int:
         return self._position
 
     def read(self, size_bytes: int) -> bytes:
         if not 0 <= size_bytes <= _HEADER_LIMIT_BYTES:
-            raise ReadError(f"a header says that it is {size_bytes:,} bytes long")
-        return self._take(size_bytes)
+            raise tarfile.ReadError(f"a header says that it is {size_bytes:,} bytes long")
+        self._last = self._take(size_bytes)
+        return self._last
 
     def seek(self, position: int) -> None:
         if position < self._position:
-            raise ReadError("a header points backwards")
+            raise tarfile.ReadError("a header points backwards")
         for _ in self.pieces(position - self._position):
             pass
 
@@ -236,12 +247,14 @@ class _Source:
         while size_bytes > 0:
             piece = self._take(min(size_bytes, _CHUNK_BYTES))
             if not piece:
-                raise ReadError("it ends too early")
+                raise tarfile.ReadError("it ends too early")
             size_bytes -= len(piece)
             yield piece
 
-    def drain(self) -> None:
-        """Read what is left: a checksum stands at the end of a compressed stream."""
+    def finish(self) -> None:
+        """Read the rest, which verifies the checksum of a compressed stream. Raise if tarfile stopped at a damaged header."""
+        if self._last.strip(b"\0"):
+            raise tarfile.ReadError(f"the header before byte {self._position:,} is broken")
         while self._take(_CHUNK_BYTES):
             pass
 
@@ -253,21 +266,8 @@ class _Source:
         return data
 
 
-class _Member(tarfile.TarInfo):
-    """An entry; tarfile takes a header that is damaged for the end of the archive, unless it is the first."""
-
-    @classmethod
-    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-        try:
-            return super().fromtarfile(tarfile)
-        except HeaderError as error:
-            if type(error).__name__ in ("EOFHeaderError", "EmptyHeaderError"):  # that is how it says that the end is reached
-                raise
-            raise ReadError(f"{error} at byte {tarfile.offset:,}") from None
-
-
-def _decompressed(file: IO[bytes]) -> Any:  # Any: four classes of the standard library that have little of a type in common
-    """Return a file that reads what ``file`` holds, unpacked."""
+def _decompressed(file: IO[bytes]) -> Any:  # Any: four classes of the standard library without a common type
+    """Return a file that reads the decompressed content of ``file``."""
     start = file.read(6)
     file.seek(0)
     if start.startswith(_GZIP):
@@ -278,6 +278,6 @@ def _decompressed(file: IO[bytes]) -> Any:  # Any: four classes of the standard 
 
 
 def shown(name: str) -> str:
-    """Return a name of an archive or a disk as a sentence can hold it: it may have line breaks, or bytes that are no text."""
+    """Return a file name in a form for messages: it may contain line breaks, or bytes that are not text."""
     short = name if len(name) <= 200 else f"{name[:200]}…"
     return short if short.isprintable() else repr(short)

@@ -1,8 +1,8 @@
-"""One name against one component of a pattern: ``*``, ``?``, classes and escapes as git's wildmatch reads them, on bytes.
+"""Match one name against one component of a pattern: ``*``, ``?``, classes and escapes as git's wildmatch reads them, on bytes.
 
-A component is cut at its stars into pieces of fixed length. The first piece stands at the start of the name, the last at its end, and each
-of the others as far left as it can: nothing to the right of it can gain from a later place. So no match is ever taken back, and the time
-is bounded by length of name × length of pattern whatever the pattern says.
+A component is split at its stars into pieces of fixed length. The first piece must match at the start of the name, the last at its end.
+Each of the others matches at the leftmost position, which leaves the most room for the next pieces. So the matcher never backtracks, and
+the time is bounded by length of name × length of pattern for every pattern.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import product
 
 _MOST_ALTERNATIVES = 16
 
-#: What ``?`` stands for. A name holds neither NUL nor ``/``.
+#: The bytes that ``?`` matches. A file name contains neither NUL nor ``/``.
 ANY_BYTE = bytes(byte for byte in range(1, 256) if byte != ord("/"))
 
 
@@ -31,22 +31,22 @@ _CLASSES = {
     b"lower": _bytes_where((97, 122)),
     b"print": _bytes_where((32, 126)),
     b"punct": _bytes_where((33, 47), (58, 64), (91, 96), (123, 126)),
-    b"space": b"\t\n\r ",  # git has its own table of characters: vertical tab and form feed are no space in it
+    b"space": b"\t\n\r ",  # git's own character table: vertical tab and form feed do not count as space
     b"upper": _bytes_where((65, 90)),
     b"xdigit": _bytes_where((48, 57), (65, 70), (97, 102)),
 }
 
 
 class NeverMatchesError(ValueError):
-    """The pattern is one that git accepts and that can match nothing; the text says why."""
+    """Git accepts the pattern, but it can match nothing; the message says why."""
 
 
 class Glob:
     """One component of a pattern.
 
     Attributes:
-        stars: Whether a ``*`` stands in it.
-        pieces: What stands between the stars, each a sequence of the bytes allowed at a place: one piece more than runs of stars.
+        stars: Whether it contains a ``*``.
+        pieces: The parts between the stars, each a sequence of the bytes allowed at a position; one more than there are runs of stars.
     """
 
     __slots__ = ("_first", "_last", "_least", "_middle", "pieces", "stars")
@@ -54,7 +54,7 @@ class Glob:
     def __init__(self, pieces: Sequence[Sequence[bytes]]) -> None:
         self.stars = len(pieces) > 1
         self.pieces = pieces
-        self._least = -1  # the rest is made when the first name is held against it
+        self._least = -1  # the other fields are set when the first name is matched
 
     @property
     def is_any(self) -> bool:
@@ -63,11 +63,11 @@ class Glob:
 
     @property
     def text(self) -> bytes | None:
-        """The only name that matches, or None when there may be more."""
+        """The only name that matches, or None if several names may match."""
         return None if self.stars or any(len(allowed) > 1 for allowed in self.pieces[0]) else b"".join(self.pieces[0])
 
     def literals(self, piece: Sequence[bytes]) -> list[bytes] | None:
-        """Return the strings that a piece stands for, or None when they are too many to write down."""
+        """Return the strings that a piece matches, or None if they are too many to list."""
         count = 1
         for allowed in piece:
             count *= len(allowed)
@@ -82,9 +82,9 @@ class Glob:
         if len(name) < self._least:
             return False
         if not self.stars:
-            return len(name) == self._least and _stands(self._first, name, 0)
+            return len(name) == self._least and _matches_at(self._first, name, 0)
         start, end = len(self.pieces[0]), len(name) - len(self.pieces[-1])
-        if not (_stands(self._first, name, 0) and _stands(self._last, name, end)):
+        if not (_matches_at(self._first, name, 0) and _matches_at(self._last, name, end)):
             return False
         for piece, length in self._middle:
             if isinstance(piece, bytes):
@@ -105,14 +105,14 @@ class Glob:
 
 
 def _searchable(piece: Sequence[bytes]) -> bytes | re.Pattern[bytes]:
-    """Return a piece as a string or, if a place in it allows several bytes, as an expression of fixed length, which cannot backtrack."""
+    """Return a piece as a string or, if a position allows several bytes, as an expression of fixed length, which cannot backtrack."""
     if all(len(allowed) == 1 for allowed in piece):
         return b"".join(piece)
     parts = (b"." if allowed is ANY_BYTE else b"[" + b"".join(b"\\x%02x" % byte for byte in allowed) + b"]" for allowed in piece)
     return re.compile(b"".join(parts), re.DOTALL)
 
 
-def _stands(piece: bytes | re.Pattern[bytes], name: bytes, place: int) -> bool:
+def _matches_at(piece: bytes | re.Pattern[bytes], name: bytes, place: int) -> bool:
     return name.startswith(piece, place) if isinstance(piece, bytes) else piece.match(name, place) is not None
 
 
@@ -121,11 +121,11 @@ def read_class(pattern: bytes, start: int, remarks: list[str]) -> tuple[bytes, i
 
     Args:
         pattern: The pattern.
-        start: Where the byte after ``[`` stands.
-        remarks: Gets a few words about what git reads otherwise than it looks.
+        start: The position after the ``[``.
+        remarks: Phrases are added here about parts that git reads differently from how they look.
 
     Returns:
-        The bytes that it allows (never ``/``), and where the byte after its ``]`` stands.
+        The bytes that it allows (never ``/``), and the position after its ``]``.
 
     Raises:
         NeverMatchesError: It does not end, names an unknown class, or allows nothing.
@@ -134,7 +134,7 @@ def read_class(pattern: bytes, start: int, remarks: list[str]) -> tuple[bytes, i
     negated = pattern[place : place + 1] in (b"!", b"^")
     place += negated
     allowed: set[int] = set()
-    previous = 0  # the byte from which a range may go on; 0 after a range and after a class
+    previous = 0  # the byte that a range may start from; 0 after a range and after a class
     first = True
     while first or pattern[place : place + 1] != b"]":
         first = False
@@ -150,7 +150,7 @@ def read_class(pattern: bytes, start: int, remarks: list[str]) -> tuple[bytes, i
             if end == ord("\\"):
                 end, place = _escaped(pattern, place)
             if end < previous:
-                remarks.append(f"the range {pattern[place - 2 : place + 1].decode('utf-8', 'replace')} goes backwards and adds nothing")
+                remarks.append(f"the range {pattern[place - 2 : place + 1].decode('utf-8', 'replace')} is reversed and matches nothing")
             allowed.update(range(previous, end + 1))
             byte = 0
         elif byte == ord("[") and pattern[place + 1 : place + 2] == b":":
@@ -171,12 +171,12 @@ def read_class(pattern: bytes, start: int, remarks: list[str]) -> tuple[bytes, i
         place += 1
     members = bytes(byte for byte in ANY_BYTE if (byte in allowed) != negated)
     if not members:
-        raise NeverMatchesError("a class in it allows nothing")
+        raise NeverMatchesError("a bracket expression in it matches nothing")
     return members, place + 1
 
 
 def _escaped(pattern: bytes, place: int) -> tuple[int, int]:
-    """Return the byte after the backslash at ``place``, and where it stands."""
+    """Return the byte after the backslash at ``place``, and its position."""
     if place + 1 >= len(pattern):
         raise NeverMatchesError("the [ has no ]")
     return pattern[place + 1], place + 1

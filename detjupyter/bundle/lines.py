@@ -1,4 +1,4 @@
-"""The lines of a `.detignore` that would include or exclude one path, in the file's own manner of writing."""
+"""The lines of a `.detignore` that would include or exclude one path, with the line ends that the file uses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detjupyter.bundle.rules import IGNORE_FILE_NAME
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of `.detignore`: its number (from 1, in the file that holds it) and its text."""
+    """A line of `.detignore`: its number in the file, from 1, and its text."""
 
     number: int
     text: str
@@ -25,7 +25,7 @@ Edit = tuple[bytes, tuple[Line, ...], tuple[Line, ...]]
 
 
 class IgnoreText:
-    """The text of a `.detignore`, and the edits that may say what is asked, the plainest first."""
+    """The text of a `.detignore`, and the edits that may include or exclude a path, the simplest first."""
 
     def __init__(self, content: bytes) -> None:
         self._mark = BYTE_ORDER_MARK if content.startswith(BYTE_ORDER_MARK) else b""
@@ -34,12 +34,12 @@ class IgnoreText:
         self._end = b"\r\n" if ended and 2 * sum(line.endswith(b"\r") for line in ended) > len(ended) else b"\n"
 
     def edits(self, now: Explanation, *, include: bool) -> Iterator[Edit]:
-        """Yield edits to be tried in turn, for a path whose verdict now is the contrary."""
+        """Yield candidate edits, for a path whose current verdict is the opposite of the requested one."""
         path = os.fsencode(now.path)
         if b"\n" in path:
             return
         own = now.rule.line if now.rule is not None and now.rule.source == IGNORE_FILE_NAME and now.decided_at == now.path else None
-        if own is not None and _spells(trimmed(self._lines[own - 1].removesuffix(b"\r")), path):
+        if own is not None and _matches_only(trimmed(self._lines[own - 1].removesuffix(b"\r")), path):
             yield self._without(own)
         if not include:
             yield self._with([b"/" + quoted(path)])
@@ -68,8 +68,8 @@ class IgnoreText:
         return content + b"".join(text + self._end for text in texts), added, ()
 
 
-def _spells(line: bytes, path: bytes) -> bool:
-    """Return whether a line (its negation aside) names exactly this path and can match no other."""
+def _matches_only(line: bytes, path: bytes) -> bool:
+    """Return whether a line, without its negation, matches this path and can match no other."""
     body = line.removeprefix(b"!")
     text = quoted(path)
     forms = {text, text.removesuffix(b"/")}
@@ -77,11 +77,11 @@ def _spells(line: bytes, path: bytes) -> bool:
 
 
 def quoted(path: bytes) -> bytes:
-    """Write a path so that a pattern matches it to the letter."""
+    """Return a pattern that matches exactly this path."""
     text = path
     for special in (b"\\", b"*", b"?", b"["):
         text = text.replace(special, b"\\" + special)
     if text.endswith(b" "):
         return text[:-1] + b"\\ "
-    # A CR at the end of a line belongs to the line's end.
+    # A CR at the end of a line would be read as part of the line end.
     return text[:-1] + b"[\r]" if text.endswith(b"\r") else text

@@ -1,7 +1,7 @@
-"""One line of an exclude file, read as git reads it (gitignore(5); dir.c and wildmatch.c of git 2.39 where that is silent).
+"""Parse one line of an exclude file as git does (gitignore(5), and dir.c and wildmatch.c of git 2.39 where the manual is silent).
 
-What a line says is turned into chains of nodes, one node a component of the path, so that a walk can carry along which components of
-which patterns are still to come and never looks at a path as a whole. ``**/`` is a node that waits: it stays at every level it passes.
+A line becomes chains of nodes, one node for each component of the path. A walk keeps the nodes that the next names have to match, so that
+it never matches a whole path. ``**/`` is a node that waits: it remains pending at every level below.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Node:
     """A component of a pattern that a name has to match.
 
     Attributes:
-        glob: What the name has to match.
+        glob: The glob that the name has to match.
         waits: Whether any number of directories may come before it.
-        following: What the rest of the path has to match; None where the pattern ends.
-        rule: The number of the rule, in the order in which the last one wins.
-        directories_only: Whether the pattern speaks of directories only.
+        following: The node that the rest of the path has to match; None at the end of the pattern.
+        rule: The number of the rule; of all matching rules the highest number wins.
+        directories_only: Whether the pattern matches only directories.
     """
 
     glob: Glob
@@ -39,13 +39,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A line that says something.
+    """A line that contains a pattern.
 
     Attributes:
-        negated: Whether it takes back what an earlier line left out.
-        nodes: Where its chains start, one for each of the ways to read it (only `a**/b` has several).
+        negated: Whether it re-includes paths that an earlier line left out.
+        nodes: The first nodes of its chains, one for each way to read it (only `a**/b` has several).
         obstacle: Why it can match nothing, or None.
-        remarks: What git reads otherwise than it looks.
+        remarks: Phrases about parts that git reads differently from how they look.
     """
 
     negated: bool
@@ -55,7 +55,7 @@ class Pattern:
 
 
 def trimmed(line: bytes) -> bytes:
-    """Return what git sees of a line (without its end): nothing after a NUL, no comment, no trailing spaces but a quoted one."""
+    """Return the part of a line (without its end) that git reads: nothing after a NUL, no comment, no trailing spaces unless escaped."""
     if line[:1] == b"#":
         return b""
     text = line.partition(b"\0")[0]
@@ -71,7 +71,7 @@ def read_pattern(text: bytes, rule: int) -> Pattern:
 
     Args:
         text: The line after `trimmed`.
-        rule: The number that its nodes carry.
+        rule: The number of the rule.
     """
     negated = text[:1] == b"!"
     body = text[1:] if negated else text
@@ -80,9 +80,9 @@ def read_pattern(text: bytes, rule: int) -> Pattern:
     if directories_only:
         body = body[:-1]
     try:
-        if b"/" not in body:  # also one inside brackets binds the pattern to the top
+        if b"/" not in body:  # a slash anchors the pattern to the root, even inside brackets
             if not body:
-                raise NeverMatchesError("there is nothing to match")
+                raise NeverMatchesError("the pattern is empty")
             chains = [_read_name(body, remarks)]
         else:
             if body[:1] == b"/":
@@ -93,7 +93,7 @@ def read_pattern(text: bytes, rule: int) -> Pattern:
         return Pattern(negated, (), str(obstacle))
     chains = [chain for chain in chains if not any(glob.text in (b".", b"..") for _, glob in chain)]
     if not chains:
-        return Pattern(negated, (), "paths are written from the top, without . and ..")
+        return Pattern(negated, (), "a path starts at the root, without . and ..")
     nodes = []
     for chain in chains:
         node: Node | None = None
@@ -108,7 +108,7 @@ _Chain = list[tuple[bool, Glob]]
 
 
 def _read_name(body: bytes, remarks: list[str]) -> _Chain:
-    """Read a pattern without a slash: it speaks of a name at any depth."""
+    """Read a pattern without a slash: it matches a name at any depth."""
     if _SPECIAL.search(body) is None:
         return [(True, Glob((_plain(body),)))]
     if body[:1] == b"*" and _SPECIAL.search(body, 1) is None:
@@ -118,10 +118,10 @@ def _read_name(body: bytes, remarks: list[str]) -> _Chain:
 
 
 def _read_path(body: bytes, lead: int, remarks: list[str]) -> list[_Chain]:
-    """Read a pattern bound to the top, without its first slash.
+    """Read a pattern anchored to the root, without its first slash.
 
-    git compares what stands before the first special character as plain text and forgets it, so that ``**`` right after it counts as
-    standing at the start: ``foo**/bar`` is ``foobar`` as well as ``foo*/**/bar``. ``lead`` is where that start is.
+    git compares the part before the first special character as plain text and drops it, so that a ``**`` right after it counts as being
+    at the start: ``foo**/bar`` matches ``foobar`` as well as ``foo*/**/bar``. ``lead`` is the position of that start.
     """
     end = lead
     while body[end : end + 1] == b"*":
@@ -143,12 +143,12 @@ def _read_path(body: bytes, lead: int, remarks: list[str]) -> list[_Chain]:
                     chains += _read_path(prefix + after, lead, [])
     whole = [chain for chain in chains if all(glob.stars or glob.pieces[0] for _, glob in chain)]
     if not whole:
-        raise NeverMatchesError("no path has an empty part")
+        raise NeverMatchesError("no path has an empty component")
     return whole
 
 
 def _components(body: bytes, lead: int, remarks: list[str]) -> _Chain:
-    """Split a pattern into components, each with whether ``**/`` stands before it."""
+    """Split a pattern into components, each with whether ``**/`` precedes it."""
     chain: _Chain = []
     waits = False
     pieces: list[list[bytes]] = [[]]
@@ -169,7 +169,7 @@ def _components(body: bytes, lead: int, remarks: list[str]) -> _Chain:
                 place += 1
                 waits = True
             elif place - start >= 2 and at_start and body[place : place + 2] == b"\\/":
-                # An escaped slash is one that has to be there: at least one directory.
+                # An escaped slash is required: it matches at least one directory.
                 place += 2
                 chain.append((waits, _ANY_NAME))
                 waits = True
@@ -188,7 +188,7 @@ def _components(body: bytes, lead: int, remarks: list[str]) -> _Chain:
             if byte == ord("\\"):
                 place += 1
                 if place == len(body):
-                    raise NeverMatchesError("the last backslash quotes nothing")
+                    raise NeverMatchesError("the last backslash escapes nothing")
             pieces[-1].append(_BYTE[body[place]])
             place += 1
     if not ended:

@@ -1,4 +1,4 @@
-"""Writing a file of the user's so that nobody ever sees half of it."""
+"""Write a file of the user atomically: no reader ever sees half of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def replace_file(target: Path, content: bytes) -> None:
-    """Put ``content`` into a file in one step: a reader sees the old file or the new one. Its mode stays, and a symlink stays one.
+    """Replace the content of a file in one step: a reader sees the old content or the new one. Its mode is kept, and so is a symlink.
 
     Raises:
-        OSError: The directory, or the file, cannot be written; it is as it was.
+        OSError: The directory or the file cannot be written; the file is unchanged.
     """
     target = Path(os.path.realpath(target))
     mode = target.stat().st_mode & 0o7777 if target.exists() else None

@@ -1,4 +1,4 @@
-"""The rules that decide what ships, and those that hold without a `.detignore`."""
+"""The rules that decide which paths ship, and those that apply without a `.detignore`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Rule:
     Attributes:
         source: ``always`` (nothing overrides it), ``default`` (a negation in `.detignore` overrides it), or ``.detignore``.
         line: The line of `.detignore`, from 1; None for the built-in rules.
-        pattern: The line as written, or what the built-in rule says.
+        pattern: The line as written, or the text of the built-in rule.
     """
 
     source: Source
@@ -30,7 +30,7 @@ IGNORE_FILE_NAME: Final = ".detignore"
 
 NO_DEFAULTS_COMMENT = "# detjupyter: no-defaults"
 
-#: Left out unless the user's file takes them back by a negation, or turns them all off (see `NO_DEFAULTS_COMMENT`).
+#: Left out unless the user's file re-includes them with a negation, or turns all of them off (see `NO_DEFAULTS_COMMENT`).
 DEFAULT_PATTERNS = (
     ".git/",
     ".ipynb_checkpoints/",
@@ -42,10 +42,10 @@ DEFAULT_PATTERNS = (
     ".detjupyter/",
 )
 
-#: Left out whatever the user's file says, as Determined's documentation has it: byte-compiled Python at any depth.
+#: Always left out, as in Determined's documentation: byte-compiled Python at any depth.
 ALWAYS_PATTERNS = ("__pycache__/", "*.pyc", "*.pyo", "*$py.class")
 
-#: Files (not directories) that never ship, wherever they stand: as Determined's uploader does.
+#: Files (not directories) that never ship, at any depth, as with Determined's uploader.
 ALWAYS_FILE_NAMES = (IGNORE_FILE_NAME,)
 
 SYMLINK_OUTSIDE = Rule("always", None, "symlink that leaves the definition")
@@ -53,4 +53,4 @@ SYMLINK_BROKEN = Rule("always", None, "symlink to nothing")
 SYMLINK_TO_DIRECTORY = Rule("always", None, "symlink to a directory")
 SPECIAL_FILE = Rule("always", None, "not a regular file (socket, pipe or device)")
 UNREADABLE = Rule("always", None, "cannot be read")
-VANISHED = Rule("always", None, "vanished while it was looked at")
+VANISHED = Rule("always", None, "vanished during the scan")

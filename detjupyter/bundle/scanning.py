@@ -1,4 +1,4 @@
-"""Looking a model definition over: every path (`scan`), or only how much it is (`survey`)."""
+"""Scan a model definition: every path (`scan`), or only the totals (`survey`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
-from detjupyter.bundle.catalogue import Catalogue, FileEntry
+from detjupyter.bundle.entries import EntryTable, FileEntry
 from detjupyter.bundle.ignore import IgnoreFile, IgnoreRules
 from detjupyter.bundle.report import LIMIT_BYTES, FileReport
 from detjupyter.bundle.walk import Progress, Walk
@@ -15,16 +15,16 @@ from detjupyter.bundle.walk import Progress, Walk
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """How much a model definition is.
+    """The totals of a model definition.
 
     Attributes:
-        included_files: How many files ship.
-        included_bytes: How much they hold; 0 when only names were looked at.
-        excluded_entries: How many files and directories stay; a directory that is not entered counts once.
-        paths: How many paths were met.
-        problems: One sentence for each line of `.detignore` that cannot be what was meant.
-        limit_bytes: The most that an upload may hold.
-        over_after: Whether there are more than ``most_paths`` paths; the figures are then of those met before that was clear.
+        included_files: The number of files that ship.
+        included_bytes: Their size; 0 if only names were read.
+        excluded_entries: The number of files and directories that are left out; a directory that is not scanned counts once.
+        paths: The number of paths found.
+        problems: One sentence for each line of `.detignore` that has a problem.
+        limit_bytes: The size limit of an upload.
+        over_after: Whether there are more than ``most_paths`` paths; the totals are then those of the paths found so far.
     """
 
     included_files: int
@@ -48,25 +48,25 @@ def scan(
 
     Args:
         root: A directory, or the single .py file that is the whole definition (then nothing else ships).
-        defaults: Whether the default rules hold (`.git/`, `node_modules/`, …).
-        expand: Whether directories that are left out are entered too, so that each file in them is listed, with the rule that left its
-            directory out. Otherwise such a directory is one entry, whatever it holds.
-        ignore: What `.detignore` would hold; None: what it holds.
-        progress: Called with the number of paths so far, at most ten times a second. What it raises ends the scan and comes out of it:
-            a `ScanStopped`, for example.
+        defaults: Whether the default rules apply (`.git/`, `node_modules/`, …).
+        expand: Whether to scan directories that are left out, so that each file in them is listed, with the rule that left its directory
+            out. If not, such a directory is one entry.
+        ignore: The content of `.detignore` to assume; None for its actual content.
+        progress: Called with the number of paths so far, at most ten times a second. An exception that it raises, for example a
+            `ScanStopped`, ends the scan and is passed on.
 
     Returns:
-        The report, sorted by path. Nothing on disk makes this fail: what cannot be read is left out and named.
+        The report, sorted by path. No state of the disk makes the scan fail: paths that cannot be read are left out and named.
     """
     root = root.resolve()
     if root.is_file():
         return FileReport(root, [FileEntry(root.name, "file", root.stat().st_size, included=True, rule=None)])
     rules = rules_of(root, defaults=defaults, ignore=ignore)
     walk = Walk(os.fsencode(root), rules, expand=expand, progress=progress)
-    catalogue = Catalogue(walk.verdicts)
+    table = EntryTable(walk.verdicts)
     for listing in walk:
-        catalogue.add(listing)
-    return FileReport(root, catalogue, rules.problems)
+        table.add(listing)
+    return FileReport(root, table, rules.problems)
 
 
 def survey(
@@ -78,15 +78,15 @@ def survey(
     names_only: bool = False,
     most_paths: int | None = None,
 ) -> Survey:
-    """Add up a model definition without keeping its paths.
+    """Compute the totals of a model definition without storing its paths.
 
     Args:
         root: A directory, or the single .py file that is the whole definition.
-        defaults: Whether the default rules hold.
-        ignore: What `.detignore` would hold; None: what it holds.
+        defaults: Whether the default rules apply.
+        ignore: The content of `.detignore` to assume; None for its actual content.
         progress: As for `scan`.
-        names_only: Whether to look at no file, only at names: several times quicker, without sizes. Symlinks count as if they shipped.
-        most_paths: Stop as soon as more paths than that were met, so that somebody can be asked before a scan of a whole disk.
+        names_only: Whether to read only names, not the sizes of files: several times faster. All symlinks count as shipped.
+        most_paths: Stop when more paths than this were found, so that the user can be asked before a whole disk is scanned.
     """
     root = root.resolve()
     if root.is_file():
@@ -98,7 +98,7 @@ def survey(
     for listing in walk:
         codes = listing.codes
         shipping = {code for code in set(codes) if walk.verdicts[code].included}
-        included = sum(codes.count(code) for code in shipping)  # a handful of codes, counted without a loop of ours
+        included = sum(codes.count(code) for code in shipping)  # few codes, each counted at C speed
         included_files += included
         excluded += len(codes) - included
         included_bytes += sum(compress(listing.sizes, map(shipping.__contains__, codes)))
@@ -109,5 +109,5 @@ def survey(
 
 
 def rules_of(root: Path, *, defaults: bool = True, ignore: bytes | None = None) -> IgnoreRules:
-    """Return the rules of the definition at ``root``, as if its `.detignore` held ``ignore`` unless that is None."""
+    """Return the rules of the definition at ``root``; with ``ignore``, as if that were the content of its `.detignore`."""
     return IgnoreRules(IgnoreFile.read(root) if ignore is None else IgnoreFile.parse(ignore), defaults=defaults)

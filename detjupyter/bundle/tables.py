@@ -1,4 +1,4 @@
-"""Many patterns held against a whole listing at once, so that a hundred lines cost no more than one."""
+"""Match many patterns against a whole listing at once, so that a hundred lines cost no more than one."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from detjupyter.bundle.glob import Glob
 
-#: Up to this many endings (or beginnings) one call of ``endswith`` with all of them is quicker than cutting each name.
+#: Up to this many suffixes (or prefixes), one call of ``endswith`` with all of them is faster than slicing each name.
 _FEW = 12
 
 
 class NameTable:
-    """Patterns for one name, each with the number of its rule; of those that match the greatest number counts.
+    """Patterns for one name, each with the number of its rule; the highest number of all matching patterns counts.
 
     Args:
-        patterns: The number of a rule and what a name has to match for it.
+        patterns: Pairs of the number of a rule and the glob that a name has to match.
 
     Attributes:
-        floor: The greatest number whose pattern every name matches, or -1. What ranks below it is forgotten.
+        floor: The highest number whose pattern matches every name, or -1. Patterns with lower numbers are dropped.
     """
 
     def __init__(self, patterns: Iterable[tuple[int, Glob]]) -> None:
@@ -32,7 +32,7 @@ class NameTable:
         for number, glob in sorted(given, key=lambda pair: -pair[0]):
             if number > self.floor:
                 self._add(number, glob)
-        # Most endings are extensions: one cut at the last dot finds all of these.
+        # Most suffixes are extensions: one split at the last dot finds all of them.
         self._extensions = {ending[1:]: number for ending, number in self._endings.items() if ending.rfind(b".") == 0}
         self._tail_lengths = sorted({len(ending) for ending in self._endings if ending.rfind(b".") != 0})
         self._few_endings = tuple(self._endings) if len(self._endings) <= _FEW else ()
@@ -43,7 +43,7 @@ class NameTable:
         return bool(self.floor >= 0 or self._exact or self._endings or self._beginnings or self._by_first or self._by_last or self._other)
 
     def _add(self, number: int, glob: Glob) -> None:
-        """File one pattern under what its names have in common. The greater numbers come first, so the first one filed stays."""
+        """Index one pattern by the part that its names share. Higher numbers are added first, so the first entry is kept."""
         pieces = glob.pieces
         place, piece = None, pieces[0]
         if not glob.stars:
@@ -64,11 +64,11 @@ class NameTable:
             self._other.append((number, glob))
 
     def best(self, name: bytes) -> int:
-        """Return the greatest number whose pattern matches, or -1."""
-        return self.spoken_of((name,)).get(name, self.floor)
+        """Return the highest number whose pattern matches, or -1."""
+        return self.matching((name,)).get(name, self.floor)
 
-    def spoken_of(self, names: Sequence[bytes]) -> dict[bytes, int]:
-        """Return the names about which a pattern above ``floor`` speaks, each with the greatest number."""
+    def matching(self, names: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the names that a pattern above ``floor`` matches, each with the highest number."""
         found = self._with_an_ending(names) if self._endings else {}
         if self._exact:
             for name in self._exact.keys() & names:
@@ -85,7 +85,7 @@ class NameTable:
             return {name: self._ending(name) for name in names if name.endswith(endings)}
         extensions = self._extensions
         found = {name: extensions[cut] for name in names if (cut := name.rpartition(b".")[2]) in extensions}
-        for name in found.keys() & extensions.keys():  # without a dot the whole name was taken for an extension
+        for name in found.keys() & extensions.keys():  # names without a dot: the whole name was looked up as an extension
             del found[name]
         for length in self._tail_lengths:
             for name in [name for name in names if name[-length:] in self._endings]:
@@ -93,7 +93,7 @@ class NameTable:
         return found
 
     def _ending(self, name: bytes) -> int:
-        """Return the greatest number of an ending that the name has."""
+        """Return the highest number of the suffixes that the name has, or -1."""
         _, dot, extension = name.rpartition(b".")
         best = self._extensions.get(extension, -1) if dot else -1
         for length in self._tail_lengths:
@@ -110,7 +110,7 @@ class NameTable:
                 found[name] = max(beginnings[name[:length]], found.get(name, -1))
 
     def _add_searched(self, names: Sequence[bytes], found: dict[bytes, int]) -> None:
-        """Hold against the names the patterns that no table can find, of these only those that begin or end as the name does."""
+        """Match the patterns that are in no table, only those whose first or last byte is that of the name."""
         first, last = self._by_first, self._by_last
         if not self._other:
             names = [name for name in names if name[0] in first or name[-1] in last]

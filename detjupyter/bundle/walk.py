@@ -1,4 +1,4 @@
-"""Walking a model definition from the top, a listing at a time, without entering what is left out."""
+"""Walk a model definition from the top, one listing at a time, without entering directories that are left out."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from detjupyter.bundle.catalogue import Kind, Listing, Verdict, Verdicts
+from detjupyter.bundle.entries import Kind, Listing, Verdict, Verdicts
 from detjupyter.bundle.ignore import IgnoreRules
-from detjupyter.bundle.levels import Level
+from detjupyter.bundle.matching import Level
 from detjupyter.bundle.rules import SPECIAL_FILE, SYMLINK_BROKEN, SYMLINK_OUTSIDE, SYMLINK_TO_DIRECTORY, UNREADABLE, VANISHED, Rule
 
-#: Called with the number of paths met so far; what it raises ends the walk.
+#: Called with the number of paths found so far; an exception that it raises ends the walk.
 Progress = Callable[[int], None]
 
-_LISTING = 4096  # names looked at together: enough to share the work, few enough for a folder of a million to stay small
+_LISTING_SIZE = 4096  # names processed together: enough to share the work, few enough to bound the memory for a folder of a million
 _PROGRESS_S = 0.1
 
 
 class Walk:
-    """One walk through a tree: iterate it for its listings.
+    """One walk through a tree: iterate over it to get its listings.
 
     Args:
-        root: The directory, absolute and without symlinks in it.
-        rules: What decides.
-        expand: Whether directories that are left out are entered too.
-        sizes: Whether to look at each file: its size, and whether it can be read. Otherwise only names and kinds are looked at, the
-            sizes are missing, and a symlink counts as if it could ship.
-        progress: Told the number of paths so far, at most ten times a second.
-        top: Where to begin: a directory that is not left out, relative to the root, with a final ``/``.
+        root: The directory, absolute and without symlinks in its path.
+        rules: The rules that decide.
+        expand: Whether to enter directories that are left out, too.
+        sizes: Whether to check each file: its size, and whether it can be read. If not, only names and kinds are read, the sizes are
+            missing, and every symlink counts as if it could ship.
+        progress: Called with the number of paths so far, at most ten times a second.
+        top: The start: a directory that is not left out, relative to the root, with a final ``/``.
 
     Attributes:
-        verdicts: What the codes of the listings mean.
-        paths: How many paths were met so far.
+        verdicts: The verdicts that the codes of the listings refer to.
+        paths: The number of paths found so far.
     """
 
     def __init__(
@@ -55,25 +55,25 @@ class Walk:
         self._expand = expand
         self._sizes = sizes
         self._progress = progress
-        self._told_at = time.monotonic()
+        self._reported_at = time.monotonic()
         self._file_codes: dict[int, int] = {}
-        # Under a directory that is left out (only with expand) the rule that left it out goes along.
+        # The rule is that of the directory above that is left out (only with expand), or None.
         self._pending: list[tuple[bytes, Level, Rule | None]] = [(top, self._level(top), None)]
 
     def __iter__(self) -> Iterator[Listing]:
         while self._pending:
             for listing, met in self._listings(*self._pending.pop()):
-                self._tell(met)
+                self._report(met)
                 yield listing
 
     def _listings(self, prefix: bytes, level: Level, left_out_by: Rule | None) -> Iterator[tuple[Listing, int]]:
         """Yield one directory in listings, each with the number of names read for it."""
         try:
             with os.scandir((self._base + prefix)[:-1] or b"/") as found:
-                while entries := list(islice(found, _LISTING)):
+                while entries := list(islice(found, _LISTING_SIZE)):
                     yield self._judge(prefix, level, left_out_by, entries), len(entries)
         except OSError as error:
-            if left_out_by is None:  # else its own entry has been made
+            if left_out_by is None:  # otherwise the directory already has an entry
                 yield self._unreadable(prefix, VANISHED if isinstance(error, FileNotFoundError) else UNREADABLE), 0
 
     def _level(self, top: bytes) -> Level:
@@ -82,16 +82,16 @@ class Walk:
             level = level.below(part)
         return level
 
-    def _tell(self, paths: int) -> None:
+    def _report(self, paths: int) -> None:
         self.paths += paths
         if self._progress is not None:
             now = time.monotonic()
-            if now - self._told_at >= _PROGRESS_S:
-                self._told_at = now
+            if now - self._reported_at >= _PROGRESS_S:
+                self._reported_at = now
                 self._progress(self.paths)
 
     def _judge(self, prefix: bytes, level: Level, left_out_by: Rule | None, entries: list[os.DirEntry[bytes]]) -> Listing:
-        """Decide about some of the names in one directory, and put those of directories to be entered on the pile."""
+        """Decide about some of the names in one directory, and queue the directories to enter."""
         listing = Listing(prefix, [], [], [])
         files: list[os.DirEntry[bytes]] = []
         others: list[os.DirEntry[bytes]] = []
@@ -121,16 +121,16 @@ class Walk:
             self._pending.append((path, level, left_out_by))
 
     def _files(self, listing: Listing, files: list[os.DirEntry[bytes]], level: Level, left_out_by: Rule | None) -> None:
-        """Decide about plain files, all at once."""
+        """Decide about regular files, all at once."""
         names = [entry.name for entry in files]
         if left_out_by is not None:
             codes = [self.verdicts.code(Verdict("file", included=False, rule=left_out_by))] * len(names)
         else:
-            floor, spoken = level.files(names)
-            if spoken:
+            floor, matched = level.files(names)
+            if matched:
                 usual = self._file_code(floor)
-                code_of = {number: self._file_code(number) for number in set(spoken.values())}
-                coded = {name: code_of[number] for name, number in spoken.items()}
+                code_of = {number: self._file_code(number) for number in set(matched.values())}
+                coded = {name: code_of[number] for name, number in matched.items()}
                 codes = [coded.get(name, usual) for name in names]
             else:
                 codes = [self._file_code(floor)] * len(names)
@@ -138,7 +138,7 @@ class Walk:
             try:
                 found = [entry.stat(follow_symlinks=False) for entry in files]
             except OSError:
-                found = []  # one of them has gone: look at each by itself
+                found = []  # one of them vanished: check each one separately
             if found and all(map(_may_read, found)):
                 listing.sizes += [status.st_size for status in found]
             else:
@@ -158,7 +158,7 @@ class Walk:
         return code
 
     def _other(self, listing: Listing, entry: os.DirEntry[bytes], level: Level, left_out_by: Rule | None) -> None:
-        """Decide about a symlink or something special."""
+        """Decide about a symlink or a special file."""
         kind: Kind = "symlink" if entry.is_symlink() else "file"
         rule = left_out_by
         kept_by = None
@@ -192,14 +192,14 @@ def look_through(link: bytes, base: bytes) -> tuple[int, Rule | None]:
     """Return the size of the file that a symlink points to, and why it cannot ship as that file's content (None: it can).
 
     Args:
-        link: Where the symlink stands.
+        link: The path of the symlink.
         base: The root, with a final ``/``.
     """
     try:
         target = os.path.realpath(link, strict=True)
     except PermissionError:
         return 0, UNREADABLE
-    except OSError:  # to nothing, or round in a circle
+    except OSError:  # a broken link, or a loop of links
         return 0, SYMLINK_BROKEN
     if not (target + b"/").startswith(base):
         return 0, SYMLINK_OUTSIDE
@@ -207,7 +207,7 @@ def look_through(link: bytes, base: bytes) -> tuple[int, Rule | None]:
 
 
 def look_at(path: bytes, *, follow_symlinks: bool) -> tuple[int, Rule | None]:
-    """Return the size of what would ship, and the obstacle if there is one. Never opens the file: a pipe would block for ever."""
+    """Return the size of the content that would ship, and the obstacle if there is one. Never opens the file: a pipe would block."""
     try:
         status = Path(os.fsdecode(path)).stat(follow_symlinks=follow_symlinks)
     except FileNotFoundError:
@@ -220,7 +220,7 @@ def look_at(path: bytes, *, follow_symlinks: bool) -> tuple[int, Rule | None]:
 
 
 def _may_read(status: os.stat_result) -> bool:
-    """Return whether the mode alone says that we may read a file, so that no second system call has to find out."""
+    """Return whether the mode alone shows that the process can read a file, which saves a second system call."""
     return status.st_mode & 0o444 == 0o444 or (status.st_uid == _USER and status.st_mode & 0o400 != 0)
 
 

@@ -1,7 +1,7 @@
-"""The ship check: does what ships train elsewhere, and train the same?
+"""The ship check: does the packed definition train in another place, and with the same results?
 
-:func:`~detjupyter.check.shipping.ship_check` packs a model definition, has a clean process unpack it in an empty directory and train a few
-batches, and compares their metrics with those of the kernel.
+:func:`~detjupyter.check.shipping.ship_check` packs a model definition. A clean process unpacks it in an empty directory and trains a few
+batches. The check then compares their metrics with those of the kernel.
 """
 
 from __future__ import annotations

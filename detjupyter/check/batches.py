@@ -1,33 +1,32 @@
-"""The metrics of a trial's first batches, and whether two trials have the same."""
+"""The metrics of a trial's first batches, and their comparison between two trials."""
 
 from __future__ import annotations
 
-import importlib
 import math
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detjupyter.check.report import FirstDifference
-from detjupyter.training.adapter import TrialAdapter
+from detjupyter.framework.adapter import TrialAdapter
+from detjupyter.framework.framework import find_framework
 
 Columns = Mapping[str, Sequence[float]]
-"""Metric name to one value per batch."""
+"""A mapping of metric names to one value per batch."""
 
 
 def columns(adapter: TrialAdapter, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Return the metrics of batches as numbers of this process."""
+    """Fetch the metrics of batches and convert them to columns."""
     return {name: [float(value) for value in values] for name, values in adapter.fetch(rows).items()}
 
 
 def settings_of(framework: str) -> dict[str, str]:
-    """Return the settings of this process on which the bits of a framework's results depend."""
-    settings: dict[str, str] = importlib.import_module(f"detjupyter.{framework}.numerics").numeric_settings()
-    return settings
+    """Return the settings of this process that affect the exact bits of a framework's results."""
+    return find_framework(framework).numeric_settings()
 
 
 def to_bits(metrics: Columns) -> dict[str, list[str]]:
-    """Return the values as the hexadecimal digits of their 64 bits: text that loses nothing."""
+    """Return the values as the hexadecimal digits of their 64 bits: lossless text."""
     return {name: [struct.pack(">d", value).hex() for value in values] for name, values in metrics.items()}
 
 
@@ -37,9 +36,9 @@ def from_bits(metrics: Mapping[str, Sequence[str]]) -> dict[str, list[float]]:
 
 
 def first_difference(kernel: Columns, shipped: Columns, batches: int) -> FirstDifference | None:
-    """Return the first value that is not the same bit for bit, by batch, then by name; None if there is none.
+    """Return the first value that differs in any bit, by batch, then by name; None if there is none.
 
-    Any NaN is the same as any other: which one it is depends on the machine's instructions.
+    All NaNs count as equal: their bits depend on the machine's instructions.
     """
     for index in range(batches):
         for name in sorted({*kernel, *shipped}):

@@ -1,4 +1,4 @@
-"""Why a file that the clean process missed was not there, when the directory has it."""
+"""Explain why a file of the directory was missing in the clean process."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _FILE = re.compile(r"(?:No such file or directory|Not a directory|not found): '(
 
 
 def left_out_hint(text: str, root: Path, *, defaults: bool = True) -> str | None:
-    """Return the sentence about the first file that an error speaks of and a rule leaves out; None if there is none.
+    """Return a sentence about the first file that an error mentions and a rule leaves out; None if there is none.
 
     Args:
-        text: The error as Python tells it, paths relative to the root of the definition.
+        text: The error as Python formats it, with paths relative to the root of the definition.
         root: The directory that was packed.
-        defaults: Whether the default rules hold.
+        defaults: Whether the default rules apply.
     """
     for path in dict.fromkeys(_paths(text, root.name)):
         there = root / path
         if path.startswith("../"):
             if os.path.lexists(there):
-                return f"{posixpath.basename(path)} stands outside of the definition ({path}): only what is below its root ships."
+                return f"{posixpath.basename(path)} is outside the definition ({path}): only files below its root ship."
         elif os.path.lexists(there):
             try:
-                told = explain(root, f"{path}/" if there.is_dir() and not there.is_symlink() else path, defaults=defaults)
+                verdict = explain(root, f"{path}/" if there.is_dir() and not there.is_symlink() else path, defaults=defaults)
             except DefinitionError:
                 continue
-            if not told.included and told.rule is not None:
-                above = f" (with all of {told.decided_at})" if told.decided_at.rstrip("/") != path else ""
-                return f"{path} is in the directory, but {_rule(told.rule)} leaves it out{above}, so it does not ship."
+            if not verdict.included and verdict.rule is not None:
+                above = f" (with all of {verdict.decided_at})" if verdict.decided_at.rstrip("/") != path else ""
+                return f"{path} is in the directory, but {_rule(verdict.rule)} leaves it out{above}, so it does not ship."
     return None
 
 
@@ -44,12 +44,12 @@ def _rule(rule: Rule) -> str:
     if rule.source == ".detignore":
         return f"`.detignore` line {rule.line} `{rule.pattern}`"
     if rule.source == "default":
-        return f"the default rule `{rule.pattern}` (a line `!{rule.pattern}` in `.detignore` takes it back)"
-    return f"the rule `{rule.pattern}`, which always holds,"
+        return f"the default rule `{rule.pattern}` (the line `!{rule.pattern}` in `.detignore` re-includes it)"
+    return f"the rule `{rule.pattern}`, which always applies,"
 
 
 def _paths(text: str, own_name: str) -> Iterator[str]:
-    """Yield the paths, relative to the root, that could be meant by what an error says is missing; the earliest error first."""
+    """Yield the candidate paths, relative to the root, of files that an error reports as missing; the earliest error first."""
     found = [(match.start(), list(_of_module(match[1] or match[2], own_name))) for match in _MODULE.finditer(text)]
     found += [(match.start(), list(_of_name(match[1], match[2], own_name))) for match in _NAME.finditer(text)]
     found += [(match.start(), [posixpath.normpath(match[1])]) for match in _FILE.finditer(text) if not match[1].startswith("/")]

@@ -1,17 +1,17 @@
-"""The clean process: unpacks an archive and trains a little of what is in it. Run as ``python -m detjupyter.check.process SPECIFICATION``.
+"""The clean process: unpack an archive and train a few batches of it. Run as ``python -m detjupyter.check.process SPECIFICATION``.
 
-It says what it does by lines of JSON that it appends to a file of their own: what the user's code prints, or closes, cannot get among them.
+It reports its progress as lines of JSON in a separate file, so that output of the user's code, or a stream that it closes, cannot disturb
+them.
 
 * ``{"begin": step}``, and after it ``{"end": step, "seconds": …, "ok": true | false | null, "detail": …, "error": {…} | null}``
-* ``{"device": …, "settings": {…}}`` when the trial is built
+* ``{"device": …, "framework": …, "settings": {…}}`` when the trial is built
 * ``{"metrics": …}`` of the batches (see :func:`detjupyter.check.batches.to_bits`)
-* ``{"opened": […]}`` at the end: files of the directory that was packed which the code opened all the same
+* ``{"opened": […]}`` at the end: files of the packed directory that the code opened although they do not ship
 """
 
 from __future__ import annotations
 
 import faulthandler
-import importlib
 import json
 import os
 import pickle
@@ -29,18 +29,18 @@ from detjupyter.check.specification import Specification
 if TYPE_CHECKING:
     from detjupyter.definition.config import Config
     from detjupyter.definition.resolution import LoadedClass
-    from detjupyter.training.adapter import TrialAdapter
+    from detjupyter.framework.adapter import TrialAdapter
 
 _PARENT_POLL_S = 1.0
 _MOST_OPENED = 20
 
 
 class StepFailedError(Exception):
-    """A step has failed, and has said so; nothing after it makes sense."""
+    """A step has failed and has reported it; the later steps are skipped."""
 
 
 class Steps:
-    """One check: every step on what the steps before it left."""
+    """One check: a sequence of steps, each based on the results of the earlier ones."""
 
     def __init__(self, specification: Specification) -> None:
         self._specification = specification
@@ -51,10 +51,10 @@ class Steps:
         self._rows: list[Any] = []  # metrics as the trial returned them
 
     def take(self) -> None:
-        """Take every step.
+        """Run every step.
 
         Raises:
-            StepFailedError: one failed.
+            StepFailedError: A step failed.
         """
         from detjupyter.definition.isolation import working_directory
 
@@ -69,7 +69,7 @@ class Steps:
             self._step("restore", "restoring the checkpoint", self._restore)
 
     def say(self, **message: Any) -> None:
-        """Append one message."""
+        """Append a message."""
         with Path(self._specification.messages).open("a", encoding="utf-8") as file:
             file.write(json.dumps(message) + "\n")
 
@@ -78,10 +78,10 @@ class Steps:
         began = time.perf_counter()
         try:
             ok, detail = run()
-        except BaseException as error:  # the user's code may raise anything, SystemExit too
+        except BaseException as error:  # the user's code may raise any exception, even SystemExit
             seconds = time.perf_counter() - began
-            told = self._describe(error, doing)
-            self.say(end=name, seconds=seconds, ok=False, detail=told["exception"] or told["message"], error=told)
+            report = self._describe(error, doing)
+            self.say(end=name, seconds=seconds, ok=False, detail=report["exception"] or report["message"], error=report)
         else:
             self.say(end=name, seconds=time.perf_counter() - began, ok=ok, detail=detail, error=None)
             if ok is not False:
@@ -89,16 +89,16 @@ class Steps:
         raise StepFailedError from None
 
     def _describe(self, error: BaseException, doing: str) -> dict[str, str]:
-        """Return what a :class:`TrialError` holds, paths as in the archive."""
+        """Return the fields of a :class:`TrialError`, with paths as in the archive."""
+        from detjupyter.engine.failure import describe
         from detjupyter.errors import DetJupyterError
-        from detjupyter.training.failure import describe
 
         where = error.where if isinstance(error, DetJupyterError) else None
         failure = describe(error, [self._root], doing)
-        told = {name: str(getattr(failure, name) or "") for name in ("message", "exception", "user_traceback", "hint")}
-        if where and not told["user_traceback"]:
-            told["user_traceback"] = f"  in {where}"
-        return {name: text.replace(f"{self._root}{os.sep}", "").replace(str(self._root), self._root.name) for name, text in told.items()}
+        report = {name: str(getattr(failure, name) or "") for name in ("message", "exception", "user_traceback", "hint")}
+        if where and not report["user_traceback"]:
+            report["user_traceback"] = f"  in {where}"
+        return {name: text.replace(f"{self._root}{os.sep}", "").replace(str(self._root), self._root.name) for name, text in report.items()}
 
     # --- the steps ----------------------------------------------------------------------------------------------------------------
 
@@ -117,43 +117,45 @@ class Steps:
 
     def _build(self) -> tuple[bool, str]:
         self._adapter = self._built()
-        self.say(device=self._adapter.device, settings=settings_of(self._loaded.trial_class.framework))
+        framework = self._loaded.trial_class.framework
+        self.say(device=self._adapter.device, framework=framework, settings=settings_of(framework))
         return True, f"on {self._adapter.device}"
 
     def _built(self) -> TrialAdapter:
-        from detjupyter.training.adapter import TrialOptions, build_adapter
+        from detjupyter.framework.adapter import TrialOptions
+        from detjupyter.framework.framework import build_adapter
 
-        told = self._specification
-        return build_adapter(TrialOptions(self._loaded.trial_class, self._config, told.seed, told.device))
+        specification = self._specification
+        return build_adapter(TrialOptions(self._loaded.trial_class, self._config, specification.seed, specification.device))
 
     def _train_first(self) -> tuple[bool, str]:
-        with self._adapter.at_work():
+        with self._adapter.active():
             self._adapter.begin(0)
             metrics, records = self._adapter.train_batch(0)
         self._rows = [metrics]
-        self._adapter.fetch(self._rows)  # waits for the device, so that its error shows in this step
+        self._adapter.fetch(self._rows)  # waits for the device, so that its errors belong to this step
         return True, f"{records:,} {'record' if records == 1 else 'records'}"
 
     def _train(self) -> tuple[bool, str]:
         from detjupyter.check.batches import columns, to_bits
 
-        with self._adapter.at_work():
+        with self._adapter.active():
             self._rows += [self._adapter.train_batch(batch_idx)[0] for batch_idx in range(1, self._specification.batches)]
         metrics = columns(self._adapter, self._rows)
         self.say(metrics=to_bits(metrics))
         last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in metrics.items())
-        return True, f"{len(self._rows):,} in all" + (f"; the last: {last}" if last else "")
+        return True, f"{len(self._rows):,} batches" + (f"; last metrics: {last}" if last else "")
 
     def _validate(self) -> tuple[bool | None, str]:
         steps = self._adapter.validate()
-        with self._adapter.at_work():
+        with self._adapter.active():
             try:
                 done, total = next(steps)
             finally:
                 steps.close()
         if not done:
-            return None, "not run: evaluate_full_dataset() would take all of the data"
-        return True, "1 of " + (f"{total:,}" if total else "an unknown number")
+            return None, "not run: evaluate_full_dataset() would use all the data"
+        return True, f"1 of {total:,} batches" if total else "1 batch"
 
     def _save(self) -> tuple[bool, str]:
         directory = Path(self._specification.state) / "trained"
@@ -163,34 +165,35 @@ class Steps:
         return True, f"{size_bytes:,} bytes"
 
     def _restore(self) -> tuple[bool | None, str]:
+        from detjupyter.framework.framework import framework_of
+
         trained, restored = (Path(self._specification.state) / name for name in ("trained", "restored"))
         self._adapter.release()
         self._rows = []
-        del self._adapter  # two of them may not fit on the device
+        del self._adapter  # two adapters might not fit into the device's memory
         fresh = self._built()
         fresh.restore(trained)
         restored.mkdir()
         fresh.save(restored, self._specification.batches)
-        room = importlib.import_module(f"detjupyter.{self._loaded.trial_class.framework}.saved_state")
-        found: str | None = room.first_difference(trained, restored)
-        return found is None, "the state is the same, bit for bit" if found is None else f"the restored state is another: {found}"
+        found = framework_of(self._loaded.trial_class).first_difference(trained, restored)
+        return found is None, "the restored state is identical" if found is None else f"the restored state differs: {found}"
 
 
 def _watch(origin: str, scratch: str, seen: set[str]) -> None:
-    """Note which files below ``origin`` are opened from now on, though they are not the archive's."""
+    """Record files below ``origin`` that are opened from now on, although they are not in the archive."""
     below, apart = origin.rstrip(os.sep) + os.sep, (scratch.rstrip(os.sep) + os.sep, sys.prefix + os.sep, sys.base_prefix + os.sep)
 
-    def hear(event: str, args: tuple[Any, ...]) -> None:
+    def audit(event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(args[0], (str, bytes)) and len(seen) < _MOST_OPENED:
-            path = os.path.abspath(os.fsdecode(args[0]))  # noqa: PTH100 -- it must not look at the disk
+            path = os.path.abspath(os.fsdecode(args[0]))  # noqa: PTH100 -- it must not access the disk
             if path.startswith(below) and not path.startswith(apart) and "site-packages" not in path:
                 seen.add(path[len(below) :])
 
-    sys.addaudithook(hear)
+    sys.addaudithook(audit)
 
 
 def _end_with_parent(parent: int) -> None:
-    """Leave when the kernel is gone: nobody waits for the answer."""
+    """Exit when the kernel has ended: then no process reads the result."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -201,7 +204,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 def main(path: str) -> None:
-    """Take every step of the specification at ``path``."""
+    """Run every step of the specification at ``path``."""
     faulthandler.enable()
     _end_with_parent(os.getppid())
     specification = Specification.read(Path(path))

@@ -1,4 +1,4 @@
-"""What a ship check found."""
+"""The result of a ship check."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = (
     "restore",
     "compare",
 )
-"""Every step in order. The first and the last run here, the others in the clean process."""
+"""All steps in order. The first and the last run in this process, the others in the clean process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class CheckStep:
 
     Attributes:
         name: One of `STEPS`.
-        seconds: How long it took.
+        seconds: Its duration.
         ok: Whether it passed; None if it did not run, or is still running.
-        detail: What there is to say of it, in a few words.
+        detail: Its result in a few words.
     """
 
     name: str
@@ -42,13 +42,13 @@ class CheckStep:
 
 @dataclass(frozen=True, slots=True)
 class FirstDifference:
-    """The first metric that is not the same, bit for bit.
+    """The first metric that differs in any bit.
 
     Attributes:
-        batches_trained: After how many batches, from 1.
-        metric: Its name.
-        kernel: Its value in the kernel; None if it has none there.
-        shipped: Its value in the clean process; None if it has none there.
+        batches_trained: The number of batches trained, from 1.
+        metric: The name of the metric.
+        kernel: Its value in the kernel; None if it is missing there.
+        shipped: Its value in the clean process; None if it is missing there.
     """
 
     batches_trained: int
@@ -63,19 +63,19 @@ class FirstDifference:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a ship check found. As text it is a table of the steps, then what went wrong.
+    """The result of a ship check. As text it is a table of the steps, then the error.
 
     Attributes:
-        entrypoint: What was checked.
-        device: Where it trained, None if it came to no training.
-        seed: With which seed.
-        steps: Every step in order, those that were not reached too.
-        archive: What was packed; None if that failed.
-        identical: Whether the metrics of the first batches are those of the kernel, bit for bit; None if it did not come to that.
-        first_difference: Where they differ first.
-        error: What failed, with the user's frames; paths are as in the archive.
-        notes: Sentences about what passed here and may not elsewhere.
-        output: The last lines that the clean process printed.
+        entrypoint: The checked entrypoint.
+        device: The device of the clean process, None if nothing was trained.
+        seed: The seed of both trials.
+        steps: All steps in order, including those that were not reached.
+        archive: The packed archive; None if packing failed.
+        identical: Whether the metrics of the first batches are identical to those of the kernel; None if they were not compared.
+        first_difference: The first difference between the two.
+        error: The error of the failed step, with the user's frames; paths are as in the archive.
+        notes: Remarks about the definition that may matter in other places, one sentence each.
+        output: The last lines of output of the clean process.
     """
 
     entrypoint: str
@@ -91,7 +91,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed and the two trainings are the same."""
+        """Whether nothing failed and the two trainings are identical."""
         return self.identical is True and all(step.ok is not False for step in self.steps)
 
     def __bool__(self) -> bool:
@@ -103,7 +103,7 @@ class CheckReport:
         if self.error is not None:
             lines += ["", *str(self.error).splitlines()]
             if self.output:
-                lines += ["", "The last that it printed:", *(f"  {line}" for line in self.output)]
+                lines += ["", "Last lines of output:", *(f"  {line}" for line in self.output)]
         if self.notes:
             lines += ["", *self.notes]
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What the kernel tells the clean process."""
+"""The instructions of the kernel for the clean process."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Specification:
-    """All that the clean process knows of the kernel.
+    """Everything that the clean process knows about the kernel.
 
     Attributes:
         archive: The archive.
-        directory: Where to unpack it; not there yet.
-        file: The name of the one file that is the definition, empty if it is the directory.
-        entrypoint: What to load.
+        directory: The directory to unpack it into; it does not exist yet.
+        file: The name of the file of a single-file definition, empty for a directory.
+        entrypoint: The entrypoint to load.
         config: A file with the pickled configuration.
-        seed: What to build the trial with.
-        device: Where; None for the best there is.
-        batches: How many to train.
+        seed: The seed of the trial.
+        device: The device of the trial; None for the best available device.
+        batches: The number of batches to train.
         state: An empty directory for checkpoints.
         messages: The file to append messages to.
-        origin: The directory that was packed: what is opened there will not be there elsewhere.
+        origin: The directory that was packed: files opened there will be missing on another machine.
     """
 
     archive: str
@@ -38,10 +38,10 @@ class Specification:
     origin: str
 
     def write(self, path: Path) -> None:
-        """Write it where the process finds it."""
+        """Write the specification to a file."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Specification:
-        """Read what :meth:`write` wrote."""
+        """Read a specification written by :meth:`write`."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))

@@ -11,11 +11,13 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
-from detjupyter.definition.isolation.names import COMPAT, DETERMINED
+_COMPAT = __name__.rpartition(".")[0]
+_PREFIX = "determined"
+"""What the names begin with. The names themselves are in a room that takes long to import, and most kernels ask for none of them."""
 
 
 def offer() -> None:
@@ -28,29 +30,36 @@ def withdraw() -> None:
     """Answer no more, and forget the names; modules in use stay what they are."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
-    for name in [name for name in sys.modules if name.partition(".")[0] in DETERMINED and _is_ours(name)]:
+    for name in [name for name in sys.modules if name.startswith(_PREFIX) and _is_ours(name)]:
         del sys.modules[name]
 
 
-class _Finder(MetaPathFinder):
-    """Finds a module by its name in Determined."""
+class _Finder:
+    """Finds a module by its name in Determined. It derives from nothing: ``importlib.abc`` would be imported for its base class alone."""
 
     def find_spec(self, fullname: str, _: Sequence[str] | None, __: ModuleType | None = None) -> ModuleSpec | None:
         """Return where ``fullname`` is answered, None if that is not here."""
         top, _, rest = fullname.partition(".")
+        if not top.startswith(_PREFIX):
+            return None
+        from detjupyter.definition.isolation.names import DETERMINED
+
         if top not in DETERMINED:
             return None
         if rest:
-            return ModuleSpec(fullname, _Alias()) if _is_ours(top) and _exists(fullname) else None
-        return None if _is_installed(top) else ModuleSpec(fullname, _Alias(), is_package=True)
+            return ModuleSpec(fullname, _alias) if _is_ours(top) and _exists(fullname) else None
+        return None if _is_installed(top) else ModuleSpec(fullname, _alias, is_package=True)
 
 
-class _Alias(Loader):
+class _Alias:
     """Puts the module of ours in the place of the one that Python made for the name."""
+
+    def create_module(self, _: ModuleSpec) -> None:
+        """Let Python make the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Replace ``module``."""
-        sys.modules[module.__name__] = importlib.import_module(f"{COMPAT}.{module.__name__}")
+        sys.modules[module.__name__] = importlib.import_module(f"{_COMPAT}.{module.__name__}")
 
 
 def _is_ours(name: str) -> bool:
@@ -58,7 +67,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _exists(fullname: str) -> bool:
-    return importlib.util.find_spec(f"{COMPAT}.{fullname}") is not None
+    return importlib.util.find_spec(f"{_COMPAT}.{fullname}") is not None
 
 
 def _is_installed(top: str) -> bool:
@@ -66,9 +75,10 @@ def _is_installed(top: str) -> bool:
     for finder in sys.meta_path:
         if finder is not _finder and hasattr(finder, "find_spec"):
             spec = finder.find_spec(top, None)
-            if spec is not None and spec.loader is not None:  # a mere directory of that name is no installation
+            if spec is not None and spec.loader is not None:  # a plain directory of that name is not an installation
                 return True
     return False
 
 
 _finder = _Finder()
+_alias: Any = _Alias()  # Any: a loader, though not one of importlib.abc's

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from detjupyter.errors import UnsupportedError
+from detjupyter.next_step import NextStep
 
 _INSTEAD = {
     "determined.keras": "detjupyter trains PyTorch trials so far.",
@@ -13,13 +14,13 @@ _INSTEAD = {
     "determined.horovod": "A kernel trains in one process; leave what concerns several out.",
     "determined.pytorch.deepspeed": "Derive the trial from determined.pytorch.PyTorchTrial.",
     "determined.pytorch.lightning": "Derive the trial from determined.pytorch.PyTorchTrial.",
-    "determined.experimental": "In a notebook: `%det_load`, `%det_train`, `detjupyter.runs()`.",
+    "determined.experimental": f"Instead: {NextStep.LOAD}, {NextStep.TRAIN}, {NextStep.RUNS}.",
     "determined.transformers": "Derive the trial from determined.pytorch.PyTorchTrial.",
 }
 
 
 class Unavailable:
-    """Stands for a class, function or module; whatever is done with it, but for looking at its attributes, is refused."""
+    """Stand in for a class, function or module: every use but attribute access raises."""
 
     def __init__(self, name: str) -> None:
         self._name = name

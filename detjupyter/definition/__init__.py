@@ -1,4 +1,4 @@
-"""Model definitions: where the code is, what it is called, how it is imported, and with which configuration."""
+"""Model definitions: their files, names, isolated imports and configuration."""
 
 from __future__ import annotations
 

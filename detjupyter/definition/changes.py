@@ -1,4 +1,4 @@
-"""What changed between two versions of a definition's code: files, classes and functions, by reading both, not importing them."""
+"""The changes between two versions of a definition's code: files, classes and functions, found by parsing, not by importing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ NameKind = Literal["added", "changed", "removed"]
 
 _Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-_MODULE_LEVEL = ""  # the key of what stands in no class and no function
+_MODULE_LEVEL = ""  # the key of statements outside classes and functions
 _LISTED = 6
 
 
 @dataclass(frozen=True, slots=True)
 class NameChange:
-    """A class, a function, or the module's own statements, changed.
+    """A change of a class, a function, or the module-level statements.
 
     Attributes:
-        name: Dotted, as in an entrypoint (``DigitsTrial.train_batch``); for statements outside of both ``model_def (module level)``.
-        kind: What became of it.
+        name: Dotted, as in an entrypoint (``DigitsTrial.train_batch``); ``model_def (module level)`` for module-level statements.
+        kind: The kind of the change.
     """
 
     name: str
@@ -35,14 +35,14 @@ class NameChange:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A file whose bytes are not what they were.
+    """A file whose bytes changed.
 
     Attributes:
         path: Relative to the root, POSIX.
-        kind: What became of it.
-        names: What changed in it, in the order in which it stands there, what was removed last. Empty when the file was added or
-            removed, holds no Python, does not compile on one side, or when only comments or layout changed.
-        read: Whether both sides were read as Python, so that no ``names`` means that none changed.
+        kind: The kind of the change.
+        names: The changes in the file, in its order, removed names last. Empty if the file was added or removed, is not Python, does not
+            compile in one version, or if only comments or layout changed.
+        read: Whether both versions were parsed as Python, so that empty ``names`` means that no name changed.
     """
 
     path: str
@@ -61,7 +61,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class CodeChanges:
-    """All files that changed, sorted by path. False when none did; its text is a line for people."""
+    """All changed files, sorted by path. False if there are none; the text form is one line for messages."""
 
     files: tuple[FileChange, ...] = ()
 
@@ -73,26 +73,26 @@ class CodeChanges:
 
     @property
     def names(self) -> tuple[NameChange, ...]:
-        """The classes and functions that changed, of all files."""
+        """The changed classes and functions of all files."""
         return tuple(name for file in self.files for name in file.names)
 
     @property
     def means_other_code(self) -> bool:
-        """Whether the code would do something else: comments and layout alone do not count."""
+        """Whether the behavior of the code may differ: changes of comments and layout do not count."""
         return any(file.kind != "edited" or file.names or not file.read for file in self.files)
 
 
 def code_changes(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> CodeChanges:
     r"""Compare two versions of a definition's code.
 
-    Comments and layout do not count; docstrings do, because a program can read them. What stands inside a function belongs to that
-    function. A class is `changed` when its header, its decorators or its own statements are others; its methods are told apart. Of
-    several plain definitions of a name in one block only the last counts, as for Python; a decorated one (``@property`` and its setter)
-    and those in other branches of an ``if`` count together.
+    Comments and layout do not count; docstrings do, because a program can read them. Statements inside a function belong to that
+    function. A class is `changed` if its header, its decorators or its own statements differ; its methods are compared one by one. Of
+    several plain definitions of a name in one block only the last counts, as in Python; decorated ones (``@property`` and its setter) and
+    those in other branches of an ``if`` count together.
 
     Args:
-        old: The sources as they were, by path relative to the root (POSIX).
-        new: The sources as they are.
+        old: The old sources, by path relative to the root (POSIX).
+        new: The new sources.
 
     Examples:
         >>> str(code_changes({"model_def.py": b"x = 1"}, {"model_def.py": b"x = 1\ndef helper(): ..."}))
@@ -120,13 +120,13 @@ def _edited(path: str, old: bytes, new: bytes) -> FileChange:
             continue
         outer = name.rpartition(".")[0]
         if kind != "changed" and outer and not (outer in before and outer in after):
-            continue  # it came, or went, with its class
+            continue  # it was added or removed with its class
         changes.append(NameChange(name or f"{_module(path)} (module level)", kind))
     return FileChange(path, "edited", tuple(changes))
 
 
 def _module(path: str) -> str:
-    """Return how people call the module: ``nets.deep`` for `nets/deep.py`, ``nets`` for `nets/__init__.py`."""
+    """Return the dotted name of a module: ``nets.deep`` for `nets/deep.py`, ``nets`` for `nets/__init__.py`."""
     parts = path.removesuffix(".py").split("/")
     if parts[-1] == "__init__" and len(parts) > 1:
         parts.pop()
@@ -134,12 +134,12 @@ def _module(path: str) -> str:
 
 
 def _definitions(path: str, source: bytes) -> dict[str, tuple[str, ...]] | None:
-    """Return what each name of a module is, as text without positions; None when that cannot be told."""
+    """Return the definition of each name of a module, as text without positions; None if the module cannot be parsed."""
     if not path.endswith(".py"):
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the compiler thinks of their escapes is said when they import
+            warnings.simplefilter("ignore")  # the compiler's warnings appear when the module is imported
             tree = ast.parse(source)
         found: dict[str, list[str]] = {}
         found[_MODULE_LEVEL] = [*_outside_definitions(tree.body, "", found)]
@@ -149,7 +149,7 @@ def _definitions(path: str, source: bytes) -> dict[str, tuple[str, ...]] | None:
 
 
 def _outside_definitions(body: Sequence[ast.AST], prefix: str, found: dict[str, list[str]]) -> Iterable[str]:
-    """Yield the statements of a block, without the classes and functions in it; those go to ``found`` under their dotted names."""
+    """Yield the statements of a block, without its classes and functions, which are added to ``found`` under their dotted names."""
     here: set[str] = set()
     for statement in body:
         if isinstance(statement, _Definition):
@@ -171,7 +171,7 @@ def _outside_definitions(body: Sequence[ast.AST], prefix: str, found: dict[str, 
 
 
 def _header(statement: ast.ClassDef) -> Iterable[str]:
-    """Yield the fields of a ``class`` statement that are not its body: decorators, bases, keywords, type parameters."""
+    """Yield the fields of a ``class`` statement except its body: decorators, bases, keywords, type parameters."""
     for field, value in ast.iter_fields(statement):
         if field != "body":
             yield field
@@ -179,7 +179,7 @@ def _header(statement: ast.ClassDef) -> Iterable[str]:
 
 
 def _compound(statement: ast.AST, prefix: str, found: dict[str, list[str]]) -> Iterable[str]:
-    """Yield an ``if``, ``try``, ``with``, loop or ``match``: its kind, what it asks, and what is in its blocks."""
+    """Yield an ``if``, ``try``, ``with``, loop or ``match``: its kind, its conditions, and the contents of its blocks."""
     yield type(statement).__name__
     for field, value in ast.iter_fields(statement):
         if field in _BLOCKS:

@@ -1,4 +1,4 @@
-"""Finding Trial classes by reading the code, not importing it."""
+"""Find Trial classes by parsing the code, without importing it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from detjupyter.definition.entrypoint import Entrypoint
 
-# A generated file of this size holds tables, not a Trial, and takes seconds to parse.
+# A generated file of this size contains tables, not a Trial, and takes seconds to parse.
 _MAX_BYTES = 2_000_000
 
-# Nearly every file that has to do with a Trial class has this in it: in the name of a base, of a class, or in an import.
+# Nearly every file with a Trial class contains this text: in the name of a base, of a class, or in an import.
 _WORD = b"Trial"
 
 _Key = tuple[str, str]  # a module's name relative to the root, and the dotted name of a class in it
@@ -21,15 +21,15 @@ _Key = tuple[str, str]  # a module's name relative to the root, and the dotted n
 
 @dataclass(slots=True)
 class _Module:
-    """What a module binds, as written.
+    """The names that a module binds, as written.
 
     Attributes:
         name: Relative to the root.
         is_package: Whether it is an `__init__.py`.
         classes: The bases of each class, by the class's dotted name.
-        imports: What each name may be bound to by an import: a module (its name, and ""), or a name in a module.
-        aliases: What each name may be bound to by an assignment: dotted names.
-        stars: The modules of which all names are imported.
+        imports: The targets that an import may bind each name to: a module (its name, and ""), or a name in a module.
+        aliases: The dotted names that an assignment may bind each name to.
+        stars: The modules imported with ``*``.
     """
 
     name: str
@@ -43,10 +43,10 @@ class _Module:
 def find_trials(files: Mapping[str, Path]) -> list[Entrypoint]:
     """Return the Trial classes in a model definition, each once, sorted.
 
-    A class counts when one of its bases is called ``…Trial`` (`PyTorchTrial`, `TFKerasTrial`, `EstimatorTrial`, …), or is a class of the
-    definition that counts; names are followed through imports and assignments, in all branches of an ``if`` or ``try``. Names with a
-    leading underscore are bases for others, and are left out. A class that an `__init__.py` imports may be called by the name it has
-    there; the shortest is returned. Files that do not parse are skipped.
+    A class counts as a Trial class if the name of one of its bases ends in ``Trial`` (`PyTorchTrial`, `TFKerasTrial`, `EstimatorTrial`, …),
+    or if a base is such a class of the definition. Names are followed through imports and assignments, in all branches of an ``if`` or
+    ``try``. Names with a leading underscore are bases of other classes and are skipped. For a class that an `__init__.py` imports, the
+    shortest public name is returned. Files that cannot be parsed are skipped.
 
     Args:
         files: The Python files by module name relative to the root (empty for the top-level `__init__.py` or a single file).
@@ -60,13 +60,13 @@ def find_trials(files: Mapping[str, Path]) -> list[Entrypoint]:
             if tree is not None:
                 del unread[name]
                 index.add(_read(tree, _Module(name, is_package=path.name == "__init__.py" or not name)))
-        # A class derived from one that counts, in another file, need not say Trial; but its file must say that one's name.
+        # A class in another file that derives from a Trial class need not contain "Trial", but its file must contain the name of the base.
         words = {word for word in index.new_words() if _WORD not in word} if unread else set()
     return sorted(index.entrypoints(), key=str)
 
 
 def module_name(path: str) -> str | None:
-    """Return the module's name for a path relative to the root; None when no import statement could name it.
+    """Return the module's name for a path relative to the root; None if no import statement can name it.
 
     Examples:
         >>> module_name("model_def.py"), module_name("nets/__init__.py"), module_name("__init__.py"), module_name("my-notes.py")
@@ -79,18 +79,18 @@ def module_name(path: str) -> str | None:
 
 
 class _Index:
-    """The modules read so far, and what the names in them lead to."""
+    """The modules read so far, and the resolution of their names."""
 
     def __init__(self) -> None:
         self._modules: dict[str, _Module] = {}
         self._words: set[bytes] = set()
 
     def add(self, module: _Module) -> None:
-        """Take a module in."""
+        """Add a module."""
         self._modules[module.name] = module
 
     def new_words(self) -> set[bytes]:
-        """Return the names of all that counts, without those that were returned before."""
+        """Return the names of all Trial classes found since the last call."""
         words = {found.rpartition(".")[2] for module in self._modules.values() for found in module.classes if self._counts(module, found)}
         for module in self._modules.values():
             words |= {name for name in (*module.imports, *module.aliases) if name not in words and self._leads_to_trial(module, name)}
@@ -99,7 +99,7 @@ class _Index:
         return new
 
     def entrypoints(self) -> Iterator[Entrypoint]:
-        """Yield the shortest public name of each class that counts."""
+        """Yield the shortest public name of each Trial class."""
         names: dict[_Key, list[Entrypoint]] = {}
         for module in self._modules.values():
             for found in module.classes:
@@ -112,7 +112,7 @@ class _Index:
         for candidates in names.values():
             public = [one for one in candidates if not one.class_name.startswith("_")]
             if public:
-                yield min(public, key=lambda one: len(str(one)))  # of equals the first, which is where the class stands
+                yield min(public, key=lambda entrypoint: len(str(entrypoint)))  # of equal lengths the first, in the defining module
 
     def _exports(self, module: _Module) -> Iterator[str]:
         yield from module.imports
@@ -121,7 +121,7 @@ class _Index:
                 yield from (name for name in self._modules[star].classes if "." not in name)
 
     def _counts(self, module: _Module, found: str, seen: frozenset[_Key] = frozenset()) -> bool:
-        """Return whether a base, followed through the definition, is called ``…Trial`` where it leaves the definition."""
+        """Return whether a base leads to a class outside of the definition whose name ends in ``Trial``."""
         if (module.name, found) in seen:
             return False
         seen |= {(module.name, found)}
@@ -147,7 +147,7 @@ class _Index:
         return ((source.name, target) for source, target in self._follow(module, name) if source is not None)
 
     def _follow(self, module: _Module, name: str, seen: frozenset[_Key] = frozenset()) -> Iterator[tuple[_Module | None, str]]:
-        """Yield what a dotted name may be: a class with its module, or (None, the name with which it leaves the definition)."""
+        """Yield the possible targets of a dotted name: a class with its module, or None with a name outside of the definition."""
         if (module.name, name) in seen:
             return
         seen |= {(module.name, name)}
@@ -182,7 +182,7 @@ class _Index:
 
 
 def _parse(path: Path, words: Iterable[bytes]) -> ast.Module | None:
-    """Parse a file if it holds one of the words; a package's `__init__.py` also if it may take all from a module that does."""
+    """Parse a file if it contains one of the words, or if it is an `__init__.py` that may import ``*`` from such a module."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             return None
@@ -191,21 +191,21 @@ def _parse(path: Path, words: Iterable[bytes]) -> ast.Module | None:
         if not takes_all and not any(word in source for word in words):
             return None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the compiler thinks of their escapes is said when they import
+            warnings.simplefilter("ignore")  # the compiler's warnings appear when the module is imported
             return ast.parse(source)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
 def _read(tree: ast.Module, module: _Module) -> _Module:
-    """Fill in what a module binds."""
+    """Fill in the names that a module binds."""
     here = module.name.split(".") if module.name else []
     for prefix, statement in _statements(tree.body):
         if isinstance(statement, ast.ClassDef):
             bases = module.classes.setdefault(prefix + statement.name, [])
             bases += (base for node in statement.bases for base in _dotted(node))
         elif prefix:
-            continue  # what a class's body imports or assigns is its own
+            continue  # imports and assignments in a class body are local to the class
         elif isinstance(statement, ast.Import):
             for alias in statement.names:
                 top = alias.name.partition(".")[0]
@@ -227,7 +227,7 @@ def _read(tree: ast.Module, module: _Module) -> _Module:
 
 
 def _statements(body: Iterable[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.stmt]]:
-    """Yield the statements of a block and of its ``if``, ``try``, ``with``, … blocks and classes, with the class they are in."""
+    """Yield the statements of a block and of its inner blocks (``if``, ``try``, ``with``, …) and classes, with the class they are in."""
     for statement in body:
         yield prefix, statement
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -241,7 +241,7 @@ def _statements(body: Iterable[ast.stmt], prefix: str = "") -> Iterator[tuple[st
 
 
 def _dotted(node: ast.expr) -> Iterator[str]:
-    """Yield the dotted names that an expression may be."""
+    """Yield the dotted names that an expression may evaluate to."""
     if isinstance(node, ast.Name):
         yield node.id
     elif isinstance(node, ast.Attribute):

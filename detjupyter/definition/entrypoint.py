@@ -17,7 +17,7 @@ class Entrypoint:
     """The name of an object in a model definition.
 
     Attributes:
-        module: Dotted, relative to the root of the definition. Empty: the top-level `__init__.py`, or the single file that is the
+        module: Dotted, relative to the root of the definition. Empty for the top-level `__init__.py`, or for the file of a single-file
             definition.
         attributes: The names that lead from the module to the object, at least one.
     """
@@ -30,19 +30,19 @@ class Entrypoint:
 
     @property
     def class_name(self) -> str:
-        """The last name: what the class is called."""
+        """The last name: that of the class."""
         return self.attributes[-1]
 
     @classmethod
     def parse(cls, text: str | Entrypoint, *, candidates: Sequence[Entrypoint] = ()) -> Entrypoint:
-        """Read an entrypoint.
+        """Parse an entrypoint.
 
         Args:
-            text: What the user wrote; spaces around it do not count. An `Entrypoint` is returned as it is.
-            candidates: What there is to choose from, for the hint of the error.
+            text: The user's text; surrounding spaces are ignored. An `Entrypoint` is returned unchanged.
+            candidates: The available entrypoints, for the hint of the error.
 
         Raises:
-            EntrypointError: It is not of the form ``<module>:<object reference>``.
+            EntrypointError: The text does not have the form ``<module>:<object reference>``.
         """
         if isinstance(text, Entrypoint):
             return text
@@ -51,14 +51,14 @@ class Entrypoint:
         stripped = text.strip()
         problem = _problem(stripped)
         if problem is not None:
-            hint = candidates_hint(stripped, [str(candidate) for candidate in candidates]) or _as_meant(stripped) or EXAMPLE
+            hint = candidates_hint(stripped, [str(candidate) for candidate in candidates]) or _corrected(stripped) or EXAMPLE
             raise EntrypointError(f"The entrypoint {text!r} {problem}.", entrypoint=text, hint=hint)
         module, _, reference = stripped.partition(":")
         return cls(module, tuple(reference.split(".")))
 
 
-def _as_meant(text: str) -> str | None:
-    """Return a hint with the module of a path (``pkg/trial.py:T``) written as a module; None if that is not what is wrong."""
+def _corrected(text: str) -> str | None:
+    """Return a hint with a path (``pkg/trial.py:T``) written as a module; None if the problem is a different one."""
     module, _, reference = text.partition(":")
     path = module.removeprefix("./").removesuffix(".py").replace("\\", "/").strip("/").replace("/", ".")
     meant = f"{path}:{reference}"
@@ -75,18 +75,18 @@ def _problem(text: str) -> str | None:
     if ":" in reference:
         return "has more than one colon"
     if not reference:
-        return "names no class after the colon"
+        return "has no class after the colon"
     if any(character.isspace() for character in text):
         return "contains a space"
     if "/" in module or "\\" in module:
-        return "names its module as a path; use dots (`pkg.trial`, not `pkg/trial`)"
+        return "has a path instead of a module; use dots (`pkg.trial`, not `pkg/trial`)"
     if module.endswith(".py"):
-        return "names its module as a file; leave out the `.py`"
+        return "has a file instead of a module; omit the `.py`"
     if reference.endswith(")"):
-        return "calls the class; name it only"
+        return "calls the class; write only its name"
     for name in (*(module.split(".") if module else ()), *reference.split(".")):
         if not name.isidentifier():
-            return f"holds {name!r}, which is not a Python name" if name else "has a dot with no name beside it"
+            return f"contains {name!r}, which is not a Python name" if name else "has a dot without a name before or after it"
         if keyword.iskeyword(name):
-            return f"holds {name!r}, which is a word of Python's own"
+            return f"contains {name!r}, which is a Python keyword"
     return None

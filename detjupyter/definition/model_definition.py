@@ -1,4 +1,4 @@
-"""A model definition: a directory, or one .py file, and what can be asked of it."""
+"""A model definition, which is a directory or one .py file, and the operations on it."""
 
 from __future__ import annotations
 
@@ -20,38 +20,41 @@ from detjupyter.definition.startup_hook import find_hook
 from detjupyter.definition.suggestions import listing
 from detjupyter.definition.trial import Trial
 from detjupyter.errors import DefinitionNotFoundError, DefinitionTooLargeError, EntrypointError
+from detjupyter.next_step import NextStep
+from detjupyter.protocol.text import legible
 
 if TYPE_CHECKING:
     from detjupyter.bundle.archive import ArchiveReport
-    from detjupyter.definition.file_watch import UsageWatch
+    from detjupyter.definition.opened_files import UsageWatch
 
-#: More paths than this are looked at only when somebody says that it is meant.
+#: More paths than this are scanned only with ``any_size``.
 MOST_PATHS = 200_000
+_MOST_CHARACTERS = 200  # of a path in a message
 
 
 class ModelDefinition:
     """The code, configuration and data files of a model: a directory, or one .py file, or an archive of a directory.
 
     Args:
-        path: Where it is, from the working directory; ``~`` is understood. An archive that :meth:`archive` made is unpacked beside the
-            history, once for each content.
-        defaults: Whether the default rules of what ships hold (`detjupyter.bundle`).
-        any_size: Whether a directory of more than 200,000 paths is meant; else looking at all of it is refused.
+        path: Its path, relative to the working directory; ``~`` is expanded. An archive written by :meth:`archive` is unpacked into the
+            directory of the history, once for each content.
+        defaults: Whether the default rules about the files that ship apply (`detjupyter.bundle`).
+        any_size: Whether to accept a directory of more than 200,000 paths; if not, scanning it is refused.
 
     Attributes:
         path: The directory or the file, absolute.
-        root: The directory: ``path``, or the directory that the file is in.
+        root: The directory: ``path``, or the directory that contains the file.
         name: The directory's name, or the file's without its suffix.
         is_file: Whether it is a single file.
 
     Raises:
         DefinitionNotFoundError: There is no directory, .py file or archive at ``path``.
-        DefinitionError: The archive is torn, or holds what no archive of ours does.
+        DefinitionError: The archive is incomplete, or contains entries that an archive of detjupyter never has.
     """
 
     def __init__(self, path: str | Path = ".", *, defaults: bool = True, any_size: bool = False) -> None:
-        self.path = Path(path).expanduser().resolve()
-        if self.path.is_file() and self.path.suffix != ".py":
+        self.path, is_file = _looked_up(path)
+        if is_file and self.path.suffix != ".py":
             self.path = _unpacked(self.path, str(path))
         self.is_file = self.path.is_file()
         if not self.is_file and not self.path.is_dir():
@@ -69,18 +72,18 @@ class ModelDefinition:
 
     @property
     def startup_hook(self) -> Path | None:
-        """The `startup-hook.sh` at the root, None if there is none. It runs only when somebody asks."""
+        """The `startup-hook.sh` at the root, None if there is none. It runs only on request."""
         return None if self.is_file else find_hook(self.root)
 
     def files(self, *, expand: bool = False, progress: Callable[[int], None] | None = None) -> FileReport:
-        """Return every path with its size, whether it ships, and the rule that decided. Reads the directory anew each time.
+        """Return every path with its size, whether it ships, and the rule that decided. Each call scans the directory again.
 
         Args:
-            expand: Whether to enter directories that are left out as a whole.
-            progress: Called now and then with the number of paths so far; what it raises stops the scan.
+            expand: Whether to scan directories that are left out as a whole.
+            progress: Called at intervals with the number of paths so far; an exception that it raises stops the scan.
 
         Raises:
-            DefinitionTooLargeError: There are more than 200,000 paths, and nobody has said that this is meant.
+            DefinitionTooLargeError: There are more than 200,000 paths, and ``any_size`` is false.
         """
 
         def look(paths: int) -> None:
@@ -90,42 +93,42 @@ class ModelDefinition:
                 raise DefinitionTooLargeError(path=str(self.path), most_paths=MOST_PATHS)
 
         report = scan(self.path, defaults=self.defaults, expand=expand, progress=look)
-        look(len(report))  # a quick scan may have been through before it told of anything
+        look(len(report))  # a fast scan may end before its first report
         return report
 
     def require_size(self) -> None:
-        """Refuse a directory that nobody can have meant, after counting names only.
+        """Refuse a directory that is too large for a definition. Only names are counted.
 
         Raises:
-            DefinitionTooLargeError: There are more than 200,000 paths, and nobody has said that this is meant.
+            DefinitionTooLargeError: There are more than 200,000 paths, and ``any_size`` is false.
         """
         if not self.any_size and survey(self.path, defaults=self.defaults, names_only=True, most_paths=MOST_PATHS).over_after:
             raise DefinitionTooLargeError(path=str(self.path), most_paths=MOST_PATHS)
 
     def archive(self, target: str | Path, *, oversize: bool = False) -> ArchiveReport:
-        """Write exactly the files that ship into a ``.tar.gz``: the same files give the same bytes, on any machine.
+        """Write the files that ship into a ``.tar.gz``: the same files give the same bytes, on any machine.
 
         Args:
-            target: Where to; an archive that stands there is replaced.
-            oversize: Whether more than the limit of an upload may ship.
+            target: The path of the archive; an existing archive is replaced.
+            oversize: Whether to allow an archive above the limit of an upload.
 
         Raises:
-            DefinitionError: The archive cannot be written, or what ships is over the limit.
+            DefinitionError: The archive cannot be written, or the files exceed the limit.
         """
         from detjupyter.bundle.archive import write_archive
 
         return write_archive(self.files(), Path(target).expanduser().absolute(), oversize=oversize)
 
     def entrypoints(self) -> list[Entrypoint]:
-        """Return the Trial classes found in the files that ship, by reading, not importing them."""
+        """Return the Trial classes in the files that ship, found by parsing, not by importing."""
         return find_trials(self._modules())
 
     def choose_entrypoint(self, config_entrypoint: str | None = None) -> Entrypoint:
-        """Return the entrypoint to use when none was asked for: the config's, else the only Trial class there is.
+        """Return the default entrypoint: the config's, else the only Trial class of the definition.
 
         Raises:
-            EntrypointError: The config's is malformed; there is no Trial class; or there are several.
-            DefinitionSyntaxError: There is none, and a file that speaks of Trials does not compile.
+            EntrypointError: The config's entrypoint is malformed, there is no Trial class, or there are several.
+            DefinitionSyntaxError: There is no Trial class, and a file that mentions Trials does not compile.
         """
         if config_entrypoint:
             return self._parse(config_entrypoint)
@@ -134,32 +137,32 @@ class ModelDefinition:
             return found[0]
         if not found:
             self._require_that_trials_compile()
-            message = f"There is no model definition here: no class derived from a Trial in {self.path}."
+            message = f"There is no model definition here: no class in {self.path} is derived from a Trial class."
             raise EntrypointError(message, entrypoint=None, hint=WHAT_TO_DO)
         raise EntrypointError(
             f"There are {len(found)} Trial classes in {self.path}: {listing([str(one) for one in found])}.",
             entrypoint=None,
-            hint=f"Name the one to load: `%det_load {found[0]}`.",
+            hint=f"Name the one to load: {NextStep.LOAD_CLASS(found[0])}.",
         )
 
     def import_trial(self, entrypoint: str | Entrypoint | None = None) -> type[Trial]:
-        """Import the definition anew and return the Trial class; see `load` for the errors."""
+        """Import the definition again and return the Trial class; see `load` for the errors."""
         return self.load(entrypoint).trial_class
 
     def load(self, entrypoint: str | Entrypoint | None = None, usage: UsageWatch | None = None) -> LoadedClass:
-        """Import the definition anew, in isolation, and return the Trial class with where it stands.
+        """Import the definition again, isolated from earlier loads, and return the Trial class with its location.
 
-        Earlier loads stay as they were. When this one fails, nothing of it stays behind.
+        Earlier loads are not affected. If this load fails, all its modules are removed.
 
         Args:
-            entrypoint: What to load; None: see `choose_entrypoint`.
-            usage: What processes that the definition spawns report the files to that they open.
+            entrypoint: The entrypoint to load; None: see `choose_entrypoint`.
+            usage: The watch to which processes spawned by the definition report the files that they open.
 
         Raises:
-            EntrypointError: Malformed, or there is no such module or object.
-            NotATrialError: The object is there but is no Trial class.
+            EntrypointError: The entrypoint is malformed, or there is no such module or object.
+            NotATrialError: The object exists but is not a Trial class.
             DefinitionSyntaxError: A module of the definition does not compile.
-            TrialError: The code of the definition raised while it was imported.
+            TrialError: The code of the definition raised an exception while it was imported.
         """
         wanted = self.choose_entrypoint() if entrypoint is None else self._parse(entrypoint)
         scope = DefinitionScope(self.path)
@@ -182,7 +185,7 @@ class ModelDefinition:
 
     def _require_that_trials_compile(self) -> None:
         for path in self._modules().values():
-            with suppress(OSError, ValueError):  # unreadable, or no text: not where a Trial class is
+            with suppress(OSError, ValueError):  # the file is unreadable or not text, so it contains no Trial class
                 source = path.read_bytes()
                 if b"Trial" not in source:
                     continue
@@ -197,22 +200,41 @@ class ModelDefinition:
         try:
             return Entrypoint.parse(text)
         except EntrypointError:
-            pass  # the candidates are worth reading every file for only when there is something to say
+            pass  # only an error needs the candidates, for which every file is read
         return Entrypoint.parse(text, candidates=self.entrypoints())
 
 
-def _unpacked(archive: Path, given: str) -> Path:
-    """Return the directory that holds what the archive does: unpacked beside the history, so that runs can refer to it.
+def _looked_up(path: str | Path) -> tuple[Path, bool]:
+    """Return the absolute path, and whether it leads to a file.
 
     Raises:
-        DefinitionNotFoundError: The file is no archive.
-        DefinitionError: It is torn, or holds what it should not.
+        DefinitionNotFoundError: No file system has such a path: it is too long, holds a NUL character, or names an unknown user.
+    """
+    try:
+        found = Path(path).expanduser().resolve()
+        return found, found.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        shown = repr(str(path)) if len(str(path)) <= _MOST_CHARACTERS else f"{str(path)[:_MOST_CHARACTERS]!r}…"
+        raise DefinitionNotFoundError(
+            f"The path {shown} cannot be used: {legible(str(reason))}.",
+            hint="Name a directory, a .py file or an archive.",
+        ) from None
+
+
+def _unpacked(archive: Path, given: str) -> Path:
+    """Unpack the archive into the directory of the history, so that runs can refer to it, and return the unpacked directory.
+
+    Raises:
+        DefinitionNotFoundError: The file is not an archive.
+        DefinitionError: The archive is incomplete, or contains entries that are not allowed.
     """
     from detjupyter.bundle.archive import extract_archive, is_archive
-    from detjupyter.store.location import home
+    from detjupyter.store.location import create_directory, home
 
     if not is_archive(archive):
-        hint = "A model definition is a directory, one file of Python, or a .tar.gz that `%det_package` made."
+        packed = NextStep.PACKAGE("NAME.tar.gz")
+        hint = f"A model definition is a directory, one Python file, or an archive made with {packed}."
         raise DefinitionNotFoundError(f"{given!r} is not a .py file and not an archive.", path=str(archive), hint=hint)
     name = archive.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar") or "definition"
     with archive.open("rb") as file:
@@ -221,9 +243,9 @@ def _unpacked(archive: Path, given: str) -> Path:
             digest.update(chunk)
     place = home() / "unpacked" / digest.hexdigest()[:16]
     if not (place / name).is_dir():
-        place.mkdir(parents=True, exist_ok=True)
+        create_directory(place)
         with tempfile.TemporaryDirectory(dir=place, prefix=".partial-") as scratch:
             extract_archive(archive, Path(scratch) / name)
-            with suppress(FileExistsError):  # another process was quicker
+            with suppress(FileExistsError):  # another process has already unpacked it
                 (Path(scratch) / name).rename(place / name)
     return place / name

@@ -1,4 +1,4 @@
-"""From an entrypoint to a class: the module, the attributes, and what to say where they lead nowhere."""
+"""Resolve an entrypoint to a class, with helpful errors if the module or an attribute does not exist."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from detjupyter.definition.suggestions import candidates_hint, listing
 from detjupyter.definition.trial import Trial
 from detjupyter.definition.user_errors import trial_error
 from detjupyter.errors import DefinitionError, DefinitionSyntaxError, EntrypointError, NotATrialError
+from detjupyter.next_step import NextStep
 
-WHAT_TO_DO = "Write a Trial class in model_def.py there, or say where yours is: `%det_load --path DIRECTORY`."
+WHAT_TO_DO = f"Write a Trial class in model_def.py there, or name the directory of yours: {NextStep.LOAD_DIRECTORY('DIRECTORY')}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,10 @@ class LoadedClass:
 
     Attributes:
         trial_class: The class.
-        entrypoint: What named it.
-        file: The file its ``class`` statement stands in.
+        entrypoint: Its entrypoint.
+        file: The file with its ``class`` statement.
         line: The line of that statement (of its first decorator), from 1.
-        scope: The modules it came with; ``scope.release()`` gives them up.
+        scope: The modules of the load; ``scope.release()`` releases them.
     """
 
     trial_class: type[Trial]
@@ -41,12 +42,12 @@ class LoadedClass:
 
 
 class Resolution:
-    """Follows one entrypoint through one scope.
+    """Resolves one entrypoint in one scope.
 
     Args:
-        scope: Where to import.
-        entrypoint: What to follow.
-        candidates: Gives the entrypoints that there are; asked for only when there is something to say.
+        scope: The scope to import in.
+        entrypoint: The entrypoint to resolve.
+        candidates: Returns the available entrypoints; only called for an error.
     """
 
     def __init__(self, scope: DefinitionScope, entrypoint: Entrypoint, candidates: Callable[[], Sequence[Entrypoint]]) -> None:
@@ -58,7 +59,7 @@ class Resolution:
         """Import the module and return the class.
 
         Raises:
-            EntrypointError, NotATrialError, DefinitionSyntaxError, TrialError: see :meth:`ModelDefinition.load`.
+            EntrypointError, NotATrialError, DefinitionSyntaxError, TrialError: See :meth:`ModelDefinition.load`.
         """
         self._check_module()
         trial_class = self._trial_class(self._import())
@@ -66,18 +67,18 @@ class Resolution:
         return LoadedClass(trial_class, self._entrypoint, file, line, self._scope)
 
     def _check_module(self) -> None:
-        """Raise an EntrypointError if the entrypoint's module is not there, before anything is imported."""
+        """Raise an EntrypointError if the entrypoint's module does not exist, before any import."""
         entrypoint, path = self._entrypoint, self._scope.path
         if path.is_file():
             if not entrypoint.module:
                 return
-            message = f"{path.name} is the whole model definition, so its entrypoint has no module, not {entrypoint.module!r}."
+            message = f"{path.name} is the whole model definition, so its entrypoint must not have a module ({entrypoint.module!r})."
             raise EntrypointError(message, entrypoint=str(entrypoint), path=str(path), hint=f"Write `:{'.'.join(entrypoint.attributes)}`.")
         missing = self._scope.missing_part(entrypoint.module)
         if missing is not None:
             raise self._error(f"There is no module {missing!r} in the model definition (entrypoint {str(entrypoint)!r}).")
         if not entrypoint.module and not (path / "__init__.py").is_file():
-            raise self._error(f"The entrypoint {str(entrypoint)!r} has no module, and there is no top-level __init__.py to look in.")
+            raise self._error(f"The entrypoint {str(entrypoint)!r} has no module, and there is no top-level __init__.py.")
 
     def _error(self, message: str) -> EntrypointError:
         hint = self._candidates_hint() or WHAT_TO_DO
@@ -91,13 +92,13 @@ class Resolution:
         error: DefinitionError | BaseException
         scope, entrypoint = self._scope, self._entrypoint
         try:
-            with scope.at_work():
+            with scope.active():
                 return scope.import_module(entrypoint.module)
         except SyntaxError as raised:
             error = syntax_error(raised, scope.path) or self._trial_error(raised)
         except KeyboardInterrupt:
             raise
-        except BaseException as raised:  # the user's code may raise anything, SystemExit too
+        except BaseException as raised:  # the user's code may raise any exception, even SystemExit
             error = self._trial_error(raised)
         raise error
 
@@ -107,7 +108,7 @@ class Resolution:
     def _trial_class(self, module: ModuleType) -> type[Trial]:
         """Follow the entrypoint's attributes from the module to a Trial class."""
         entrypoint, path = str(self._entrypoint), str(self._scope.path)
-        found: Any = module  # whatever the user's module holds
+        found: Any = module  # Any: an object of the user's module
         followed = self._entrypoint.module or self._scope.name
         for name in self._entrypoint.attributes:
             try:
@@ -145,7 +146,7 @@ class Resolution:
 
 
 def syntax_error(raised: SyntaxError, path: Path) -> DefinitionSyntaxError | None:
-    """Return the error for a module of the definition at ``path`` that does not compile; None if it is about other text (an `eval`)."""
+    """Return the error for a module of the definition at ``path`` that does not compile; None if other text caused it (an `eval`)."""
     if not raised.filename or not Path(raised.filename).is_relative_to(path):
         return None
     file = Path(raised.filename)
@@ -161,7 +162,7 @@ def syntax_error(raised: SyntaxError, path: Path) -> DefinitionSyntaxError | Non
 
 
 def _public_names(owner: object) -> list[str]:
-    """Return the names that the user could have meant: classes of the definition first, modules never."""
+    """Return the names that the user may have meant: classes of the definition first, and no modules."""
     values = {name: inspect.getattr_static(owner, name, None) for name in dir(owner) if not name.startswith("_")}
 
     def distance(name: str) -> int:
@@ -173,17 +174,17 @@ def _public_names(owner: object) -> list[str]:
 
 
 def _describe(value: object) -> str:
-    """Name the kind of an object for a sentence."""
+    """Describe the kind of an object in a phrase."""
     if isinstance(value, type):
         bases: Sequence[type] = [base for base in value.__bases__ if base is not object]
-        return f"a class derived from {', '.join(base.__name__ for base in bases)}" if bases else "a class derived from nothing"
+        return f"a class derived from {', '.join(base.__name__ for base in bases)}" if bases else "a class without a base class"
     kind = type(value).__name__
     article = "an" if kind[0] in "aeiou" else "a"
     return {"NoneType": "None"}.get(kind, public_text(f"{article} {kind}"))
 
 
 def _place(trial_class: type, scope: DefinitionScope, entrypoint: Entrypoint) -> tuple[Path, int]:
-    """Return the file and line of a class; the entrypoint's module when Python cannot tell (a class made by a call)."""
+    """Return the file and line of a class; the entrypoint's module if Python does not know them (a class created by a call)."""
     try:
         file = inspect.getfile(trial_class)
         linecache.checkcache(file)

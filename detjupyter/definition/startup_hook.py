@@ -1,4 +1,4 @@
-"""``startup-hook.sh``: what a definition wants done before it is imported. Run only when somebody asks."""
+"""``startup-hook.sh``: a script that prepares the import of a definition. It runs only on request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detjupyter.errors import StartupHookError
+from detjupyter.next_step import NextStep
 
 NAME = "startup-hook.sh"
 
-# The hook is sourced, as on a cluster, so that what it exports counts; an `exit` in it must not lose that either.
+# The hook is sourced, as on a cluster, so that its exported variables are known, even if it calls `exit`.
 _SCRIPT = f"trap 'env -0 >\"$DETJUPYTER_HOOK_ENVIRONMENT\"' EXIT; source ./{NAME}"
 _OF_THE_SHELL = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "DETJUPYTER_HOOK_ENVIRONMENT"})
 _SHOWN_LINES = 12
@@ -27,11 +28,11 @@ _LOOK_EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class HookResult:
-    """What a hook did.
+    """The result of a hook.
 
     Attributes:
-        output: What it printed, standard output and errors as they came.
-        exported: The environment variables that it set or changed, which are now set in this process; sorted.
+        output: Its output, with standard output and standard error interleaved.
+        exported: The sorted names of the environment variables that it set or changed, which are now set in this process.
     """
 
     output: str
@@ -44,20 +45,20 @@ def find_hook(root: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def run_hook(hook: Path, tell: Callable[[str], None] | None = None) -> HookResult:
-    """Run the hook in bash, in its own directory, and take over the variables that it exports.
+def run_hook(hook: Path, echo: Callable[[str], None] | None = None) -> HookResult:
+    """Run the hook in bash, in its own directory, and set the variables that it exports in this process.
 
     Args:
         hook: The script.
-        tell: Called with each line as it comes.
+        echo: Called with each line of output.
 
     Raises:
-        StartupHookError: There is no bash, or the hook ended with an error; no variable is taken over then.
-        KeyboardInterrupt: A person interrupted; the hook and what it started are ended.
+        StartupHookError: There is no bash, or the hook ended with an error; then no variable is set.
+        KeyboardInterrupt: The user interrupted; the hook and the processes that it started are killed.
     """
     shell = shutil.which("bash")
     if shell is None:
-        raise StartupHookError(f"{NAME} needs bash, and there is none here.", path=str(hook), hint="Do by hand what it does.")
+        raise StartupHookError(f"{NAME} needs bash, which is not installed.", path=str(hook), hint="Run its commands by hand.")
     with tempfile.TemporaryDirectory(prefix="detjupyter-") as scratch:
         result = Path(scratch) / "environment"
         process = subprocess.Popen(
@@ -69,22 +70,22 @@ def run_hook(hook: Path, tell: Callable[[str], None] | None = None) -> HookResul
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        lines = _follow(process, tell)
+        lines = _follow(process, echo)
         if process.returncode != 0:
             shown = "\n".join(f"      {line}" for line in lines[-_SHOWN_LINES:])
             raise StartupHookError(
                 f"{NAME} ended with status {process.returncode}.",
                 path=f"{hook}\n{shown}" if shown else str(hook),
-                hint="Correct it, or load without `--startup-hook`.",
+                hint=f"Correct it, or load without {NextStep.STARTUP_HOOK}.",
             )
-        return HookResult("\n".join(lines), _take_over(result))
+        return HookResult("\n".join(lines), _set_exported(result))
 
 
-def _follow(process: subprocess.Popen[bytes], tell: Callable[[str], None] | None) -> list[str]:
-    """Return the lines that the hook prints until it ends; what it leaves running behind may hold the pipe open for ever."""
+def _follow(process: subprocess.Popen[bytes], echo: Callable[[str], None] | None) -> list[str]:
+    """Return the lines that the hook prints until it ends. The pipe may never be closed if the hook leaves a process running."""
     lines: list[str] = []
     unfinished = b""
-    assert process.stdout is not None  # it was asked for
+    assert process.stdout is not None  # opened as a pipe
     pipe = process.stdout.fileno()
     try:
         with process.stdout:
@@ -97,11 +98,11 @@ def _follow(process: subprocess.Popen[bytes], tell: Callable[[str], None] | None
                     whole += [unfinished] if unfinished else []
                 for line in whole:
                     lines.append(line.decode("utf-8", "replace").rstrip("\r"))
-                    if tell is not None:
-                        tell(lines[-1])
+                    if echo is not None:
+                        echo(lines[-1])
                 if has_ended and not piece:
                     return lines
-                if readable and not piece:  # it closed its output and goes on
+                if readable and not piece:  # the hook closed its output and is still running
                     process.wait()
     except BaseException:
         _end(process)
@@ -109,15 +110,15 @@ def _follow(process: subprocess.Popen[bytes], tell: Callable[[str], None] | None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the shell and all that it started: asked first, then killed, since a child may outlive a shell that obeyed."""
+    """Terminate the shell and all processes that it started, then kill those that remain."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, number)
             process.wait(_END_WITHIN_S)
 
 
-def _take_over(file: Path) -> tuple[str, ...]:
-    """Set what the hook exported in this process."""
+def _set_exported(file: Path) -> tuple[str, ...]:
+    """Set the variables that the hook exported in this process."""
     variables = dict(entry.split(b"=", 1) for entry in file.read_bytes().split(b"\0") if b"=" in entry)
     exported = []
     for name, value in variables.items():

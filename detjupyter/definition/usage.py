@@ -1,8 +1,8 @@
-"""Which files under its root a definition really uses, compared with the files that ship.
+"""Compare the files under its root that a definition uses with the files that ship.
 
-`watch_usage` listens, through Python's audit hook, to the files that the definition's own threads open; `usage_report` sets what was
-imported and opened against a scan. The hook is told of files that are opened by Python or through it (numpy, pandas, PIL, `torch.load`);
-what a C library opens by itself (OpenCV, HDF5) stays unseen, so "never used" is a hint and no more.
+`watch_usage` records, through Python's audit hook, the files that the definition's own threads open; `usage_report` compares imported and
+opened files with a scan. The hook sees files opened by Python or through it (numpy, pandas, PIL, `torch.load`), but not files that a C
+library opens itself (OpenCV, HDF5). So "not used" is only a hint.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Literal
 
 from detjupyter.bundle import FileEntry, FileReport
 from detjupyter.bundle.rules import IGNORE_FILE_NAME, Rule
-from detjupyter.definition.file_watch import UsageWatch, join_from_environment, watch_usage
+from detjupyter.definition.opened_files import UsageWatch, join_from_environment, watch_usage
 
 __all__ = ["UnshippedFile", "UnusedFile", "Usage", "UsageWatch", "join_from_environment", "usage_report", "watch_usage"]
 
 How = Literal["imported", "opened"]
 
-# Read by people, by Determined or by the notebook, and not by the code of the definition.
+# Files for users, for Determined or for the notebook, which the code of the definition does not read.
 _NOT_FOR_CODE = re.compile(
     r"readme.*|license.*|.*\.(md|ipynb|yaml|yml)|\.git.*|startup-hook\.sh|requirements.*\.txt|__init__\.py", re.IGNORECASE | re.DOTALL
 )
@@ -32,13 +32,13 @@ _BYTE_CODE = (".pyc", ".pyo", "$py.class")
 
 @dataclass(frozen=True, slots=True)
 class UnshippedFile:
-    """A file that the definition uses and the bundle leaves out.
+    """A file that the definition uses but the bundle does not contain.
 
     Attributes:
         path: Relative to the root, POSIX.
         how: How the definition uses it.
-        rule: What leaves it out; None if the definition is a single file, which ships alone.
-        entry: The path in the report that the rule is about: the file's own, or a directory's above it (``data/``).
+        rule: The rule that leaves it out; None if the definition is a single file, which ships alone.
+        entry: The path in the report that the rule matches: that of the file, or of a directory above it (``data/``).
     """
 
     path: str
@@ -47,12 +47,12 @@ class UnshippedFile:
     entry: str
 
     def __str__(self) -> str:
-        return f"{self.path} was {self.how} but {_reason(self.rule)}: it would fail elsewhere."
+        return f"{self.path} was {self.how} but {_reason(self.rule)}: it would be missing on another machine."
 
 
 @dataclass(frozen=True, slots=True)
 class UnusedFile:
-    """A file that ships, and was neither imported nor opened so far."""
+    """A file that ships but has not been imported or opened so far."""
 
     path: str
     size_bytes: int
@@ -60,25 +60,25 @@ class UnusedFile:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the definition uses against what ships.
+    """The files that the definition uses, compared with those that ship.
 
     Attributes:
-        unshipped: Used and left out, sorted by path: elsewhere the definition would fail.
-        unused: Ships and was not used so far, the biggest first: a hint.
+        unshipped: Files that are used but left out, sorted by path: on another machine they would be missing.
+        unused: Files that ship but were not used so far, largest first: a hint.
     """
 
     unshipped: tuple[UnshippedFile, ...] = ()
     unused: tuple[UnusedFile, ...] = ()
 
     def sentences(self) -> tuple[str, ...]:
-        """Return one sentence for each file, or directory, that is left out though it is used."""
+        """Return one sentence for each file, or directory, that is used but left out."""
         groups: dict[tuple[str, How], list[UnshippedFile]] = {}
         for file in self.unshipped:
             groups.setdefault((file.entry, file.how), []).append(file)
         return tuple(
             str(files[0])
             if len(files) == 1
-            else f"{len(files):,} files in {entry} were {how} but {_reason(files[0].rule)}: it would fail elsewhere."
+            else f"{len(files):,} files in {entry} were {how} but {_reason(files[0].rule)}: they would be missing on another machine."
             for (entry, how), files in groups.items()
         )
 
@@ -86,14 +86,14 @@ class Usage:
 def usage_report(opened: Collection[str], imported: Collection[str], report: FileReport, *, complete: bool = True) -> Usage:
     """Compare the files that a definition used with those that ship.
 
-    Byte code, `.detignore`, and an environment that stands inside the root do not count. Files that the report does not know (they
-    came after it) are left out.
+    Byte code, `.detignore`, and an environment inside the root are ignored, and so are files that are not in the report because they were
+    created after it.
 
     Args:
         opened: Paths relative to the root (POSIX) of files opened for reading: ``UsageWatch.opened()``.
-        imported: The same of the modules that were imported.
+        imported: Paths of the imported modules, in the same form.
         report: A scan of the definition.
-        complete: Whether ``opened`` holds all that was opened; if not, no file is called unused.
+        complete: Whether ``opened`` contains all opened files; if not, no file is reported as unused.
     """
     imported = frozenset(imported)
     used = imported.union(opened)
@@ -135,7 +135,7 @@ def _is_not_for_code(path: str) -> bool:
 
 
 def _environments(root: Path) -> Iterable[str]:
-    """Yield the places of this Python that stand inside the root, relative to it."""
+    """Yield the directories of this Python that are inside the root, relative to it."""
     for prefix in {sys.prefix, sys.base_prefix}:
         path = Path(prefix)
         if path != root and path.is_relative_to(root):
@@ -143,7 +143,7 @@ def _environments(root: Path) -> Iterable[str]:
 
 
 def _entry(path: str, entries: Mapping[str, FileEntry]) -> FileEntry | None:
-    """Return what the report says of a file: its own entry, or that of the nearest directory (or link to one) above it."""
+    """Return the entry of a file in the report, or that of the nearest directory (or link to a directory) above it."""
     return next((entries[name] for name in (path, *_above(path)) if name in entries), None)
 
 

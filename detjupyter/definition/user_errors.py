@@ -1,4 +1,4 @@
-"""Turning an exception of the user's code into one that shows their frames only, and holds nothing."""
+"""Convert an exception of the user's code into a TrialError that shows only the user's frames and keeps no objects alive."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from detjupyter.definition.isolation import finding
 from detjupyter.definition.isolation.imports import DefinitionLoader
 from detjupyter.definition.isolation.names import public_text
 from detjupyter.errors import TrialError
+from detjupyter.next_step import NextStep
 
 _HEADER = "Traceback (most recent call last):\n"
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
@@ -23,7 +24,7 @@ _CONTEXT = "\nDuring handling of the above exception, another exception occurred
 
 _VERBOSE_SCHEDULER = re.compile(r"\w*(LR|Plateau|Scheduler|Restarts)\.__init__\(\) got an unexpected keyword argument 'verbose'$")
 
-# Packages that are installed under another name than they are imported by.
+# Packages whose distribution name differs from their import name.
 _DISTRIBUTIONS = {
     "PIL": "pillow",
     "bs4": "beautifulsoup4",
@@ -36,21 +37,21 @@ _DISTRIBUTIONS = {
 
 
 def trial_error(exception: BaseException, roots: Sequence[Path], doing: str) -> TrialError:
-    """Make the error to raise when code of a model definition failed.
+    """Create the error to raise after code of a model definition failed.
 
-    The frames of the traceback (and of the exceptions that led to it) are cleared and dropped: they would keep the batch and the graph in
-    the memory of the GPU. Raise the result outside of the ``except`` block, else Python ties the two together again.
+    The frames of the traceback (and of the exceptions that caused it) are cleared and dropped: they would keep the batch and the graph in
+    the memory of the GPU. Raise the result outside of the ``except`` block; inside it, Python would link the two exceptions again.
 
     Args:
-        exception: What the user's code raised.
-        roots: The directories, or single files, that are the user's: frames of other files are not shown.
-        doing: What was going on, to follow "while": ``importing model_def``, ``building DigitsTrial``.
+        exception: The exception of the user's code.
+        roots: The directories, or single files, of the user: frames of other files are not shown.
+        doing: What failed, a phrase to follow "while": ``importing model_def``, ``building DigitsTrial``.
 
     Returns:
-        The error, its ``user_traceback`` in Python's own form.
+        The error, with its ``user_traceback`` as Python formats it.
 
     Raises:
-        KeyboardInterrupt: The one given: a person's interrupt is not an error of the code.
+        KeyboardInterrupt: The given exception: an interrupt by the user is not an error of the code.
     """
     if isinstance(exception, KeyboardInterrupt):
         raise exception
@@ -69,7 +70,7 @@ def trial_error(exception: BaseException, roots: Sequence[Path], doing: str) -> 
 def user_frames(exception: BaseException, roots: Sequence[Path]) -> list[traceback.FrameSummary]:
     """Return the frames of the exception's traceback that run files below ``roots``, outermost first.
 
-    Their lines are those of the code that ran, which may have been edited on disk since.
+    Their lines are those of the code that ran; the files on disk may have been edited since.
     """
     with _lines_as_loaded(exception.__traceback__):
         return [frame for frame in traceback.extract_tb(exception.__traceback__) if _is_users(frame.filename, roots)]
@@ -77,7 +78,7 @@ def user_frames(exception: BaseException, roots: Sequence[Path]) -> list[traceba
 
 @contextmanager
 def _lines_as_loaded(trace: TracebackType | None) -> Iterator[None]:
-    """Have Python's cache of source lines hold what a definition's frames were loaded from."""
+    """Fill Python's cache of source lines with the source that the definition's frames were loaded from."""
     known: dict[str, Any] = {}
     for frame, _ in traceback.walk_tb(trace):
         loader = frame.f_globals.get("__loader__")
@@ -95,7 +96,7 @@ def _lines_as_loaded(trace: TracebackType | None) -> Iterator[None]:
 
 
 def _chain(exception: BaseException) -> Iterator[tuple[BaseException, str]]:
-    """Yield the exceptions from the first to the one raised, each with the sentence that leads to the next."""
+    """Yield the exceptions from the first cause to the raised one, each with the sentence that leads to the next."""
     links: list[tuple[BaseException, str]] = [(exception, "")]
     seen = {id(exception)}
     while True:
@@ -114,7 +115,7 @@ def _chain(exception: BaseException) -> Iterator[tuple[BaseException, str]]:
 
 
 def _render(chain: Sequence[tuple[BaseException, str]], roots: Sequence[Path]) -> str:
-    """Return the user's frames of a chain as text, without the last line, which the error shows by itself."""
+    """Return the user's frames of a chain as text, without the last line, which is the message of the error."""
     parts: list[str] = []
     for exception, sentence in chain:
         frames = user_frames(exception, roots)
@@ -130,12 +131,12 @@ def _is_users(filename: str, roots: Sequence[Path]) -> bool:
     # A virtual environment inside the definition is not the user's code.
     if "site-packages" in path.parts or not path.is_absolute():
         return False
-    # A cell has a file name of IPython's making, and its text in Python's cache of source lines alone.
+    # The file name of a cell is created by IPython, and its text is only in Python's cache of source lines.
     return any(path.is_relative_to(root) for root in roots) or (filename in linecache.cache and not path.exists())
 
 
 def _forget(exception: BaseException) -> None:
-    """Clear every frame that the exception, its causes and its contexts hold, and untie them."""
+    """Clear every frame of the exception, its causes and its contexts, and unlink them."""
     pending: list[BaseException | None] = [exception]
     while pending:
         current = pending.pop()
@@ -157,14 +158,14 @@ def _hint(exception: BaseException, roots: Sequence[Path]) -> str | None:
     if isinstance(exception, FileNotFoundError) and isinstance(exception.filename, (str, bytes)):
         return _missing_file_hint(os.fsdecode(exception.filename), roots)
     if isinstance(exception, TypeError) and _VERBOSE_SCHEDULER.match(str(exception)):
-        return "torch's schedulers have lost their argument `verbose` (in 2.7): leave it out. `scheduler.get_last_lr()` tells the rate."
+        return "torch 2.7 removed the argument `verbose` of schedulers: omit it. `scheduler.get_last_lr()` returns the learning rate."
     if isinstance(exception, SystemExit):
-        return "The code asked Python to exit; a model definition is loaded into the kernel and must not."
+        return "The code tried to exit Python. A model definition must not do that, because it runs in the kernel."
     return None
 
 
 def _replaced_code(exception: BaseException) -> str | None:
-    """Say of the code that failed that it is of an earlier load, if it is."""
+    """Return a description of the failed code if it is from an earlier load."""
     for frame, _ in traceback.walk_tb(exception.__traceback__):
         loader = frame.f_globals.get("__loader__")
         if isinstance(loader, DefinitionLoader) and loader.scope.is_released:
@@ -178,13 +179,13 @@ def _missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
         return f"There is no {public.replace('.', '/')}.py in {', '.join(map(str, roots))}."
     if "." in name:
         return None
-    return f"If {name} is a package to install: `%pip install {_DISTRIBUTIONS.get(name, name)}`, then load again."
+    return f"If {name} is a missing package: {NextStep.INSTALL(_DISTRIBUTIONS.get(name, name))}, then load again."
 
 
 def _missing_file_hint(name: str, roots: Sequence[Path]) -> str:
     path = Path(name)
     if path.is_absolute():
-        return "There is nothing at that path on this machine."
+        return "That path does not exist on this machine."
     root = next((root if root.is_dir() else root.parent for root in roots), Path.cwd())
     here = Path.cwd()
     hint = f"Relative paths of a definition start at its root, {root}."

@@ -1,4 +1,4 @@
-"""What stands behind a magic's name on its line: split as a shell splits it, understood as the magic's options say."""
+"""The arguments of a line magic: split as by a shell, parsed by the magic's options."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from IPython.core.error import UsageError
 
 
 def parse(magic: Callable[..., Any], line: str) -> argparse.Namespace:
-    """Return the arguments that ``line`` holds for ``magic``, a method under ``@magic_arguments``.
+    """Return the arguments in ``line`` for ``magic``, a method under ``@magic_arguments``.
 
-    Quotes group words as in a shell and do not stay (IPython's own parser keeps them); what follows ``#`` is a comment.
+    Quotes group words as in a shell and are removed (IPython's own parser keeps them); text after ``#`` is a comment.
 
     Raises:
-        UsageError: the line does not fit the magic's options. IPython shows its text and nothing else.
+        UsageError: The line does not match the magic's options. IPython only shows its message.
     """
     parser: Any = magic.parser  # type: ignore[attr-defined]  # put there by @magic_arguments
     name = f"%{parser.prog.lstrip('%')}"
     try:
         arguments, unknown = parser.parse_known_args(list(words(line)))
-    except ValueError as error:  # shlex says what is wrong in two words
+    except ValueError as error:  # shlex's message has only two words
         raise UsageError(f"{name}: {str(error).lower()} in {line!r}.") from None
     except UsageError as error:
         raise UsageError(f"{name}: {error}. `{name}?` explains.") from None
@@ -37,10 +37,10 @@ def parse(magic: Callable[..., Any], line: str) -> argparse.Namespace:
 
 
 def words(line: str) -> Iterator[str]:
-    """Yield the words of ``line`` as a shell would pass them on, up to a comment.
+    """Yield the words of ``line`` as a shell would pass them, up to a comment.
 
     Raises:
-        ValueError: a quotation is not closed.
+        ValueError: A quotation is not closed.
 
     Examples:
         >>> list(words("model_def:Net --path 'my nets' --hparam layers='[1, 2]'  # small"))
@@ -63,7 +63,7 @@ def options(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def positive(text: str) -> int:
-    """Read a whole number of at least 1; the message of an ``argparse`` type is its name, hence :class:`ArgumentTypeError`."""
+    """Parse a whole number of at least 1; :class:`ArgumentTypeError` sets the message, which would otherwise be this function's name."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is wanted, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return int(text)

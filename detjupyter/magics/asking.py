@@ -1,4 +1,4 @@
-"""A magic's side of a conversation: a question for a yes or no, where somebody can answer, and a line of answer."""
+"""Yes-or-no questions of a magic, and its one-line messages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ _YES = ("y", "yes")
 
 
 def ask(question: str) -> bool | None:
-    """Ask a person, and return the answer; whatever is not a yes is a no.
+    """Ask the user, and return the answer; every answer except yes counts as no.
 
     Returns:
-        None where nobody can be asked: the notebook is executed by a program, or there is no terminal. Say then which option to give.
+        None if the user cannot be asked: a program executes the notebook, or there is no terminal. The caller should then name an option.
 
     Raises:
-        KeyboardInterrupt: The person interrupted instead of answering.
+        KeyboardInterrupt: The user interrupted instead of answering.
     """
     from IPython.core.error import StdinNotImplementedError
 
@@ -23,5 +23,7 @@ def ask(question: str) -> bool | None:
 
 
 def say(text: str) -> None:
-    """Print the answer that a person who typed a magic waits for; bytes of a name that are not UTF-8 show as such."""
-    print(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))  # noqa: T201
+    """Print the answer of a magic; bytes of a file name that are not UTF-8 show as a replacement character."""
+    from detjupyter.protocol.text import legible
+
+    print(legible(text))  # noqa: T201

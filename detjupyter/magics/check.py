@@ -1,4 +1,4 @@
-"""What ships, elsewhere: ``%det_package`` packs it, ``%det_check`` trains it in a clean process."""
+"""``%det_package`` packs the files that ship, ``%det_check`` trains the package in a clean process."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from detjupyter.magics.arguments import parse, positive
 from detjupyter.magics.asking import ask, say
 from detjupyter.magics.chosen import PATH_HELP, chosen_definition, session_of
 from detjupyter.magics.interruption import Interrupted, interruptible
-from detjupyter.magics.patience import patience
+from detjupyter.magics.slow_notice import notice_if_slow
 
 if TYPE_CHECKING:
     from detjupyter.check import CheckReport, CheckStep
     from detjupyter.definition.model_definition import ModelDefinition
-    from detjupyter.training.session import Session
+    from detjupyter.session.session import Session
     from detjupyter.widgets.check_table import CheckView
 
 _REPORT = ("detjupyter.check.report", "CheckReport")
 
-# The newest check, and the number of the cell that shows it already: the report that the cell returns is not shown a second time.
+# The newest check, and the number of the cell that already shows it, so that the returned report is not shown a second time.
 _newest: list[tuple[CheckView, int]] = []
 
 
@@ -35,7 +35,7 @@ def register(shell: Any) -> None:
 
 
 def unregister(shell: Any) -> None:
-    """Show them so no more."""
+    """Undo :func:`register`."""
     formatter = shell.display_formatter.ipython_display_formatter
     formatter.deferred_printers.pop(_REPORT, None)
     for known in [known for known in formatter.type_printers if (known.__module__, known.__name__) == _REPORT]:
@@ -44,27 +44,27 @@ def unregister(shell: Any) -> None:
 
 @magics_class
 class CheckMagics(Magics):
-    """Pack a model definition, and see whether the package trains elsewhere."""
+    """Pack a model definition, and check whether the package trains in another process."""
 
     @magic_arguments()
     @argument("target", help="the archive to write, NAME.tar.gz, from the working directory")
     @argument("--path", help=PATH_HELP)
-    @argument("--force", action="store_true", help="replace an archive that is there without asking")
-    @argument("--oversize", action="store_true", help="pack more than an upload may hold all the same")
-    @argument("--any-size", action="store_true", help="pack although the directory holds more than 200,000 paths")
+    @argument("--force", action="store_true", help="replace an existing archive without asking")
+    @argument("--oversize", action="store_true", help="pack even if the bundle is larger than an upload allows")
+    @argument("--any-size", action="store_true", help="pack even if the directory contains more than 200,000 paths")
     @line_magic
     def det_package(self, line: str) -> Any:
-        """Write exactly the files that ship into a .tar.gz: the same files give the same bytes, on any machine."""
+        """Write the files that ship into a .tar.gz: the same files give the same bytes, on any machine."""
         arguments = parse(self.det_package, line)
         definition = chosen_definition(arguments.path, any_size=arguments.any_size)
         target = Path(arguments.target).expanduser()
         with interruptible("the archive was not written."):
             if not _may_replace(target, force=arguments.force):
                 return None
-            with patience(f"Packing {definition.name}"):
+            with notice_if_slow(f"Packing {definition.name}"):
                 report = definition.archive(target, oversize=arguments.oversize)
         from detjupyter.widgets.check_table import usage_lines
-        from detjupyter.widgets.shipment import Package
+        from detjupyter.widgets.packaging import Package
 
         session = session_of(definition)
         unshipped, _ = usage_lines(session.card().usage if session is not None else None)
@@ -73,16 +73,16 @@ class CheckMagics(Magics):
     @magic_arguments()
     @argument("entrypoint", nargs="?", help="module:Class; by default the session's, else the config's, or the only Trial class")
     @argument("--path", help=PATH_HELP)
-    @argument("--batches", type=positive, default=3, metavar="K", help="how many batches both sides train, by default 3")
-    @argument("--device", help="cuda, cuda:1, mps or cpu; by default the session's, else the best there is")
-    @argument("--seed", type=int, help="what both sides are built with; by default the session's, else 0")
-    @argument("--timeout", type=positive, metavar="S", help="end the clean process after so many seconds")
-    @argument("--any-size", action="store_true", help="check although the directory holds more than 200,000 paths")
+    @argument("--batches", type=positive, default=3, metavar="K", help="the number of batches to train, by default 3")
+    @argument("--device", help="cuda, cuda:1, mps or cpu; by default the session's, else the best available device")
+    @argument("--seed", type=int, help="the seed of both trials; by default the session's, else 0")
+    @argument("--timeout", type=positive, metavar="S", help="end the clean process after this many seconds")
+    @argument("--any-size", action="store_true", help="check even if the directory contains more than 200,000 paths")
     @line_magic
     def det_check(self, line: str) -> CheckReport:
         """Pack the definition, train a few batches of the package in a clean process, and compare with the same batches here.
 
-        Each step shows as it is done. The session stays as it is: what trains here is a second trial of its own.
+        The output shows the progress of each step. The session is not affected: a second trial trains here.
         """
         arguments = parse(self.det_check, line)
         definition = chosen_definition(arguments.path, any_size=arguments.any_size)
@@ -92,7 +92,7 @@ class CheckMagics(Magics):
 
         live = _Live(str(arguments.entrypoint or given.entrypoint or definition.name), notes=given.notes)
         try:
-            with interruptible("the check was ended; nothing of it is left."):
+            with interruptible("the check was ended, and its files were deleted."):
                 report = ship_check(
                     definition,
                     arguments.entrypoint or given.entrypoint,
@@ -101,7 +101,7 @@ class CheckMagics(Magics):
                     arguments.device or given.device,
                     batches=arguments.batches,
                     timeout_s=arguments.timeout,
-                    progress=live.hear,
+                    progress=live.update,
                 )
         except BaseException as error:
             live.end("interrupted" if isinstance(error, Interrupted) else "not done")
@@ -114,7 +114,7 @@ class CheckMagics(Magics):
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What a check takes over from a session."""
+    """The settings that a check takes from a session."""
 
     entrypoint: str | None = None
     config: Any = None  # a Config
@@ -125,13 +125,13 @@ class _Given:
     @classmethod
     def of(cls, session: Session) -> _Given:
         card = session.card()
-        changed = "What is on disk is checked, and that is newer than the session's code: `%det_reload` takes it over."
+        changed = "The check uses the files on disk, which are newer than the session's code. `%det_reload` applies them to the session."
         return cls(card.entrypoint, session.config, card.seed, card.device, (changed,) if card.changed else ())
 
 
 @dataclass(slots=True)
 class _Live:
-    """The table in the cell's output while the check runs: one display, updated in place; a terminal has none."""
+    """The table in the cell's output while the check runs: one display, updated in place. A terminal shows only the result."""
 
     entrypoint: str
     notes: tuple[str, ...] = ()
@@ -139,8 +139,8 @@ class _Live:
     _running: str | None = None
     _handle: Any = None
 
-    def hear(self, step: CheckStep) -> None:
-        """Take in that a step begins, or ended."""
+    def update(self, step: CheckStep) -> None:
+        """Update a step that begins or has ended."""
         from detjupyter.check import CheckStep
         from detjupyter.check.report import STEPS
 
@@ -152,7 +152,7 @@ class _Live:
         self._show(self._view())
 
     def end(self, how: str) -> None:
-        """Leave the table as far as it came."""
+        """Show that the check ended before its last step."""
         running, self._running = self._running, None
         if running is not None:
             from detjupyter.check import CheckStep
@@ -161,7 +161,7 @@ class _Live:
             self._show(self._view(how))
 
     def show_report(self, report: CheckReport, session: Session | None) -> CheckView:
-        """Show the end, and return what is shown."""
+        """Show the result, and return the view."""
         from detjupyter.widgets.check_table import CheckView
 
         usage = session.card().usage if session is not None else None
@@ -180,7 +180,7 @@ class _Live:
         from detjupyter.widgets.check_table import check_bundle
 
         shell: Any = get_ipython()
-        if getattr(shell, "kernel", None) is None:  # lines of a terminal do not change any more
+        if getattr(shell, "kernel", None) is None:  # lines of a terminal cannot be updated
             return
         if self._handle is None:
             self._handle = display(check_bundle(view), raw=True, display_id=True)
@@ -189,17 +189,17 @@ class _Live:
 
 
 def _may_replace(target: Path, *, force: bool) -> bool:
-    """Return whether the archive may be written: nothing is there, or a person agrees.
+    """Return whether to write the archive: it does not exist, or the user agrees to replace it.
 
     Raises:
-        DefinitionError: Something is there, and nobody can be asked.
+        DefinitionError: The file exists, and the user cannot be asked.
     """
     if force or not target.is_file():
         return True
-    answer = ask(f"{target} is there already. Replace it?")
+    answer = ask(f"{target} already exists. Replace it?")
     if answer is None:
         raise DefinitionError(
-            f"{target.name} is there already, and nobody can be asked here: nothing was packed.",
+            f"{target.name} already exists, and the notebook cannot ask for confirmation. Nothing was packed.",
             path=str(target.absolute()),
             hint="`--force` replaces it; or choose another name.",
         )
@@ -209,7 +209,7 @@ def _may_replace(target: Path, *, force: bool) -> bool:
 
 
 def _would_ship_itself(definition: ModelDefinition, archive: Path) -> tuple[str, ...]:
-    """Return a sentence about an archive that was written among the files that ship, as it is easily overlooked."""
+    """Return a warning if the archive was written to a path that ships, which is easily overlooked."""
     if definition.is_file or not archive.is_relative_to(definition.root):
         return ()
     from detjupyter.bundle import explain
@@ -217,7 +217,7 @@ def _would_ship_itself(definition: ModelDefinition, archive: Path) -> tuple[str,
     name = archive.relative_to(definition.root).as_posix()
     if not explain(definition.root, name, defaults=definition.defaults).included:
         return ()
-    return (f"{name} stands in the definition itself, so an upload would ship it: `%det_files --exclude {name}` leaves it out.",)
+    return (f"{name} is inside the definition, so an upload would ship it. `%det_files --exclude {name}` excludes it.",)
 
 
 def _show(report: CheckReport) -> None:
@@ -230,6 +230,6 @@ def _show(report: CheckReport) -> None:
     if _newest and _newest[0][0].report is report:
         view, cell = _newest[0]
         if cell == shell.execution_count:
-            _newest[0] = (view, -1)  # the cell may show it again on purpose
+            _newest[0] = (view, -1)  # a later use in the same cell shows it again
             return
     display(check_bundle(view), raw=True)

@@ -1,4 +1,4 @@
-"""The model definition that a magic is about, and where it stands as seen from the notebook."""
+"""The model definition that a magic works on, and its path relative to the notebook."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detjupyter.magics.counting import counting
 if TYPE_CHECKING:
     from detjupyter.bundle import FileReport
     from detjupyter.definition.model_definition import ModelDefinition
-    from detjupyter.training.session import Session
+    from detjupyter.session.session import Session
 
 PATH_HELP = "the model definition, a directory or one .py file; by default the current session's, else the notebook's directory"
 
@@ -22,7 +22,7 @@ def chosen_definition(path: str | None, *, any_size: bool = False) -> ModelDefin
     """Return the definition at ``path``; without one the current session's, else the one in the notebook's directory.
 
     Raises:
-        DefinitionNotFoundError: There is none.
+        DefinitionNotFoundError: There is no such definition.
     """
     from detjupyter.definition.model_definition import ModelDefinition
 
@@ -34,44 +34,44 @@ def chosen_definition(path: str | None, *, any_size: bool = False) -> ModelDefin
 
 def session_of(definition: ModelDefinition | None) -> Session | None:
     """Return the newest session that was loaded from ``definition`` (None: the current session), None if there is none."""
-    from detjupyter.training.registry import registry
+    from detjupyter.session.registry import registry
 
     fitting = [one for one in registry.all() if definition is None or one.definition.path == definition.path]
     return fitting[-1] if fitting else None
 
 
 def require_writable(definition: ModelDefinition) -> None:
-    """Refuse to write into a definition that was unpacked from an archive: it stands for the archive, and others may use it.
+    """Refuse to write into a definition that was unpacked from an archive: it represents the archive, and other sessions may use it.
 
     Raises:
-        DefinitionError: It was.
+        DefinitionError: The definition was unpacked from an archive.
     """
     from detjupyter.store.location import home
 
     if definition.path.is_relative_to(home().resolve() / "unpacked"):
         raise DefinitionError(
-            f"{definition.name} was loaded from an archive, so its files stay as they are.",
+            f"{definition.name} was loaded from an archive, so its files are not changed.",
             path=str(definition.path),
             hint="Unpack the archive into a directory of your own, and name that by `--path`.",
         )
 
 
 def scanned(definition: ModelDefinition, *, expand: bool = False) -> FileReport | None:
-    """Return the files of a definition; of a very large one only after a yes, None after a no.
+    """Return the files of a definition. For a very large one, ask the user first, and return None if the answer is no.
 
     Raises:
-        DefinitionTooLargeError: It is very large, and nobody can be asked.
+        DefinitionTooLargeError: The definition is very large, and the user cannot be asked.
     """
-    doing = f"Looking at {definition.name or definition.path}"
+    doing = f"Scanning {definition.name or definition.path}"
     try:
         with counting(doing) as count:
             return definition.files(expand=expand, progress=count)
     except DefinitionTooLargeError as error:
-        answer = ask(f"There are more than {error.most_paths:,} paths in {definition.path}. Look at all of them?")
+        answer = ask(f"There are more than {error.most_paths:,} paths in {definition.path}. Scan all of them?")
         if answer is None:
             raise
     if not answer:
-        say("Nothing was looked at.")
+        say("Nothing was scanned.")
         return None
     definition.any_size = True
     with counting(doing) as count:
@@ -79,10 +79,10 @@ def scanned(definition: ModelDefinition, *, expand: bool = False) -> FileReport 
 
 
 def links_to(root: Path, shell: Any) -> str | None:
-    """Return where ``root`` stands as seen from the notebook, as the beginning of a link (``""`` or ``nets/``).
+    """Return the path of ``root`` relative to the notebook, as the beginning of a link (``""`` or ``nets/``).
 
-    Jupyter's server tells the kernel by ``JPY_SESSION_NAME`` which notebook it belongs to. None if the definition is not below the
-    notebook's directory, or if there is no notebook at all: links would lead nowhere.
+    Jupyter's server sets ``JPY_SESSION_NAME`` to the path of the kernel's notebook. None if the definition is not below the notebook's
+    directory, or if there is no notebook: links would not work.
     """
     notebook = os.environ.get("JPY_SESSION_NAME")
     if getattr(shell, "kernel", None) is None or not notebook or not Path(notebook).is_absolute():

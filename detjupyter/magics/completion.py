@@ -1,4 +1,4 @@
-"""Tab completion: entrypoints, paths, hyperparameters, checkpoints and options, whatever may come next on a magic's line."""
+"""Tab completion on a magic's line: entrypoints, paths, hyperparameters, checkpoints and options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from detjupyter.errors import DetJupyterError
 from detjupyter.magics.arguments import options, words
 
-# `%det_load …`, `session = %det_load …`, `%%det_file …`, and without the percent sign where IPython allows it
+# `%det_load …`, `session = %det_load …`, `%%det_file …`, and without the percent sign if IPython allows it
 _LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%{0,2})(det_\w+)\s(.*)", re.DOTALL)
 _MOST_ENTRIES = 200
 _NEVER_MEANT = ("__pycache__", ".git", ".ipynb_checkpoints")
@@ -26,7 +26,7 @@ def register(shell: Any) -> None:
     def match(context: Any) -> dict[str, Any]:
         word, offers = _offers(shell, context.text_until_cursor)
         fitting = [SimpleCompletion(text=offer, type="magic") for offer in offers if offer.startswith(word)]
-        # Nothing of Python's makes sense on such a line: neither keywords nor names, which take jedi seconds to find.
+        # Keywords and names of Python make no sense on such a line, and jedi takes seconds to find them.
         return {"completions": fitting, "matched_fragment": word, "ordered": True, "suppress": True}
 
     unregister(shell)
@@ -34,13 +34,13 @@ def register(shell: Any) -> None:
 
 
 def unregister(shell: Any) -> None:
-    """Complete them no more."""
+    """Undo :func:`register`."""
     matchers = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", None) != "detjupyter"]
 
 
 def _offers(shell: Any, text: str) -> tuple[str, list[str]]:
-    """Return the word that is being typed at the end of ``text`` and what it may become."""
+    """Return the incomplete word at the end of ``text``, and its possible completions."""
     line = _LINE.fullmatch(text)
     magic = shell.find_line_magic(line[1]) if line else None
     parser: Any = getattr(magic, "parser", None)
@@ -63,7 +63,7 @@ def _offers(shell: Any, text: str) -> tuple[str, list[str]]:
 
 
 def _awaited(parser: Any, typed: list[str]) -> Any:
-    """Return the argument that the next word belongs to, None if only an option can follow."""
+    """Return the argument that the next word belongs to, None if only an option is possible."""
     positionals = [action for action in parser._actions if not action.option_strings]
     option = None
     for word in typed:
@@ -103,7 +103,7 @@ def _hyperparameters(_: str, typed: list[str]) -> list[str]:
 
 
 def _checkpoints(_: str, __: list[str]) -> list[str]:
-    from detjupyter.training.registry import registry
+    from detjupyter.session.registry import registry
 
     try:
         run = registry.get(None).run
@@ -113,7 +113,7 @@ def _checkpoints(_: str, __: list[str]) -> list[str]:
 
 
 def _files(word: str, typed: list[str]) -> list[str]:
-    """Return what stands in the model definition, a directory at a time, as paths relative to its root."""
+    """Return the paths in one directory of the model definition, relative to its root."""
     from detjupyter.magics.chosen import chosen_definition
 
     try:
@@ -139,13 +139,13 @@ def _archives(word: str, _: list[str]) -> list[str]:
 
 
 def _given(typed: list[str], option: str) -> str | None:
-    """Return the value of an option that stands on the line already."""
+    """Return the value of an option that is already on the line."""
     values = (value for name, value in pairwise(typed) if name == option)
     return next(values, None)
 
 
 def _paths(word: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Return the directories, and the files that end so, that ``word`` may become."""
+    """Return the directories, and the files with these suffixes, that complete ``word``."""
     directory, _, _ = word.rpartition("/")
     shown = f"{directory}/" if directory or word.startswith("/") else ""
     try:

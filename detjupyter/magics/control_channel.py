@@ -1,8 +1,8 @@
-"""The kernel's end of the control channel: what makes the sidebar's buttons work while a cell is busy.
+"""The kernel's end of the control channel, through which the sidebar's buttons work while a cell is busy.
 
-The Jupyter server sends ``det_control_request`` on the kernel's control channel, which ipykernel reads in a thread of its own. Handlers
-there must be quick, because an interrupt comes the same way: a command that still waits for the batch under way is answered with
-``accepted``, and what comes of it shows in the run.
+The Jupyter server sends ``det_control_request`` on the kernel's control channel, which ipykernel reads in a separate thread. Handlers must
+be fast, because interrupts use the same channel: a command that still waits for the current batch is answered with ``accepted``, and its
+result appears in the run.
 """
 
 from __future__ import annotations
@@ -13,57 +13,59 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import DetJupyterError
-from detjupyter.training.registry import registry
+from detjupyter.protocol.control import REPLY, REQUEST
+from detjupyter.session.kernel import kernel as this_kernel
+from detjupyter.session.registry import registry
 
 if TYPE_CHECKING:
     from detjupyter.protocol.messages import ControlReply
     from detjupyter.protocol.records import CardRecord
-    from detjupyter.training.session import Session
+    from detjupyter.session.session import Session
 
-REQUEST, REPLY = "det_control_request", "det_control_reply"
 ANSWER_WITHIN_S = 0.25
 
 
 def open_on(shell: Any) -> None:
-    """Answer control requests of ``shell``'s kernel, where it has one."""
+    """Answer control requests of ``shell``'s kernel, if it has one."""
     kernel: Any = getattr(shell, "kernel", None)
     handlers = getattr(kernel, "control_handlers", None)
     if handlers is None:  # a terminal, or a kernel other than ipykernel
         return
 
     async def handle(stream: Any, ident: Any, parent: Any) -> None:
-        from detjupyter.protocol.wire import encode  # brings numpy: not before the first request
+        from detjupyter.protocol.wire import encode  # imports numpy: not before the first request
 
         reply = await answer(parent.get("content"))
         kernel.session.send(stream, REPLY, encode(reply), parent, ident)
 
     handlers[REQUEST] = handle
-    registry.kernel_id = _kernel_id()
+    this_kernel.id = _kernel_id()
 
 
 def close_on(shell: Any) -> None:
-    """Answer no more."""
+    """Undo :func:`open_on`."""
     handlers = getattr(getattr(shell, "kernel", None), "control_handlers", {})
     handlers.pop(REQUEST, None)
 
 
 async def answer(content: Any) -> ControlReply:  # Any: it comes from a server
-    """Return what is loaded, after doing or accepting the command that ``content`` may hold."""
+    """Return the loaded sessions, after sending the command in ``content``, if any."""
     from detjupyter.protocol.commands import parse_command
     from detjupyter.protocol.messages import PROTOCOL_VERSION, ControlReply, ControlRequest
+    from detjupyter.protocol.origins import Origin
     from detjupyter.protocol.wire import decode
 
     accepted, error = False, None
     try:
         request = decode(ControlRequest, content)
         if request.command is not None:
-            future = registry.steered(request.session_id).send(parse_command(request.command))
+            future = registry.controllable(request.session_id).send(parse_command(request.command), Origin.PANEL)
             accepted = not await _is_done_soon(future)
             if not accepted:
                 future.result()
     except DetJupyterError as refused:
         error = str(refused)
-    except Exception as unexpected:  # a thread of ipykernel's runs this; it must get an answer, not an exception
+    except Exception as unexpected:  # a thread of ipykernel runs this; the server needs an answer, not an exception
         error = f"{type(unexpected).__name__}: {unexpected}"
     sessions = registry.all()
     return ControlReply(
@@ -76,15 +78,15 @@ async def answer(content: Any) -> ControlReply:  # Any: it comes from a server
 
 
 async def _is_done_soon(future: Future[Any]) -> bool:
-    """Return whether ``future`` is done in time; it goes on in any case."""
+    """Return whether ``future`` is resolved in time; it is not canceled."""
     waiting = asyncio.wrap_future(future)
-    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio would log what nobody looks at
+    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio would log an exception that is never read
     await asyncio.wait([waiting], timeout=ANSWER_WITHIN_S)
     return waiting.done()
 
 
 def _cards(sessions: Sequence[Session]) -> tuple[CardRecord, ...]:
-    """Return the cards of the sessions, none if the files of one cannot be read any more."""
+    """Return the cards of the sessions, or none if the files of one can no longer be read."""
     try:
         return tuple(session.card() for session in sessions)
     except (DetJupyterError, OSError):
@@ -92,7 +94,7 @@ def _cards(sessions: Sequence[Session]) -> tuple[CardRecord, ...]:
 
 
 def _kernel_id() -> str | None:
-    """Return the kernel's id: its connection file is called ``kernel-<id>.json``."""
+    """Return the kernel's id, from the name of its connection file, ``kernel-<id>.json``."""
     from pathlib import Path
 
     from ipykernel.connect import get_connection_file

@@ -1,4 +1,4 @@
-"""Say how far a scan has come, once it takes a while."""
+"""Show the progress of a scan that takes a while."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from detjupyter.magics.line import Line
-from detjupyter.magics.patience import PATIENCE_S
+from detjupyter.magics.slow_notice import NOTICE_AFTER_S
 
 _REFRESH_S = 0.25
 
 
 @contextmanager
 def counting(doing: str) -> Iterator[Callable[[int], None]]:
-    """Yield what is to be called with the number of paths so far.
+    """Yield a function to call with the number of paths so far.
 
-    If the block takes longer than a second there is a line that follows the number, written over in place; at the end it says how long it
-    took, or how far it came when it was stopped.
+    If the block takes longer than a second, a line shows the number and is updated in place. At the end it shows the duration, or the
+    number of paths when the scan was stopped.
     """
     began = shown_at = time.monotonic()
     line: Line | None = None
@@ -27,7 +27,7 @@ def counting(doing: str) -> Iterator[Callable[[int], None]]:
         nonlocal line, shown_at, met
         met = paths
         now = time.monotonic()
-        if now - shown_at < (PATIENCE_S if line is None else _REFRESH_S):
+        if now - shown_at < (NOTICE_AFTER_S if line is None else _REFRESH_S):
             return
         shown_at = now
         if line is None:

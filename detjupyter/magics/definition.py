@@ -11,35 +11,35 @@ from detjupyter.errors import DefinitionTooLargeError
 from detjupyter.magics.arguments import parse
 from detjupyter.magics.asking import ask, say
 from detjupyter.magics.interruption import interruptible
-from detjupyter.magics.patience import patience
+from detjupyter.magics.slow_notice import notice_if_slow
 
 if TYPE_CHECKING:
-    from detjupyter.training.session import Session
+    from detjupyter.session.session import Session
 
 
 @magics_class
 class DefinitionMagics(Magics):
-    """Load a model definition, and load it again."""
+    """Load a model definition, and reload it."""
 
     @magic_arguments()
     @argument(
-        "entrypoint", nargs="?", help="module:Class, for example model_def:MNistTrial; left out: the config's, or the only Trial class"
+        "entrypoint", nargs="?", help="module:Class, for example model_def:MNistTrial; by default the config's, or the only Trial class"
     )
     @argument("--path", default=".", help="the model definition, a directory or one .py file; by default the notebook's directory")
     @argument("--config", help="a YAML file; by default const.yaml in the model definition, if it has one")
     @argument("--hparam", nargs="+", action="extend", default=[], metavar="K=V", help="hyperparameters that override the config's")
     @argument("--seed", type=int, help="seeds Python, numpy, the framework and the sampling of hyperparameter ranges")
-    @argument("--device", help="cuda, cuda:1, mps or cpu; by default the best there is")
-    @argument("--name", help="what to call the session; a second name keeps a second session beside the first")
+    @argument("--device", help="cuda, cuda:1, mps or cpu; by default the best available device")
+    @argument("--name", help="the name of the session; a new name loads a second session and keeps the first")
     @argument("--compile", action="store_true", help="compile the models with torch.compile")
     @argument("--startup-hook", action="store_true", help="run the definition's startup-hook.sh first")
-    @argument("--any-size", action="store_true", help="load although the directory holds more than 200,000 paths")
+    @argument("--any-size", action="store_true", help="load even if the directory contains more than 200,000 paths")
     @line_magic
     def det_load(self, line: str) -> Session:
         """Load a Trial class, build its trial and show its card.
 
-        The session becomes the current one, which the other magics use. ``session = %det_load model_def:MyTrial`` keeps it in hand.
-        Values are YAML: ``--hparam lr=1e-3 'layers=[64, 32]' name="my net"``; ``{lr}`` puts in the value of a Python variable.
+        The session becomes the current one, which the other magics use. ``session = %det_load model_def:MyTrial`` assigns it to a variable.
+        Values are YAML: ``--hparam lr=1e-3 'layers=[64, 32]' name="my net"``; ``{lr}`` inserts the value of a Python variable.
         """
         arguments = parse(self.det_load, line)
         from detjupyter.definition.model_definition import ModelDefinition
@@ -47,12 +47,12 @@ class DefinitionMagics(Magics):
 
         entrypoint, hparams = arguments.entrypoint, arguments.hparam
         if entrypoint is None and hparams and ":" in hparams[-1] and "=" not in hparams[-1]:
-            entrypoint = hparams.pop()  # it was written last, as the help has it, and --hparam took it
+            entrypoint = hparams.pop()  # the entrypoint was written last, as in the help, and --hparam took it
         definition = ModelDefinition(arguments.path)
 
         def load(*, any_size: bool) -> Session:
-            with interruptible("nothing was loaded."), patience(f"Loading {entrypoint or definition.name}"):
-                from detjupyter.training.loading import load
+            with interruptible("nothing was loaded."), notice_if_slow(f"Loading {entrypoint or definition.name}"):
+                from detjupyter.session.loading import load
 
                 return load(
                     entrypoint,
@@ -71,28 +71,28 @@ class DefinitionMagics(Magics):
             return load(any_size=arguments.any_size)
         except DefinitionTooLargeError as error:
             with interruptible("nothing was loaded."):
-                if not ask(f"There are more than {error.most_paths:,} paths in {definition.path}. Look at all of them?"):
+                if not ask(f"There are more than {error.most_paths:,} paths in {definition.path}. Scan all of them?"):
                     raise
         return load(any_size=True)
 
     @magic_arguments()
     @line_magic
     def det_reload(self, line: str) -> Session:
-        """Import the edited definition anew and go on with the same weights; if it does not load, all stays as it was."""
+        """Import the edited definition and continue with the same weights; if it cannot be loaded, nothing changes."""
         parse(self.det_reload, line)
-        from detjupyter.training.loading import current_session
+        from detjupyter.session.loading import current_session
 
         session = current_session()
-        outcome = "the edited code may take over all the same: `%det_status` shows."
-        with interruptible(outcome), patience(f"Reloading {session.definition.name}"):
+        outcome = "the reload continues in the background; `%det_status` shows whether it succeeds."
+        with interruptible(outcome), notice_if_slow(f"Reloading {session.definition.name}"):
             report = session.reload()
         say(str(report))
         return session
 
 
 def _name_for(definition: Any) -> str:
-    """Return the definition's name for its session, or a free one if another definition's session has it."""
-    from detjupyter.training.registry import registry
+    """Return the definition's name for its session, or a free name if a session of another definition has that name."""
+    from detjupyter.session.registry import registry
 
     for session in registry.all():
         if session.session_id == definition.name and session.definition.root != definition.root:

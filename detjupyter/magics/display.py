@@ -1,4 +1,4 @@
-"""Teach IPython to show sessions, file reports and checkpoints; the engine itself knows nothing of front ends."""
+"""Register the display of sessions, file reports and checkpoints with IPython; the engine is independent of front ends."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from detjupyter.bundle.report import FileReport
     from detjupyter.protocol.records import CheckpointRecord
-    from detjupyter.training.session import Session
+    from detjupyter.session.session import Session
 
 
 class Metrics(dict[str, Any]):  # Any: a trial may return more than numbers
-    """The metrics of a validation: the dict that they are, shown with as many digits as people read."""
+    """The metrics of a validation: a dict, displayed with a readable number of digits."""
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        del cycle  # a dict of numbers holds no dicts
+        del cycle  # a dict of numbers contains no other dict
         shown = (f"{name!r}: {value:.4g}" if isinstance(value, float) else f"{name!r}: {value!r}" for name, value in self.items())
         printer.text(f"{{{', '.join(shown)}}}")
 
 
 def register(shell: Any) -> None:
-    """Add our formatters by name, so that nothing is imported for it."""
+    """Add the formatters by class name, so that no class is imported."""
     for formatter, shown in _formatters(shell):
         for (module, name), show in shown.items():
             formatter.for_type_by_name(module, name, show)
 
 
 def unregister(shell: Any) -> None:
-    """Take our formatters away again."""
+    """Remove the formatters."""
     for formatter, shown in _formatters(shell):
         for key in shown:
             formatter.deferred_printers.pop(key, None)
@@ -59,7 +59,7 @@ def _show_checkpoint(checkpoint: CheckpointRecord, include: object = None, exclu
     return {"text/plain": checkpoint_text(checkpoint)}
 
 
-_SHOWN_LIVE = {("detjupyter.training.session", "Session"): _show_session}
+_SHOWN_LIVE = {("detjupyter.session.session", "Session"): _show_session}
 _SHOWN = {
     ("detjupyter.bundle.report", "FileReport"): _show_files,
     ("detjupyter.protocol.records", "CheckpointRecord"): _show_checkpoint,

@@ -1,4 +1,4 @@
-"""Magics that look back: ``%det_status`` and ``%det_runs``."""
+"""Magics that list sessions and runs: ``%det_status`` and ``%det_runs``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from detjupyter.magics.arguments import parse, positive
 
 @magics_class
 class HistoryMagics(Magics):
-    """Where the sessions stand, and what was trained before."""
+    """The sessions of this kernel, and earlier runs."""
 
     @magic_arguments()
     @line_magic
     def det_status(self, line: str) -> None:
-        """Show where every session of this kernel stands, the current one last."""
+        """Show the state of every session of this kernel, the current one last."""
         parse(self.det_status, line)
-        from detjupyter.training.registry import registry
+        from detjupyter.session.registry import registry
 
         current = registry.get(None)
         from detjupyter.widgets.summary import session_text
@@ -34,7 +34,7 @@ class HistoryMagics(Magics):
         display({"text/plain": "\n".join(texts)}, raw=True)
 
     @magic_arguments()
-    @argument("--limit", type=positive, default=20, metavar="N", help="how many, by default 20")
+    @argument("--limit", type=positive, default=20, metavar="N", help="the number of runs, by default 20")
     @line_magic
     def det_runs(self, line: str) -> None:
         """List the newest runs of the history, of all kernels."""

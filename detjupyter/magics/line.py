@@ -1,4 +1,4 @@
-"""One line of output that changes in its place."""
+"""One line of output that is updated in place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Line:
-    """One line that is written over: by display id in a notebook, by carriage return in a terminal, only its end in a file."""
+    """One line that is updated: by display id in a notebook, by carriage return in a terminal. A file only gets its last text."""
 
     def __init__(self) -> None:
         from IPython import get_ipython
@@ -20,14 +20,14 @@ class Line:
         self._width = 0
 
     def show(self, text: str) -> None:
-        """Put ``text`` in the place of what stands there."""
+        """Replace the line with ``text``."""
         if self._handle is not None:
             self._handle.update({"text/plain": text}, raw=True)
         elif sys.stdout.isatty():
             self._write(text, "")
 
     def end(self, text: str) -> None:
-        """Put ``text`` there for good."""
+        """Replace the line with its final text."""
         if self._handle is not None:
             self._handle.update({"text/plain": text}, raw=True)
         else:

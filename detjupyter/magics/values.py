@@ -9,10 +9,10 @@ from detjupyter.errors import HyperparameterError
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Return ``["lr=1e-3", "layers=[1, 2]"]`` as names and values, read as YAML 1.2 reads them: ``1e-3`` is a number, ``on`` a string.
+    """Return ``["lr=1e-3", "layers=[1, 2]"]`` as names and values, parsed as YAML 1.2: ``1e-3`` is a number, ``on`` a string.
 
     Raises:
-        HyperparameterError: one has no ``=``, no name, or a value that is no YAML.
+        HyperparameterError: An assignment has no ``=``, no name, or a value that is not YAML.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -23,7 +23,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         name = name.strip()
         if not equals or not name:
             raise HyperparameterError(
-                f"{assignment!r} is not of the form NAME=VALUE.", name=name, hint="For example `--hparam learning_rate=1e-3`."
+                f"{assignment!r} does not have the form NAME=VALUE.", name=name, hint="For example `--hparam learning_rate=1e-3`."
             )
         try:
             values[name] = YAML(typ="safe", pure=True).load(text)

@@ -1,36 +1,36 @@
-"""Block until a training has begun, or until it is over with one line of progress."""
+"""Wait until a training has begun, or until it has ended, with one line of progress."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from detjupyter.errors import SessionError
 from detjupyter.magics.interruption import Interrupted, interruptible
 from detjupyter.magics.line import Line
 from detjupyter.widgets.summary import headline
 
 if TYPE_CHECKING:
-    from detjupyter.training.session import Session
+    from detjupyter.session.session import Session
 
 REFRESH_S = 0.5
 PLAN_WITHIN_S = 0.2
 FIRST_BATCH_WITHIN_S = 0.4
-_HOW_TO_GO_ON = "`%det_resume` goes on, `%det_stop` ends it."
+_HOW_TO_END_NOW = "If the batch does not end, `%det_stop --force` closes the session now; the run is kept."
+_HOW_TO_CONTINUE = "`%det_resume` resumes it, `%det_stop` ends it."
 
 
 def wait_for_plan(session: Session) -> None:
-    """Give a training that has just begun the time to find out how long it is, a moment at most, so that the first look can say it."""
+    """Wait briefly until a new training has determined its length, so that its first display can show it."""
     deadline = time.monotonic() + PLAN_WITHIN_S
     while session.state == "running" and session.record().plan_target_batches is None and time.monotonic() < deadline:
         time.sleep(0.002)
 
 
 def wait_for_first_batch(session: Session) -> None:
-    """Give a training that has just begun the time to fail, a moment at most: a missing data set or a typo is then the cell's own error.
+    """Wait briefly for a failure of a new training, so that a missing data set or a typo becomes an error of the cell.
 
     Raises:
-        TrialError: the trial's code raised.
+        TrialError: The trial's code raised an exception.
     """
     trained, deadline = session.batches_trained, time.monotonic() + FIRST_BATCH_WITHIN_S
     while session.state == "running" and time.monotonic() < deadline:
@@ -42,11 +42,11 @@ def wait_for_first_batch(session: Session) -> None:
 
 
 def wait_with_progress(session: Session) -> None:
-    """Block while ``session`` trains and keep one line of progress up to date; an interrupt pauses the training.
+    """Wait while ``session`` trains and update one line of progress; an interrupt pauses the training.
 
     Raises:
-        TrialError: the trial's code raised.
-        Interrupted: a person interrupted.
+        TrialError: The trial's code raised an exception.
+        Interrupted: The user interrupted.
     """
     line = Line()
     try:
@@ -54,16 +54,16 @@ def wait_with_progress(session: Session) -> None:
         while session.wait(REFRESH_S) == "running":
             line.show(headline(session.record()))
     except KeyboardInterrupt:
-        with interruptible(f"the training is held after the batch under way. {_HOW_TO_GO_ON}"):  # a long one, and interrupted again
+        with interruptible(f"the training pauses after the current batch. {_HOW_TO_END_NOW}"):  # a second interrupt in a long batch
             raise Interrupted(_pause(session)) from None
     finally:
-        hint = f". {_HOW_TO_GO_ON}" if session.state == "paused" else ""
+        hint = f". {_HOW_TO_CONTINUE}" if session.state == "paused" else ""
         line.end(f"{headline(session.record())}{hint}")
 
 
 def _pause(session: Session) -> str:
-    try:
-        session.pause()
-    except SessionError:
-        return "the training was over at that moment."
-    return "the training is paused."
+    if session.pause_soon():
+        return "the training is paused."
+    if session.state != "running":
+        return "the training had already ended."
+    return f"the training pauses after the current batch. {_HOW_TO_END_NOW}"

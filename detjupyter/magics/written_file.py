@@ -1,4 +1,4 @@
-"""A file of a model definition that a cell is written to: where it may be, what that changes, and the way back."""
+"""Write a cell to a file of a model definition: check the path, compute the effect, and undo it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from detjupyter.errors import DefinitionError
 
 if TYPE_CHECKING:
     from detjupyter.definition.model_definition import ModelDefinition
-    from detjupyter.training.session import Session
+    from detjupyter.session.session import Session
     from detjupyter.widgets.diff import TextChange
 
 _NAMED = 5
 
 
 class WrittenFile:
-    """One file, which may not be there yet.
+    """One file, which need not exist yet.
 
     Args:
         definition: The model definition.
@@ -29,11 +29,11 @@ class WrittenFile:
 
     Attributes:
         definition: The model definition.
-        name: The name in its plainest form.
-        target: Where it stands; if a symlink does, what that points to.
+        name: The normalized name.
+        target: Its path; the target if it is a symlink.
 
     Raises:
-        DefinitionError: The name leads out of the definition, or to something that is no file.
+        DefinitionError: The name leads outside of the definition, or to something other than a file.
     """
 
     def __init__(self, definition: ModelDefinition, name: str) -> None:
@@ -47,11 +47,11 @@ class WrittenFile:
             raise self._refused(message, definition.path)
         try:
             self.target = self._located()
-        except OSError as error:  # a name that is too long, or a directory that nobody may look into
+        except OSError as error:  # a name that is too long, or a directory without permission to read
             raise self._refused(f"{self.name} cannot be written: {error.strerror or error}.", definition.root / self.name) from None
 
     def content(self, cell: str) -> bytes:
-        """Return the bytes that the file gets: UTF-8, with the line ends that it has now, and one at the end."""
+        """Return the bytes to write: UTF-8, with the current line ends of the file, and a line end at the end."""
         text = cell if cell.endswith("\n") or not cell else f"{cell}\n"
         there = self._there()
         if there is not None and b"\r\n" in there and there.count(b"\n") == there.count(b"\r\n"):
@@ -59,12 +59,12 @@ class WrittenFile:
         return text.encode("utf-8")
 
     def lines(self, cell: str) -> str:
-        """Return how long the file is going to be: ``12 lines``."""
+        """Return the number of lines of the new file: ``12 lines``."""
         count = self.content(cell).count(b"\n")
         return f"{count:,} {'line' if count == 1 else 'lines'}"
 
     def change(self, cell: str) -> TextChange | None:
-        """Return the difference to what is there, None if nothing is."""
+        """Return the difference from the existing file, None if there is none."""
         from detjupyter.widgets.diff import TextChange
 
         there = self._there()
@@ -73,7 +73,7 @@ class WrittenFile:
         return TextChange.between(self.name, *(part.decode("utf-8", "replace") for part in (there, self.content(cell))))
 
     def effect(self, cell: str) -> list[str]:
-        """Return what ships and what stays because of the new content, in sentences; nothing unless it is the `.detignore`."""
+        """Return sentences about the effect of the new content on the files that ship; empty unless the file is the `.detignore`."""
         if self.name != IGNORE_FILE_NAME:
             return []
         from detjupyter.bundle import Effect, scan
@@ -95,10 +95,10 @@ class WrittenFile:
         )
 
     def write(self, cell: str) -> Replaced:
-        """Put the cell in the file's place in one step, and return the way back; folders are made, the mode stays.
+        """Replace the file with the cell in one step, and return how to undo it; folders are created, the mode is kept.
 
         Raises:
-            DefinitionError: It cannot be written.
+            DefinitionError: The file cannot be written.
         """
         before, content = self._there(), self.content(cell)
         made = [above for above in self.target.parents if not above.exists()]
@@ -116,21 +116,21 @@ class WrittenFile:
         from detjupyter.bundle import explain
         from detjupyter.widgets.verdict import Why
 
-        told = explain(self.definition.root, self.name, defaults=self.definition.defaults)
-        return None if told.included else Why(told).sentence()
+        verdict = explain(self.definition.root, self.name, defaults=self.definition.defaults)
+        return None if verdict.included else Why(verdict).sentence()
 
     def is_used_by(self, session: Session) -> bool:
-        """Return whether the session was built from code, or a config, that stands otherwise on disk now."""
+        """Return whether the code or the config that the session was built from differs from the file on disk."""
         card = session.card()
         config = Path(os.path.realpath(card.config_path)) if card.config_path else None
         return bool(card.changed) or config == self.target
 
     def _located(self) -> Path:
-        """Return where the file stands, or is to stand."""
+        """Return the path of the file, which might not exist yet."""
         root = Path(os.path.realpath(self.definition.root))
         target = Path(os.path.realpath(root / self.name))
         if root not in target.parents:
-            raise self._refused(f"{self.name} leads out of the model definition by a symlink.", target)
+            raise self._refused(f"{self.name} leads outside of the model definition through a symlink.", target)
         if target.exists() and not target.is_file():
             raise self._refused(f"{self.name} is {'a directory' if target.is_dir() else 'not a regular file'}.", target)
         blocking = next((above for above in target.parents if above.is_file()), None)
@@ -160,15 +160,15 @@ class WrittenFile:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What a file held before a cell was written to it (None: there was no file), what it holds since, and the folders made for it."""
+    """The content of a file before a cell was written to it (None: there was no file), its new content, and the created folders."""
 
     file: WrittenFile
     before: bytes | None
     after: bytes
     made: tuple[Path, ...]
 
-    def put_back(self) -> str:
-        """Put the file back, and return a sentence about it.
+    def restore(self) -> str:
+        """Restore the file, and return a sentence about it.
 
         Raises:
             DefinitionError: The file was changed since, or cannot be written.
@@ -176,18 +176,18 @@ class Replaced:
         file = self.file
         if file._there() != self.after:
             raise DefinitionError(
-                f"{file.name} was changed by something else since, so it is left as it is.",
+                f"{file.name} was changed by something else since then, so it is not restored.",
                 path=str(file.target),
                 hint="Look at the file, and write what you want by `%%det_file`.",
             )
         try:
             if self.before is not None:
                 replace_file(file.target, self.before)
-                return f"{file.name}: as it was before."
+                return f"{file.name}: restored."
             file.target.unlink()
         except OSError as error:
             raise file._unwritable(error) from None
         for folder in self.made:
-            with suppress(OSError):  # something else is in it by now
+            with suppress(OSError):  # the folder contains other files
                 folder.rmdir()
-        return f"{file.name}: removed, as it was not there before."
+        return f"{file.name}: removed, because it did not exist before."

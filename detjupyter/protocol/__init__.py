@@ -1,4 +1,4 @@
-"""The words that Python and the browser both speak: states, commands, events, records, messages.
+"""The data exchanged between processes and with the browser: states, commands, events, records, messages.
 
-The TypeScript twin, ``labextension/protocol/index.ts``, is written by ``python -m detjupyter.protocol.typescript``.
+``python -m detjupyter.protocol.typescript`` generates the TypeScript version, ``labextension/protocol/index.ts``.
 """

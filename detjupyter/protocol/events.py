@@ -1,15 +1,22 @@
-"""What a session says while it works. The loop yields these; the driver hands them to the store and to the views."""
+"""The events that an engine emits.
+
+The session folds them into the live state, records them and publishes them. Apart from the answers to commands, the engine sends nothing
+else to the session.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.protocol.records import CheckpointRecord, ErrorRecord, FloatArray, LogLine
+from detjupyter.protocol.answers import ErrorAnswer
+from detjupyter.protocol.origins import Origin
+from detjupyter.protocol.recipe import LoadedRecord
+from detjupyter.protocol.records import BestRecord, CheckpointRecord, ErrorRecord, FloatArray, GpuRecord, LogLine
 from detjupyter.protocol.states import Activity, State
 
 
@@ -24,7 +31,7 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class ActivityChanged:
-    """The session turned to something else, or got on with it: ``done`` of ``total`` batches of a validation."""
+    """The engine's activity changed, or a validation made progress: ``done`` of ``total`` batches."""
 
     kind: ClassVar[str] = "activity"
     activity: Activity
@@ -32,13 +39,20 @@ class ActivityChanged:
     total: int | None = None
 
 
+def activity_after(event: Any, activity: Activity) -> Activity:  # Any: any event
+    """Return the activity of an engine after it has emitted ``event``, given its ``activity`` before."""
+    if isinstance(event, ActivityChanged):
+        return event.activity
+    has_ended = isinstance(event, StateChanged) and not event.state.is_live
+    return Activity.IDLE if has_ended else activity
+
+
 @dataclass(frozen=True, slots=True)
 class MetricsReported:
     """Training metrics of the batches since the last report.
 
-    ``batches`` (N,) int64 is the number of batches trained when each value was taken (the first batch gives 1); ``columns`` maps a
-    metric to (N,) float64, NaN where a batch had no value for it; for the metrics that some batches lack, ``given`` (N,) says which have
-    it.
+    ``batches`` (N,) int64 is the number of batches trained at each value (1 for the first batch); ``columns`` maps a metric to (N,)
+    float64, NaN where a batch had no value for it; for metrics that some batches lack, ``given`` (N,) is True where a batch has one.
     """
 
     kind: ClassVar[str] = "metrics"
@@ -59,7 +73,7 @@ class MetricsReported:
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """A validation ended with ``metrics``; those that are single numbers are drawn."""
+    """A validation ended with ``metrics``; views draw those that are single numbers."""
 
     kind: ClassVar[str] = "validation"
     batches_trained: int
@@ -68,7 +82,7 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class Checkpointed:
-    """A checkpoint is on disk, complete."""
+    """A complete checkpoint is on disk."""
 
     kind: ClassVar[str] = "checkpoint"
     checkpoint: CheckpointRecord
@@ -84,20 +98,188 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The user's code raised; the session is in state ``failed`` and can go on after a fix."""
+    """The user's code raised an exception; the session is in state ``failed`` and can continue after a fix."""
 
     kind: ClassVar[str] = "error"
     error: ErrorRecord
     batches_trained: int
+    failure: ErrorAnswer | None = None  # the error that the senders of commands get
 
 
 @dataclass(frozen=True, slots=True)
-class Intervened:
-    """A person asked for ``command`` (its kind) while the training was under way."""
+class Loaded:
+    """A trial was built: at the start, or by a reload after ``batches_trained`` batches.
 
-    kind: ClassVar[str] = "intervention"
-    command: str
+    ``number`` counts the loads of an engine: 0 at the start, then 1 for the first reload.
+    """
+
+    kind: ClassVar[str] = "loaded"
+    loaded: LoadedRecord
     batches_trained: int
+    number: int = 0
 
 
-Event = Union[StateChanged, ActivityChanged, MetricsReported, Validated, Checkpointed, Logged, Failed, Intervened]
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """From now on, progress is measured from ``start`` to ``target`` batches; both None: no training is running or paused.
+
+    ``is_training`` is False for a step outside of a training. ``batches_per_epoch`` is None if it is not known.
+    """
+
+    kind: ClassVar[str] = "plan"
+    start: int | None
+    target: int | None
+    is_training: bool
+    batches_per_epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BestChanged:
+    """The newest validation is the best so far."""
+
+    kind: ClassVar[str] = "best"
+    best: BestRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The trial was restored from a checkpoint; its curves end there until it is trained further."""
+
+    kind: ClassVar[str] = "moved"
+    batches_trained: int
+    records_trained: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRead:
+    """A reading of the GPU that the trial uses; None if it can no longer be read."""
+
+    kind: ClassVar[str] = "gpu"
+    gpu: GpuRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowedChanged:
+    """Whether a busy cell (or any other thread that holds the interpreter lock) slows the training down."""
+
+    kind: ClassVar[str] = "slowed"
+    slowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FilesUsed:
+    """Files of the definition that were imported (path and text) or opened (path) since the last such event.
+
+    Paths are relative to the root. ``complete`` is False after too many files were opened to track them all.
+    """
+
+    kind: ClassVar[str] = "files"
+    sources: Mapping[str, bytes]
+    opened: tuple[str, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAnswered:
+    """A command was answered; emitted just before the sender gets the answer.
+
+    Attributes:
+        id: The id of the command.
+        command: Its kind.
+        arguments: Its arguments.
+        origin: Where it came from.
+        at_batch: The number of batches trained when it took effect.
+        answered_at_batch: The number of batches trained when it was answered.
+        number: Its position among the commands that the engine has accepted, from 1; 0 if it was refused before.
+        outcome: ``done``, ``refused`` (nothing was changed) or ``failed``.
+        error: Why it was refused, or what failed.
+        details: Further values for the record: the hash of the modules that a reload has loaded, and its number; the directory of a
+            checkpoint.
+    """
+
+    kind: ClassVar[str] = "command"
+    id: str
+    command: str
+    arguments: Mapping[str, Any]
+    origin: Origin
+    at_batch: int
+    answered_at_batch: int
+    outcome: str
+    number: int = 0
+    error: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReplaced:
+    """The trial continues with new code, ``bundle_hash``, after ``batches_trained`` batches; ``load`` is the number of :class:`Loaded`.
+
+    The session emits this event after the code was stored, or after storing it failed.
+    """
+
+    kind: ClassVar[str] = "code"
+    bundle_hash: str
+    batches_trained: int
+    load: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunBegan:
+    """From now on, the session is recorded in the run ``run_id``. The session emits this event."""
+
+    kind: ClassVar[str] = "run"
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """The engine has not reported for too long, and its thread is in ``stack``; None: it reports again. The session emits this event."""
+
+    kind: ClassVar[str] = "stuck"
+    stack: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session no longer accepts commands. The session emits this event."""
+
+    kind: ClassVar[str] = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeMissing:
+    """A checkpoint was saved without the code of the run: the code store no longer has it."""
+
+    kind: ClassVar[str] = "code_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The engine is alive and has no other event to emit."""
+
+    kind: ClassVar[str] = "beat"
+
+
+Event = (
+    StateChanged
+    | ActivityChanged
+    | PlanChanged
+    | MetricsReported
+    | Validated
+    | BestChanged
+    | Checkpointed
+    | Moved
+    | Loaded
+    | Logged
+    | Failed
+    | GpuRead
+    | SlowedChanged
+    | FilesUsed
+    | CommandAnswered
+    | CodeReplaced
+    | CodeMissing
+    | RunBegan
+    | Stuck
+    | Closed
+    | Beat
+)

@@ -1,6 +1,6 @@
 """The files of a model definition as a browser shows them, and edits of its `.detignore`.
 
-A definition may hold a hundred thousand paths, so they travel as columns, and every rule once.
+A definition may contain a hundred thousand paths, so they are sent as columns, and each rule only once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RuleRecord:
-    """A rule that decided about paths: the ``line`` (from 1) of its ``source``, and whether what it speaks of ships.
+    """A rule that decided about paths: the ``line`` (from 1) of its ``source``, and whether the paths that it matches ship.
 
     ``source`` is ``always``, ``default`` or ``.detignore``.
     """
@@ -26,8 +26,8 @@ class FileTable:
     """The paths of a model definition as columns of one length, sorted by path.
 
     ``paths`` are relative and POSIX, with a final ``/`` for a directory that is left out as a whole (its size is 0: it is not walked).
-    ``rules`` are places in the definition's list of rules; -1 where no rule speaks of the path, so that it ships. ``symlinks`` are the
-    places of the symbolic links in these columns.
+    ``rules`` are indices into the definition's list of rules; -1 where no rule matches the path, so that it ships. ``symlinks`` are the
+    indices of the symbolic links in these columns.
     """
 
     paths: tuple[str, ...]
@@ -37,8 +37,8 @@ class FileTable:
 
 
 @dataclass(frozen=True, slots=True)
-class CulpritRecord:
-    """A file, or a folder (with a final ``/``), that weighs much of what ships; ``files`` counts what is in it."""
+class LargestItemRecord:
+    """One of the largest files or folders (with a final ``/``) that ship; ``files`` is the number of files in it."""
 
     path: str
     size_bytes: int
@@ -49,9 +49,9 @@ class CulpritRecord:
 class DefinitionRecord:
     """The files of a model definition as a browser shows them; ``path`` is relative to the server's root.
 
-    ``truncated`` counts the paths left out of ``files`` because there are too many to show. ``culprits`` are named when the total is near
-    the limit or over it. ``problems`` are sentences about lines of `.detignore` that cannot be understood. ``is_file``: the definition is
-    one file, so there is no `.detignore` to edit.
+    ``truncated`` counts the paths omitted from ``files`` because there are too many to show. ``largest`` is empty unless the total is near
+    the limit or over it. ``problems`` are sentences about lines of `.detignore` that cannot be parsed. ``is_file``: the definition is a
+    single file, so there is no `.detignore` to edit.
     """
 
     path: str
@@ -65,13 +65,13 @@ class DefinitionRecord:
     included_bytes: int
     excluded_entries: int
     limit_bytes: int
-    culprits: tuple[CulpritRecord, ...]
+    largest: tuple[LargestItemRecord, ...]
     problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ScanningRecord:
-    """The answer while a long scan goes on: how many paths it has met. Asking again waits on."""
+    """The answer while a long scan is running: the number of paths found so far. The next request waits for the same scan."""
 
     path: str
     found: int
@@ -79,10 +79,10 @@ class ScanningRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeterminedRecord:
-    """Where Determined's uploader would decide otherwise, as columns of one length, and why it would fail if it would.
+    """Where Determined's uploader would decide differently, as columns of one length, and why it would fail, if it would.
 
-    ``paths`` are those of the definition's table; what lies in a directory that is left out as a whole counts for that directory.
-    ``ships`` says what the uploader would do, ``counts`` about how many paths, ``total`` about how many in all.
+    ``paths`` are those of the definition's table; paths in a directory that is left out as a whole count for that directory. ``ships`` is
+    whether the uploader ships them, ``counts`` the number of paths, ``total`` the sum of the counts.
     """
 
     path: str
@@ -95,7 +95,7 @@ class DeterminedRecord:
 
 @dataclass(frozen=True, slots=True)
 class EffectRecord:
-    """What an edit of `.detignore` changes, one way: how many files and bytes, and the first few names."""
+    """The files that an edit of `.detignore` adds or removes: their number, their size, and the first few names."""
 
     files: int
     size_bytes: int
@@ -106,8 +106,8 @@ class EffectRecord:
 class IgnoreEditRecord:
     """An edit of `.detignore` that lets ``file`` ship or leaves it out: the lines it adds and removes, and its effect.
 
-    ``expected_hash`` names the `.detignore` that the edit was made for. ``undo`` is None until the edit is saved, then the word that takes
-    it back.
+    ``expected_hash`` identifies the `.detignore` that the edit was computed for. ``undo`` is None until the edit is saved, then the token
+    that undoes it.
     """
 
     path: str
@@ -116,6 +116,6 @@ class IgnoreEditRecord:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     ships: EffectRecord
-    stays: EffectRecord
+    left_out: EffectRecord
     expected_hash: str
     undo: str | None

@@ -1,11 +1,11 @@
-"""What travels between a kernel or a server and a browser.
+"""The messages between a kernel or a server and a browser.
 
-* A widget's comm: the view says ``hello`` when it mounts (what was sent before is lost) and is answered with a ``snapshot``; then
-  ``update`` messages follow, ten per second at most. The arrays of every patch travel as two binary buffers of little-endian float64,
+* A widget's comm: the view sends ``hello`` when it mounts (earlier messages are lost) and is answered with a ``snapshot``; then
+  ``update`` messages follow, at most ten per second. The arrays of every patch are sent as two binary buffers of little-endian float64,
   batches then values, in the order of ``patches``.
-* The server's WebSocket: ``watch`` chooses the run whose curves and log are wanted; ``runs``, ``series`` and ``log`` messages follow, with
-  arrays as JSON lists in which NaN and the infinities are the strings of :mod:`detjupyter.protocol.wire`. ``watch_definition`` chooses
-  the definition whose edits on disk are wanted; ``definition_watched``, ``definition_changed`` and ``scan_progress`` follow.
+* The server's WebSocket: ``watch`` selects the run whose curves and log to send; ``runs``, ``series`` and ``log`` messages follow, with
+  arrays as JSON lists in which NaN and the infinities are the strings of :mod:`detjupyter.protocol.wire`. ``watch_definition`` selects
+  the definition whose edits on disk to report; ``definition_watched``, ``definition_changed`` and ``scan_progress`` follow.
 * A kernel's control channel: ``det_control_request`` with a ``ControlRequest``, answered by ``det_control_reply`` with a ``ControlReply``.
 """
 
@@ -22,7 +22,7 @@ PROTOCOL_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class PatchHeader:
-    """A :class:`SeriesPatch` whose ``count`` points travel in two buffers beside the message."""
+    """A :class:`SeriesPatch` whose ``count`` points are in two buffers sent with the message."""
 
     group: Group
     name: str
@@ -32,14 +32,14 @@ class PatchHeader:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """View to kernel: I am mounted, tell me everything."""
+    """View to kernel: the view is mounted and needs the whole state."""
 
     kind: ClassVar[str] = "hello"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """View to kernel: do ``command``, and answer with a ``reply`` of the same ``id``."""
+    """View to kernel: run ``command``, and answer with a ``reply`` of the same ``id``."""
 
     kind: ClassVar[str] = "command"
     id: int
@@ -48,7 +48,7 @@ class CommandRequest:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Kernel to view: the answer to the command ``id``; ``error`` is None when it was done."""
+    """Kernel to view: the answer to the command ``id``; ``error`` is None if it succeeded."""
 
     kind: ClassVar[str] = "reply"
     id: int
@@ -57,7 +57,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Kernel to view: all there is."""
+    """Kernel to view: the whole state."""
 
     kind: ClassVar[str] = "snapshot"
     protocol: int
@@ -68,7 +68,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Kernel to view: what changed; ``log`` holds new lines only."""
+    """Kernel to view: the changes; ``log`` contains only new lines."""
 
     kind: ClassVar[str] = "update"
     session: SessionRecord
@@ -78,7 +78,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Browser to server: send me the curves and the log of this run (of none, if null)."""
+    """Browser to server: send the curves and the log of this run (of none, if null)."""
 
     kind: ClassVar[str] = "watch"
     run_id: str | None
@@ -86,7 +86,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class WatchDefinition:
-    """Browser to server: tell me what changes on disk in this definition (in none, if null), and how far its scans are."""
+    """Browser to server: report changes on disk in this definition (in none, if null), and the progress of its scans."""
 
     kind: ClassVar[str] = "watch_definition"
     path: str | None
@@ -102,7 +102,7 @@ class RunsMessage:
 
 @dataclass(frozen=True, slots=True)
 class RunsRemoved:
-    """Server to browser: these runs are gone."""
+    """Server to browser: these runs were deleted."""
 
     kind: ClassVar[str] = "runs_removed"
     run_ids: tuple[str, ...]
@@ -128,7 +128,7 @@ class LogMessage:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionWatched:
-    """Server to browser: whether edits of the definition are seen; where they are not, the browser has to look for itself."""
+    """Server to browser: whether the server sees edits of the definition; if not, the browser has to poll."""
 
     kind: ClassVar[str] = "definition_watched"
     path: str
@@ -137,7 +137,7 @@ class DefinitionWatched:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionChanged:
-    """Server to browser: something in the definition was written, added, renamed or deleted."""
+    """Server to browser: a file of the definition was written, added, renamed or deleted."""
 
     kind: ClassVar[str] = "definition_changed"
     path: str
@@ -145,7 +145,7 @@ class DefinitionChanged:
 
 @dataclass(frozen=True, slots=True)
 class ScanProgress:
-    """Server to browser: the scan of the definition has met so many paths."""
+    """Server to browser: the number of paths that the scan of the definition has found so far."""
 
     kind: ClassVar[str] = "scan_progress"
     path: str
@@ -154,7 +154,7 @@ class ScanProgress:
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """Server to kernel, on the control channel. Without ``command`` it only asks what is loaded."""
+    """Server to kernel, on the control channel. Without ``command`` the server only asks what is loaded."""
 
     kind: ClassVar[str] = "control"
     session_id: str | None
@@ -165,7 +165,7 @@ class ControlRequest:
 class ControlReply:
     """Kernel to server: the kernel's sessions, the current one last, and the error of the command if it was refused.
 
-    ``accepted`` is true while the command still waits for the batch under way.
+    ``accepted`` is true while the command still waits for the current batch.
     """
 
     kind: ClassVar[str] = "control_reply"
@@ -178,9 +178,9 @@ class ControlReply:
 
 @dataclass(frozen=True, slots=True)
 class KernelReply:
-    """Server to browser: what a kernel answered. ``definition_path`` is the current definition, relative to the server's root.
+    """Server to browser: the answer of a kernel. ``definition_path`` is the current definition, relative to the server's root.
 
-    ``loaded`` is false when the kernel has not loaded detjupyter (or is busy starting); then the lists are empty.
+    ``loaded`` is false if the kernel has not loaded detjupyter (or is still starting); then the lists are empty.
     """
 
     kind: ClassVar[str] = "kernel"

@@ -1,7 +1,7 @@
-"""What is shown and kept: sessions, runs, series, files.
+"""The records that views show and the history stores: sessions, runs, series, files.
 
 Every record here is a frozen dataclass of plain values, so that :mod:`detjupyter.protocol.wire` can turn it into JSON and
-:mod:`detjupyter.protocol.typescript` can write the same shape in TypeScript. Times are seconds since the Unix epoch, sizes bytes.
+:mod:`detjupyter.protocol.typescript` can write the same shape in TypeScript. Times are in seconds since the Unix epoch, sizes in bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.states import Activity, Group, State
 
 FloatArray = npt.NDArray[np.float64]
@@ -19,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
-    """An error as people read it: what was raised, the user's own frames as text, and what to do next."""
+    """An error for display: its message, the user's own frames as text, and the next step."""
 
     name: str
     message: str
@@ -29,12 +30,12 @@ class ErrorRecord:
 
 @dataclass(frozen=True, slots=True)
 class GpuRecord:
-    """One reading of the GPU that the trial runs on; ``utilisation`` in percent."""
+    """One reading of the GPU that the trial runs on; ``utilization`` in percent."""
 
     name: str
     memory_used_bytes: int
     memory_total_bytes: int
-    utilisation: float | None
+    utilization: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,28 @@ class BestRecord:
 
 @dataclass(frozen=True, slots=True)
 class HyperparameterRecord:
-    """A hyperparameter, dotted if nested, and where its value came from (``const.yaml``, ``--hparam``, ``sampled, seed 7``)."""
+    """A hyperparameter, dotted if nested, and where its value came from (``const.yaml``, ``override``, ``sampled from …``)."""
 
     name: str
-    value: Any  # whatever the YAML held: a scalar or a list
+    value: Any  # any value of the YAML: a scalar, a list or a mapping
     origin: str
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeRecord:
-    """A module that stands otherwise on disk than it was loaded: ``what`` is ``edited``, ``removed`` or ``does not compile``.
+class HyperparameterChange:
+    """A hyperparameter changed by a reload: its values before and after ``batches_trained`` batches; None if it did not exist."""
 
-    ``names`` are the classes, methods and functions that differ, dotted; empty if only comments or the layout do.
+    name: str
+    before: Any
+    now: Any
+    batches_trained: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """A module whose file changed since it was loaded: ``what`` is ``edited``, ``removed`` or ``does not compile``.
+
+    ``names`` are the dotted names of the classes, methods and functions that differ; empty if only comments or the layout differ.
     """
 
     path: str
@@ -72,7 +83,7 @@ class ChangeRecord:
 class UnshippedRecord:
     """A file that the definition ``imported`` or ``opened`` (``how``) although it would not ship.
 
-    The rule is what leaves it out, and ``sentence`` says it all.
+    The other fields are the rule that leaves it out; ``sentence`` is the full explanation.
     """
 
     path: str
@@ -85,9 +96,9 @@ class UnshippedRecord:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """What the definition used of its files: those that would be missing elsewhere, and (a hint) those that ship for nothing.
+    """Which of its files the definition used: files that are used but would not ship, and, as a hint, files that ship but are not used.
 
-    ``unused`` names the biggest few of ``unused_files``.
+    ``unused`` names the largest of the ``unused_files`` unused files.
     """
 
     unshipped: tuple[UnshippedRecord, ...]
@@ -98,11 +109,11 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class CardRecord:
-    """What was loaded: the text of the card that ``%det_load`` shows.
+    """A loaded definition: the content of the card that ``%det_load`` shows.
 
-    ``changed`` compares the loaded code with the disk at this moment, ``usage`` what was used so far with what would ship.
-    ``determined_differences`` counts the paths about which Determined's uploader decides otherwise. ``notes`` are sentences that were
-    worth saying at the load (a module that hides one of Python's, an unknown key of the config).
+    ``changed`` compares the loaded code with the current files on disk, ``usage`` the files used so far with those that would ship.
+    ``determined_differences`` counts the paths about which Determined's uploader decides differently. ``notes`` are remarks from the load
+    (a module that hides one of Python's, an unknown key of the config). ``hyperparameter_changes`` are the changes made by reloads.
     """
 
     entrypoint: str
@@ -127,15 +138,19 @@ class CardRecord:
     notes: tuple[str, ...] = ()
     changed: tuple[ChangeRecord, ...] = ()
     usage: UsageRecord | None = None
+    hyperparameter_changes: tuple[HyperparameterChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session at one moment: all that a view needs besides the curves and the log.
+    """A session at one moment: everything that a view needs except the curves and the log.
 
-    ``plan_start_batches`` and ``plan_target_batches`` bound the training under way (counts of batches trained);
-    ``validation_done`` and ``validation_total`` count batches of the validation under way. ``latest`` holds the newest value of
-    every metric by group. By default it is as it was before its first batch.
+    ``plan_start_batches`` and ``plan_target_batches`` bound the current training (counts of batches trained); ``plan_elapsed_s`` is the
+    time spent in it, ``eta_s`` the time left in it, and ``elapsed_s`` the time that the session has trained in total.
+    ``validation_done`` and ``validation_total`` count batches of the current validation. ``latest`` contains the newest value of every
+    metric by group. ``allowed`` contains the kinds of command that have an effect now. ``has_training`` is False for a step outside of a
+    training, ``slowed`` is True while a busy cell slows the training down, and ``stuck`` is the stack (as Python formats it) of a batch
+    that has not ended for seconds. The defaults describe a session before its first batch.
     """
 
     session_id: str
@@ -157,16 +172,26 @@ class SessionRecord:
     batches_per_second: float | None = None
     records_per_second: float | None = None
     elapsed_s: float = 0.0
+    plan_elapsed_s: float = 0.0
     eta_s: float | None = None
     latest: dict[str, dict[str, float]] = field(default_factory=dict)
     best: BestRecord | None = None
     gpu: GpuRecord | None = None
     error: ErrorRecord | None = None
+    allowed: tuple[str, ...] = ()
+    has_training: bool = False
+    slowed: bool = False
+    stuck: str | None = None
+    hyperparameter_changes: tuple[HyperparameterChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as the history lists it; ``session`` is the last state that the run's session wrote down."""
+    """A run as the history lists it.
+
+    ``session`` is the session as the run last recorded it. ``recipe`` is the load recipe of its trial, ``versions`` the versions of Python
+    and of the packages at the first load; both are None for runs of scripts and of earlier versions.
+    """
 
     id: str
     state: State
@@ -188,14 +213,17 @@ class RunRecord:
     batches_trained: int
     best: BestRecord | None
     session: SessionRecord | None
+    recipe: LoadRecipe | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
     """A checkpoint on disk; ``path`` is its directory.
 
-    ``automatic`` tells those that a training wrote by itself, which may be deleted for newer or better ones, from those that a person
-    asked for, which may not. ``metric`` is the value of the metric that ranks runs if a validation of the same batch came before.
+    ``automatic`` is True if a training saved it on its own: newer or better checkpoints may replace it. Checkpoints that the user asked
+    for are never deleted automatically. ``metric`` is the value of the metric that ranks runs, if a validation preceded it at the same
+    batch.
     """
 
     id: str
@@ -212,8 +240,8 @@ class CheckpointRecord:
 class SeriesPatch:
     """Points of one curve: keep the first ``start`` points you have, then append these.
 
-    ``batches`` (N,) ascending and ``values`` (N,), both float64; ``values`` may hold NaN and infinities. On a kernel's comm the two
-    arrays travel as binary buffers (see :mod:`detjupyter.protocol.messages`), elsewhere as JSON lists.
+    ``batches`` (N,) ascending and ``values`` (N,), both float64; ``values`` may contain NaN and infinities. On a kernel's comm the two
+    arrays are sent as binary buffers (see :mod:`detjupyter.protocol.messages`), elsewhere as JSON lists.
     """
 
     group: Group
@@ -225,7 +253,7 @@ class SeriesPatch:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line that the trial wrote, or that the session says of itself (``stream`` is ``detjupyter`` then)."""
+    """One line of output of the trial, or a message of the session (then ``stream`` is ``detjupyter``)."""
 
     at: float
     stream: str
@@ -234,7 +262,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One path of a model definition. ``rule`` is the line that decided, ``source`` where that line stands.
+    """One path of a model definition. ``pattern`` is the rule that decided, ``source`` where the rule comes from.
 
     ``path`` is relative and POSIX, with a final ``/`` for a directory that is left out as a whole (its ``size_bytes`` is 0: it is not
     walked). ``source`` is ``always``, ``default`` or ``.detignore``; ``line`` counts from 1.

@@ -1,14 +1,14 @@
-"""The states of a session and of a run, and what a session is busy with."""
+"""The states of a session and of a run, and the activities of an engine."""
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class State(str, Enum):
-    """Where a session or a run stands.
+class State(StrEnum):
+    """The state of a session or a run.
 
-    A session is never ``INTERRUPTED``: that is what a run becomes when its kernel died while it was running or paused.
+    A session is never ``INTERRUPTED``: a run gets this state if its kernel died while it was running or paused.
     """
 
     READY = "ready"
@@ -21,12 +21,12 @@ class State(str, Enum):
 
     @property
     def is_live(self) -> bool:
-        """Whether a training is under way, running or paused."""
+        """Whether a training is running or paused."""
         return self in (State.RUNNING, State.PAUSED)
 
 
-class Activity(str, Enum):
-    """What the driver is doing at this moment."""
+class Activity(StrEnum):
+    """What the engine is doing at this moment."""
 
     IDLE = "idle"
     TRAINING = "training"
@@ -34,7 +34,7 @@ class Activity(str, Enum):
     CHECKPOINTING = "checkpointing"
 
 
-class Group(str, Enum):
+class Group(StrEnum):
     """Which series a metric belongs to: one point per batch, or one per validation."""
 
     TRAINING = "training"

@@ -1,6 +1,6 @@
 """Records and messages as JSON.
 
-JSON has no NaN and no infinities, and browsers refuse Python's spelling of them, so the three travel as the strings below.
+JSON has no NaN and no infinities, and browsers refuse Python's spelling of them, so the three are sent as the strings below.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 T = TypeVar("T")
 
 
-def encode(value: Any) -> Any:  # Any: whatever a record holds
-    """Return ``value`` as JSON-ready dicts, lists and scalars; a dataclass with a ``kind`` says it first."""
+def encode(value: Any) -> Any:  # Any: any value of a record
+    """Return ``value`` as JSON-ready dicts, lists and scalars; the ``kind`` of a dataclass comes first."""
     if value is None or (isinstance(value, (str, bool, int)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, float):
-        return value if math.isfinite(value) else _name_non_finite(value)
+        return value if math.isfinite(value) else name_non_finite(value)
     if is_dataclass(value) and not isinstance(value, type):
         kind = getattr(value, "kind", None)
         head = {"kind": kind} if isinstance(kind, str) and "kind" not in _field_names(type(value)) else {}
@@ -40,25 +40,27 @@ def encode(value: Any) -> Any:  # Any: whatever a record holds
     if isinstance(value, np.generic):
         return encode(value.item())
     if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in value.items()}
+        return {_text(key): encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [encode(item) for item in value]
-    return str(value)
+    if isinstance(value, range):
+        return {"kind": "range", "start": value.start, "stop": value.stop, "step": value.step}
+    return _text(value)
 
 
 def decode(record: type[T], data: Any) -> T:  # Any: decoded JSON
-    """Return ``data`` as a ``record``; keys that the record does not know are ignored, so that a newer writer can be read.
+    """Return ``data`` as a ``record``; unknown keys are ignored, so that records of a newer version can be read.
 
     Raises:
-        ProtocolError: ``data`` is no object, or lacks a field without a default.
+        ProtocolError: ``data`` is not an object, or lacks a field without a default.
     """
     if not isinstance(data, Mapping):
-        raise ProtocolError(f"{record.__name__} is a JSON object, not {data!r}.")
+        raise ProtocolError(f"{record.__name__} must be a JSON object, not {data!r}.")
     hints = _hints(cast("type", record))
     try:
         return record(**{name: _decode_value(hint, data[name]) for name, hint in hints.items() if name in data})
     except (TypeError, ValueError) as error:
-        raise ProtocolError(f"This is no {record.__name__}: {error}.") from error
+        raise ProtocolError(f"This is not a valid {record.__name__}: {error}.") from error
 
 
 def _decode_value(hint: Any, value: Any) -> Any:
@@ -93,7 +95,15 @@ def _field_names(record: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(record))
 
 
-def _name_non_finite(value: float) -> str:
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # the user's class raised; the record that contains the object must still be written
+        return object.__repr__(value)
+
+
+def name_non_finite(value: float) -> str:
+    """Return the string that is sent for NaN or an infinity."""
     if math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"

@@ -1,9 +1,10 @@
-"""PyTorchTrial and all that belongs to it.
+"""PyTorchTrial and the classes that its subclasses use.
 
-A model definition derives its class from :class:`PyTorchTrial` and says in ``__init__`` what it trains, through
-:class:`PyTorchTrialContext`; the rest of this package is what it may use on the way.
+A model definition derives a class from :class:`PyTorchTrial`. Its ``__init__`` receives a :class:`PyTorchTrialContext`, and wraps with it
+everything that it trains.
 """
 
+from detjupyter.protocol.lengths import Batch, Epoch
 from detjupyter.pytorch import samplers
 from detjupyter.pytorch.callbacks import ClipGradsL2Norm, ClipGradsL2Value, PyTorchCallback
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -16,7 +17,6 @@ from detjupyter.pytorch.reducer import Reducer
 from detjupyter.pytorch.samplers import DistributedBatchSampler, RepeatBatchSampler, SkipBatchSampler, adapt_batch_sampler
 from detjupyter.pytorch.trainer import Trainer, init
 from detjupyter.pytorch.trial import PyTorchTrial, reset_parameters
-from detjupyter.training.plan import Batch, Epoch
 
 __all__ = [
     "Batch",

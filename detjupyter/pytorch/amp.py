@@ -1,4 +1,4 @@
-"""Automatic mixed precision: forward passes in half precision, losses scaled so that small gradients survive it."""
+"""Automatic mixed precision: the forward pass in half precision, with scaled losses so that small gradients do not underflow."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import torch
 
 
 def half_precision(device: torch.device) -> torch.dtype:
-    """Return what forward passes are computed in: float16 where losses are scaled, elsewhere bfloat16, which has the range of float32."""
+    """Return the dtype of the forward pass: float16 on CUDA, where losses are scaled; else bfloat16, which has the range of float32."""
     return torch.float16 if device.type == "cuda" else torch.bfloat16
 
 
 def make_scaler(device: torch.device) -> torch.amp.GradScaler:
-    """Return the scaler for automatic mixed precision; it does nothing for bfloat16, which needs none."""
+    """Return the scaler for automatic mixed precision. It is disabled for bfloat16, which needs no scaling."""
     return torch.amp.GradScaler(device.type, enabled=device.type == "cuda")
 
 
 def autocast_forward(model: torch.nn.Module, device: torch.device) -> None:
-    """Make the forward pass of ``model`` run under autocast and return float32; names and states of its parameters stay as they are."""
+    """Make the forward pass of ``model`` run under autocast and return float32.
+
+    The model gets a subclass of its class instead of a wrapper module, so that the names of its parameters stay the same.
+    """
     kind = type(model)
     dtype = half_precision(device)
 
@@ -28,7 +31,7 @@ def autocast_forward(model: torch.nn.Module, device: torch.device) -> None:
             return in_full_precision(kind.forward(self, *args, **kwargs))
 
     def deep_copy(self: torch.nn.Module, memo: dict[int, Any]) -> Any:
-        # The class made here cannot be found by its name, which is what a copy, or a pickle, would go by.
+        # The class made here cannot be found by its name, and by its name a copy or a pickle would find it.
         same = kind.__new__(kind)
         memo[id(self)] = same
         vars(same).update(copy.deepcopy(vars(self), memo))
@@ -43,7 +46,7 @@ def in_full_precision(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
     if isinstance(value, dict):
-        same = copy.copy(value)  # a dict of any kind is not to be made from another one
+        same = copy.copy(value)  # not type(value)(…): a user's dict class can have any constructor
         for name, inner in value.items():
             same[name] = in_full_precision(inner)
         return same

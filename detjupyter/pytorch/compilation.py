@@ -1,4 +1,4 @@
-"""``torch.compile`` for the models of a trial, with the way back where it does not work."""
+"""Compiles the models of a trial with ``torch.compile``, and falls back to the uncompiled model if that fails."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _COMPILERS = ("torch._dynamo", "torch._inductor")
 
 
 def compile_model(model: torch.nn.Module) -> None:
-    """Have ``model`` compiled at its first call; its parameters keep their names, and it may be saved and copied as before.
+    """Compile ``model`` at its first call. Its parameters keep their names, and it can be saved and copied as before.
 
-    Where the compiler fails (there may be no C compiler on the machine, or code that it cannot follow), one sentence says so and the model
-    goes on as it is. What the model itself raises passes through.
+    If the compiler fails, for example because the machine has no C compiler, a warning says so and the model runs uncompiled. Exceptions of
+    the model itself are raised unchanged.
     """
     compiled: Any = torch.compile(model._call_impl)
 
@@ -28,7 +28,7 @@ def compile_model(model: torch.nn.Module) -> None:
                 raise
             model._compiled_call_impl = None
             what = str(error).strip().partition("\n")[0]
-            logger.warning("%s is not compiled, it runs as it is: %s: %s", type(model).__name__, type(error).__name__, what)
+            logger.warning("%s runs uncompiled, because torch.compile failed: %s: %s", type(model).__name__, type(error).__name__, what)
             return model._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     model._compiled_call_impl = call

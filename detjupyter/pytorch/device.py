@@ -1,4 +1,4 @@
-"""Which device a trial trains on."""
+"""Chooses the device that a trial trains on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from detjupyter.errors import DeviceError
 
 
 def choose_device(name: str | None) -> torch.device:
-    """Return the device ``name``; without a name the best there is: ``cuda``, else ``mps``, else ``cpu``.
+    """Return the device ``name``; without a name, the best available one: ``cuda``, else ``mps``, else ``cpu``.
 
     Raises:
-        DeviceError: there is no such device here.
+        DeviceError: This machine has no such device.
     """
     there = available_devices()
     if name is None:
@@ -19,11 +19,11 @@ def choose_device(name: str | None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeviceError(f"{name!r} is no device.", device=name, hint=f"Devices here: {', '.join(there)}.") from None
+        raise DeviceError(f"Unknown device {name!r}.", device=name, hint=f"Devices here: {', '.join(there)}.") from None
     if device.type == "cuda" and device.index is None and "cuda:0" in there:
         device = torch.device("cuda:0")
     if str(device) not in there and device.type != "meta":
-        raise DeviceError(f"There is no device {name!r}.", device=name, hint=f"Devices here: {', '.join(there)}.")
+        raise DeviceError(f"This machine has no device {name!r}.", device=name, hint=f"Devices here: {', '.join(there)}.")
     return device
 
 
@@ -36,7 +36,7 @@ def available_devices() -> list[str]:
 
 
 def gpu_uuid(device: torch.device) -> str | None:
-    """Return NVML's name of the GPU ``device``, None for other devices."""
+    """Return the UUID of the GPU ``device`` in the form that NVML uses; None for other devices."""
     if device.type != "cuda":
         return None
     uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)

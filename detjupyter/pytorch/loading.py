@@ -1,4 +1,4 @@
-"""Loading PyTorch trials from checkpoints, for inference or to look into."""
+"""Loads PyTorch trials from checkpoints, for inference or inspection."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from detjupyter.pytorch.device import choose_device
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
 from detjupyter.pytorch.styles import is_callback_style, procedure_for
 from detjupyter.pytorch.trial import PyTorchTrial
-from detjupyter.training.checkpoints.saved_trial import load_saved
+from detjupyter.session.saved_trial import load_saved
 
 
 class CheckpointLoadContext(PyTorchTrialContext):
-    """A context good enough to build a trial with, so that weights can be loaded into it.
+    """A context for building a trial into which weights are loaded, without a training.
 
     Args:
-        hparams: What ``get_hparam`` knows.
+        hparams: The hyperparameters for ``get_hparam``.
         exp_conf: The experiment config, as a dict.
-        device: Where models go; by default the best device there is.
+        device: The device of the models; by default the best available one.
     """
 
     def __init__(
@@ -53,20 +53,20 @@ def load_trial_from_checkpoint_path(
     torch_load_kwargs: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> PyTorchTrial | torch.nn.Module:
-    """Return the trial in a checkpoint, with its weights; of one with ``build_model``, which holds no model, the model itself.
+    """Return the trial in a checkpoint, with its weights. If its class defines ``build_model``, return the model instead.
 
     Args:
         path: The directory of the checkpoint.
-        trial_class: The class, where the code is not in the checkpoint.
-        trial_kwargs: What its constructor takes besides the context.
-        torch_load_kwargs: Of ``torch.load``'s arguments ``weights_only=False`` counts: objects of any class are unpickled then, which
-            can run any code. States are read to the host and models stand on the best device, whatever ``map_location`` says.
-        kwargs: The same, as before Determined 0.24.
+        trial_class: The class of the trial, if the checkpoint does not contain the code.
+        trial_kwargs: Further arguments of its constructor, besides the context.
+        torch_load_kwargs: Only ``weights_only=False`` has an effect: objects of any class are then unpickled, which can execute arbitrary
+            code. ``map_location`` is ignored: the state is read to the host, and models are on the best available device.
+        kwargs: The same as ``torch_load_kwargs``, in the form before Determined 0.24.
 
     Raises:
-        CheckpointError: It is missing, damaged, needs ``weights_only=False`` or a class, or does not fit the class.
-        DefinitionError: The code in it does not lead to a Trial class.
-        TrialError: The trial's own code raised.
+        CheckpointError: The checkpoint is missing or damaged, needs ``weights_only=False`` or a class, or does not fit the class.
+        DefinitionError: The code in the checkpoint defines no Trial class.
+        TrialError: The trial's own code raised an exception.
     """
     options = {**kwargs, **(torch_load_kwargs or {})}
     trial, context = load_saved(
@@ -88,22 +88,22 @@ def build_saved(
     trust: bool,
     trial_kwargs: Mapping[str, Any],
 ) -> tuple[PyTorchTrial, PyTorchTrialContext]:
-    """Return a trial with the weights in ``directory``, and its context; optimizers and random states are those of a new trial.
+    """Return a trial with the weights in ``directory``, and its context. Optimizers and random states are those of a new trial.
 
     Raises:
         CheckpointError: The state cannot be read, needs trust, or does not fit the class.
-        TrialError: The class breaks a rule.
+        TrialUsageError: The class violates a rule of the API.
     """
     state = read_state(directory, trust=trust)
     chosen = choose_device(device)
     seed = config.settings.experiment_seed or 0
-    # Built in random states of its own: what a kernel draws does not depend on what it looks into.
+    # In separate random states: building the trial must not change what the kernel draws next.
     with RandomStream(RandomStates.seeded(seed, chosen), chosen).active():
         context = CheckpointLoadContext(config.hyperparameters, config.raw, device=str(chosen))
         trial = construct(trial_class, context, **trial_kwargs)
         if is_callback_style(type(trial)):
             procedure_for(trial, context, Callbacks(trial.build_callbacks())).set_up()
-    weights = {
+    weights = {  # load() needs a complete state; only the models' part comes from the checkpoint
         "models_state_dict": state["models_state_dict"],
         "optimizers_state_dict": [optimizer.state_dict() for optimizer in context.optimizers],
         "lr_schedulers_state_dict": [scheduler.state_dict() for scheduler in context.lr_schedulers],

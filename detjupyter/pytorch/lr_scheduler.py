@@ -1,4 +1,4 @@
-"""Learning-rate schedulers, and when they are stepped."""
+"""Learning-rate schedulers, each with the points at which it is stepped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from detjupyter.pytorch.mistakes import mistake
+from detjupyter.errors import TrialUsageError
 
 
 class StepMode(Enum):
-    """When a scheduler is stepped; its learning rate counts from the next update on."""
+    """When a scheduler is stepped. The new learning rate applies from the next update on."""
 
     STEP_EVERY_EPOCH = 1
     STEP_EVERY_BATCH = 2
@@ -21,19 +21,20 @@ class StepMode(Enum):
 
 
 _NEEDED = ("step", "state_dict", "load_state_dict")
-Mode = StepMode  # inside the class below, the name is its attribute
+Mode = StepMode  # an alias: inside LRScheduler, the name StepMode is its attribute
 
 
 class LRScheduler:
     """A torch scheduler, and when it is stepped.
 
     Args:
-        scheduler: Any of ``torch.optim.lr_scheduler``, or what has ``step``, ``state_dict`` and ``load_state_dict``.
+        scheduler: One of ``torch.optim.lr_scheduler``, or any object with ``step``, ``state_dict`` and ``load_state_dict``.
         step_mode: See :class:`StepMode`.
-        frequency: Step at every so many of the mode's moments.
+        frequency: Step at every ``frequency``-th epoch, batch or update.
 
     Raises:
-        TrialError: The mode is no :class:`StepMode`, the frequency less than 1, the scheduler none, or it cannot be stepped that way.
+        TrialUsageError: ``scheduler`` lacks a method, ``step_mode`` is no :class:`StepMode` or does not suit the scheduler, or
+            ``frequency`` is less than 1.
     """
 
     StepMode = StepMode
@@ -41,21 +42,21 @@ class LRScheduler:
     def __init__(self, scheduler: Any, step_mode: Mode, frequency: int = 1) -> None:
         missing = [name for name in _NEEDED if not callable(getattr(scheduler, name, None))]
         if missing:
-            raise mistake(
-                "A scheduler has step(), state_dict() and load_state_dict()",
+            raise TrialUsageError(
+                "A scheduler must have step(), state_dict() and load_state_dict().",
                 f"This {type(scheduler).__name__} has no {' and no '.join(f'{name}()' for name in missing)}.",
             )
         if not isinstance(step_mode, Mode):
-            raise mistake(
-                "The step_mode of an LR scheduler is one of LRScheduler.StepMode",
+            raise TrialUsageError(
+                "The step_mode of an LR scheduler must be one of LRScheduler.StepMode.",
                 f"It is {step_mode!r}.",
                 f"Choose from {', '.join(mode.name for mode in StepMode)}.",
             )
         if type(frequency) is not int or frequency < 1:
-            raise mistake("The frequency of an LR scheduler is a whole number of at least 1", f"It is {frequency!r}.")
+            raise TrialUsageError("The frequency of an LR scheduler must be a positive integer.", f"It is {frequency!r}.")
         if isinstance(scheduler, ReduceLROnPlateau) and step_mode is not StepMode.MANUAL_STEP:
-            raise mistake(
-                "ReduceLROnPlateau is stepped with a metric, by the trial itself",
+            raise TrialUsageError(
+                "The trial itself must step ReduceLROnPlateau, with a metric.",
                 f"Its step_mode is {step_mode.name}.",
                 "Use LRScheduler.StepMode.MANUAL_STEP, and call scheduler.step(metric), for example in a callback's on_validation_end().",
             )
@@ -86,11 +87,11 @@ class LRScheduler:
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         self._scheduler.load_state_dict(state_dict)
 
     def advance(self, batch_idx: int, batches_per_epoch: int | None, aggregation: int) -> None:
-        """Step as often as is due after an update, which was made of the last ``aggregation`` batches up to ``batch_idx``."""
+        """Step as often as is due after an update that used the last ``aggregation`` batches up to and including ``batch_idx``."""
         for _ in range(self._steps_due(batch_idx, batches_per_epoch, aggregation)):
             self._scheduler.step()
 
@@ -100,13 +101,13 @@ class LRScheduler:
         if self._step_mode is StepMode.STEP_EVERY_BATCH:
             return sum((index + 1) % self._frequency == 0 for index in range(batch_idx - aggregation + 1, batch_idx + 1))
         if self._step_mode is StepMode.STEP_EVERY_EPOCH and batches_per_epoch:
-            # An epoch that ends between two updates counts at the one before its end: its last batches have no update of their own.
+            # An epoch can end between two updates. It counts at the update before its end, since no update follows within the epoch.
             epochs = range(batch_idx // batches_per_epoch, (batch_idx + aggregation) // batches_per_epoch)
             return sum((epoch + 1) % self._frequency == 0 for epoch in epochs)
         return 0
 
 
 def advance_all(schedulers: Sequence[LRScheduler], batch_idx: int, batches_per_epoch: int | None, aggregation: int) -> None:
-    """Step what is due of the schedulers that are not stepped by hand, after a batch with an update."""
+    """Step the schedulers that are due after an update; those with MANUAL_STEP are left to the trial."""
     for scheduler in schedulers:
         scheduler.advance(batch_idx, batches_per_epoch, aggregation)

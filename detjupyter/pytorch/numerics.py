@@ -1,4 +1,4 @@
-"""The switches of torch that change what the same code computes."""
+"""The settings of torch on which the result of the same code depends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def numeric_settings() -> dict[str, str]:
-    """Return the process-wide settings on which the bits of a result depend, by the names that people know them by."""
+    """Return the process-wide settings that can change the bits of a result, under the names of the functions that read them."""
     return {
         "torch": torch.__version__,
         "torch.get_default_dtype()": str(torch.get_default_dtype()),

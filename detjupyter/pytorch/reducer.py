@@ -1,4 +1,4 @@
-"""How the metrics of a validation's batches become one number each."""
+"""Reduces the metrics of a validation's batches to one number for each metric."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from detjupyter.pytorch.mistakes import mistake
+from detjupyter.errors import TrialUsageError
 
 logger = logging.getLogger("detjupyter")
 
 
 class Reducer(Enum):
-    """How the values of all batches are reduced; a plain average does not weigh batches by their size."""
+    """How the values of all batches are reduced. ``AVG`` does not weight batches by their size."""
 
     AVG = 1
     SUM = 2
@@ -27,32 +27,28 @@ _REDUCTIONS: dict[Reducer, Callable[[Any], Any]] = {Reducer.AVG: np.mean, Reduce
 
 
 def reduce_metrics(stacked: Mapping[str, np.ndarray[Any, Any]], reducer: Reducer | Mapping[str, Reducer]) -> dict[str, float]:
-    """Reduce each metric's values, (batches, …) of float64, to a single number of numpy's, which is a float, too.
-
-    NaN stays NaN.
+    """Reduce each metric's values, (N, …) float64 of N batches, to one ``numpy.float64``. A NaN among the values makes the result NaN.
 
     Raises:
-        TrialError: ``reducer`` is a dict whose keys are not the metrics, or holds something that is no :class:`Reducer`.
+        TrialUsageError: ``reducer`` is a dict whose keys are not the metrics, or contains a value that is no :class:`Reducer`.
     """
     if isinstance(reducer, Mapping) and set(reducer) != set(stacked):
-        raise mistake(
-            "evaluation_reducer() does not fit evaluate_batch()",
+        raise TrialUsageError(
+            "evaluation_reducer() and evaluate_batch() must name the same metrics.",
             f"The reducers are for {sorted(map(str, reducer))}, the metrics are {sorted(map(str, stacked))}.",
-            "Name the same metrics in both.",
         )
     reducers = {name: reducer[name] if isinstance(reducer, Mapping) else reducer for name in stacked}
-    for name, one in reducers.items():
-        if not isinstance(one, Reducer):
-            raise mistake(
-                f"evaluation_reducer() gives {one!r} for {name!r}, which is no Reducer",
-                "",
-                f"Use one of {', '.join(f'Reducer.{member.name}' for member in Reducer)}.",
+    for name, chosen in reducers.items():
+        if not isinstance(chosen, Reducer):
+            raise TrialUsageError(
+                f"evaluation_reducer() returned {chosen!r} for {name!r}, which is not a Reducer.",
+                hint=f"Use one of {', '.join(f'Reducer.{member.name}' for member in Reducer)}.",
             )
     return {name: _REDUCTIONS[reducers[name]](values) for name, values in stacked.items()}
 
 
 def without_bytes(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics but for those that are bytes, which nothing here can show; a warning names them."""
+    """Return the metrics without those that are bytes, which no view can show. A warning names them."""
     dropped = [name for name, value in metrics.items() if isinstance(value, (bytes, bytearray))]
     if dropped:
         logger.warning("Metrics that are bytes were left out: %s.", ", ".join(map(repr, dropped)))
@@ -60,7 +56,9 @@ def without_bytes(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_values(metrics: Mapping[str, Any]) -> None:
-    """Raise a TrialError that names the metric if one is None."""
+    """Raise a TrialUsageError if a metric is None."""
     for name, value in metrics.items():
         if value is None:
-            raise mistake(f"The validation metric {name!r} has a value", "It is None.", "Leave the metric out where there is none.")
+            raise TrialUsageError(
+                f"The validation metric {name!r} must have a value.", "It is None.", "Leave the metric out if it has no value."
+            )

@@ -1,4 +1,4 @@
-"""Samplers that repeat, skip, shard and shuffle what other samplers give: of indices, and of whole batches of them."""
+"""Samplers that wrap another sampler, of indices or of batches, and repeat, skip, shard or shuffle what it yields."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ Sample = TypeVar("Sample")
 Batches = Sampler[list[int]]
 
 
-class _Around(Sampler[Sample]):
-    """What draws from another sampler, and is as long as one pass of it."""
+class _Wrapper(Sampler[Sample]):
+    """A sampler that draws from another one, and has the length of that one's epoch."""
 
     def __init__(self, sampler: Sampler[Sample]) -> None:
         self.sampler = sampler
 
     @property
     def batch_sampler(self) -> Sampler[Sample]:
-        """What it draws from, by the name that samplers of batches have for it."""
+        """The wrapped sampler, under the name that Determined's batch samplers use."""
         return self.sampler
 
     def __len__(self) -> int:
         return len(cast("Any", self.sampler))
 
 
-class _Repeat(_Around[Sample]):
+class _Repeat(_Wrapper[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         while True:
             empty = True
             for sample in self.sampler:
                 empty = False
                 yield sample
-            if empty:
+            if empty:  # else this would search for a first sample forever
                 return
 
 
-class _Distributed(_Around[Sample]):
+class _Distributed(_Wrapper[Sample]):
     def __init__(self, sampler: Sampler[Sample], num_workers: int | None, rank: int | None, num_replicas: int | None) -> None:
         super().__init__(sampler)
-        size = num_replicas if num_workers is None else num_workers  # by the name of 2020, or by today's
+        size = num_replicas if num_workers is None else num_workers  # the argument's name of 2020, or today's
         if size is None or size < 1:
-            raise ValueError(f"The number of processes is at least 1, not {size!r}.")
+            raise ValueError(f"The number of processes must be at least 1, got {size!r}.")
         if rank is None or not 0 <= rank < size:
-            raise ValueError(f"rank must be in 0..{size - 1}, not {rank}.")
+            raise ValueError(f"rank must be in 0..{size - 1}, got {rank}.")
         self.num_workers = self.num_replicas = size
         self.rank = rank
 
@@ -70,11 +70,11 @@ class _Distributed(_Around[Sample]):
         return islice(self.sampler, self.rank, None, self.num_workers)
 
 
-class _Skip(_Around[Sample]):
+class _Skip(_Wrapper[Sample]):
     def __init__(self, sampler: Sampler[Sample], skip: int, same_length: bool) -> None:
         super().__init__(sampler)
         if skip < 0:
-            raise ValueError(f"skip is at least 0, not {skip}.")
+            raise ValueError(f"skip must be at least 0, got {skip}.")
         self.skip = skip
         self._same_length = same_length
 
@@ -86,7 +86,7 @@ class _Skip(_Around[Sample]):
         return islice(self.sampler, self.skip, None)
 
 
-class _ReproducibleShuffle(_Around[Sample]):
+class _ReproducibleShuffle(_Wrapper[Sample]):
     def __init__(self, sampler: Sampler[Sample], seed: int) -> None:
         super().__init__(sampler)
         self.generator = np.random.RandomState(seed)
@@ -97,35 +97,35 @@ class _ReproducibleShuffle(_Around[Sample]):
         return iter(samples)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the generator stands, in numbers and text."""
+        """Return the state of the generator, in numbers and text only."""
         name, keys, *rest = self.generator.get_state(legacy=True)
         return {"generator": (name, np.asarray(keys).tolist(), *rest)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a state that :meth:`state_dict` returned."""
         name, keys, *rest = state_dict["generator"]
         self.generator.set_state((name, np.array(keys, dtype=np.uint32), *rest))
 
 
 class RepeatSampler(_Repeat[int]):
-    """Begin ``sampler`` anew whenever it ends; the length is that of one pass. One that is empty ends."""
+    """Restart ``sampler`` whenever it ends. The length is that of one epoch. An empty ``sampler`` is not repeated."""
 
     def __init__(self, sampler: Sampler[int]) -> None:
         super().__init__(sampler)
 
 
 class RepeatBatchSampler(_Repeat[list[int]]):
-    """Begin ``batch_sampler`` anew whenever it ends; the length is that of one pass. One that is empty ends."""
+    """Restart ``batch_sampler`` whenever it ends. The length is that of one epoch. An empty ``batch_sampler`` is not repeated."""
 
     def __init__(self, batch_sampler: Batches) -> None:
         super().__init__(batch_sampler)
 
 
 class DistributedSampler(_Distributed[int]):
-    """Give every ``num_workers``-th index of ``sampler``, from ``rank`` on.
+    """Yield every ``num_workers``-th index of ``sampler``, beginning with index ``rank``.
 
     Raises:
-        ValueError: There is no such rank.
+        ValueError: ``rank`` is not in 0..``num_workers`` - 1.
     """
 
     def __init__(
@@ -135,12 +135,12 @@ class DistributedSampler(_Distributed[int]):
 
 
 class DistributedBatchSampler(_Distributed[list[int]]):
-    """Give every ``num_workers``-th batch of ``batch_sampler``, from ``rank`` on.
+    """Yield every ``num_workers``-th batch of ``batch_sampler``, beginning with batch ``rank``.
 
-    In 2020 the argument was called ``num_replicas``.
+    Determined called the argument ``num_replicas`` in 2020.
 
     Raises:
-        ValueError: There is no such rank.
+        ValueError: ``rank`` is not in 0..``num_workers`` - 1.
     """
 
     def __init__(
@@ -150,9 +150,9 @@ class DistributedBatchSampler(_Distributed[list[int]]):
 
 
 class SkipSampler(_Skip[int]):
-    """Leave out the first ``skip`` indices of ``sampler``; the length stays that of a whole pass.
+    """Skip the first ``skip`` indices of ``sampler``; the length stays that of a whole epoch.
 
-    It leaves them out of every pass of its own, so it belongs around what repeats.
+    Every iteration skips them. To skip them only once, wrap the repeated sampler: ``SkipSampler(RepeatSampler(sampler), skip)``.
     """
 
     def __init__(self, sampler: Sampler[int], skip: int) -> None:
@@ -160,10 +160,10 @@ class SkipSampler(_Skip[int]):
 
 
 class SkipBatchSampler(_Skip[list[int]]):
-    """Leave out the first ``skip`` batches of ``batch_sampler``; the length stays that of a whole pass.
+    """Skip the first ``skip`` batches of ``batch_sampler``; the length stays that of a whole epoch.
 
-    It leaves them out of every pass of its own, so it belongs around what repeats. With ``same_length=False``, which was the default in
-    2020, the length is what is left.
+    Every iteration skips them. To skip them only once, wrap the repeated sampler: ``SkipBatchSampler(RepeatBatchSampler(sampler), skip)``.
+    With ``same_length=False``, Determined's default in 2020, the length is reduced by ``skip``.
     """
 
     def __init__(self, batch_sampler: Batches, skip: int, same_length: bool = True) -> None:
@@ -171,21 +171,21 @@ class SkipBatchSampler(_Skip[list[int]]):
 
 
 class ReproducibleShuffleSampler(_ReproducibleShuffle[int]):
-    """Shuffle the indices of each pass of ``sampler``, by a generator of its own that goes on from pass to pass."""
+    """Shuffle the indices of each epoch of ``sampler``, with a generator that is seeded once and continues from epoch to epoch."""
 
     def __init__(self, sampler: Sampler[int], seed: int) -> None:
         super().__init__(sampler, seed)
 
 
 class ReproducibleShuffleBatchSampler(_ReproducibleShuffle[list[int]]):
-    """Shuffle the batches of each pass of ``batch_sampler``, by a generator of its own that goes on from pass to pass."""
+    """Shuffle the batches of each epoch of ``batch_sampler``, with a generator that is seeded once and continues from epoch to epoch."""
 
     def __init__(self, batch_sampler: Batches, seed: int) -> None:
         super().__init__(batch_sampler, seed)
 
 
 def adapt_batch_sampler(batch_sampler: Batches, repeat: bool = False, skip: int = 0, num_replicas: int = 1, rank: int = 0) -> Batches:
-    """Return ``batch_sampler`` repeated, then sharded, then without its first ``skip`` batches, as asked, in this order."""
+    """Wrap ``batch_sampler`` so that it repeats, shards and skips, applied in this order; each only if the arguments ask for it."""
     if repeat:
         batch_sampler = RepeatBatchSampler(batch_sampler)
     if num_replicas > 1:

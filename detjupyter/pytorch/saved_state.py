@@ -1,4 +1,4 @@
-"""Comparing what two trials wrote, bit for bit."""
+"""Compares the saved states of two trials, bit for bit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from detjupyter.pytorch.checkpoints.snapshot import STATE_FILE
 
 
 def first_difference(directory: Path, other: Path) -> str | None:
-    """Return where the states that :meth:`PyTorchAdapter.save` wrote into two directories differ first, None if nowhere.
+    """Return the first difference between the states that two checkpoints contain, None if they are equal.
 
-    The values themselves are compared, not the files: equal tensors may lie differently in them.
+    This compares the values, not the bytes of the files: equal tensors can be stored in different layouts.
     """
-    one, two = (torch.load(place / STATE_FILE, map_location="cpu", weights_only=True) for place in (directory, other))
+    one, two = (torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=True) for checkpoint in (directory, other))
     return _difference(one, two, "")
 
 
@@ -44,7 +44,7 @@ def _same_bits(one: torch.Tensor, two: torch.Tensor) -> bool:
         return False
     if torch.equal(one, two):
         return True
-    # A NaN is not equal to itself, its bits are.
+    # torch.equal treats a NaN as different from itself; its bits are equal.
     pair = [tensor.detach().contiguous().reshape(-1).view(torch.uint8) for tensor in (one, two)] if one.is_floating_point() else []
     return bool(pair) and torch.equal(*pair)
 

@@ -1,8 +1,8 @@
-"""How a trial's methods are called: the two interfaces that PyTorch trials were written against.
+"""Calls a trial's methods, for both interfaces that Determined has had for PyTorch trials.
 
-Since Determined 0.12.13 a trial wraps its models and optimizers in ``__init__`` and takes every step itself (*context style*). Before, it
-had ``build_model`` and ``optimizer``, and what called ``train_batch`` did the backward pass and the step (*callback style*). The class
-tells: callback style is what overrides ``build_model``, ``optimizer`` or ``create_lr_scheduler``.
+Since Determined 0.12.13 a trial wraps its models and optimizers in ``__init__``, and computes the backward pass and the step itself
+(*context style*). Before, a trial had ``build_model`` and ``optimizer``, and Determined computed the backward pass and the step after
+``train_batch`` (*callback style*). A class that overrides ``build_model``, ``optimizer`` or ``create_lr_scheduler`` is of callback style.
 """
 
 from __future__ import annotations
@@ -14,34 +14,33 @@ from typing import Any, Literal
 
 import torch
 
-from detjupyter.errors import HyperparameterError
+from detjupyter.errors import HyperparameterError, TrialUsageError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.lr_scheduler import LRScheduler
-from detjupyter.pytorch.mistakes import mistake
 from detjupyter.pytorch.trial import PyTorchTrial
 
 _CALLBACK_STYLE = ("build_model", "optimizer", "create_lr_scheduler")
 
 
 class Procedure(ABC):
-    """The steps of one trial, whichever its style.
+    """The methods of one trial, independent of its style.
 
     Attributes:
-        train_batch: Called with ``batch``, ``epoch_idx`` and ``batch_idx`` by keyword; returns a loss or metrics, all steps taken.
-        evaluates_full_dataset: Whether the trial evaluates the whole validation data at once, not batch by batch.
+        train_batch: Called with the keywords ``batch``, ``epoch_idx`` and ``batch_idx``; takes all steps, and returns a loss or metrics.
+        evaluates_full_dataset: Whether the trial evaluates the whole validation data in one call instead of batch by batch.
     """
 
     train_batch: Any
     evaluates_full_dataset: bool
 
     def __init__(self, trial: PyTorchTrial) -> None:
-        self.trial: Any = trial  # methods are called with the arguments of either style
+        self.trial: Any = trial  # Any: the methods of the two styles have different arguments
         self.evaluates_full_dataset = _evaluates_full_dataset(type(trial))
 
     @abstractmethod
     def set_up(self) -> None:
-        """Build what the style builds after ``__init__``."""
+        """Build the model and the optimizer, if the trial's ``__init__`` has not built them."""
 
     @abstractmethod
     def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
@@ -56,7 +55,8 @@ def procedure_for(trial: PyTorchTrial, context: PyTorchTrialContext, callbacks: 
     """Return the procedure of a trial's style.
 
     Raises:
-        TrialError: The class has neither or both of ``evaluate_batch`` and ``evaluate_full_dataset``, or half of a style.
+        TrialUsageError: The class has neither or both of ``evaluate_batch`` and ``evaluate_full_dataset``, or only one of ``build_model``
+            and ``optimizer``.
     """
     if is_callback_style(type(trial)):
         return CallbackStyle(trial, context, callbacks)
@@ -64,20 +64,20 @@ def procedure_for(trial: PyTorchTrial, context: PyTorchTrialContext, callbacks: 
 
 
 def is_callback_style(kind: type[PyTorchTrial]) -> bool:
-    """Return whether a class was written for the interface before 0.12.13."""
+    """Return whether a class was written for the interface before Determined 0.12.13."""
     return any(_overrides(kind, method) for method in _CALLBACK_STYLE)
 
 
 class ContextStyle(Procedure):
-    """The trial does it all."""
+    """The trial computes the loss, the backward pass and the step."""
 
     def __init__(self, trial: PyTorchTrial) -> None:
         super().__init__(trial)
         self.train_batch = trial.train_batch
-        self._batch_idx = None if self.evaluates_full_dataset else _place_of_batch_idx(type(trial).evaluate_batch)
+        self._batch_idx = None if self.evaluates_full_dataset else _batch_idx_parameter(type(trial).evaluate_batch)
 
     def set_up(self) -> None:
-        """Do nothing: ``__init__`` did it."""
+        """Do nothing: the trial's ``__init__`` has built everything."""
 
     def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
         """Return the metrics of a validation batch."""
@@ -93,19 +93,19 @@ class ContextStyle(Procedure):
 
 
 class CallbackStyle(Procedure):
-    """The trial computes the loss; the backward pass, clipping and the step are taken here."""
+    """The trial computes the loss; this class computes the backward pass, clips the gradients, and takes the step."""
 
     def __init__(self, trial: PyTorchTrial, context: PyTorchTrialContext, callbacks: Callbacks) -> None:
         super().__init__(trial)
         for method in ("build_model", "optimizer"):
             if not _overrides(type(trial), method):
-                raise mistake(
-                    "A trial with build_model() has optimizer(), too, and the other way round",
+                raise TrialUsageError(
+                    "A trial must define both of build_model() and optimizer(), or neither.",
                     f"{type(trial).__name__} has no {method}().",
-                    "Or wrap both in __init__: context.wrap_model(…), context.wrap_optimizer(…).",
+                    "Define it, or wrap both in __init__: context.wrap_model(…), context.wrap_optimizer(…).",
                 )
         self._context = context
-        self._before_step = callbacks.listening("on_before_optimizer_step")
+        self._before_step = callbacks.overriding("on_before_optimizer_step")
         self._clip = _clipping(context)
         self.train_batch = self._train_batch
         self._model: torch.nn.Module
@@ -121,12 +121,12 @@ class CallbackStyle(Procedure):
         scheduler = self.trial.create_lr_scheduler(optimizer=self._optimizer)
         if scheduler is not None:
             if not isinstance(scheduler, LRScheduler):
-                raise mistake(
-                    "create_lr_scheduler() returns a determined.pytorch.LRScheduler, or None",
+                raise TrialUsageError(
+                    "create_lr_scheduler() must return a determined.pytorch.LRScheduler or None.",
                     f"It returned {type(scheduler).__name__}.",
                     "Wrap it: `LRScheduler(scheduler, LRScheduler.StepMode.STEP_EVERY_EPOCH)`.",
                 )
-            context.lr_schedulers.append(scheduler)
+            context.lr_schedulers.append(scheduler)  # not with wrap_lr_scheduler(), which expects torch's own scheduler
 
     def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
         """Return the metrics of a validation batch."""
@@ -142,17 +142,17 @@ class CallbackStyle(Procedure):
         if isinstance(result, torch.Tensor):
             result = {"loss": result}
         if not isinstance(result, Mapping):
-            raise mistake("train_batch() returns the loss or a dict of metrics", f"It returned {type(result).__name__}.")
+            raise TrialUsageError("train_batch() must return the loss or a dict of metrics.", f"It returned {type(result).__name__}.")
         if "loss" not in result:
-            raise mistake(
-                "train_batch() of a trial with build_model() returns the loss, alone or as the metric 'loss'",
+            raise TrialUsageError(
+                "train_batch() of a trial with build_model() must return the loss, alone or as the metric 'loss'.",
                 f"It returned {', '.join(map(repr, result)) or 'no metric'}.",
             )
         self._context.backward(result["loss"])
-        self._context.step_optimizer(self._optimizer, self._clip_and_tell if self._clip or self._before_step else None)
+        self._context.step_optimizer(self._optimizer, self._before_update if self._clip or self._before_step else None)
         return result
 
-    def _clip_and_tell(self, parameters: list[torch.nn.Parameter]) -> None:
+    def _before_update(self, parameters: list[torch.nn.Parameter]) -> None:
         if self._clip is not None:
             self._clip(parameters)
         for method in self._before_step:
@@ -160,7 +160,7 @@ class CallbackStyle(Procedure):
 
 
 def _clipping(context: PyTorchTrialContext) -> Any:
-    """Return the function that the hyperparameters of 0.12.4 ask for, None if they do not."""
+    """Return the function that clips gradients as the hyperparameters of Determined 0.12.4 ask for, None if they do not."""
     hparams = context.config.hyperparameters
     norm, value = hparams.get("clip_grad_l2_norm"), hparams.get("clip_grad_val")
     if norm is not None and value is not None:
@@ -169,11 +169,11 @@ def _clipping(context: PyTorchTrialContext) -> Any:
         )
     if "amp" in hparams:
         raise HyperparameterError(
-            "Mixed precision is no hyperparameter.", name="amp", hint="Set `optimizations.mixed_precision: O1` in the YAML."
+            "Mixed precision is not a hyperparameter.", name="amp", hint="Set `optimizations.mixed_precision: O1` in the YAML."
         )
     for name, number in (("clip_grad_l2_norm", norm), ("clip_grad_val", value)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
-            raise HyperparameterError(f"{name} is a number, not {number!r}.", name=name)
+            raise HyperparameterError(f"{name} must be a number, got {number!r}.", name=name)
     if norm is not None:
         return lambda parameters: torch.nn.utils.clip_grad_norm_(parameters, norm)
     if value is not None:
@@ -188,23 +188,25 @@ def _overrides(kind: type[PyTorchTrial], method: str) -> bool:
 def _evaluates_full_dataset(kind: type[PyTorchTrial]) -> bool:
     by_batch, at_once = _overrides(kind, "evaluate_batch"), _overrides(kind, "evaluate_full_dataset")
     if by_batch is at_once:
-        raise mistake(
-            "A trial has one of evaluate_batch() and evaluate_full_dataset()",
+        raise TrialUsageError(
+            "A trial must define exactly one of evaluate_batch() and evaluate_full_dataset().",
             f"{kind.__name__} has {'both' if by_batch else 'neither'}.",
             "Leave one of them out." if by_batch else "Add `def evaluate_batch(self, batch)`, which returns a dict of metrics.",
         )
     return at_once
 
 
-def _place_of_batch_idx(function: Any) -> Literal["by name", "third"] | None:
-    """Return how ``evaluate_batch`` takes the batch's index: by that name, as its third argument of any name, or not at all."""
+def _batch_idx_parameter(function: Any) -> Literal["by name", "third"] | None:
+    """Return how ``evaluate_batch`` takes the batch's index: by the name ``batch_idx``, as its third parameter, or not at all."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return None
     if "batch_idx" in parameters:
         return "by name"
-    needed = [
-        one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and one.default is one.empty
+    required = [
+        parameter
+        for parameter in parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) and parameter.default is parameter.empty
     ]
-    return "third" if len(needed) >= 3 else None
+    return "third" if len(required) >= 3 else None

@@ -1,10 +1,8 @@
-"""TensorBoard: a writer for what the user draws, and the metrics of a training beside it."""
+"""TensorBoard: a writer for the trial, and the metrics of its training in the same files."""
 
 from __future__ import annotations
 
 import logging
-import secrets
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,22 +10,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detjupyter.framework.metrics import scalars
+from detjupyter.framework.tensorboard import new_directory
+from detjupyter.next_step import NextStep, worded
 from detjupyter.protocol.records import FloatArray
-from detjupyter.store.location import home
-from detjupyter.training.metrics import scalars
 
 logger = logging.getLogger("detjupyter")
 
 
 def make_writer(directory: Path) -> Any:
-    """Return a ``SummaryWriter`` on ``directory``; where the package is missing one that drops what it is given, which is said once.
+    """Return a ``SummaryWriter`` for ``directory``. Without the package, warn, and return a writer that discards everything.
 
-    Its ``writer`` is itself: so trials find it that were written for the `TorchWriter` of 2020.
+    The attribute ``writer`` of the writer is the writer itself: trials that were written for the ``TorchWriter`` of 2020 use it.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        logger.warning("The package tensorboard is not installed: what the trial writes there is dropped. `%pip install tensorboard`")
+        install = worded(NextStep.INSTALL("tensorboard"))
+        logger.warning(
+            "The package tensorboard is not installed, so the trial's TensorBoard data is discarded. To install it: %s.", install
+        )
         return SilentWriter()
     writer: Any = SummaryWriter(log_dir=str(directory))
     writer.writer = writer
@@ -35,11 +37,11 @@ def make_writer(directory: Path) -> Any:
 
 
 class SilentWriter:
-    """Takes whatever a ``SummaryWriter`` takes, and writes nothing."""
+    """Has the methods of a ``SummaryWriter``, and discards everything."""
 
     @property
     def writer(self) -> SilentWriter:
-        """Itself."""
+        """This object."""
         return self
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -48,18 +50,11 @@ class SilentWriter:
         return lambda *_, **__: None
 
 
-def new_directory() -> Path:
-    """Make a new directory for the files of one trial, beside the history, and return it."""
-    directory = home() / "tensorboard" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    directory.mkdir(parents=True)
-    return directory
-
-
 class TorchWriter:
-    """What ``determined.tensorboard.metric_writers.pytorch`` offered in 2020: ``writer`` is a ``SummaryWriter``.
+    """The class of ``determined.tensorboard.metric_writers.pytorch`` in 2020: its ``writer`` is a ``SummaryWriter``.
 
     Args:
-        directory: Where it writes; by default a new one beside the history.
+        directory: The directory of the files; by default a new one next to the history.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
@@ -68,7 +63,7 @@ class TorchWriter:
 
     @property
     def writer(self) -> Any:
-        """The ``SummaryWriter``, made when it is first used."""
+        """The ``SummaryWriter``, created at the first access."""
         if self._writer is None:
             self._writer = make_writer(self._directory)
         return self._writer
@@ -78,25 +73,31 @@ class TorchWriter:
         self.writer.add_scalar(name, value, step)
 
     def reset(self) -> None:
-        """Write out what is waiting, and begin a new file."""
+        """Flush and close the file; the next value begins a new one."""
         if self._writer is not None:
             self._writer.close()
 
 
 def log_averages(writer: Any, batches_trained: int, metrics: Mapping[str, Any]) -> None:
-    """Write those metrics of a stretch of batches that are numbers: what custom reducers made, which no batch has."""
+    """Write the scalar metrics of a reporting period, which are those of custom reducers; a batch has no such metrics."""
     for name, value in scalars(metrics).items():
         writer.add_scalar(f"Determined/{name}", value, batches_trained)
 
 
 def log_training(writer: Any, batches: npt.NDArray[np.int64], columns: Mapping[str, FloatArray]) -> None:
-    """Write training metrics as Determined names them; ``batches`` (N,) are batches trained, the columns (N,)."""
+    """Write the training metrics of N batches under Determined's names.
+
+    Args:
+        writer: The ``SummaryWriter``.
+        batches: (N,) how many batches had been trained after each.
+        columns: Metric name to (N,) float64.
+    """
     for name, values in columns.items():
         for batch, value in zip(batches.tolist(), values.tolist(), strict=True):
             writer.add_scalar(f"Determined/{name}", value, batch)
 
 
 def log_validation(writer: Any, batches_trained: int, metrics: Mapping[str, Any]) -> None:
-    """Write those metrics of a validation that are numbers."""
+    """Write the scalar metrics of a validation."""
     for name, value in scalars(metrics).items():
         writer.add_scalar(f"Determined/{name if name.startswith('val') else f'val_{name}'}", value, batches_trained)

@@ -1,11 +1,11 @@
-"""``pytorch.init`` and ``Trainer``: training a trial that a script, or a cell, builds itself."""
+"""``pytorch.init`` and ``Trainer``: train a trial that a script or a cell has built itself."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,25 @@ from typing import Any
 import torch
 
 from detjupyter.definition.config import read_config
-from detjupyter.errors import SessionError
-from detjupyter.pytorch.adapter import adapt
+from detjupyter.engine.plan import with_defaults
+from detjupyter.errors import ArgumentError, LengthError
+from detjupyter.protocol.commands import Train
+from detjupyter.protocol.lengths import Batch, CheckpointPolicy, Epoch
+from detjupyter.pytorch.building import adapt
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.device import choose_device
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
 from detjupyter.pytorch.trial import PyTorchTrial
-from detjupyter.training.interactive import open_session
-from detjupyter.training.plan import Batch, CheckpointPolicy, Epoch, TrainingOptions
-from detjupyter.training.registry import registry
-from detjupyter.training.session import Session
+from detjupyter.scripts.built_trial import open_session
+from detjupyter.session.registry import registry
+from detjupyter.session.session import Session
 
 Period = Batch | Epoch | int | None
 
 logger = logging.getLogger("detjupyter")
 
 _POLICIES = ("best", "all", "none")
-_LOOK_AGAIN_S = 0.1
+_POLL_INTERVAL_S = 0.1
 
 
 @contextmanager
@@ -41,24 +43,25 @@ def init(
     aggregation_frequency: int = 1,
     enable_tensorboard_logging: bool = True,
 ) -> Iterator[PyTorchTrialContext]:
-    """Give a context to build a trial with, for :class:`Trainer`.
+    """Yield a context to build a trial with, for :class:`Trainer`.
 
-    Nothing is seeded: the trial draws what your own seeds give.
+    This function seeds nothing: the trial's random numbers follow from the seeds that the caller has set.
 
     Args:
-        hparams: What ``context.get_hparam`` knows.
-        exp_conf: An experiment config, as a dict; its hyperparameters count where ``hparams`` is not given.
-        distributed: For training in several processes; only a world of one is known here.
-        aggregation_frequency: Over how many batches gradients are gathered for one update.
-        enable_tensorboard_logging: Whether metrics go to the ``SummaryWriter`` of the trial, too, if it makes one.
+        hparams: The hyperparameters for ``context.get_hparam``.
+        exp_conf: An experiment config, as a dict; its hyperparameters are used if ``hparams`` is not given.
+        distributed: For training in several processes; only a world of size 1 is supported.
+        aggregation_frequency: The number of batches whose gradients one update accumulates.
+        enable_tensorboard_logging: Whether metrics are also written to the trial's ``SummaryWriter``, if it creates one.
 
     Raises:
-        SessionError: ``distributed`` is of several processes.
-        ConfigError: ``exp_conf`` makes no sense.
+        ArgumentError: ``distributed`` has several processes.
+        ConfigError: ``exp_conf`` is invalid.
     """
     if distributed is not None and getattr(distributed, "size", 1) > 1:
-        raise SessionError(f"A kernel trains in one process, not in {distributed.size}.", hint="Leave `distributed` out.")
+        raise ArgumentError(f"detjupyter trains in one process, not in {distributed.size}.", hint="Leave `distributed` out.")
     read = read_config({} if exp_conf is None else exp_conf, Path.cwd(), None, 0)
+    # wrap_optimizer() reads the frequency from the config, which is where other trials have it.
     raw = {**read.raw, "optimizations": {**(read.raw.get("optimizations") or {}), "aggregation_frequency": aggregation_frequency}}
     values = read.hyperparameters if hparams is None else dict(hparams)
     origins = read.origins if hparams is None else dict.fromkeys(values, "pytorch.init()")
@@ -74,21 +77,21 @@ def init(
 
 
 class Trainer:
-    """Trains a trial to the end of :meth:`fit`, as a session: a run is kept, and a notebook shows it live.
+    """Trains a trial in a session: the history keeps its run, and a notebook shows it live.
 
     Args:
-        trial: Built with ``context``; its class may take more arguments.
-        context: What :func:`init` gave.
+        trial: A trial that was built with ``context``; its constructor can have further arguments.
+        context: The context that :func:`init` yielded.
 
     Raises:
-        TypeError: One of the two is of another kind, for example of an installed ``determined``.
+        TypeError: ``trial`` or ``context`` is of another class, for example one of an installed ``determined``.
     """
 
     def __init__(self, trial: PyTorchTrial, context: PyTorchTrialContext) -> None:
         for name, value, kind in (("trial", trial, PyTorchTrial), ("context", context, PyTorchTrialContext)):
             if not isinstance(value, kind):
                 found = f"{type(value).__module__}.{type(value).__qualname__}"
-                raise TypeError(f"Trainer: {name} is a {kind.__name__} of detjupyter.pytorch, not {found}.")
+                raise TypeError(f"Trainer: {name} must be a {kind.__name__} of detjupyter.pytorch, got {found}.")
         self._trial = trial
         self._context = context
         self._session: Session | None = None
@@ -99,7 +102,7 @@ class Trainer:
         return self._session
 
     def configure_profiler(self, *_: Any, **__: Any) -> None:
-        """Do nothing, as since Determined 0.38; ``context.set_profiler`` profiles."""
+        """Do nothing, like Determined since 0.38; ``context.set_profiler`` profiles."""
         logger.warning("configure_profiler() does nothing; use context.set_profiler(…) in the trial.")
 
     def fit(
@@ -116,33 +119,36 @@ class Trainer:
         *,
         trust: bool = False,
     ) -> None:
-        """Train until ``max_length`` is reached in total, then validate and save a checkpoint; return then.
+        """Train until ``max_length`` in total, validate, save a checkpoint, and return.
 
-        Meanwhile it can be paused and stopped where it is shown. While it is paused, this waits; an interrupt ends the waiting, with the
-        training paused: ``%det_resume`` goes on with it. It returns when it is stopped.
+        The user can pause and stop the training in its views. While the training is paused, this method waits; when it is stopped, this
+        method returns. An interrupt pauses the training and raises KeyboardInterrupt; ``%det_resume`` or ``session.resume()`` then
+        continues it.
 
         Args:
-            checkpoint_period: When to save a checkpoint on the way: every so many batches or epochs, or at those in a container.
-            validation_period: When to validate on the way.
-            max_length: How long, as ``Batch(n)`` or ``Epoch(n)``; the config's ``searcher.max_length`` if it is not given.
-            reporting_period: When a stretch ends for callbacks and custom reducers.
-            checkpoint_policy: Which validations are followed by a checkpoint: ``best``, ``all`` or ``none``.
-            latest_checkpoint: A checkpoint to go on from: its directory, or its id. The place in the data is restored, too.
+            checkpoint_period: When to save checkpoints during the training: every n batches or epochs, or at the numbers in a container.
+            validation_period: When to validate during the training.
+            max_length: How long to train, as ``Batch(n)`` or ``Epoch(n)``; by default the config's ``searcher.max_length``.
+            reporting_period: The length of a reporting period, after which callbacks and custom reducers are called.
+            checkpoint_policy: After which validations to save a checkpoint: ``best``, ``all`` or ``none``.
+            latest_checkpoint: The directory or the id of a checkpoint to continue from, including the position in the data.
             step_zero_validation: Whether to validate before the first batch.
-            test_mode: Train on one batch, validate, save a checkpoint.
-            profiling_enabled: Does nothing here.
-            trust: Whether ``latest_checkpoint`` may hold objects of any class, as some of Determined's do. Reading those can run any code.
+            test_mode: Whether to train on one batch only, validate, and save a checkpoint.
+            profiling_enabled: Ignored.
+            trust: Whether to read objects of any class from ``latest_checkpoint``, which can execute arbitrary code. Some of Determined's
+                checkpoints contain such objects.
 
         Raises:
-            ValueError: A number or a policy makes no sense, or nothing says how long to train.
-            TypeError: A length or a period is of another type.
-            CheckpointError: ``latest_checkpoint`` is missing, damaged, of another class, or needs ``trust``.
+            LengthError: ``max_length`` is missing or not positive.
+            ArgumentError: The policy is none of the three.
+            TypeError: A length or a period has the wrong type.
+            CheckpointError: ``latest_checkpoint`` is missing or damaged, belongs to another class, or needs ``trust``.
             SessionBusyError: An earlier training of this trial is paused.
-            TrialError: The trial's code raised.
+            TrialError: The trial's code raised an exception.
         """
         if profiling_enabled:
             logger.warning("profiling_enabled does nothing here; use context.set_profiler(…) in the trial.")
-        asked = TrainingOptions(
+        requested = Train(
             length=Batch(1) if test_mode else _length(max_length),
             in_total=not test_mode,
             validate_every=_period("validation_period", validation_period),
@@ -155,86 +161,86 @@ class Trainer:
             validates_each_epoch=False,
         )
         if checkpoint_policy not in _POLICIES:
-            raise ValueError(f"checkpoint_policy is one of {', '.join(_POLICIES)}, not {checkpoint_policy!r}.")
-        options = self._with_length(asked)
+            raise ArgumentError(f"checkpoint_policy must be one of {', '.join(_POLICIES)}, got {checkpoint_policy!r}.")
+        options = self._with_length(requested)
         session = self._open()
         if latest_checkpoint is not None:
             session.restore(latest_checkpoint, trust=trust)
         registry.show(session)
         before = session.batches_trained
-        session.train_as(options)
-        _wait(session)
-        _tell(session, before)
+        with session.awaited():
+            session.train_as(options)
+            _wait(session)
+        _warn_of_end(session, before)
 
-    def _with_length(self, asked: TrainingOptions) -> TrainingOptions:
-        """Return the options with the configuration's length where none was given."""
-        if asked.length is not None:
-            return asked
+    def _with_length(self, requested: Train) -> Train:
+        """Return the options, with the configuration's length if none was given."""
+        if requested.length is not None:
+            return requested
         settings = self._context.settings
         if settings.searcher_length is None:
-            raise ValueError("fit() needs max_length, as Batch(n) or Epoch(n).")
-        return replace(asked, length=asked.with_defaults(settings).length)
+            raise LengthError("fit() needs max_length, as Batch(n) or Epoch(n).")
+        return replace(requested, length=with_defaults(requested, settings).length)
 
     def _open(self) -> Session:
-        """Return the session; the first time it is made, and goes on drawing where the caller's code is."""
+        """Return the session. The first call creates it; its trial continues from the present random states of the process."""
         if self._session is None:
             context = self._context
             states = RandomStates.now(context.device)
             seed = context.settings.experiment_seed
             if seed is None:
-                seed = int(torch.randint(2**31, (), generator=_beside(states)))
+                seed = int(torch.randint(2**31, (), generator=_copied_generator(states)))
             adapter = adapt(self._trial, context, RandomStream(states, context.device), seed)
             self._session = open_session(adapter, context.config, seed, self)
         return self._session
 
 
 def _length(max_length: Batch | Epoch | None) -> Batch | Epoch | None:
-    """Return how long to train, None if only the configuration may say it."""
+    """Return ``max_length`` after checking it. None means the configuration's length."""
     if max_length is None:
         return None
     if not isinstance(max_length, (Batch, Epoch)) or type(max_length.value) is not int:
-        raise TypeError(f"max_length is Batch(n) or Epoch(n) with a whole number n, not {max_length!r}.")
+        raise TypeError(f"max_length must be Batch(n) or Epoch(n) with an integer n, got {max_length!r}.")
     if max_length.value < 1:
-        raise ValueError(f"max_length is at least 1 long, not {max_length!r}.")
+        raise LengthError(f"max_length must be positive, got {max_length!r}.")
     return max_length
 
 
 def _period(name: str, period: Period) -> Period:
-    """Return a period; a number less than one means always."""
+    """Return ``period`` after checking it, with 1 in place of a smaller number, as Determined does."""
     if period is None:
         return None
     value = period.value if isinstance(period, (Batch, Epoch)) else period
     kinds = (int, Container) if isinstance(period, (Batch, Epoch)) else int
     if isinstance(value, (bool, str)) or not isinstance(value, kinds):
-        raise TypeError(f"{name} is Batch(…) or Epoch(…) with a number or a container of numbers, not {period!r}.")
+        raise TypeError(f"{name} must be Batch(…) or Epoch(…) with a number or a container of numbers, got {period!r}.")
     if isinstance(value, int) and value < 1:
         return type(period)(1)
     return period
 
 
 def _wait(session: Session) -> None:
-    """Block until the training is over; while it is paused, too."""
+    """Block until the training has ended, also during a pause."""
     try:
         while session.wait() == "paused":
-            time.sleep(_LOOK_AGAIN_S)
+            time.sleep(_POLL_INTERVAL_S)
     except KeyboardInterrupt:
-        with suppress(SessionError):  # it was over at that moment, or is paused already
-            session.pause()
+        session.pause_soon()
         raise
 
 
-def _tell(session: Session, before: int) -> None:
-    """Say what nobody may have seen who looks at no view: that there was nothing to train, or why it ended early."""
+def _warn_of_end(session: Session, before: int) -> None:
+    """Warn if there was nothing to train, or the training ended early: a script has no view that shows it."""
     if session.batches_trained == before and session.state == "finished":
-        logger.warning("fit() had nothing to train: max_length counts from the first batch, and %d are trained.", before)
+        logger.warning("fit() had nothing to train: max_length counts from the first batch, and %d batches are already trained.", before)
     if session.state == "stopped":
         _, lines = session.channel.log(0)
         reason = f" {lines[-1].text}" if lines else ""
         logger.warning("The training was stopped after batch %d.%s", session.batches_trained, reason)
 
 
-def _beside(states: RandomStates) -> torch.Generator:
-    """Return a generator that stands where torch's own does, so that what the user seeded decides, and nothing is drawn from it."""
+def _copied_generator(states: RandomStates) -> torch.Generator:
+    """Return a generator in the state of torch's default one: it draws what the user's seed decides, without advancing the default one."""
     generator = torch.Generator()
-    generator.set_state(states.on_host)
+    generator.set_state(states.of_torch)
     return generator

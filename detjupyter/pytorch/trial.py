@@ -1,4 +1,4 @@
-"""The class that users derive theirs from."""
+"""The base class of PyTorch trials."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from detjupyter.pytorch.reducer import Reducer
 
 
 class PyTorchTrial(Trial):
-    """A trial in PyTorch: what to train, on which data, and how one batch goes.
+    """The base class of PyTorch trials. A subclass defines the models, the data, and the training of a batch.
 
-    Wrap every model and every optimizer with the context in ``__init__``; the methods below are called by keyword, so their
-    parameters keep these names. A class that has :meth:`build_model` and :meth:`optimizer` instead is trained as before Determined
-    0.12.13, see :mod:`detjupyter.pytorch.styles`.
+    ``__init__`` must wrap every model and every optimizer with the context. The methods below are called with keyword arguments, so
+    overriding methods must keep the names of the parameters. A class that defines :meth:`build_model` and :meth:`optimizer` instead is
+    trained as before Determined 0.12.13, see :mod:`detjupyter.pytorch.styles`.
     """
 
     framework: ClassVar[str] = "pytorch"
@@ -40,32 +40,35 @@ class PyTorchTrial(Trial):
 
     @abstractmethod
     def train_batch(self, batch: Any, epoch_idx: int, batch_idx: int) -> torch.Tensor | dict[str, Any]:
-        """Train on ``batch``, which is on the device; return the loss, or a dict of metrics.
+        """Train on ``batch``, and return the loss or a dict of metrics.
 
-        ``batch_idx`` counts from 0 over the whole training, ``epoch_idx`` passes over the data.
+        Args:
+            batch: A batch of the training loader, on the device.
+            epoch_idx: The index of the epoch, from 0.
+            batch_idx: The index of the batch in the whole training, from 0.
         """
 
     def evaluate_batch(self, batch: Any) -> dict[str, Any]:
-        """Return the metrics of one validation batch; gradients are off and models in evaluation mode.
+        """Return the metrics of one validation batch. Gradients are disabled, and the models are in evaluation mode.
 
-        A parameter ``batch_idx`` is given the number of the batch, from 0.
+        An overriding method can add a parameter ``batch_idx``, which receives the index of the batch in the validation, from 0.
         """
         raise NotImplementedError(f"{type(self).__name__} has no evaluate_batch().")
 
     def evaluate_full_dataset(self, data_loader: torch.utils.data.DataLoader[Any]) -> dict[str, Any]:
-        """Return the metrics of the whole validation data, whose batches are not on the device; instead of :meth:`evaluate_batch`."""
+        """Return the metrics of the whole validation data, in place of :meth:`evaluate_batch`. The batches are not on the device yet."""
         raise NotImplementedError(f"{type(self).__name__} has no evaluate_full_dataset().")
 
     def evaluation_reducer(self) -> Reducer | dict[str, Reducer]:
-        """Return how validation metrics are reduced over batches: one way for all, or one for each metric."""
+        """Return how validation metrics are reduced over batches: one reducer for all metrics, or one for each."""
         return Reducer.AVG
 
     def build_callbacks(self) -> dict[str, PyTorchCallback]:
-        """Return callbacks by name; a checkpoint keeps their states by these names."""
+        """Return callbacks by name. Checkpoints store their states under these names."""
         return {}
 
     def get_batch_length(self, batch: Any) -> int:
-        """Return how many records ``batch`` holds."""
+        """Return the number of records in ``batch``."""
         return data_length(batch)
 
     # --- the interface before 0.12.13 ----------------------------------------------------------------------------------------------
@@ -79,14 +82,14 @@ class PyTorchTrial(Trial):
         raise NotImplementedError(f"{type(self).__name__} has no optimizer().")
 
     def create_lr_scheduler(self, optimizer: torch.optim.Optimizer) -> LRScheduler | None:
-        """Return a scheduler of ``optimizer``, in the callback style; None for none."""
+        """Return a scheduler of ``optimizer``, in the callback style; by default None, which means no scheduler."""
         del optimizer
         return None
 
 
 def reset_parameters(model: torch.nn.Module) -> None:
-    """Initialise every module of ``model`` that knows how anew."""
+    """Initialize the parameters of ``model`` again, in every module that has a method ``reset_parameters``."""
     for module in model.modules():
-        initialise = getattr(module, "reset_parameters", None)
-        if callable(initialise):
-            initialise()
+        initialize = getattr(module, "reset_parameters", None)
+        if callable(initialize):
+            initialize()

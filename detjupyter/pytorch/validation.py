@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from detjupyter.errors import TrialUsageError
 from detjupyter.pytorch.averages import host_rows
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -17,17 +18,20 @@ from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.data.stream import begin
 from detjupyter.pytorch.data.training_data import length_of, require_allowed
 from detjupyter.pytorch.host import host, stack
-from detjupyter.pytorch.mistakes import mistake
 from detjupyter.pytorch.reducer import reduce_metrics, require_values, without_bytes
 from detjupyter.pytorch.styles import Procedure
 from detjupyter.pytorch.trial import PyTorchTrial
 
 Progress = Generator[tuple[int, int | None], None, dict[str, Any]]
-"""Yields (batches done, batches in all or None) and returns the metrics."""
+"""Yields (batches done, number of batches or None) after each batch, and returns the metrics."""
 
 
 def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Procedure, callbacks: Callbacks) -> Progress:
-    """Validate the trial; its models are in evaluation mode meanwhile, and as they were afterwards."""
+    """Validate the trial. Its models are in evaluation mode during the validation, and in their previous mode afterwards.
+
+    Raises:
+        TrialUsageError: The data is empty, or the metrics violate a rule.
+    """
     loader: Any = trial.build_validation_data_loader()
     require_allowed(loader, context, "build_validation_data_loader")
     if isinstance(loader, DataLoader):
@@ -49,8 +53,8 @@ def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Proce
         require_values(metrics)
         callbacks.on_validation_step_end(metrics)
         callbacks.on_validation_end(metrics)
-        context.reducers.reset_shared()  # the next batch of a training finds nothing of the validation in them
-    # To callbacks they are numbers of numpy's, as in Determined; a person rather sees plain ones.
+        context.reducers.reset_shared()  # the validation's data must not enter the metrics of the current reporting period
+    # Callbacks get numpy scalars, as in Determined; views and the history get Python's numbers.
     return {str(name): value.item() if isinstance(value, np.generic) else value for name, value in metrics.items()}
 
 
@@ -72,12 +76,12 @@ def _evaluate_batches(
     total = length_of(loader)
     rows: list[dict[str, Any]] = []
     for batch in begin(loader):
-        # Not around the yield: between two batches this thread may run something that needs gradients.
+        # Not around the yield: between two batches this thread can run other code of the user's (``at_batch``) that needs gradients.
         with torch.no_grad():
             moved = to_device(batch, context.device) if context.experimental.auto_to_device else batch
             metrics = procedure.evaluate_batch(moved, len(rows))
         if not isinstance(metrics, Mapping):
-            raise mistake("evaluate_batch() returns a dict of metrics", f"It returned {type(metrics).__name__}.")
+            raise TrialUsageError("evaluate_batch() must return a dict of metrics.", f"It returned {type(metrics).__name__}.")
         rows.append(dict(metrics))
         yield len(rows), total
     return rows
@@ -87,24 +91,24 @@ def _evaluate_full_dataset(procedure: Procedure, loader: Any) -> dict[str, Any]:
     with torch.no_grad():
         metrics = procedure.evaluate_full_dataset(loader)
     if not isinstance(metrics, Mapping):
-        raise mistake("evaluate_full_dataset() returns a dict of metrics", f"It returned {type(metrics).__name__}.")
+        raise TrialUsageError("evaluate_full_dataset() must return a dict of metrics.", f"It returned {type(metrics).__name__}.")
     return {name: host(value) for name, value in metrics.items()}
 
 
 def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]]) -> dict[str, Any]:
     if not rows:
-        raise mistake("There are no validation batches", "build_validation_data_loader() returned an empty loader.")
+        raise TrialUsageError("There are no validation batches.", "build_validation_data_loader() returned an empty loader.")
     names = list(without_bytes(rows[0]))
     for index, row in enumerate(rows):
         if row.keys() != rows[0].keys():
-            raise mistake(
-                "evaluate_batch() returns the same metrics for every batch",
-                f"Batch 0 gave {sorted(rows[0])}, batch {index} gave {sorted(row)}.",
+            raise TrialUsageError(
+                "evaluate_batch() must return the same metrics for every batch.",
+                f"Batch 0 returned {sorted(rows[0])}, batch {index} returned {sorted(row)}.",
             )
     stacked = {}
     for name in names:
         try:
             stacked[name] = stack([row[name] for row in rows])
         except (ValueError, TypeError) as error:
-            raise mistake(f"The validation metric {name!r} is a number of one shape in every batch", str(error)) from None
+            raise TrialUsageError(f"The validation metric {name!r} must be a number of one shape in every batch.", str(error)) from None
     return dict(reduce_metrics(stacked, trial.evaluation_reducer()))

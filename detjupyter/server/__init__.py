@@ -1,4 +1,4 @@
-"""The Jupyter server's side: REST and WebSocket over the history and model definitions, and the control of a kernel's sessions.
+"""The server extension: REST and WebSocket access to the history and to model definitions, and control of the sessions of kernels.
 
-The server never imports a user's code: it reads files, the store, and what kernels answer.
+The server never imports the user's code: it reads files, the store, and the answers of kernels.
 """

@@ -1,4 +1,4 @@
-"""What a request is answered with: JSON, or a refusal that says why."""
+"""Answers to requests: JSON, or a refusal with its reason."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ class RefusedError(HTTPError):
         self.hint = hint
 
 
-def to_json(value: Any) -> str:  # Any: whatever wire.encode takes
-    """Return ``value`` as JSON that every browser reads (NaN and the infinities spelled as strings)."""
+def to_json(value: Any) -> str:  # Any: any value that wire.encode accepts
+    """Return ``value`` as JSON that every browser can parse (NaN and the infinities are strings)."""
     return json.dumps(encode(value), allow_nan=False, separators=(",", ":"))

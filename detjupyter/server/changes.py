@@ -1,4 +1,4 @@
-"""Which runs are new, changed or gone since the last look at the store."""
+"""Find the runs that are new, changed or deleted since the last read of the store."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 SHOWN_RUNS = 100
 THOROUGH_EVERY_S = 2.5
-# a new run carries its writer's time, taken before the transaction; the one that ends later may carry the earlier time
+# the time of a new run is taken before its transaction, so a transaction that ends later may have an earlier time
 _OVERLAP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a look found: runs that are new or changed, and ids of runs that are gone; ``wrote`` if anything at all was written."""
+    """The result of a read: new or changed runs, and ids of deleted runs; ``wrote`` if the store was written at all."""
 
     changed: tuple[RunRecord, ...]
     gone: tuple[str, ...]
@@ -27,7 +27,7 @@ class News:
 
 
 class RunChanges:
-    """The runs as they were last seen.
+    """The runs as of the last read.
 
     Thread: one at a time.
     """
@@ -38,15 +38,15 @@ class RunChanges:
         self._thorough_at = 0.0
 
     def newest(self) -> tuple[RunRecord, ...]:
-        """Return the runs that a list shows at first, newest first."""
+        """Return the runs of the initial list, newest first."""
         runs = sorted(self._known.values(), key=lambda run: run.created_at, reverse=True)
         return tuple(runs[:SHOWN_RUNS])
 
     def look(self, store: Store, *, thoroughly: bool = False) -> News:
-        """Return what is new since the last look.
+        """Return the changes since the last call.
 
-        Most looks cost one question for the change token. Every 2.5 s a look is thorough, as is one that is asked for: it finds the
-        runs whose kernel died (which nobody wrote down) and, among the newest hundred, those that were deleted.
+        Most calls only read the change token. Every 2.5 s, or on request, a call is thorough: it also finds runs whose kernel died (which
+        no process recorded) and, among the newest hundred, deleted runs.
         """
         token, is_first = store.change_token(), self._token is None
         wrote, self._token = token != self._token, token
@@ -55,7 +55,7 @@ class RunChanges:
         if not wrote and not thoroughly:
             return News((), (), wrote=False)
         since = max((run.updated_at for run in self._known.values()), default=0.0) - _OVERLAP_S
-        # the first look lists the newest runs instead of reading the whole history
+        # the first call lists the newest runs instead of reading the whole history
         seen = [] if is_first else store.runs_updated_since(since)
         gone: tuple[str, ...] = ()
         if thoroughly:

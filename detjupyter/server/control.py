@@ -1,8 +1,8 @@
-"""Questions and commands to kernels over their control channel, which answers while a cell is busy.
+"""Send requests and commands to kernels over their control channel, which is read while a cell is busy.
 
-A kernel that has not loaded detjupyter does not answer at all (ipykernel logs an unknown message and goes on), so silence has two
-meanings. A kernel that has answered before is called silent; one that never has is taken for one without detjupyter, and is not
-asked again before it has done something.
+A kernel that has not loaded detjupyter does not answer at all (ipykernel logs an unknown message and continues), so silence has two
+meanings. A kernel that has answered before counts as silent. A kernel that never has counts as one without detjupyter, and gets no further
+request until it has executed something.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from typing import Any
 from jupyter_client.session import Session
 from jupyter_core.utils import ensure_async
 
+from detjupyter.protocol.control import REPLY, REQUEST
 from detjupyter.protocol.messages import ControlReply, ControlRequest
 from detjupyter.protocol.wire import decode, encode
-
-REQUEST = "det_control_request"
-REPLY = "det_control_reply"
 
 STRANGER_LIMIT_S = 0.8
 ASK_AGAIN_AFTER_S = 3.0
@@ -31,27 +29,27 @@ class KernelSilentError(TimeoutError):
 
 
 class ControlChannels:
-    """One control channel per kernel, opened at the first question and closed when the kernel is gone.
+    """One control channel per kernel, opened for the first request and closed when the kernel no longer exists.
 
-    Thread: the event loop's only.
+    Thread: only the event loop's.
     """
 
-    def __init__(self, kernels: Any) -> None:  # Any: whatever kernel manager the server was configured with
+    def __init__(self, kernels: Any) -> None:  # Any: the kernel manager that the server was configured with
         self._kernels = kernels
         self._channels: dict[str, _Channel] = {}
 
     async def ask(self, kernel_id: str, request: ControlRequest, *, limit_s: float) -> ControlReply | None:
-        """Return what the kernel answers, or None if it has not loaded detjupyter or cannot be reached from here.
+        """Return the answer of the kernel, or None if it has not loaded detjupyter or cannot be reached.
 
         Args:
             kernel_id: A kernel of this server.
-            request: The question, or the command.
-            limit_s: How long a kernel that has answered before, or is given a command, may take.
+            request: The request, with or without a command.
+            limit_s: The time limit for a kernel that has answered before, or for a command.
 
         Raises:
-            KeyError: the server has no such kernel.
-            KernelSilentError: a kernel that has loaded detjupyter did not answer in time.
-            ProtocolError: it answered something that makes no sense.
+            KeyError: The server has no such kernel.
+            KernelSilentError: A kernel that has loaded detjupyter did not answer in time.
+            ProtocolError: The answer is invalid.
         """
         self._close_the_gone()
         if kernel_id not in self._kernels:
@@ -87,14 +85,14 @@ class ControlChannels:
 
 
 class _Channel:
-    """The control channel of one process of one kernel: after a restart it is another one's."""
+    """The control channel of one process of a kernel: a restarted kernel gets a new one."""
 
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self._process = _process_of(kernel)
         self._session = Session(key=kernel.session.key, signature_scheme=kernel.session.signature_scheme)
-        # without an identity the socket gets one of its own; that of `kernel.client()` is shared with every other extension that
-        # talks to the kernel, and of two sockets with one identity the kernel serves one
+        # without an identity, the socket gets its own; that of `kernel.client()` is shared with every other extension that
+        # uses the kernel, and of two sockets with the same identity the kernel serves only one
         self._stream = kernel.connect_control()
         self._stream.socket.linger = 0
         self._stream.on_recv(self._receive)
@@ -105,7 +103,7 @@ class _Channel:
         self._activity_then: object = None
 
     async def ask(self, request: ControlRequest, *, limit_s: float) -> ControlReply | None:
-        """Do what :meth:`ControlChannels.ask` says."""
+        """Implement :meth:`ControlChannels.ask`."""
         self._used_at = time.monotonic()
         if self._is_known_stranger():
             return None
@@ -114,7 +112,7 @@ class _Channel:
         activity = _activity_of(self._kernel)
         try:
             content = await self._send(encode(request), limit_s)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             if self._has_answered:
                 raise KernelSilentError(f"The kernel did not answer in {limit_s:g} s.") from None
             self._silent_since = time.monotonic()
@@ -123,16 +121,16 @@ class _Channel:
         return decode(ControlReply, content)
 
     def is_stale(self, kernel: Any) -> bool:
-        """Whether ``kernel`` runs in another process by now, or nobody has asked for long."""
+        """Whether ``kernel`` now runs in another process, or no request has used it for a long time."""
         if kernel is not self._kernel or _process_of(kernel) != self._process or self._stream.closed():
             return True
         return not self._waiting and time.monotonic() - self._used_at > IDLE_CLOSE_S
 
     def close(self) -> None:
-        """Close the socket; whoever still waits is told that the time is up."""
+        """Close the socket; requests that still wait time out."""
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(asyncio.TimeoutError())
+                answer.set_exception(TimeoutError())
         if not self._stream.closed():
             self._stream.close(linger=0)
 
@@ -143,7 +141,7 @@ class _Channel:
         activity = _activity_of(self._kernel)
         if activity is None:
             return silent_s < ASK_AGAIN_AFTER_S
-        # it can only have loaded detjupyter by running a cell; every question in vain is an error in the kernel's log
+        # it can only load detjupyter by running a cell; every unanswered request is an error in the kernel's log
         return activity == self._activity_then and silent_s < ASK_ANYWAY_AFTER_S
 
     async def _send(self, content: dict[str, Any], limit_s: float) -> dict[str, Any]:
@@ -161,18 +159,18 @@ class _Channel:
         try:
             _, rest = self._session.feed_identities(parts)
             message = self._session.deserialize(rest)
-        except (ValueError, TypeError):  # a frame or a signature that is not the kernel's
+        except (ValueError, TypeError):  # an invalid frame or signature
             return
         if message["header"]["msg_type"] != REPLY:
             return
-        self._has_answered = True  # also when it comes too late for whoever asked
+        self._has_answered = True  # even if the request has timed out
         answer = self._waiting.get(message["parent_header"].get("msg_id", ""))
         if answer is not None and not answer.done():
             answer.set_result(message["content"])
 
 
 def _is_reachable(kernel: Any) -> bool:
-    # a kernel behind a gateway has no ports here: the gateway relays only what browsers send
+    # a kernel of a gateway has no ports here: the gateway only relays messages of browsers
     return bool(getattr(kernel, "control_port", 0)) and hasattr(kernel, "connect_control")
 
 
@@ -181,5 +179,5 @@ def _process_of(kernel: Any) -> object:
 
 
 def _activity_of(kernel: Any) -> object:
-    # when the kernel last did something of its own, as Jupyter's server sees it; other kernel managers do not keep it
+    # the last activity of the kernel, as Jupyter's server records it; other kernel managers do not
     return getattr(kernel, "last_activity", None)

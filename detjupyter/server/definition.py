@@ -12,7 +12,7 @@ from detjupyter.errors import DefinitionTooLargeError, ProtocolError
 from detjupyter.protocol.files import ScanningRecord
 from detjupyter.server.answers import RefusedError
 from detjupyter.server.handler import Handler
-from detjupyter.server.ignore import Wish
+from detjupyter.server.ignore import EditRequest
 from detjupyter.server.paths import root_of
 from detjupyter.server.scans import Scans
 
@@ -22,30 +22,30 @@ T = TypeVar("T")
 class _ScanHandler(Handler):
     auth_resource = "contents"
 
-    _waiting: asyncio.Task[Any] | None = None  # Any: of whatever the scan returns
+    _waiting: asyncio.Task[Any] | None = None  # Any: the result of the scan
 
     def on_connection_close(self) -> None:
-        """Wait no more for the scan: the browser has turned to something else."""
+        """Stop waiting for the scan: the browser has closed the connection."""
         if self._waiting is not None:
             self._waiting.cancel()
 
     async def scan(self, scans: Scans[T]) -> T | None:
-        """Return what the scan of the request's path finds; None if the request is done with: it takes long, or is not wanted any more."""
+        """Return the result of the scan; None if the request is already answered because the scan takes long, or was canceled."""
         path = self.get_query_argument("path", "", strip=False)
         any_size = self.whole_number("any_size", 0, low=0, high=1) == 1
-        scan = scans.scan(root_of(self.settings), path, any_size=any_size, tell=self.services.disk.tell_progress)
+        scan = scans.scan(root_of(self.settings), path, any_size=any_size, notify=self.services.disk.notify_progress)
         self._waiting = asyncio.ensure_future(scan)
         try:
             found: T | ScanningRecord = await self._waiting
         except asyncio.CancelledError:
             if not self._waiting.cancelled():
-                raise  # the server ends, not this request
+                raise  # the server is ending
             return None
         except DefinitionTooLargeError as error:
             raise RefusedError(
                 413,
                 f"This directory holds more than {error.most_paths:,} entries.",
-                hint="It may not be a model definition. Scan it anyway, or leave data out with a `.detignore`.",
+                hint="It is possibly not a model definition. Scan it anyway, or exclude data with a `.detignore`.",
             ) from None
         if isinstance(found, ScanningRecord):
             self.answer(found, status=202)
@@ -59,7 +59,7 @@ class DefinitionHandler(_ScanHandler):
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Answer with the files and the entrypoints of the definition at ``path``, and know from now on where its edits would happen."""
+        """Answer with the files and the entrypoints of the definition at ``path``, and remember the directories to watch for edits."""
         listing = await self.scan(self.services.scans)
         if listing is not None:
             self.services.disk.scanned(self.get_query_argument("path", "", strip=False), listing.ground)
@@ -72,7 +72,7 @@ class DeterminedHandler(_ScanHandler):
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Answer with the paths about which Determined's uploader would decide otherwise."""
+        """Answer with the paths about which Determined's uploader would decide differently."""
         text = await self.scan(self.services.comparisons)
         if text is not None:
             self.answer_json(text)
@@ -88,13 +88,13 @@ class IgnoreHandler(Handler):
     async def post(self) -> None:
         """Answer with the edit that lets a path ship or leaves it out, and its effect; with ``save`` write it, too."""
         body = self.json_body()
-        wish = Wish(
+        request = EditRequest(
             path=_text(body, "path"),
             file=_text(body, "file"),
             include=_flag(body, "include"),
             expected_hash=_text(body, "expected_hash") if _flag(body, "save") else None,
         )
-        self.answer(await asyncio.to_thread(self.services.edits.edit, root_of(self.settings), wish))
+        self.answer(await asyncio.to_thread(self.services.edits.edit, root_of(self.settings), request))
 
 
 class UndoHandler(Handler):
@@ -105,7 +105,7 @@ class UndoHandler(Handler):
     @authenticated
     @authorized
     async def post(self) -> None:
-        """Put a `.detignore` back as it was before an edit."""
+        """Restore a `.detignore` to its content before an edit."""
         await asyncio.to_thread(self.services.edits.undo, _text(self.json_body(), "undo"))
         self.set_status(204)
         self.finish()
@@ -114,12 +114,12 @@ class UndoHandler(Handler):
 def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str):
-        raise ProtocolError(f"`{name}` is text, not {value!r:.80}.")
+        raise ProtocolError(f"`{name}` must be text, not {value!r:.80}.")
     return value
 
 
 def _flag(body: dict[str, Any], name: str) -> bool:
     value = body.get(name, False)
     if not isinstance(value, bool):
-        raise ProtocolError(f"`{name}` is true or false, not {value!r:.80}.")
+        raise ProtocolError(f"`{name}` must be true or false, not {value!r:.80}.")
     return value

@@ -1,4 +1,4 @@
-"""What every REST handler of ours shares: the services, checked ids, JSON in and out, errors as ``{message, hint}``."""
+"""The base of all REST handlers: services, checked ids, JSON input and output, errors as ``{message, hint}``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado.web import HTTPError
 
 from detjupyter.errors import (
+    ArgumentError,
     DefinitionError,
     DefinitionNotFoundError,
     DetJupyterError,
@@ -20,13 +21,14 @@ from detjupyter.errors import (
     SessionError,
     StoreError,
 )
+from detjupyter.next_step import Wording, worded
 from detjupyter.server.answers import RefusedError, to_json
 from detjupyter.server.services import Services, services_of
 
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 KERNEL_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
-# the first that fits, so a class stands before its parents
+# the first match counts, so a class comes before its parents
 _STATUS: tuple[tuple[type[DetJupyterError], int], ...] = (
     (RunNotFoundError, 404),
     (StoreError, 503),
@@ -34,31 +36,32 @@ _STATUS: tuple[tuple[type[DetJupyterError], int], ...] = (
     (DefinitionError, 400),
     (ProtocolError, 400),
     (SessionError, 409),
+    (ArgumentError, 400),
 )
 
 
 class Handler(APIHandler):
-    """The base of our REST handlers. Jupyter's checks of login, origin and XSRF token all stay in force."""
+    """The base class of the REST handlers. Jupyter's checks of login, origin and XSRF token all apply."""
 
     @property
     def services(self) -> Services:
-        """What the handlers of this server share."""
+        """The services that the handlers of this server share."""
         return services_of(self.settings)
 
-    def answer(self, value: Any, *, status: int = 200) -> None:  # Any: whatever wire.encode takes
+    def answer(self, value: Any, *, status: int = 200) -> None:  # Any: any value that wire.encode accepts
         """Answer with ``value`` as JSON."""
         self.answer_json(to_json(value), status=status)
 
     def answer_json(self, text: str, *, status: int = 200) -> None:
-        """Answer with ``text``, which is JSON already."""
+        """Answer with ``text``, which is already JSON."""
         self.set_status(status)
         self.finish(text)
 
     def check_run_id(self, run_id: str) -> str:
-        """Return ``run_id`` if it can be one.
+        """Return ``run_id`` if it has the form of an id.
 
         Raises:
-            RunNotFoundError: it cannot, so there is no such run.
+            RunNotFoundError: It does not, so there is no such run.
         """
         if not RUN_ID.fullmatch(run_id):
             raise RunNotFoundError(run_id[:80])
@@ -68,31 +71,31 @@ class Handler(APIHandler):
         """Return the query argument ``name``, or ``default``.
 
         Raises:
-            ProtocolError: it is no whole number from ``low`` to ``high``.
+            ProtocolError: It is not a whole number from ``low`` to ``high``.
         """
         text = self.get_query_argument(name, None)
         if text is None:
             return default
         if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
-            raise ProtocolError(f"`{name}` is a whole number from {low:,} to {high:,}, not {text[:40]!r}.")
+            raise ProtocolError(f"`{name}` must be a whole number from {low:,} to {high:,}, not {text[:40]!r}.")
         return int(text)
 
     def json_body(self) -> dict[str, Any]:
         """Return the request's body, a JSON object.
 
         Raises:
-            ProtocolError: it is none.
+            ProtocolError: It is not a JSON object.
         """
         try:
             body = json.loads(self.request.body)
         except (ValueError, RecursionError) as error:  # RecursionError: brackets nested too deep
-            raise ProtocolError("The body of the request is no JSON.") from error
+            raise ProtocolError("The body of the request is not JSON.") from error
         if not isinstance(body, dict):
-            raise ProtocolError("The body of the request is no JSON object.")
+            raise ProtocolError("The body of the request is not a JSON object.")
         return body
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Answer a failed request, with the status that fits an error of ours."""
+        """Answer a failed request, with the status of the error."""
         error = _error_of(kwargs)
         if isinstance(error, DetJupyterError):
             status_code = status_of(error)
@@ -104,7 +107,7 @@ class Handler(APIHandler):
         self.finish(json.dumps(describe(_error_of(kwargs), status_code)))
 
     def log_exception(self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        """Log a mistake of the user's in one line, and a mistake of ours with its traceback."""
+        """Log an error of the user in one line, and an internal error with its traceback."""
         if isinstance(value, (DetJupyterError, RefusedError)):
             self.log.warning("detjupyter: %s %s: %s", self.request.method, self.request.path, value.message)
         else:
@@ -117,16 +120,21 @@ def status_of(error: DetJupyterError) -> int:
 
 
 def describe(error: BaseException | None, status_code: int) -> dict[str, str | None]:
-    """Return the body that a browser gets for ``error``."""
+    """Return the body of the response for ``error``."""
     if isinstance(error, DetJupyterError):
         where = f"\n  in {error.where}" if error.where else ""
-        return {"message": f"{error.message}{where}", "hint": error.hint}
+        return {"message": f"{error.message}{where}", "hint": _as_magics(error.hint)}
     if isinstance(error, RefusedError):
-        return {"message": error.message, "hint": error.hint}
+        return {"message": error.message, "hint": _as_magics(error.hint)}
     if isinstance(error, HTTPError):
         text = (error.log_message or "").replace("%%", "%")  # tornado doubles them
         return {"message": text or error.reason or responses.get(status_code, "Error"), "hint": None}
     return {"message": "detjupyter's server extension failed.", "hint": "The log of the Jupyter server says where."}
+
+
+def _as_magics(hint: str | None) -> str | None:
+    """Return ``hint`` with magics, because the user of the panel works in a notebook."""
+    return None if hint is None else worded(hint, Wording.MAGICS)
 
 
 def _error_of(kwargs: dict[str, Any]) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""The store as the server's event loop may use it: opened at the first need, read in threads."""
+"""The store for the server's event loop: opened on first use, read in threads."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ THREADS = 4
 
 
 class History:
-    """The one store of a server.
+    """The store of a server.
 
-    Thread: ``read`` belongs to the event loop; what it is given runs in one of a few worker threads.
+    Thread: ``read`` belongs to the event loop; its argument runs in one of a few worker threads.
     """
 
     def __init__(self) -> None:
@@ -31,12 +31,12 @@ class History:
         """Return ``read(store)``, computed in a worker thread.
 
         Raises:
-            StoreError: the store cannot be opened (the next call tries again), or ``read`` raised it.
+            StoreError: The store cannot be opened (the next call tries again), or ``read`` raised it.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, read)
 
     def close(self) -> None:
-        """Wait for what is being read, then close the store; safe to call twice."""
+        """Wait for running reads, then close the store; safe to call twice."""
         self._threads.shutdown(cancel_futures=True)
         with self._lock:
             if self._store is not None:
@@ -46,7 +46,7 @@ class History:
     def _read(self, read: Callable[[Store], T]) -> T:
         with self._lock:
             if self._store is None:
-                # imports SQLAlchemy, which a server without a reader never needs
+                # imports SQLAlchemy, which a server without a panel never needs
                 from detjupyter.store import open_store
 
                 self._store = open_store()

@@ -1,9 +1,9 @@
-"""Edits of a definition's `.detignore` that a browser asks for: shown with their effect, saved, and taken back.
+"""Edits of a definition's `.detignore` for a browser: shown with their effect, saved, and undone.
 
-The one file that this server ever writes in a definition is its `.detignore`. What is saved is what was shown: the edit is made anew and
-refused if the file is no longer the one that it was shown for.
+The `.detignore` is the only file of a definition that this server writes. A saved edit is the edit that was shown: it is computed again,
+and refused if the file has changed since.
 
-Thread: everything here runs in worker threads, and may in several at once.
+Thread: everything here runs in worker threads, possibly in several at once.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from detjupyter.errors import DefinitionError
 from detjupyter.protocol.files import EffectRecord, IgnoreEditRecord
+from detjupyter.protocol.text import legible
 from detjupyter.server.answers import RefusedError
-from detjupyter.server.listing import IGNORE_FILE, open_definition, printable
+from detjupyter.server.listing import IGNORE_FILE, open_definition
 
 if TYPE_CHECKING:
     from detjupyter.bundle import Proposal, Undo
@@ -30,10 +31,10 @@ NO_FILE = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a browser asks for: that ``file`` of the definition at ``path`` ships, or stays.
+class EditRequest:
+    """A request to include or exclude ``file`` of the definition at ``path``.
 
-    ``expected_hash`` is None as long as only the effect is wanted; else the edit is saved if the `.detignore` is still that one.
+    ``expected_hash`` is None to compute only the effect; else the edit is saved if the `.detignore` still has that hash.
     """
 
     path: str
@@ -43,31 +44,31 @@ class Wish:
 
 
 class IgnoreEdits:
-    """The edits of one server, and the way back from the last of them."""
+    """The edits of one server, and how to undo the last of them."""
 
     def __init__(self) -> None:
         self._undos: OrderedDict[str, tuple[Path, Undo]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def edit(self, root: Path, wish: Wish) -> IgnoreEditRecord:
-        """Return the edit that fulfils the wish, saved if that is part of it.
+    def edit(self, root: Path, request: EditRequest) -> IgnoreEditRecord:
+        """Return the requested edit, and save it if the request says so.
 
         Raises:
-            DefinitionError: the path is refused, or no line of `.detignore` can do it.
-            RefusedError: the file has gone; the `.detignore` is another one by now, leads out of the server's root, or cannot be written.
+            DefinitionError: The path is refused, or no line of `.detignore` can express the edit.
+            RefusedError: The file does not exist, or the `.detignore` has changed, leads outside of the root, or cannot be written.
         """
         from detjupyter.bundle import apply, propose
 
-        place = _place(root, wish)
+        place = _place(root, request)
         with self._lock:
-            proposal = propose(place, wish.file, include=wish.include)
-            record = _record(wish, proposal)
-            if wish.expected_hash is None:
+            proposal = propose(place, request.file, include=request.include)
+            record = _record(request, proposal)
+            if request.expected_hash is None:
                 return record
-            if wish.expected_hash != record.expected_hash:
+            if request.expected_hash != record.expected_hash:
                 raise RefusedError(
                     409,
-                    f"{IGNORE_FILE} has been changed since the effect was shown, so nothing was saved.",
+                    f"{IGNORE_FILE} was changed after its effect was shown, so nothing was saved.",
                     hint="Look at its effect again before you save it.",
                 )
             with_undo = replace(record, undo=secrets.token_urlsafe(12))
@@ -79,16 +80,16 @@ class IgnoreEdits:
                 self._undos.popitem(last=False)
             return with_undo
 
-    def undo(self, word: str) -> None:
-        """Take back the edit that ``word`` was given for.
+    def undo(self, token: str) -> None:
+        """Undo the edit with this token.
 
         Raises:
-            RefusedError: there is no such edit any more, or the `.detignore` has been changed since.
+            RefusedError: The edit can no longer be undone, or the `.detignore` has changed since.
         """
         from detjupyter.bundle import undo
 
         with self._lock:
-            found = self._undos.get(word)
+            found = self._undos.get(token)
             if found is None:
                 raise RefusedError(
                     404, "This change can no longer be undone from here.", hint=f"Edit {IGNORE_FILE}: it is a file like any other."
@@ -97,39 +98,41 @@ class IgnoreEdits:
                 undo(*found)
             except DefinitionError as error:
                 raise RefusedError(409, error.message, hint=error.hint) from error
-            del self._undos[word]
+            del self._undos[token]
 
 
-def _place(root: Path, wish: Wish) -> Path:
-    """Return the definition's directory, once it is sure that the wish concerns nothing outside of it."""
-    definition = open_definition(root, wish.path)
+def _place(root: Path, request: EditRequest) -> Path:
+    """Return the definition's directory, after checking that the request affects nothing outside of it."""
+    definition = open_definition(root, request.path)
     if definition.is_file:
         raise DefinitionError(
             f"{definition.path.name} is a model definition of one file, so nothing in it can be left out.",
             hint=f"A definition with a {IGNORE_FILE} is a directory.",
         )
-    parts = wish.file.replace("\\", "/").split("/")
-    if not wish.file.strip("/") or "\0" in wish.file or wish.file.startswith("/") or not {".", ".."}.isdisjoint(parts):
-        raise DefinitionError(f"This is no path in a model definition: {wish.file!r:.200}.", hint="Paths are relative to its root.")
-    if not os.path.lexists(definition.root / wish.file.rstrip("/")):
-        raise RefusedError(404, f"There is no {wish.file!r:.200} here any more.", hint="Refresh the panel to see what there is.")
-    # a link is written through, and must not lead to a file that this server does not serve
+    parts = request.file.replace("\\", "/").split("/")
+    if not request.file.strip("/") or "\0" in request.file or request.file.startswith("/") or not {".", ".."}.isdisjoint(parts):
+        raise DefinitionError(f"Not a path in a model definition: {request.file!r:.200}.", hint="Paths are relative to its root.")
+    if not os.path.lexists(definition.root / request.file.rstrip("/")):
+        raise RefusedError(404, f"{request.file!r:.200} does not exist any more.", hint="Refresh the panel to see the current files.")
+    # writing follows a link, which must not lead to a file that this server does not serve
     if not (definition.root / IGNORE_FILE).resolve().is_relative_to(root):
-        raise RefusedError(409, f"{IGNORE_FILE} leads out of the server's root, so it is not written.", hint="Edit the file where it is.")
+        raise RefusedError(
+            409, f"{IGNORE_FILE} leads outside of the server's root, so it is not written.", hint="Edit the file where it is."
+        )
     return definition.root
 
 
-def _record(wish: Wish, proposal: Proposal) -> IgnoreEditRecord:
+def _record(request: EditRequest, proposal: Proposal) -> IgnoreEditRecord:
     effect = proposal.effect
-    names = tuple(map(printable, effect.names))
+    names = tuple(map(legible, effect.names))
     return IgnoreEditRecord(
-        path=wish.path,
-        file=wish.file,
-        include=wish.include,
-        added=tuple(printable(line.text) for line in proposal.added),
-        removed=tuple(printable(line.text) for line in proposal.removed),
+        path=request.path,
+        file=request.file,
+        include=request.include,
+        added=tuple(legible(line.text) for line in proposal.added),
+        removed=tuple(legible(line.text) for line in proposal.removed),
         ships=EffectRecord(effect.newly_shipped, effect.newly_shipped_bytes, names[: effect.newly_shipped]),
-        stays=EffectRecord(effect.newly_left_out, effect.newly_left_out_bytes, names[effect.newly_shipped :]),
+        left_out=EffectRecord(effect.newly_left_out, effect.newly_left_out_bytes, names[effect.newly_shipped :]),
         expected_hash=NO_FILE if proposal.old is None else hashlib.sha256(proposal.old).hexdigest(),
         undo=None,
     )

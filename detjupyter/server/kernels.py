@@ -1,4 +1,4 @@
-"""What a kernel has loaded, and commands for its sessions, over REST."""
+"""The loaded sessions of a kernel, and commands for them, over REST."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _KernelHandler(Handler):
     auth_resource = "kernels"
 
     async def ask(self, kernel_id: str, request: ControlRequest, limit_s: float) -> KernelReply:
-        """Return what the kernel answers; ``loaded`` is false where it has not loaded detjupyter."""
+        """Return the answer of the kernel; ``loaded`` is false if it has not loaded detjupyter."""
         missing = RefusedError(404, f"This server has no kernel {kernel_id[:80]!r}.")
         if not KERNEL_ID.fullmatch(kernel_id):
             raise missing
@@ -42,13 +42,13 @@ class _KernelHandler(Handler):
                 hint="It may be in a long computation that lets nothing else run; what was asked may still be done.",
             ) from None
         except ProtocolError as error:
-            raise RefusedError(502, f"The kernel's answer makes no sense. {error.message}") from error
+            raise RefusedError(502, f"The kernel's answer is invalid. {error.message}") from error
         if reply is None:
             return NOT_LOADED
         if reply.protocol != PROTOCOL_VERSION:
             raise RefusedError(
                 502,
-                f"The kernel speaks version {reply.protocol} of detjupyter's protocol, this server version {PROTOCOL_VERSION}.",
+                f"The kernel uses version {reply.protocol} of detjupyter's protocol, this server version {PROTOCOL_VERSION}.",
                 hint="Install the same detjupyter for both, then restart the kernel and the server.",
             )
         return await asyncio.to_thread(self._for_browser, reply)
@@ -81,7 +81,7 @@ class KernelCommandHandler(_KernelHandler):
     @authenticated
     @authorized(action="execute")  # type: ignore[untyped-decorator]  # its type variable fits the form without arguments only
     async def post(self, kernel_id: str) -> None:
-        """Have the kernel do the command of the body; a refused one is answered with 409."""
+        """Send the command in the body to the kernel; a refused command is answered with 409."""
         body = self.json_body()
         command = encode(parse_command(body.get("command")))
         request = ControlRequest(session_id=_session_id(body.get("session_id")), command=command)
@@ -97,4 +97,4 @@ class KernelCommandHandler(_KernelHandler):
 def _session_id(value: Any) -> str | None:  # Any: decoded JSON
     if value is None or (isinstance(value, str) and RUN_ID.fullmatch(value)):
         return value
-    raise ProtocolError(f"This is no id of a session: {value!r:.80}.")
+    raise ProtocolError(f"Not the id of a session: {value!r:.80}.")

@@ -1,4 +1,4 @@
-"""What a model definition holds, as a browser lists it: names, sizes and the rules that decided; never contents, never an import.
+"""The files of a model definition for a browser: names, sizes and the rules that decided, without contents and without an import.
 
 Everything here runs in a worker thread.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detjupyter.errors import DefinitionNotFoundError
-from detjupyter.protocol.files import CulpritRecord, DefinitionRecord, DeterminedRecord, FileTable, RuleRecord
+from detjupyter.protocol.files import DefinitionRecord, DeterminedRecord, FileTable, LargestItemRecord, RuleRecord
+from detjupyter.protocol.text import legible
 from detjupyter.server.answers import to_json
 from detjupyter.server.paths import inside
 
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from detjupyter.definition import ModelDefinition
 
 MAX_FILES = 100_000
-#: Of so many modules at most is it asked whether they hold a Trial, those nearest the root first.
+#: At most this many modules are searched for a Trial class, those nearest the root first.
 MAX_MODULES = 1_000
-#: The kernel has a table of so many watched directories for everybody, often no more than 8,192.
+#: The operating system limits the watched directories of all processes together, often to 8,192.
 MAX_WATCHED = 4_096
 NEAR_THE_LIMIT = 0.8
-#: What holds less of the total is no culprit.
+#: A file or folder with a smaller share of the total is not named.
 WORTH_NAMING = 0.02
 IGNORE_FILE = ".detignore"
 
@@ -36,13 +37,13 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where an edit could change what a definition holds.
+    """The directories in which an edit could change a definition.
 
     Attributes:
-        directories: Those that were entered, the root first; each is watched for itself, so that what is left out costs nothing.
-        left_out: Files in them that do not ship: what is written into one changes nothing that anybody needs to know at once.
-        only: The file that is the whole definition, None for a directory.
-        is_whole: Whether ``directories`` are all; there is a limit.
+        directories: The scanned directories, the root first; each is watched separately, so that excluded directories cost nothing.
+        left_out: Files in them that do not ship: writing to such a file needs no notification.
+        only: The file of a single-file definition, None for a directory.
+        is_whole: Whether ``directories`` is complete; there is a limit.
     """
 
     directories: tuple[str, ...]
@@ -51,7 +52,7 @@ class Ground:
     is_whole: bool
 
     def is_touched_by(self, path: str, *, only_written: bool) -> bool:
-        """Return whether something about the definition is different after an event at ``path`` (absolute)."""
+        """Return whether an event at ``path`` (absolute) may change the definition."""
         if self.only is not None:
             return path == self.only
         return not (only_written and path in self.left_out)
@@ -59,7 +60,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The `DefinitionRecord` as JSON, and where to watch for edits."""
+    """The `DefinitionRecord` as JSON, and the directories to watch for edits."""
 
     text: str
     ground: Ground
@@ -69,7 +70,7 @@ def list_definition(root: Path, path: str, any_size: bool, progress: Progress) -
     """Return the files of the definition at the browser's ``path`` under ``root``.
 
     Raises:
-        DefinitionError: ``path`` is refused, or leads to nothing; or there are too many paths, and ``any_size`` is false.
+        DefinitionError: ``path`` is refused or does not exist, or there are too many paths and ``any_size`` is false.
     """
     definition = open_definition(root, path, any_size=any_size)
     report = definition.files(progress=progress)
@@ -77,10 +78,10 @@ def list_definition(root: Path, path: str, any_size: bool, progress: Progress) -
 
 
 def compare_with_determined(root: Path, path: str, any_size: bool, progress: Progress) -> str:
-    """Return, as JSON, where Determined's uploader would decide otherwise about the definition at ``path``.
+    """Return, as JSON, where Determined's uploader would decide differently about the definition at ``path``.
 
     Raises:
-        DefinitionError: as `list_definition`.
+        DefinitionError: As for `list_definition`.
     """
     from detjupyter.bundle import determined_files, differences
 
@@ -91,7 +92,7 @@ def compare_with_determined(root: Path, path: str, any_size: bool, progress: Pro
     theirs = determined_files(definition.root, progress=progress)
     compared = (
         {} if theirs.fails and not theirs.files else differences(report, theirs)
-    )  # an upload that fails at once ships nothing, not less
+    )  # an upload that fails at once has no list of files to compare
     closed = {entry.path for entry in report.excluded if entry.path.endswith("/")}
     counts: dict[tuple[str, bool], int] = {}
     for name, where in compared.items():
@@ -100,11 +101,11 @@ def compare_with_determined(root: Path, path: str, any_size: bool, progress: Pro
     return to_json(
         DeterminedRecord(
             path=_outward(definition, root),
-            paths=tuple(printable(name) for name, _ in counts),
+            paths=tuple(legible(name) for name, _ in counts),
             ships=tuple(ships for _, ships in counts),
             counts=tuple(counts.values()),
             total=sum(counts.values()),
-            problems=tuple(map(printable, theirs.problems)),
+            problems=tuple(map(legible, theirs.problems)),
         )
     )
 
@@ -113,7 +114,7 @@ def open_definition(root: Path, path: str, *, any_size: bool = False) -> ModelDe
     """Return the model definition at the browser's ``path``; nothing of it is imported.
 
     Raises:
-        DefinitionError: ``path`` is refused, or leads to nothing.
+        DefinitionError: ``path`` is refused or does not exist.
     """
     from detjupyter.definition import ModelDefinition
 
@@ -121,11 +122,6 @@ def open_definition(root: Path, path: str, *, any_size: bool = False) -> ModelDe
     if not place.is_dir() and place.suffix != ".py":
         raise DefinitionNotFoundError(f"There is no directory and no .py file at {path!r} under the server's root.")
     return ModelDefinition(place, any_size=any_size)
-
-
-def printable(text: str) -> str:
-    """Replace the bytes of a name that are not UTF-8: JSON cannot carry them."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _outward(definition: ModelDefinition, root: Path) -> str:
@@ -137,7 +133,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
     rules, files = _table(report)
     return DefinitionRecord(
         path=path,
-        name=printable(definition.name),
+        name=legible(definition.name),
         is_file=definition.is_file,
         entrypoints=_entrypoints(definition, report),
         rules=rules,
@@ -147,8 +143,8 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
         included_bytes=report.total_bytes,
         excluded_entries=left_out,
         limit_bytes=limit_bytes,
-        culprits=_culprits(report) if report.total_bytes > NEAR_THE_LIMIT * limit_bytes else (),
-        problems=tuple(map(printable, report.problems)),
+        largest=_largest(report) if report.total_bytes > NEAR_THE_LIMIT * limit_bytes else (),
+        problems=tuple(map(legible, report.problems)),
     )
 
 
@@ -161,15 +157,15 @@ def _table(report: FileReport) -> tuple[tuple[RuleRecord, ...], FileTable]:
     for entry in _shown(report):
         if entry.kind == "symlink":
             symlinks.append(len(paths))
-        paths.append(printable(entry.path))
+        paths.append(legible(entry.path))
         sizes.append(entry.size_bytes)
         rules.append(-1 if entry.rule is None else numbers.setdefault((entry.rule, entry.included), len(numbers)))
-    records = (RuleRecord(rule.source, rule.line, printable(rule.pattern), includes) for rule, includes in numbers)
+    records = (RuleRecord(rule.source, rule.line, legible(rule.pattern), includes) for rule, includes in numbers)
     return tuple(records), FileTable(tuple(paths), tuple(sizes), tuple(rules), tuple(symlinks))
 
 
 def _shown(report: FileReport) -> Iterator[FileEntry]:
-    """Yield the entries to list: all, or if those are too many, the ones nearest the root."""
+    """Yield the entries to list: all, or if there are too many, those nearest the root."""
     if len(report) <= MAX_FILES:
         yield from report
         return
@@ -191,11 +187,11 @@ def _depth(entry: FileEntry) -> int:
     return entry.path.rstrip("/").count("/")
 
 
-def _culprits(report: FileReport) -> tuple[CulpritRecord, ...]:
-    from detjupyter.bundle import culprits
+def _largest(report: FileReport) -> tuple[LargestItemRecord, ...]:
+    from detjupyter.bundle import largest_items
 
-    heavy = (one for one in culprits(report, n=5) if one.size_bytes >= WORTH_NAMING * report.total_bytes)
-    return tuple(CulpritRecord(printable(one.path), one.size_bytes, one.files) for one in heavy)
+    items = (item for item in largest_items(report, n=5) if item.size_bytes >= WORTH_NAMING * report.total_bytes)
+    return tuple(LargestItemRecord(legible(item.path), item.size_bytes, item.files) for item in items)
 
 
 def _entrypoints(definition: ModelDefinition, report: FileReport) -> tuple[str, ...]:
@@ -204,7 +200,7 @@ def _entrypoints(definition: ModelDefinition, report: FileReport) -> tuple[str, 
     if definition.is_file:
         modules = {"": definition.path}
     else:
-        # without making an entry for each of a hundred thousand files
+        # without creating an entry for each of a hundred thousand files
         found = (path for path, _ in report.included_sizes() if path.endswith(".py"))
         files = sorted(found, key=lambda path: (path.count("/"), path))
         modules = {name: definition.root / path for path in files[:MAX_MODULES] if (name := module_name(path)) is not None}
@@ -223,11 +219,11 @@ def _ground(definition: ModelDefinition, report: FileReport) -> Ground:
         try:
             with os.scandir(root / prefix) as listing:
                 below = [f"{prefix}{entry.name}/" for entry in listing if entry.is_dir(follow_symlinks=False)]
-        except OSError:  # vanished, or not ours to read: then it holds nothing that ships
+        except OSError:  # deleted or unreadable: then it contains no file that ships
             continue
         directories.append(str(root / prefix))
         waiting.extend(path for path in below if path not in closed)
-    # the `.detignore` itself never ships, and what is written into it matters most
+    # the `.detignore` itself never ships, but edits of it matter most
     quiet = (entry.path for entry in report.excluded if not entry.path.endswith("/") and entry.path != IGNORE_FILE)
     left_out = frozenset(os.path.join(root, path) for path in quiet)  # noqa: PTH118 (a Path for each of a hundred thousand takes a second)
     return Ground(tuple(directories), left_out, None, is_whole=not waiting)

@@ -1,8 +1,8 @@
-"""The WebSocket: a browser says which run and which definition it watches, and is told what changes.
+"""The WebSocket: a browser selects the run and the definition to watch, and receives their changes.
 
-Server to browser: ``runs`` (first the newest hundred, then whatever is new or changed), ``runs_removed``, and for the watched run
-``series`` and ``log``. A ``watch`` starts from nothing, also for a run that was watched before: its first ``series`` message holds
-every curve. About the watched definition there are ``definition_watched``, ``definition_changed`` and ``scan_progress``.
+Server to browser: ``runs`` (first the newest hundred, then new or changed ones), ``runs_removed``, and for the watched run ``series`` and
+``log``. A ``watch`` always starts from the beginning, even for a run that was watched before: its first ``series`` message contains every
+curve. For the watched definition there are ``definition_watched``, ``definition_changed`` and ``scan_progress``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from detjupyter.errors import ProtocolError
 from detjupyter.protocol.messages import Watch, WatchDefinition
 from detjupyter.protocol.wire import decode
 from detjupyter.server.handler import RUN_ID
+from detjupyter.server.run_watcher import Client
 from detjupyter.server.services import Services, services_of
-from detjupyter.server.watcher import Client
 
 MAX_MESSAGE_CHARACTERS = 4_096
 
 
 class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
-    """``live``. Jupyter's checks of login and origin stay in force."""
+    """``live``. Jupyter's checks of login and origin apply."""
 
     auth_resource = "contents"
 
@@ -36,11 +36,11 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     @property
     def services(self) -> Services:
-        """What the handlers of this server share."""
+        """The services that the handlers of this server share."""
         return services_of(self.settings)
 
     def set_default_headers(self) -> None:
-        """Leave out the headers of Jupyter's pages: they make no sense on a WebSocket."""
+        """Omit the headers of Jupyter's pages, which do not apply to a WebSocket."""
 
     def get_compression_options(self) -> dict[str, Any] | None:
         """Compress as the server's other WebSockets do."""
@@ -54,13 +54,13 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
         await super().get(*args, **kwargs)
 
     def open(self, *args: str, **kwargs: str) -> None:
-        """Begin to tell the browser what changes."""
+        """Start to send changes to the browser."""
         super().open(*args, **kwargs)
         self._client = Client(self.write_message)
         self.services.watcher.add(self._client)
 
     def on_message(self, message: str | bytes) -> None:
-        """Do what the browser asks; what makes no sense is logged and left."""
+        """Handle a message of the browser; an invalid message is logged and ignored."""
         try:
             wish = _wish(message)
         except ProtocolError as error:
@@ -83,21 +83,21 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
 def _wish(message: str | bytes) -> Watch | WatchDefinition:
     if len(message) > MAX_MESSAGE_CHARACTERS:
-        raise ProtocolError(f"A message of {len(message):,} characters.")
+        raise ProtocolError(f"The message has {len(message):,} characters.")
     try:
         data = json.loads(message)
     except (ValueError, RecursionError) as error:  # RecursionError: brackets nested too deep
-        raise ProtocolError("No JSON.") from error
+        raise ProtocolError("The message is not JSON.") from error
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind == Watch.kind:
         watch = decode(Watch, data)
         if watch.run_id is not None and not (isinstance(watch.run_id, str) and RUN_ID.fullmatch(watch.run_id)):
-            raise ProtocolError(f"No id of a run: {watch.run_id!r:.80}.")
+            raise ProtocolError(f"Not the id of a run: {watch.run_id!r:.80}.")
         return watch
     if kind == WatchDefinition.kind:
         look = decode(WatchDefinition, data)
-        # whether something is there is for the scan to say: nothing is watched that was not listed
+        # the scan checks whether the path exists: only listed directories are watched
         if look.path is not None and not isinstance(look.path, str):
-            raise ProtocolError(f"No path: {look.path!r:.80}.")
+            raise ProtocolError(f"Not a path: {look.path!r:.80}.")
         return look
-    raise ProtocolError(f"No message of a kind that is known here: {message!r:.80}.")
+    raise ProtocolError(f"The kind of the message is unknown: {message!r:.80}.")

@@ -1,7 +1,7 @@
-"""Where a path of the browser is on disk, and the other way round.
+"""Convert paths of the browser to paths on disk, and back.
 
 The browser's paths are relative to the directory that Jupyter shows as its root, POSIX, ``""`` for the root itself. Symbolic links are
-followed before anything is decided: what lies outside the root stays out of reach, whatever its path looks like.
+resolved before any check: files outside the root cannot be accessed with any path.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from detjupyter.errors import DefinitionError, DefinitionNotFoundError
 
 def root_of(settings: Mapping[str, Any]) -> Path:
     """Return the directory that the browser's paths are relative to, from the settings of the web application."""
-    # a contents manager that keeps its files elsewhere (in a database, in a bucket) has no root_dir
+    # a contents manager that stores its files in a database or a bucket has no root_dir
     root = getattr(settings.get("contents_manager"), "root_dir", None) or settings.get("server_root_dir") or "."
     return Path(os.path.expanduser(root)).resolve()  # noqa: PTH111 (Path.expanduser raises where there is no such user)
 
 
 def inside(root: Path, path: str) -> Path:
-    """Return where the browser's ``path`` is on disk, links resolved; ``root`` is resolved already.
+    """Return the browser's ``path`` on disk, with links resolved; ``root`` is already resolved.
 
     Raises:
-        DefinitionError: ``path`` is no relative path, or climbs with ``..``.
-        DefinitionNotFoundError: nothing is there, or it is outside ``root`` (which looks the same to the browser).
+        DefinitionError: ``path`` is not a relative path, or contains ``..``.
+        DefinitionNotFoundError: The path does not exist, or is outside ``root`` (which looks the same to the browser).
     """
     if "\0" in path or path.startswith(("/", "\\")) or Path(path).is_absolute() or Path(path).drive:
-        raise DefinitionError("The path of a model definition is relative to the server's root.", path=path)
+        raise DefinitionError("The path of a model definition must be relative to the server's root.", path=path)
     if ".." in path.replace("\\", "/").split("/"):
-        raise DefinitionError("The path of a model definition does not contain `..`.", path=path)
+        raise DefinitionError("The path of a model definition must not contain `..`.", path=path)
     missing = DefinitionNotFoundError(f"There is no directory and no .py file at {path!r} under the server's root.")
     try:
         place = (root / path).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):  # missing or unreadable, a loop of links, characters the file system has not
+    except (OSError, RuntimeError, ValueError):  # missing or unreadable, a loop of links, unsupported characters
         raise missing from None
     if not place.is_relative_to(root):
         raise missing
@@ -43,7 +43,7 @@ def inside(root: Path, path: str) -> Path:
 
 
 def outward(root: Path, place: str) -> str | None:
-    """Return the browser's path of ``place`` (an absolute path on disk), or None if it is outside ``root`` or gone."""
+    """Return the browser's path of ``place`` (an absolute path on disk), or None if it is outside ``root`` or does not exist."""
     try:
         relative = Path(place).resolve(strict=True).relative_to(root)
     except (OSError, RuntimeError, ValueError):

@@ -1,4 +1,4 @@
-"""The table of our routes: the server's REST and WebSocket interface at one glance.
+"""The table of routes: the server's REST and WebSocket interface.
 
 | route | method | answers |
 |---|---|---|
@@ -15,10 +15,9 @@
 | ``kernels/<kernel id>/command`` | POST ``{session_id, command}`` | ``KernelReply`` |
 | ``live`` | WebSocket | see :mod:`detjupyter.server.live` |
 
-All stand under ``detjupyter/api/``. An error is ``{message, hint}`` with the status of :func:`detjupyter.server.handler.status_of`,
-or 409 for a command that was refused and for an edit of a `.detignore` that somebody else has changed meanwhile, 413 for a directory of
-more paths than a definition has (``any_size=1`` says that it is meant), 502 for an answer of a kernel that makes no sense, 504 for a
-kernel that does not answer.
+All are below ``detjupyter/api/``. An error is ``{message, hint}`` with the status of :func:`detjupyter.server.handler.status_of`,
+or 409 for a command that was refused and for an edit of a `.detignore` that has changed since, 413 for a directory with too many paths
+(``any_size=1`` accepts it), 502 for an invalid answer of a kernel, 504 for a kernel that does not answer.
 """
 
 from __future__ import annotations

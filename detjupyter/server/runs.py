@@ -31,7 +31,7 @@ class RunsHandler(Handler):
     @authenticated
     @authorized
     async def get(self) -> None:
-        """Answer with ``limit`` runs (100 by default), newest first, from the one after the run ``before``."""
+        """Answer with ``limit`` runs (100 by default), newest first, starting after the run ``before``."""
         limit = self.whole_number("limit", 100, low=1, high=MAX_RUNS)
         before = self.get_query_argument("before", None)
         if before is not None:
@@ -54,7 +54,7 @@ class RunHandler(Handler):
     @authenticated
     @authorized
     async def delete(self, run_id: str) -> None:
-        """Delete the run with its curves, its log and its checkpoints, unless its training is under way."""
+        """Delete the run with its curves, its log and its checkpoints, unless it is running or paused."""
         self.check_run_id(run_id)
         await self.services.history.read(partial(_delete, run_id=run_id))
         self.services.watcher.look_now()
@@ -89,7 +89,7 @@ class LogHandler(Handler):
         self.answer_json(await self.services.history.read(partial(_log, run_id=run_id)))
 
 
-# What follows runs in the threads of the history, the writing of the JSON included: a long curve takes a while.
+# The following functions run in the threads of the history, including the JSON encoding, which takes a while for long curves.
 
 
 def _runs(store: Store, *, limit: int, before: str | None) -> str:
@@ -105,7 +105,7 @@ def _delete(store: Store, *, run_id: str) -> None:
     if state.is_live:
         raise SessionError(f"The run {run_id} is {state.value}: it cannot be deleted.", state=state.value, hint="Stop it first.")
     store.delete_run(run_id)
-    # the id has passed check_run_id and named a run: it is one plain directory name
+    # check_run_id has accepted the id and it names a run: it is a plain directory name
     shutil.rmtree(store.home / "checkpoints" / run_id, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Scans under way: shared by those who ask for the same, counted while they last, stopped when nobody waits any more."""
+"""Running scans: requests for the same directory share a scan, its progress is counted, and it is canceled when no request waits for it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Generic, TypeVar
 
 from detjupyter.protocol.files import ScanningRecord
 
-#: A request is answered after so long in any case: what stands between browser and server may cut a silent connection.
-PATIENCE_S = 20.0
-#: So long after the last request that waited is the scan stopped; a page that is loaded again comes back sooner.
+#: A request is always answered within this time: a proxy between browser and server may close a silent connection.
+ANSWER_WITHIN_S = 20.0
+#: A scan is stopped this long after its last waiting request; a reloaded page sends a request sooner.
 GRACE_S = 2.0
-#: A scan that takes longer says how many paths it has met.
+#: A scan that takes longer reports the number of paths found.
 QUIET_S = 1.0
-TELL_EVERY_S = 0.25
+NOTIFY_EVERY_S = 0.25
 
 T = TypeVar("T")
 _Key = tuple[Path, str, bool]
 Progress = Callable[[int], None]
-#: What is run in a worker thread: with the server's root, the browser's path, whether any size is meant, and whom to tell of progress.
+#: Runs in a worker thread, with the server's root, the browser's path, whether any size is allowed, and a callback for progress.
 Reader = Callable[[Path, str, bool, Progress], T]
 
 
 class _StoppedError(Exception):
-    """Raised into a scan for which nobody waits any more."""
+    """Raised in a scan for which no request waits any more."""
 
 
 class _Scan(Generic[T]):
-    """One scan: its future result, how far it is, and who waits for it."""
+    """One scan: its future result, its progress, and the waiting requests."""
 
     def __init__(self) -> None:
         self.result: asyncio.Future[T]
@@ -47,44 +47,45 @@ class _Scan(Generic[T]):
             raise _StoppedError
 
     def stop(self) -> None:
-        """End the scan at its next sign of life."""
+        """End the scan at its next report of progress."""
         self._stop.set()
-        self.result.cancel()  # one that has not begun
+        self.result.cancel()  # for a scan that has not begun
 
 
 class Scans(Generic[T]):
-    """Scans of one kind. Two requests for one directory share a scan, so that reloading a page does not pile them up.
+    """Scans of one kind. Two requests for the same directory share a scan, so that reloading a page does not start more scans.
 
-    Thread: the event loop's only; ``read`` runs in a worker thread.
+    Thread: only the event loop's; ``read`` runs in a worker thread.
     """
 
-    def __init__(self, read: Reader[T], *, patience_s: float = PATIENCE_S, grace_s: float = GRACE_S) -> None:
+    def __init__(self, read: Reader[T], *, answer_within_s: float = ANSWER_WITHIN_S, grace_s: float = GRACE_S) -> None:
         self._read = read
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="detjupyter-scan")
         self._under_way: dict[_Key, _Scan[T]] = {}
-        self._patience_s = patience_s
+        self._answer_within_s = answer_within_s
         self._grace_s = grace_s
 
     @property
     def is_busy(self) -> bool:
-        """Whether a scan is under way that somebody may still want."""
+        """Whether a scan is running that a request may still want."""
         return any(not scan.result.done() for scan in self._under_way.values())
 
     async def scan(
-        self, root: Path, path: str, *, any_size: bool = False, tell: Callable[[str, int], None] | None = None
+        self, root: Path, path: str, *, any_size: bool = False, notify: Callable[[str, int], None] | None = None
     ) -> T | ScanningRecord:
-        """Return what the reader says of ``path`` under ``root``, or how far it is if that takes too long; asking again waits on.
+        """Return the reader's result for ``path`` under ``root``, or its progress if that takes too long.
 
-        Cancelling this call is how a caller says that it waits no more.
+        Another call for the same path waits for the same scan.
+        To stop waiting, cancel this call.
 
         Args:
             root: The server's root.
             path: The browser's path.
-            any_size: Whether a directory with very many paths is meant.
-            tell: Called with ``path`` and the number of paths so far, a few times a second, once the scan has taken a second.
+            any_size: Whether to accept a directory with very many paths.
+            notify: Called with ``path`` and the number of paths so far, a few times a second, after the scan has taken a second.
 
         Raises:
-            DefinitionError: the reader raised it.
+            DefinitionError: The reader raised it.
         """
         key = (root, path, any_size)
         scan = self._under_way.get(key) or self._start(key)
@@ -92,13 +93,13 @@ class Scans(Generic[T]):
         scan.waiting += 1
         try:
             while not scan.result.done():
-                await asyncio.wait({scan.result}, timeout=min(TELL_EVERY_S, self._patience_s))
+                await asyncio.wait({scan.result}, timeout=min(NOTIFY_EVERY_S, self._answer_within_s))
                 waited_s = asyncio.get_running_loop().time() - began
-                if not scan.result.done() and waited_s >= self._patience_s:
+                if not scan.result.done() and waited_s >= self._answer_within_s:
                     scan.was_put_off = True
                     return ScanningRecord(path, scan.found)
-                if not scan.result.done() and tell is not None and waited_s >= QUIET_S:
-                    tell(path, scan.found)
+                if not scan.result.done() and notify is not None and waited_s >= QUIET_S:
+                    notify(path, scan.found)
         finally:
             scan.waiting -= 1
             if scan.waiting == 0 and not scan.result.done():
@@ -107,7 +108,7 @@ class Scans(Generic[T]):
         return scan.result.result()
 
     def close(self) -> None:
-        """Stop every scan and start no further one; safe to call twice."""
+        """Stop every scan and start no more scans; safe to call twice."""
         for scan in self._under_way.values():
             scan.stop()
         self._under_way.clear()
@@ -122,16 +123,16 @@ class Scans(Generic[T]):
 
     def _done(self, key: _Key, scan: _Scan[T]) -> None:
         if not scan.result.cancelled():
-            scan.result.exception()  # if nobody waits, nobody else looks at it, and asyncio would complain
+            scan.result.exception()  # without a waiting request it is never read, and asyncio would warn
         if scan.was_put_off and scan.waiting == 0:
-            # whoever was put off comes back for it
+            # a request that timed out is repeated
             asyncio.get_running_loop().call_later(self._grace_s, self._forget, key, scan)
         else:
             self._forget(key, scan)
 
     def _leave(self, key: _Key, scan: _Scan[T]) -> None:
         if scan.waiting == 0 and not scan.result.done():
-            self._forget(key, scan)  # at once: who asks now begins anew
+            self._forget(key, scan)  # at once, so that the next request starts a new scan
             scan.stop()
 
     def _forget(self, key: _Key, scan: _Scan[T]) -> None:

@@ -1,4 +1,4 @@
-"""What the handlers of one server share."""
+"""The services that the handlers of one server share."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from detjupyter.server.control import ControlChannels
-from detjupyter.server.disk import DiskWatcher
+from detjupyter.server.disk_watcher import DiskWatcher
 from detjupyter.server.history import History
 from detjupyter.server.ignore import IgnoreEdits
 from detjupyter.server.listing import Listing
+from detjupyter.server.run_watcher import Watcher
 from detjupyter.server.scans import Scans
-from detjupyter.server.watcher import Watcher
 
 SETTING = "detjupyter"
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What one server has of each: the store, scans, edits of `.detignore`, the kernels' control channels, watchers of store and disk.
+    """The services of one server: the store, scans, edits of `.detignore`, the kernels' control channels, watchers of store and disk.
 
-    ``comparisons`` are scans too: with what Determined's uploader would ship.
+    ``comparisons`` are scans, too, which compare with Determined's uploader.
     """
 
     history: History
@@ -33,7 +33,7 @@ class Services:
     disk: DiskWatcher
 
     def close(self) -> None:
-        """Close the store and every kernel's control channel, and end what goes on in threads."""
+        """Close the store and every kernel's control channel, and end all work in threads."""
         self.channels.close()
         self.disk.close()
         self.scans.close()

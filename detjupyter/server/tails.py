@@ -1,4 +1,4 @@
-"""The curves and the log of a run that somebody watches, and how far each watcher has got."""
+"""The curves and the log of a watched run, and the part that each browser has received."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ LOG_LINES = 2_000
 
 
 class RunTail:
-    """The curves of one run, bounded by decimation, and its last lines, shared by all who watch it.
+    """The curves of one run, bounded by decimation, and its last log lines, shared by all browsers that watch it.
 
     Thread: one at a time.
     """
 
     def __init__(self, run_id: str) -> None:
-        # imports a compiled library, which a server that shows no curve never needs
-        from detjupyter.store.series import SeriesBoard
+        # imports a compiled library, which a server without curves never needs
+        from detjupyter.store.series import SessionCurves
 
         self.run_id = run_id
-        self.board = SeriesBoard()
+        self.board = SessionCurves()
         self.lines: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines_read = 0
         self._series_cursor = 0
         self._log_cursor = 0
 
     def read(self, store: Store) -> None:
-        """Take in what was written since the last time.
+        """Add the points and lines written since the last call.
 
         Raises:
-            RunNotFoundError: the run is gone.
+            RunNotFoundError: The run was deleted.
         """
         self._series_cursor, pieces = store.series_since(self.run_id, self._series_cursor)
         for group, name, batches, values in pieces:
@@ -48,7 +48,7 @@ class RunTail:
 
 
 class Subscription:
-    """What one browser has seen of the run it watches."""
+    """The part of a watched run that one browser has received."""
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
@@ -58,7 +58,7 @@ class Subscription:
         self._is_new = True
 
     def messages(self, tail: RunTail) -> list[SeriesMessage | LogMessage]:
-        """Return what the browser lacks, and count it as seen; the first time there is a series message even without a curve."""
+        """Return the messages that the browser needs, and count them as received. The first call always returns a series message."""
         messages: list[SeriesMessage | LogMessage] = []
         patches = tail.board.patches(self._cursors)
         if patches or self._is_new:

@@ -1,7 +1,7 @@
-"""What outlives the kernel: runs, their curves, logs, events, and the records of their checkpoints.
+"""The data that outlives the kernel: runs, their curves, logs, events, and the records of their checkpoints.
 
-``base`` is the contract, ``memory`` and ``sql`` keep it, ``series`` holds curves of bounded size for views. Importing this package is
-cheap: SQLAlchemy, psutil and tsdownsample load when they are first needed.
+``base`` is the contract, ``memory`` and ``sql`` implement it, ``series`` provides curves of bounded size for views. Importing this package
+is cheap: SQLAlchemy, psutil and tsdownsample are imported on first use.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ __all__ = ["Store", "open_store"]
 
 
 def open_store(path: str | Path | None = None) -> Store:
-    """Return the history kept in the SQLite file ``path``, made if it is not there.
+    """Open the history in the SQLite file ``path``, which is created if it does not exist.
 
-    By default that is ``runs.sqlite`` in the user's data directory, which ``DETJUPYTER_HOME`` overrides.
+    The default is ``runs.sqlite`` in the user's data directory, or in ``DETJUPYTER_HOME``.
 
-    Stores that one process opens on the same file share their connections; each must be closed.
+    Stores that a process opens on the same file share their connections; each must be closed.
 
     Raises:
-        StoreError: the file or its directory cannot be made, read or written, or was written by a newer detjupyter.
+        StoreError: The file or its directory cannot be created, read or written, or was written by a newer detjupyter.
 
     Thread: any.
     """

@@ -1,4 +1,4 @@
-"""What a store promises, whichever way it keeps it."""
+"""The contract of a store, for all implementations."""
 
 from __future__ import annotations
 
@@ -6,54 +6,88 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from detjupyter.errors import CheckpointError
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
 
 BatchArray = npt.NDArray[np.int64]
 
 
+class SeriesPoints(NamedTuple):
+    """Points of one curve, to be appended.
+
+    Attributes:
+        group: Whether the points are one per batch or one per validation.
+        name: The metric.
+        batches: (N,) int64, the number of batches trained at each value.
+        values: (N,) float64, NaN and infinities allowed.
+    """
+
+    group: Group
+    name: str
+    batches: BatchArray
+    values: FloatArray
+
+
+class RunCounts(NamedTuple):
+    """The numbers of points, log lines and events of a run; points that were replaced after a restore count too."""
+
+    points: int
+    log_lines: int
+    events: int
+
+
 class Store(ABC):
     """The history of runs.
 
     **Thread safety.** Every method may be called from any thread, and by several processes at once on the same file. A transaction
-    belongs to the thread that opened it. After a fork, parent and child may both go on: they share no connection.
+    belongs to the thread that opened it. After a fork, parent and child may both use the store: they share no connection.
 
-    **Durability.** A write is durable when the transaction around it ends: it survives the death of the process (not necessarily the loss
-    of power in the same second). A transaction that an exception leaves has written nothing. Outside of one, every writing method is a
-    transaction of its own. Readers never see half a transaction; the thread inside one sees its own writes.
+    **Durability.** A write is durable when its transaction ends: it survives the death of the process (not necessarily a loss of power in
+    the same second). A transaction that ends with an exception writes nothing. Outside of a transaction, every writing method has its own.
+    Readers never see half a transaction; the thread inside a transaction sees its own writes.
 
     **Ownership of live runs.** A run belongs to the process named by its ``host`` and ``pid``, and only that process writes to it. A run
-    whose state is running or paused while its owner is gone is returned as ``interrupted``, and written so by whoever noticed:
-    ``ended_at`` becomes the time of the owner's last write, ``updated_at`` the present, so that watchers hear of it. An owner on another
-    host cannot be looked up: it counts as gone after five minutes without a write, so a live run must be updated more often than that,
-    paused or not. An owner that was given up too early takes its run back with its next :meth:`update_run`.
+    that is running or paused although its owner has ended is returned as ``interrupted``, and the process that notices this records it:
+    ``ended_at`` becomes the time of the owner's last write, ``updated_at`` the current time, so that watchers see the change. A process on
+    another host cannot be checked: it counts as ended after five minutes without a write, so a live run must be updated more often than
+    that, even while it is paused. An owner that was declared dead too early reclaims its run with its next :meth:`update_run`.
 
-    **Curves after a restore.** What is appended is kept. When a later point has a smaller or equal batch (the training went back to a
-    checkpoint), :meth:`series` leaves out the earlier points from that batch on: the curve is that of the weights at hand, strictly
+    **Curves after a restore.** Appended points are never deleted. When a later point has a smaller or equal batch (the trial was restored
+    from a checkpoint), :meth:`series` omits the earlier points from that batch on: the curve belongs to the current weights and is strictly
     ascending in batches.
 
-    **Values.** Records come back equal to what was written, as far as JSON goes: tuples in free-form fields become lists, NaN and
+    **Values.** Records are read back equal to those written, within the limits of JSON: tuples in free-form fields become lists, NaN and
     infinities in them become their names.
 
-    **Errors.** A run that is not there raises :class:`~detjupyter.errors.RunNotFoundError`; a medium that is corrupt, full, read-only,
-    locked for ten seconds or closed raises :class:`~detjupyter.errors.StoreError` from any method.
+    **Errors.** A missing run raises :class:`~detjupyter.errors.RunNotFoundError`; a medium that is corrupt, full, read-only, locked for ten
+    seconds or closed raises :class:`~detjupyter.errors.StoreError` from any method; the lock of another process raises its subclass
+    :class:`~detjupyter.errors.StoreBusyError`.
+
+    **Deleted, moved or replaced files.** If this happens to the file of an open store, later writes are lost. :meth:`follow` detects it.
     """
 
     @property
     @abstractmethod
     def home(self) -> Path:
-        """Return the directory that checkpoints are kept in, those of a run in ``home / "checkpoints" / run_id``."""
+        """Return the directory of the history; the checkpoints of a run are in ``home / "checkpoints" / run_id``."""
 
     @abstractmethod
-    def transaction(self) -> AbstractContextManager[None]:
-        """Make everything inside the block one write: all of it or nothing.
+    def transaction(self, *, wait_s: float | None = None) -> AbstractContextManager[None]:
+        """Make all writes in the block atomic.
 
         An inner block is part of the outer one. Keep blocks short: other writers wait.
+
+        Args:
+            wait_s: How long to wait for the lock of another process, in seconds; ten by default.
+
+        Raises:
+            StoreBusyError: Another process held the lock for longer.
         """
 
     @abstractmethod
@@ -61,7 +95,7 @@ class Store(ABC):
         """Add ``run``.
 
         Raises:
-            StoreError: a run of that id is already there.
+            StoreError: A run with that id already exists.
         """
 
     @abstractmethod
@@ -75,42 +109,45 @@ class Store(ABC):
         batches_trained: int,
         ended_at: float | None,
     ) -> None:
-        """Write where the run stands; ``updated_at`` becomes the present.
+        """Update the run's state; ``updated_at`` becomes the current time.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
+    def append_points(self, run_id: str, curves: Sequence[SeriesPoints]) -> None:
+        """Add points to many curves in one statement: a thousand metrics cost little more than their values.
+
+        New curves are added in the order of ``curves``; curves without points are ignored.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            ValueError: Batches and values of a curve differ in shape, or have more than one dimension; nothing is written.
+        """
+
     def append_series(self, run_id: str, group: Group, name: str, batches: BatchArray, values: FloatArray) -> None:
-        """Add points to the curve ``name``.
-
-        Args:
-            run_id: The run.
-            group: Whether the points are one per batch or one per validation.
-            name: The metric.
-            batches: (N,) int64, the number of batches trained when each value was taken.
-            values: (N,) float64, NaN and infinities allowed.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-            ValueError: the two differ in shape, or have more than one dimension.
-        """
+        """Add points to the curve ``name``; see :meth:`append_points`."""
+        self.append_points(run_id, [SeriesPoints(group, name, batches, values)])
 
     @abstractmethod
-    def append_event(self, run_id: str, event: Mapping[str, Any]) -> None:  # Any: events are free-form JSON objects
-        """Add ``event`` to the run's history.
+    def append_events(self, run_id: str, events: Sequence[Mapping[str, Any]]) -> None:  # Any: events are free-form JSON objects
+        """Add ``events`` to the run's history.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
+
+    def append_event(self, run_id: str, event: Mapping[str, Any]) -> None:
+        """Add ``event`` to the run's history; see :meth:`append_events`."""
+        self.append_events(run_id, [event])
 
     @abstractmethod
     def append_log(self, run_id: str, lines: Sequence[LogLine]) -> None:
         """Add ``lines`` to the run's log.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
@@ -118,32 +155,32 @@ class Store(ABC):
         """Record a checkpoint whose files are complete on disk.
 
         Raises:
-            RunNotFoundError: there is no such run.
-            StoreError: a checkpoint of that id is already there.
+            RunNotFoundError: There is no such run.
+            StoreError: A checkpoint with that id already exists.
         """
 
     @abstractmethod
     def delete_checkpoint(self, checkpoint_id: str) -> None:
-        """Forget a checkpoint, also one of a live run. Its files are the caller's to delete.
+        """Delete the record of a checkpoint, also of a live run. The caller deletes its files.
 
         Raises:
-            CheckpointError: there is no such checkpoint.
+            CheckpointError: There is no such checkpoint.
         """
 
     @abstractmethod
     def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
-        """Return up to ``limit`` runs, those created last first; with ``before``, only runs older than the run of that id.
+        """Return up to ``limit`` runs, newest first; with ``before``, only runs older than the run with that id.
 
         Raises:
-            RunNotFoundError: there is no run ``before``.
+            RunNotFoundError: There is no run ``before``.
         """
 
     @abstractmethod
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
-        """Return the runs whose ``updated_at`` is greater, the earliest first.
+        """Return the runs with a greater ``updated_at``, earliest first.
 
-        Every live run is checked for its owner on the way, so a watcher that calls this once in a while hears of killed kernels too
-        (their death itself changes no :meth:`change_token`).
+        The owner of every live run is checked, so that a watcher that calls this regularly also finds killed kernels, whose death does not
+        change the :meth:`change_token`.
         """
 
     @abstractmethod
@@ -151,24 +188,24 @@ class Store(ABC):
         """Return one run.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
     def delete_run(self, run_id: str) -> None:
-        """Delete a run with its curves, log, events and checkpoints' records. The files of its checkpoints are the caller's to delete.
+        """Delete a run with its curves, log, events and records of checkpoints. The caller deletes the files of its checkpoints.
 
         Raises:
-            RunNotFoundError: there is no such run.
-            StoreError: the run is live.
+            RunNotFoundError: There is no such run.
+            StoreError: The run is live.
         """
 
     @abstractmethod
     def series_names(self, run_id: str) -> list[tuple[Group, str]]:
-        """Return the curves that the run has, in the order of their first points.
+        """Return the curves of the run, in the order of their first points.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
@@ -176,18 +213,18 @@ class Store(ABC):
         """Return one curve, ``batches`` (N,) int64 strictly ascending and ``values`` (N,) float64; empty if there is no such curve.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
     def series_since(self, run_id: str, cursor: int) -> tuple[int, list[tuple[Group, str, BatchArray, FloatArray]]]:
-        """Return a new cursor and what was appended to the run's curves after ``cursor`` (0: from the start).
+        """Return a new cursor and the points appended to the run's curves after ``cursor`` (0: from the start).
 
-        Each curve comes once, its points in the order in which they were written: after a restore they may start below what was read
-        before.
+        Each curve appears once, with its points in the order in which they were written: after a restore they may start at an earlier batch
+        than the points read before.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
@@ -195,7 +232,7 @@ class Store(ABC):
         """Return a new cursor and the log's lines after the cursor ``after`` (0: from the start), or only the ``last`` of them.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
@@ -203,7 +240,15 @@ class Store(ABC):
         """Return the run's events in the order in which they were appended.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
+        """
+
+    @abstractmethod
+    def counts(self, run_id: str) -> RunCounts:
+        """Return the counts of the run; this reads every row.
+
+        Raises:
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
@@ -211,7 +256,7 @@ class Store(ABC):
         """Return the run's checkpoints in the order in which they were added.
 
         Raises:
-            RunNotFoundError: there is no such run.
+            RunNotFoundError: There is no such run.
         """
 
     @abstractmethod
@@ -219,25 +264,46 @@ class Store(ABC):
         """Return one checkpoint.
 
         Raises:
-            CheckpointError: there is no such checkpoint.
+            CheckpointError: There is no such checkpoint.
         """
 
     @abstractmethod
     def change_token(self) -> int:
-        """Return a number that changes whenever any process commits a write; cheap enough to poll."""
+        """Return a number that changes whenever any process commits a write; cheap enough to poll.
+
+        If the file was deleted, moved or replaced, the store uses the new file at its path from then on, and the number changes.
+        """
+
+    def follow(self) -> Store | None:
+        """Switch to the current file at the path, if the opened file was deleted, moved or replaced.
+
+        Returns:
+            A store on the old file, as long as it is still readable, to copy data that would be lost (see
+            :mod:`detjupyter.store.rescue`); the caller closes it. None if the file is unchanged.
+
+        Raises:
+            StoreError: The file at the path cannot be created or opened; the store keeps the old file.
+        """
+        return None
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held. Closing twice is harmless; any other method raises StoreError afterwards."""
+        """Release all resources. Closing twice is harmless; any other method raises StoreError afterwards."""
+
+
+def no_checkpoint(checkpoint_id: str) -> CheckpointError:
+    """Return the error for a checkpoint that is not in the history."""
+    hint = "`dj.run(id).checkpoints()` lists the checkpoints of a run."
+    return CheckpointError(f"No checkpoint has the id {checkpoint_id!r}.", hint=hint)
 
 
 def as_points(batches: npt.ArrayLike, values: npt.ArrayLike) -> tuple[BatchArray, FloatArray]:
-    """Return the two as little-endian arrays (N,) of their own, so that what the caller does with his buffers later changes nothing.
+    """Copy the two to little-endian arrays (N,), so that the caller can reuse its buffers.
 
     Raises:
-        ValueError: the two differ in shape, or have more than one dimension.
+        ValueError: The two differ in shape, or have more than one dimension.
     """
     own_batches, own_values = np.array(batches, dtype="<i8"), np.array(values, dtype="<f8")
     if own_batches.ndim != 1 or own_batches.shape != own_values.shape:
-        raise ValueError(f"batches {own_batches.shape} and values {own_values.shape} must be of one shape (N,)")
+        raise ValueError(f"batches {own_batches.shape} and values {own_values.shape} must have the same shape (N,)")
     return own_batches, own_values

@@ -1,4 +1,4 @@
-"""What changed between two versions of a definition's code, and between the values that two runs were built with."""
+"""The changes between two versions of a definition's code, and between the values that two runs were built with."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 _CONTEXT_LINES = 3
-_MOST_LINES = 20_000  # of two files together: the comparison takes quadratic time at worst
+_MOST_LINES = 20_000  # of two files together: the comparison takes quadratic time in the worst case
 
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """A file of a bundle as a snapshot lists it.
+    """A file of a bundle, as a code archive lists it.
 
     Attributes:
-        path: In the bundle, POSIX.
-        executable: Whether its owner might execute it.
+        path: The path in the bundle, POSIX.
+        executable: Whether its owner could execute it.
         size_bytes: Its size.
-        sha256: Of its content, in hex; None if it could not be read.
-        kept: Whether the content itself is kept.
+        sha256: The hash of its content, in hex; None if it could not be read.
+        kept: Whether the content itself is stored.
     """
 
     path: str
@@ -32,7 +32,7 @@ class FileVersion:
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """A value that differs: its dotted name and both values as text, None where it is not set."""
+    """A value that differs: its dotted name and both values as text, None for a value that is not set."""
 
     name: str
     before: str | None
@@ -44,15 +44,15 @@ class SettingChange:
 
 @dataclass(frozen=True, slots=True)
 class CodeDiff:
-    """What changed from one version to another. As text it is the settings, then a unified diff.
+    """The changes from one version to another. The text form lists the settings, then a unified diff.
 
     Attributes:
         added: Paths that only the later version has.
-        removed: Paths that only the earlier one has.
+        removed: Paths that only the earlier version has.
         changed: Paths whose content or execute bit differs.
         text: The unified diff of the files.
-        settings: The values that differ, when runs are compared.
-        notes: Sentences about what could not be compared.
+        settings: The values that differ, if two runs are compared.
+        notes: Sentences about files that could not be compared.
     """
 
     added: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ def diff_code(
     read_before: Callable[[str], bytes],
     read_after: Callable[[str], bytes],
 ) -> CodeDiff:
-    """Compare two lists of files; contents are read only of what differs."""
+    """Compare two lists of files; only the contents of files that differ are read."""
     old, new = {one.path: one for one in before}, {one.path: one for one in after}
     added = tuple(sorted(new.keys() - old.keys()))
     removed = tuple(sorted(old.keys() - new.keys()))
@@ -95,12 +95,12 @@ def diff_code(
 
 
 def diff_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[SettingChange, ...]:
-    """Compare two nested maps of values, by dotted names in the order in which they stand."""
+    """Compare two nested mappings of values, by dotted names in their original order."""
     return tuple(SettingChange(name, old, new) for name, old, new in _pairs(before, after, "") if old != new)
 
 
 def _pairs(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield every value of either map: its dotted name and both as text, None where there is none."""
+    """Yield every value of either mapping: its dotted name and both values as text, None for a missing value."""
     for name in dict.fromkeys((*before, *after)):
         there = [values[name] for values in (before, after) if name in values]
         if all(isinstance(value, Mapping) and value for value in there):
@@ -123,7 +123,7 @@ def _file_diff(
         if old.sha256 == new.sha256:
             return
     if any(one is not None and not one.kept for one in (old, new)):
-        yield f"{name}: {_size(old)} → {_size(new)} (the content is not kept)\n"
+        yield f"{name}: {_size(old)} → {_size(new)} (the content is not stored)\n"
         return
     texts = [_lines(read(path)) if one is not None else [] for one, read in ((old, read_before), (new, read_after))]
     if texts[0] is None or texts[1] is None:
@@ -139,17 +139,17 @@ def _file_diff(
 
 
 def _size(version: FileVersion | None) -> str:
-    return "nothing" if version is None else f"{version.size_bytes:,} bytes"
+    return "no file" if version is None else f"{version.size_bytes:,} bytes"
 
 
 def _lines(content: bytes) -> list[str] | None:
-    """Return text as lines that keep their ends, None if it is no text."""
+    """Return text as lines with their line ends, None if the content is not text."""
     if b"\0" in content:
         return None
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    # At line feeds only: splitlines() would also cut at form feeds and the like, which are part of a line of code.
+    # Split at line feeds only: splitlines() would also split at form feeds and similar characters, which may be inside a line of code.
     lines = text.split("\n")
     return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])

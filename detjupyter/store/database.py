@@ -1,12 +1,12 @@
-"""One SQLite file as this process has it open: connections, transactions, failures told in words.
+"""A SQLite file opened by this process: connections, transactions, readable errors.
 
-Everyone in the process who opens the same file shares one :class:`Database`, from any thread. A forked child must not use a connection of
-its parent, nor even close one (that would give up locks and rewrite shared memory under the parent), so it forgets them and opens its
-own.
+All stores of the process on the same file share one :class:`Database`, from any thread. A forked child must not use a connection of its
+parent, and must not even close one (that would release locks and rewrite shared memory of the parent), so it drops them and opens new ones.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import threading
@@ -21,42 +21,40 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from detjupyter.errors import StoreError
-from detjupyter.store import schema
+from detjupyter.errors import StoreBusyError, StoreError
+from detjupyter.store import file_identity, schema
+from detjupyter.store.file_identity import Identity
 
 BUSY_TIMEOUT_S = 10.0
+LOG_COPY_INTERVAL_S = 30.0
+"""How often the write-ahead log is copied into the main file; SQLite itself does so every 4 MB."""
 
 _lock = threading.Lock()
 _open: dict[Path, Database] = {}
 _all: weakref.WeakSet[Database] = weakref.WeakSet()
-_inherited: list[Any] = []  # what a forked child must keep from being closed: engines, connections
+_inherited: list[Any] = []  # engines and connections of the parent, kept alive in a forked child so that they are never closed
 
-# What SQLite's messages mean to a person, by a part of the message.
+_watchers = itertools.count(1)
+_MOVE_AWAY = "Close every kernel, then move runs.sqlite, runs.sqlite-wal and runs.sqlite-shm away together; a new history is then created"
+
+# A message and a hint for each of SQLite's messages, by a part of its text.
 _MEANINGS = (
-    (
-        "is locked",
-        "The history is busy: another process has been writing to it for a long time.",
-        "Try again; a hung kernel may have to be killed.",
-    ),
-    ("disk is full", "The disk with the history is full.", "Free some space; the curves since then are not kept."),
+    ("disk is full", "The disk with the history is full.", "Free some space."),
     ("readonly", "The history cannot be written: the file or its directory is read-only.", "Make it writable, or set DETJUPYTER_HOME."),
-    ("not a database", "The history is damaged: this is not a SQLite file.", "Move the file away; a new history is then begun."),
-    (
-        "malformed",
-        "The history is damaged.",
-        "Move the file away, and a new history is begun (`sqlite3 FILE .recover` may save it).",
-    ),
+    ("not a database", "The history is damaged: this is not a SQLite file.", f"{_MOVE_AWAY}."),
+    ("malformed", "The history is damaged.", f"{_MOVE_AWAY} (`sqlite3 FILE .recover` may save the old one)."),
+    ("can't encode", "The history holds Unicode text only.", "Check the text that you gave: half of a surrogate pair is not Unicode."),
     ("unable to open", "The history cannot be opened.", "See that the directory exists and is writable, or set DETJUPYTER_HOME."),
 )
 
 
 class Database:
-    """The file ``path``, with a current schema.
+    """The file ``path``, migrated to the current schema.
 
     Thread: any.
 
     Raises:
-        StoreError: the file or its directory cannot be made or opened, is no history, or a newer one than this code knows.
+        StoreError: The file or its directory cannot be created or opened, or the file is not a history, or has a newer schema.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,10 +66,13 @@ class Database:
         self._in_use: set[Connection]
         self._watch_lock: threading.Lock
         self._watcher: sqlite3.Connection | None
+        self._companions: dict[Path, Identity] = {}
+        self._next_log_copy = 0.0
         self._start()
-        _make_file(path)
+        self._identity = file_identity.create(path)
         try:
             self._prepare()
+            self.is_displaced()  # records the companions of the file
         except BaseException:
             self._engine.dispose()
             raise
@@ -79,17 +80,19 @@ class Database:
 
     @classmethod
     def shared(cls, path: Path) -> Database:
-        """Return the process's database for ``path``, opened if it is not; :meth:`release` gives it back."""
+        """Return the shared database for ``path``, which is opened if needed; call :meth:`release` when done."""
         resolved = Path(os.path.realpath(path))
         with _lock:
             database = _open.get(resolved)
-            if database is None or not resolved.exists():  # who deleted the history wants a new one, not writes into nowhere
+            if database is None or database.is_displaced():  # writes to a deleted file would be lost
+                if database is not None:
+                    database.remove_stale_companions()
                 database = _open[resolved] = cls(resolved)
             database.users += 1
             return database
 
     def release(self) -> None:
-        """Give up one user's share; the last one closes the connections."""
+        """Release one reference; releasing the last one closes the connections."""
         with _lock:
             self.users -= 1
             if self.users:
@@ -102,24 +105,58 @@ class Database:
                 self._watcher = None
         self._engine.dispose()
 
+    def is_displaced(self) -> bool:
+        """Return whether the file was deleted, moved or replaced since it was opened."""
+        found = file_identity.identify(self.path)
+        if found is file_identity.UNKNOWN or self._identity is file_identity.UNKNOWN:
+            return False
+        if found != self._identity:
+            return True
+        for companion in file_identity.companions(self.path):
+            identity = file_identity.identify(companion)
+            if identity is not None:
+                self._companions[companion] = identity
+        return False
+
+    def remove_stale_companions(self) -> None:
+        """Remove the -wal and -shm files that the displaced file left at its path: a new file at the path must not read them.
+
+        Open connections can still use them.
+        """
+        for companion, identity in self._companions.items():
+            if identity is not file_identity.UNKNOWN and file_identity.identify(companion) == identity:
+                with suppress(OSError):
+                    companion.unlink()
+
+    def copy_log(self) -> None:
+        """Copy the write-ahead log into the main file as far as readers allow, so that the main file is nearly complete."""
+        with suppress(SQLAlchemyError, sqlite3.Error), self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Give a connection inside a write transaction, the thread's own if it is in one; a new one is committed when the block ends."""
+    def transaction(self, *, wait_s: float | None = None) -> Iterator[Connection]:
+        """Yield a connection inside a write transaction. A transaction of the thread is reused; a new one is committed after the block.
+
+        ``wait_s`` is how long to wait for the lock of another process.
+        """
         held = self._held()
         if held is not None:
             yield held
             return
-        with self._connection("BEGIN IMMEDIATE") as connection:
+        with self._connection("BEGIN IMMEDIATE", wait_s) as connection:
             local = self._local
             local.connection = connection
             try:
                 yield connection
             finally:
                 local.connection = None
+        if time.monotonic() >= self._next_log_copy:
+            self._next_log_copy = time.monotonic() + LOG_COPY_INTERVAL_S
+            self.copy_log()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a connection that sees one moment of the file: that of the thread's write transaction if it is in one."""
+        """Yield a connection with a consistent view of the file; inside a write transaction of the thread, its connection."""
         held = self._held()
         if held is not None:
             yield held
@@ -128,17 +165,17 @@ class Database:
             yield connection
 
     def change_token(self) -> int:
-        """Return a number that another commit to the file, by anyone, changes."""
+        """Return a number that changes with every commit to the file, by any process."""
         with self._watch_lock, self._failures():
             if self._watcher is None:
-                # SQLite's data_version counts the commits of all connections but the one that asks; so this one never writes.
+                # SQLite's data_version counts the commits of all other connections, so this connection never writes.
                 self._watcher = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-                self._opened += 1
+                self._opened = next(_watchers)
             (version,) = self._watcher.execute("PRAGMA data_version").fetchone()
             return int(self._opened << 32 | version)
 
     def forget_connections(self) -> None:
-        """Start anew in a forked child, leaving the parent's connections untouched."""
+        """Start with new connections in a forked child, and leave the parent's connections untouched."""
         _inherited.append((self._engine, self._local, list(self._in_use), self._watcher))
         self._start()
 
@@ -148,26 +185,36 @@ class Database:
         self._watch_lock = threading.Lock()
         self._watcher = None
         self._engine = _make_engine(self.path)
+        event.listen(self._engine, "do_connect", self._refuse_another_file)
+
+    def _refuse_another_file(self, *_: object) -> None:
+        """Refuse to open another connection if the path leads to another file: that is another history."""
+        if self.is_displaced():
+            raise sqlite3.OperationalError("unable to open: the file was deleted, moved or replaced")
 
     def _held(self) -> Connection | None:
         return getattr(self._local, "connection", None)
 
     @contextmanager
-    def _connection(self, begin: str) -> Iterator[Connection]:
+    def _connection(self, begin: str, wait_s: float | None = None) -> Iterator[Connection]:
         engine = self._engine
         with self._failures():
             connection = engine.connect()
             in_use = self._in_use
             in_use.add(connection)
             try:
+                if wait_s is not None:
+                    _set_busy_timeout(connection, wait_s)
                 connection.exec_driver_sql(begin)
                 yield connection
-                # A child forked inside the block must not end its parent's transaction.
+                # A child that was forked inside the block must not end its parent's transaction.
                 if engine is self._engine:
                     connection.commit()
             finally:
                 if engine is self._engine:
                     in_use.discard(connection)
+                    if wait_s is not None:
+                        _set_busy_timeout(connection, BUSY_TIMEOUT_S)
                     connection.close()
 
     def _prepare(self) -> None:
@@ -183,13 +230,16 @@ class Database:
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error) as error:
+        except (SQLAlchemyError, sqlite3.Error, UnicodeEncodeError, OverflowError) as error:  # the last two: what no column holds
             raise explain(error, self.path) from error
 
 
 def explain(error: Exception, path: Path) -> StoreError:
-    """Return ``error``, which the database at ``path`` raised, in words."""
+    """Convert ``error``, raised by the database at ``path``, into a readable error."""
     text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    if "is locked" in text:
+        message = "The history is busy: another process has been writing to it for a long time."
+        return StoreBusyError(message, path=str(path), hint="Try again; a hung kernel may have to be killed.")
     for part, message, hint in _MEANINGS:
         if part in text:
             return StoreError(message, path=str(path), hint=hint)
@@ -209,16 +259,23 @@ def _make_engine(path: Path) -> Engine:
 
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say so, not where sqlite3 guesses
+    connection.isolation_level = None  # transactions begin explicitly, not where sqlite3 decides
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _choose_journal(connection: Connection) -> None:
-    """Turn the write-ahead log on, where the file system can (network ones cannot); else keep the rollback journal, at its safer setting.
+def _set_busy_timeout(connection: Connection, wait_s: float) -> None:
+    """Set how long the connection waits for the lock of another process."""
+    driver_connection = connection.connection.driver_connection
+    if driver_connection is not None:
+        driver_connection.execute(f"PRAGMA busy_timeout = {round(wait_s * 1000)}")
 
-    The switch needs the file for itself and does not wait for it, unlike everything else, so two processes that make the file at once
-    take turns here.
+
+def _choose_journal(connection: Connection) -> None:
+    """Turn the write-ahead log on if the file system supports it (network ones do not); else use the rollback journal with full sync.
+
+    The switch needs exclusive access to the file and, unlike other statements, does not wait for it. So two processes that create the file
+    at the same time take turns here.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
@@ -238,20 +295,6 @@ def _choose_journal(connection: Connection) -> None:
 
 def _be_safe_without_wal(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous = FULL")
-
-
-def _make_file(path: Path) -> None:
-    """Make the file and its directory, for the user's eyes only, where they are missing."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-    except OSError as error:
-        raise StoreError(
-            f"The history cannot be made: {error.strerror or error}.",
-            path=str(path),
-            hint="Make the directory writable, or set DETJUPYTER_HOME to one that is.",
-        ) from error
 
 
 def _forget_in_child() -> None:

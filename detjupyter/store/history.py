@@ -1,4 +1,4 @@
-"""The history as people ask for it: runs, and what each one kept."""
+"""The history as a Python API: runs and their data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.errors import StoreError
-from detjupyter.protocol.records import CheckpointRecord, FloatArray, LogLine, RunRecord
+from detjupyter.errors import ArgumentError, StoreError
+from detjupyter.protocol.recipe import LoadRecipe
+from detjupyter.protocol.records import CheckpointRecord, FloatArray, HyperparameterChange, LogLine, RunRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import open_store
 from detjupyter.store.base import Store
@@ -17,19 +18,27 @@ from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
 
 CODE_EVENT = "code"
-"""The kind of the event that a session appends when edited code takes over: ``at``, ``batches_trained``, ``bundle_hash``."""
+"""The kind of the event that a session appends when edited code takes effect: ``at``, ``batches_trained``, ``bundle_hash``, ``load``."""
+
+
+COMMAND_EVENT = "command"
+"""The kind of the event about an answered command."""
+
+LOADED_EVENT = "loaded"
+"""The kind of the event about a reload, with the values that apply from then on."""
 
 
 class CodeVersion(NamedTuple):
-    """From which batch on a run was trained with which code."""
+    """The code that a run was trained with after ``batches_trained`` batches; ``load`` is the number of the load that introduced it."""
 
     batches_trained: int
     at: float
     bundle_hash: str
+    load: int = 0
 
 
 class Run:
-    """One run of the history; every attribute is read anew, so that a run under way is seen as it goes.
+    """One run of the history. Every attribute is read from the store on each access, so a live run shows its progress.
 
     Thread: any.
     """
@@ -45,31 +54,57 @@ class Run:
 
     @property
     def record(self) -> RunRecord:
-        """Everything the history lists about the run."""
+        """The record of the run."""
         return self._store.run(self.id)
 
     @property
     def state(self) -> str:
-        """Where the run stands; ``interrupted`` if its kernel died."""
+        """The state of the run; ``interrupted`` if its kernel died."""
         return self.record.state.value
 
     @property
+    def recipe(self) -> LoadRecipe | None:
+        """The load recipe of the trial; None for the run of a script."""
+        return self.record.recipe
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
-        """The values that the trial was built with."""
-        return self.record.hyperparameters
+        """The current values, after the last reload; ``record.hyperparameters`` has the initial ones."""
+        reloads = [event for event in self.events() if event.get("kind") == LOADED_EVENT]
+        values: dict[str, Any] = reloads[-1]["hyperparameters"] if reloads else self.record.hyperparameters
+        return values
+
+    @property
+    def hyperparameter_changes(self) -> tuple[HyperparameterChange, ...]:
+        """The values that reloads changed, each with the number of batches trained at that time."""
+        session = self.record.session
+        return () if session is None else session.hyperparameter_changes
+
+    @property
+    def commands(self) -> list[dict[str, Any]]:
+        """All commands, including refused ones, in the order in which they took effect: kind, arguments, origin, batch and outcome.
+
+        With :attr:`recipe` and :attr:`code_versions` they are sufficient to repeat the run.
+        """
+        places, last = [], 0
+        for event in self.events():
+            if event.get("kind") == COMMAND_EVENT:
+                last = int(event["number"]) or last  # a command refused before it got a number keeps its position
+                places.append(((last, event["number"] == 0), event))
+        return [event for _, event in sorted(places, key=lambda place: place[0])]
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration as it was read."""
+        """The configuration as read from the file."""
         return self.record.config
 
     @property
     def is_live(self) -> bool:
-        """Whether a kernel is training it now."""
+        """Whether a kernel is training the run now."""
         return State(self.state).is_live
 
     def metric_names(self, group: str = "training") -> list[str]:
-        """Return the metrics there are in ``group``, ``training`` or ``validation``."""
+        """Return the names of the metrics in ``group``, which is ``training`` or ``validation``."""
         wanted = _group(group)
         return [name for member, name in self._store.series_names(self.id) if member is wanted]
 
@@ -78,82 +113,82 @@ class Run:
         return self._store.series(self.id, _group(group), name)
 
     def log(self) -> list[LogLine]:
-        """Return what the trial printed."""
+        """Return the output of the trial."""
         return self._store.log(self.id)[1]
 
     def events(self) -> list[dict[str, Any]]:
-        """Return what happened, in order: states, validations, checkpoints, interventions, errors."""
+        """Return the events of the run in order: states, validations, checkpoints, commands, errors."""
         return self._store.events(self.id)
 
     def checkpoints(self) -> list[CheckpointRecord]:
-        """Return the checkpoints that were written."""
+        """Return the checkpoints of the run."""
         return self._store.checkpoints(self.id)
 
     @property
     def code(self) -> Code:
-        """The files that the run was begun with: a mapping of paths to contents, which can be written and compared.
+        """The files that the run began with: a mapping of paths to contents, which can be written to a directory and compared.
 
         Raises:
-            StoreError: they were not kept, or are damaged.
+            StoreError: The code was not stored, or is damaged.
         """
         return self._code(self.record.bundle_hash)
 
     @property
     def code_versions(self) -> list[CodeVersion]:
-        """The versions of the code, the first with the run's beginning, each other with the reload that brought it."""
+        """The versions of the code: the one that the run began with, then one for each reload that changed it."""
         record = self.record
         versions = [CodeVersion(0, record.created_at, record.bundle_hash)]
         versions += [
-            CodeVersion(int(event["batches_trained"]), float(event["at"]), str(event["bundle_hash"]))
+            CodeVersion(int(event["batches_trained"]), float(event["at"]), str(event["bundle_hash"]), int(event.get("load", 0)))
             for event in self.events()
             if event.get("kind") == CODE_EVENT
         ]
         return versions
 
     def code_after(self, batches_trained: int) -> Code:
-        """Return the files that the run was trained with when that many batches were behind it.
+        """Return the files that the run was trained with after that many batches.
 
         Raises:
-            StoreError: they were not kept, or are damaged.
+            StoreError: The code was not stored, or is damaged.
         """
         reached = [version for version in self.code_versions if version.batches_trained <= batches_trained]
         return self._code(reached[-1].bundle_hash)
 
     def diff(self, other: Run) -> CodeDiff:
-        """Return what differs from this run to ``other``: code, hyperparameters, configuration, seed, device.
+        """Return the differences from this run to ``other``: code, hyperparameters, configuration, seed, device.
 
-        The code is that of the runs' beginnings. A note says so where it was not kept, or where a reload changed it.
+        The code that the runs began with is compared. A note says if it was not stored, or if a reload changed it.
 
         Raises:
-            RunNotFoundError: one of the two was deleted.
+            RunNotFoundError: One of the two was deleted.
         """
         before, after = self.record, other.record
         settings = diff_settings(_settings(before), _settings(after))
-        told = {change.name for change in settings}
-        # A value that stands in the YAML and reached the trial differs twice; once is enough.
-        settings = tuple(one for one in settings if one.name.removeprefix("config.") not in told - {one.name})
+        changed = {change.name for change in settings}
+        # A hyperparameter of the YAML differs in the config and in the trial; list it once.
+        settings = tuple(change for change in settings if change.name.removeprefix("config.") not in changed - {change.name})
         notes = tuple(run._reload_note() for run in (self, other) if len(run.code_versions) > 1)
         if before.bundle_hash == after.bundle_hash:
             return CodeDiff(settings=settings, notes=notes)
         try:
             return replace(self.code.diff(other.code), settings=settings, notes=notes)
         except StoreError as error:
-            return CodeDiff(settings=settings, notes=(*notes, f"The code of the two differs, but cannot be compared. {error}"))
+            return CodeDiff(settings=settings, notes=(*notes, f"The code of the two runs differs, but cannot be compared. {error}"))
 
     def _reload_note(self) -> str:
         later = self.code_versions[1:]
         batches = ", ".join(f"{version.batches_trained:,}" for version in later)
-        return f"{self.id} went on with edited code after batch {batches}; compared is the code that it began with."
+        return f"{self.id} continued with edited code after batch {batches}; this compares the code that it began with."
 
     def _code(self, bundle_hash: str) -> Code:
         return CodeStore(self._store.home).code(bundle_hash)
 
 
 def runs(limit: int = 100) -> list[Run]:
-    """Return the newest runs of the history, the newest first.
+    """Return the newest runs of the history, newest first.
 
     Raises:
-        StoreError: the history cannot be read.
+        StoreError: The history cannot be read.
     """
     store = open_store()
     return [Run(store, record.id) for record in store.runs(limit=limit)]
@@ -163,14 +198,14 @@ def run(run_id: str) -> Run:
     """Return the run with that id.
 
     Raises:
-        RunNotFoundError: there is none.
+        RunNotFoundError: There is no such run.
     """
     store = open_store()
     return Run(store, store.run(run_id).id)
 
 
 def _settings(record: RunRecord) -> dict[str, Any]:
-    """Return what a run was made with, besides its code."""
+    """Return the values that a run was built with, apart from its code."""
     values = {name: getattr(record, name) for name in ("entrypoint", "seed", "device")}
     return {**values, "hyperparameters": record.hyperparameters, "config": record.config}
 
@@ -180,4 +215,4 @@ def _group(name: str) -> Group:
         return Group(name)
     except ValueError:
         there = " and ".join(group.value for group in Group)
-        raise StoreError(f"There is no group of metrics {name!r}.", hint=f"The groups are {there}.") from None
+        raise ArgumentError(f"Unknown group of metrics {name!r}.", hint=f"The groups are {there}.") from None

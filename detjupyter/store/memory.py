@@ -1,6 +1,6 @@
-"""The history in memory: for tests, and for sessions that shall leave nothing behind."""
+"""The history in memory: for tests, and for sessions that are not saved."""
 
-# ruff: noqa: D102 - what the methods promise stands in Store.
+# ruff: noqa: D102 - the contract of the methods is in Store.
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from detjupyter.errors import CheckpointError, RunNotFoundError, StoreError
+from detjupyter.errors import RunNotFoundError, StoreError
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import decode, encode
-from detjupyter.store.base import BatchArray, Store, as_points
+from detjupyter.store.base import BatchArray, RunCounts, SeriesPoints, Store, as_points, no_checkpoint
 from detjupyter.store.owner import Owner
-from detjupyter.store.series import drop_overtaken
+from detjupyter.store.series import drop_replaced
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class MemoryStore(Store):
     """A history that ends with the process.
 
     Args:
-        home: Where checkpoints go; by default a temporary directory, deleted with the store.
+        home: The directory of checkpoints; by default a temporary directory, deleted with the store.
     """
 
     def __init__(self, home: Path | None = None) -> None:
@@ -61,7 +61,7 @@ class MemoryStore(Store):
             return self._home
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, wait_s: float | None = None) -> Iterator[None]:  # noqa: ARG002 - no other process can lock it
         with self._lock:
             self._check_open()
             self._depth += 1
@@ -81,7 +81,7 @@ class MemoryStore(Store):
         with self.transaction():
             runs = self._check_open()
             if run.id in runs:
-                raise StoreError(f"A run with the id {run.id!r} is already there.", hint="Ids are never used twice.")
+                raise StoreError(f"A run with the id {run.id!r} already exists.", hint="Ids are never used twice.")
             runs[run.id] = _Run(self._next_number(), decode(RunRecord, encode(run)), Owner.named(run.host, run.pid))
             self._undo.append(lambda: runs.pop(run.id))
 
@@ -106,15 +106,21 @@ class MemoryStore(Store):
                 updated_at=time.time(),
             )
 
-    def append_series(self, run_id: str, group: Group, name: str, batches: BatchArray, values: FloatArray) -> None:
-        batches, values = as_points(batches, values)
-        if len(batches):
+    def append_points(self, run_id: str, curves: Sequence[SeriesPoints]) -> None:
+        own = [(group, name, *as_points(batches, values)) for group, name, batches, values in curves]
+        own = [curve for curve in own if len(curve[2])]
+        if own:
             with self.transaction():
-                self._append(self._find(run_id).chunks, (self._next_number(), group, name, batches, values))
+                chunks = self._find(run_id).chunks
+                for curve in own:
+                    self._append(chunks, (self._next_number(), *curve))
 
-    def append_event(self, run_id: str, event: Mapping[str, Any]) -> None:
-        with self.transaction():
-            self._append(self._find(run_id).events, encode(event))
+    def append_events(self, run_id: str, events: Sequence[Mapping[str, Any]]) -> None:
+        if events:
+            with self.transaction():
+                kept = self._find(run_id).events
+                for event in events:
+                    self._append(kept, encode(event))
 
     def append_log(self, run_id: str, lines: Sequence[LogLine]) -> None:
         if lines:
@@ -127,7 +133,7 @@ class MemoryStore(Store):
         with self.transaction():
             run = self._find(checkpoint.run_id)
             if any(checkpoint.id == known.id for known in self._all_checkpoints()):
-                raise StoreError(f"A checkpoint with the id {checkpoint.id!r} is already there.", hint="Ids are never used twice.")
+                raise StoreError(f"A checkpoint with the id {checkpoint.id!r} already exists.", hint="Ids are never used twice.")
             self._append(run.checkpoints, checkpoint)
 
     def delete_checkpoint(self, checkpoint_id: str) -> None:
@@ -171,7 +177,7 @@ class MemoryStore(Store):
     def series(self, run_id: str, group: Group, name: str) -> tuple[BatchArray, FloatArray]:
         with self._lock:
             chunks = [chunk[3:] for chunk in self._find(run_id).chunks if chunk[1:3] == (group, name)]
-        return drop_overtaken(*_join(chunks))
+        return drop_replaced(*_join(chunks))
 
     def series_since(self, run_id: str, cursor: int) -> tuple[int, list[tuple[Group, str, BatchArray, FloatArray]]]:
         with self._lock:
@@ -188,6 +194,11 @@ class MemoryStore(Store):
             new = new[max(len(new) - last, 0) :]
         return (new[-1][0] if new else after), [line for _, line in new]
 
+    def counts(self, run_id: str) -> RunCounts:
+        with self._lock:
+            run = self._find(run_id)
+            return RunCounts(sum(len(chunk[3]) for chunk in run.chunks), len(run.lines), len(run.events))
+
     def events(self, run_id: str) -> list[dict[str, Any]]:
         with self._lock:
             return [encode(event) for event in self._find(run_id).events]
@@ -201,7 +212,7 @@ class MemoryStore(Store):
             for checkpoint in self._all_checkpoints():
                 if checkpoint.id == checkpoint_id:
                     return checkpoint
-        raise CheckpointError(f"No checkpoint has the id {checkpoint_id!r}.", hint="The checkpoints of a run stand in its history.")
+        raise no_checkpoint(checkpoint_id)
 
     def change_token(self) -> int:
         with self._lock:
@@ -227,7 +238,7 @@ class MemoryStore(Store):
         return [checkpoint for run in self._check_open().values() for checkpoint in run.checkpoints]
 
     def _next_number(self) -> int:
-        """Return a number that grows with every write, for the order of things and the change token."""
+        """Return a number that increases with every write, for ordering and for the change token."""
         self._numbers += 1
         return self._numbers
 
@@ -243,7 +254,7 @@ class MemoryStore(Store):
         self._undo.append(lambda: setattr(run, "record", before))
 
     def _read(self, run: _Run) -> RunRecord:
-        """Return the run's record, as interrupted (and written so) if its owner is gone."""
+        """Return the run's record; if its owner has ended, record and return it as interrupted."""
         now = time.time()
         record = run.record
         if record.state.is_live and run.owner.is_gone(record.updated_at, now):

@@ -1,6 +1,6 @@
-"""Is the process that writes a live run still there?
+"""Check whether the process that writes a live run still exists.
 
-A pid alone says too little, because pids are used again: a process is known by host, pid and the time it was started.
+A pid alone does not identify a process, because pids are reused: a process is identified by host, pid and start time.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import os
 import socket
 from dataclasses import dataclass
 
-# The start time is worked out from the system's clock, which may be corrected between two readings.
+# The start time is computed from the system's clock, which may be adjusted between two readings.
 _CLOCK_TOLERANCE_S = 5.0
-# Another machine's processes cannot be looked up, only its writes can be seen.
+# Processes of another machine cannot be checked; only their writes are visible.
 REMOTE_SILENCE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The process that writes a run; ``started_at`` is None where that could not be found out."""
+    """The process that writes a run; ``started_at`` is None if it is unknown."""
 
     host: str
     pid: int
@@ -30,15 +30,15 @@ class Owner:
 
     @classmethod
     def named(cls, host: str, pid: int) -> Owner:
-        """Return the process ``pid`` of ``host`` as it is now; ``started_at`` is looked up on this host only."""
+        """Return the current process ``pid`` of ``host``; ``started_at`` is only known for this host."""
         return cls(host, pid, _start_time(pid) if host == socket.gethostname() else None)
 
     def is_gone(self, last_seen: float, now: float) -> bool:
         """Return whether the process has certainly ended, or, on another host, has not written for five minutes.
 
         Args:
-            last_seen: When it last wrote, in seconds since the epoch.
-            now: The present, likewise.
+            last_seen: The time of its last write, in seconds since the Unix epoch.
+            now: The current time, in seconds since the Unix epoch.
         """
         if self.host != socket.gethostname():
             return now - last_seen > REMOTE_SILENCE_S
@@ -49,12 +49,12 @@ class Owner:
 
 
 def _start_time(pid: int) -> float | None:
-    """Return when the process ``pid`` of this host was started; None if there is none, or only its remains."""
+    """Return the start time of the process ``pid`` of this host; None if it does not exist or is a zombie."""
     import psutil
 
     try:
         process = psutil.Process(pid)
-        # A killed process stays in the table until its parent asks for its exit code; kernel managers may take their time.
+        # A killed process remains in the process table until its parent reads the exit code, which kernel managers may do late.
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except (psutil.NoSuchProcess, ValueError, OverflowError):
         return None

@@ -1,7 +1,7 @@
-"""The tables, and the steps that lead an older file to them.
+"""The tables, and the migrations of older files.
 
-``PRAGMA user_version`` of a file counts the steps it has taken. A released step is never edited: a change of the schema is one more step
-at the end of ``MIGRATIONS`` and the same change in the tables below (a test compares the two).
+``PRAGMA user_version`` of a file counts the migrations applied to it. A released migration is never edited: a change of the schema is a new
+migration at the end of ``MIGRATIONS``, and the same change in the tables below (a test compares the two).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ runs = Table(
     Column("framework", Text, nullable=False),
     Column("device", Text, nullable=False),
     Column("seed", Text, nullable=False),  # seeds reach 2**64, SQLite's integers 2**63
-    Column("hyperparameters", Text, nullable=False),  # this, config, best and session are JSON
+    Column("hyperparameters", Text, nullable=False),  # this, config, best, session, recipe and versions are JSON
     Column("config", Text, nullable=False),
     Column("bundle_hash", Text, nullable=False),
     Column("kernel_id", Text),
@@ -44,6 +44,8 @@ runs = Table(
     Column("batches_trained", Integer, nullable=False),
     Column("best", Text),
     Column("session", Text),
+    Column("recipe", Text),
+    Column("versions", Text, nullable=False, server_default="{}"),
     Index("runs_by_creation", "created_at", "number"),
     Index("runs_by_update", "updated_at"),
     Index("runs_by_state", "state"),
@@ -135,25 +137,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             batches_trained INTEGER NOT NULL, created_at FLOAT NOT NULL, path TEXT NOT NULL, size_bytes INTEGER NOT NULL)""",
         "CREATE INDEX checkpoints_of_run ON checkpoints (run_id, number)",
     ),
-    (  # 2: which checkpoints may be deleted for better ones; those from before may not
+    (  # 2: which checkpoints better ones may replace; existing checkpoints must not be replaced
         "ALTER TABLE checkpoints ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE checkpoints ADD COLUMN metric FLOAT",
+    ),
+    (  # 3: the load recipe of a run
+        "ALTER TABLE runs ADD COLUMN recipe TEXT",
+        "ALTER TABLE runs ADD COLUMN versions TEXT NOT NULL DEFAULT '{}'",
     ),
 )
 
 
 def is_current(connection: Connection, path: Path) -> bool:
-    """Return whether the file has taken every step.
+    """Return whether all migrations were applied to the file.
 
     Raises:
-        StoreError: the file has taken more steps than we know, or is some other program's.
+        StoreError: The file has a newer schema, or belongs to another program.
     """
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise StoreError(
             f"The history was written by a newer detjupyter (its schema is {version}, this one knows {len(MIGRATIONS)}).",
             path=str(path),
-            hint="Upgrade detjupyter, or set DETJUPYTER_HOME to another directory to start a history of its own.",
+            hint="Upgrade detjupyter, or set DETJUPYTER_HOME to another directory to start a separate history.",
         )
     if version == 0 and connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
         raise StoreError(
@@ -163,17 +169,17 @@ def is_current(connection: Connection, path: Path) -> bool:
 
 
 def migrate(connection: Connection, path: Path) -> None:
-    """Take the steps that are missing, inside the write transaction that ``connection`` is in: two processes at once take them once.
+    """Apply the missing migrations inside the write transaction of ``connection``, so that concurrent processes apply them only once.
 
     Raises:
-        StoreError: as :func:`is_current`.
+        StoreError: As for :func:`is_current`.
     """
     if is_current(connection, path):
         return
     for step in MIGRATIONS[_version(connection) :]:
         for statement in step:
             connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")  # a pragma takes no parameters; this is an int of ours
+    connection.exec_driver_sql(f"PRAGMA user_version = {len(MIGRATIONS)}")  # a pragma takes no parameters; this integer is safe
 
 
 def _version(connection: Connection) -> int:

@@ -1,11 +1,12 @@
-"""Curves of bounded size for views: what a chart of a few thousand pixels can show, and never less than the eye must see.
+"""Curves of bounded size for views: as many points as a chart of a few thousand pixels can show, including all extremes.
 
-``decimate`` thins a curve; ``BoundedSeries`` thins itself as it grows; ``SeriesBoard`` holds the curves of one session and tells each
-view what it lacks.
+``decimate`` reduces a curve; ``BoundedSeries`` reduces itself as it grows; ``SessionCurves`` contains the curves of one session and
+computes the patches for each view.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,23 +18,25 @@ from detjupyter.protocol.states import Group
 from detjupyter.store.base import BatchArray
 
 DEFAULT_LIMIT = 4000
-# tsdownsample panics with fewer than two buckets; first and last point come on top.
+# tsdownsample panics with fewer than two buckets; the first and the last point are added.
 _FEWEST_POINTS = 6
+_FIRST_ROOM = 32
 
 AnyBatches = TypeVar("AnyBatches", BatchArray, FloatArray)
 
 
 def decimate(batches: FloatArray, values: FloatArray, points: int) -> tuple[FloatArray, FloatArray]:
-    """Return about ``points`` of the points of a curve, at least 6, still ascending; a curve that is short enough comes back as it is.
+    """Return about ``points`` points of a curve, at least 6, in ascending order; a short curve is returned unchanged.
 
-    The range of batches is cut into buckets of equal width, so that thinning a curve again and again, as it grows, does not thin its
-    beginning more than its end. Kept are the first and the last point of the curve and, of every bucket, the least and the greatest
-    finite value and the first NaN, +inf and -inf: at most ``points`` finite points, and up to three others per two of them.
+    The range of batches is divided into buckets of equal width, so that a growing curve can be reduced repeatedly without losing more
+    points at its beginning than at its end. The result contains the first and the last point of the curve and, for every bucket, the
+    smallest and the largest finite value and the first NaN, +inf and -inf: at most ``points`` finite points, and up to three others per two
+    of them.
 
     Args:
         batches: (N,) strictly ascending.
         values: (N,).
-        points: How many points the result should have.
+        points: The number of points of the result.
     """
     points = max(points, _FEWEST_POINTS)
     if len(batches) <= points:
@@ -45,29 +48,29 @@ def decimate(batches: FloatArray, values: FloatArray, points: int) -> tuple[Floa
     return batches[indices], values[indices]
 
 
-def drop_overtaken(batches: AnyBatches, values: FloatArray) -> tuple[AnyBatches, FloatArray]:
-    """Return the points, in the order they were recorded, without those that a later point overtook by a smaller or equal batch.
+def drop_replaced(batches: AnyBatches, values: FloatArray) -> tuple[AnyBatches, FloatArray]:
+    """Return the points in the order of recording, without those that a later point with a smaller or equal batch replaces.
 
-    That is the rule for curves after a restore: the later points replace the earlier ones from their batch on. ``batches`` (N,) of the
-    result is strictly ascending.
+    This is the rule for curves after a restore: later points replace the earlier ones from their batch on. ``batches`` (N,) of the result
+    is strictly ascending.
     """
-    if len(batches) < 2:
+    if len(batches) < 2 or (batches[1:] > batches[:-1]).all():
         return batches, values
     least_later = np.minimum.accumulate(batches[:0:-1])[::-1]
     kept = np.append(batches[:-1] < least_later, True)
-    return (batches, values) if kept.all() else (batches[kept], values[kept])
+    return batches[kept], values[kept]
 
 
 class BoundedSeries:
-    """One curve that never holds more than ``limit`` points.
+    """One curve that never has more than ``limit`` points.
 
-    Points are kept as they come until there are more than ``limit``, then thinned to about half of it by :func:`decimate`. A point whose
-    batch is not greater than those before (after a restore) replaces the earlier points from that batch on.
+    When it has more than ``limit`` points, :func:`decimate` reduces them to about half the limit. A point whose batch is not greater than
+    the earlier ones (after a restore) replaces the earlier points from that batch on.
 
-    Thread: not locked; the owner's lock is held around every call.
+    Thread: not locked; the caller holds its own lock during every call.
 
     Attributes:
-        generation: Counts how often points that were already there went away; while it stays, the curve has only grown at its end.
+        generation: Counts how often existing points were removed; while it is unchanged, the curve has only grown at its end.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
@@ -75,8 +78,8 @@ class BoundedSeries:
             raise ValueError(f"a curve needs room for at least {4 * _FEWEST_POINTS} points, not {limit}")
         self.generation = 0
         self._limit = limit
-        self._batches = np.empty(limit, np.float64)
-        self._values = np.empty(limit, np.float64)
+        self._batches = np.empty(0, np.float64)
+        self._values = np.empty(0, np.float64)
         self._count = 0
 
     def __len__(self) -> int:
@@ -84,16 +87,21 @@ class BoundedSeries:
 
     def extend(self, batches: npt.ArrayLike, values: npt.ArrayLike) -> None:
         """Append points: both (N,), converted to float64."""
-        new_batches, new_values = drop_overtaken(np.asarray(batches, np.float64), np.asarray(values, np.float64))
+        new_batches, new_values = drop_replaced(np.asarray(batches, np.float64), np.asarray(values, np.float64))
         if len(new_batches) != len(new_values):
             raise ValueError(f"{len(new_batches)} batches and {len(new_values)} values")
-        if not len(new_batches):
-            return
+        if len(new_batches):
+            self.append(new_batches, new_values)
+
+    def append(self, new_batches: FloatArray, new_values: FloatArray) -> None:
+        """Append sorted points: both (N,) with N > 0, ``new_batches`` strictly ascending."""
         self._cut_before(new_batches[0])
         total = self._count + len(new_batches)
         if total > self._limit:
             self._compact(np.append(self._batches[: self._count], new_batches), np.append(self._values[: self._count], new_values))
             return
+        if total > len(self._batches):
+            self._make_room(total)
         self._batches[self._count : total] = new_batches
         self._values[self._count : total] = new_values
         self._count = total
@@ -102,7 +110,16 @@ class BoundedSeries:
         """Return copies of the points from index ``start`` on."""
         return self._batches[start : self._count].copy(), self._values[start : self._count].copy()
 
+    def _make_room(self, points: int) -> None:
+        """Allocate space for at least ``points``: a training with very many metrics must not allocate full curves at its start."""
+        room = min(max(2 * points, _FIRST_ROOM), self._limit)
+        batches, values = np.empty(room, np.float64), np.empty(room, np.float64)
+        batches[: self._count], values[: self._count] = self._batches[: self._count], self._values[: self._count]
+        self._batches, self._values = batches, values
+
     def _cut_before(self, batch: float) -> None:
+        if not self._count or self._batches[self._count - 1] < batch:
+            return
         kept = int(np.searchsorted(self._batches[: self._count], batch))
         if kept < self._count:
             self._count = kept
@@ -111,10 +128,12 @@ class BoundedSeries:
     def _compact(self, batches: FloatArray, values: FloatArray) -> None:
         points = self._limit // 2
         batches, values = decimate(batches, values, points)
-        # NaN and infinities come on top of `points`; a curve full of them must leave room too, or every append would compact again.
+        # NaN and infinities are added to `points`; even a curve full of them must leave room, or every append would compact again.
         while len(batches) > self._limit * 3 // 4 and points > _FEWEST_POINTS:
             points //= 2
             batches, values = decimate(batches, values, points)
+        if len(batches) > len(self._batches):
+            self._make_room(self._limit)
         self._count = len(batches)
         self._batches[: self._count] = batches
         self._values[: self._count] = values
@@ -123,7 +142,7 @@ class BoundedSeries:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How much of a curve a view has: the first ``count`` points of that ``generation``."""
+    """The part of a curve that a view has: the first ``count`` points of that ``generation``."""
 
     generation: int
     count: int
@@ -132,10 +151,10 @@ class Cursor:
 Cursors = dict[tuple[Group, str], Cursor]
 
 
-class SeriesBoard:
-    """The curves of one session, bounded, in the order in which they appeared.
+class SessionCurves:
+    """The bounded curves of one session, in the order in which they appeared.
 
-    Thread: not locked; the owner's lock is held around every call.
+    Thread: not locked; the caller holds its own lock during every call.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
@@ -143,17 +162,37 @@ class SeriesBoard:
         self._curves: dict[tuple[Group, str], BoundedSeries] = {}
 
     def extend(self, group: Group, name: str, batches: npt.ArrayLike, values: npt.ArrayLike) -> None:
-        """Append points to the curve ``name``, which is made if it is new: both (N,)."""
+        """Append points to the curve ``name``: both (N,)."""
+        self._curve(group, name).extend(batches, values)
+
+    def extend_all(self, group: Group, points: Iterable[tuple[str, npt.NDArray[np.int64], FloatArray]]) -> None:
+        """Append points to many curves, given as name, batches and values, both (N,).
+
+        An array of batches that several curves share is converted and checked only once.
+        """
+        last: npt.NDArray[np.int64] | None = None
+        for name, batches, values in points:
+            if batches is not last:
+                last = batches
+                shared = batches.astype(np.float64)
+                is_ascending = len(shared) > 0 and bool((shared[1:] > shared[:-1]).all())
+            if is_ascending and len(values) == len(shared):
+                self._curve(group, name).append(shared, values)
+            else:
+                self._curve(group, name).extend(shared, values)
+
+    def _curve(self, group: Group, name: str) -> BoundedSeries:
+        """Return a curve, which is created if it does not exist."""
         curve = self._curves.get((group, name))
         if curve is None:
             curve = self._curves[group, name] = BoundedSeries(self._limit)
-        curve.extend(batches, values)
+        return curve
 
     def patches(self, cursors: Cursors) -> list[SeriesPatch]:
-        """Return what a view lacks that has seen up to ``cursors``, and move these on; an empty dict asks for everything.
+        """Return the patches that a view with ``cursors`` needs, and advance the cursors; an empty dict returns everything.
 
-        A curve that only grew comes from where the view stands; one that was thinned or cut comes whole (``start`` 0). The arrays are
-        copies.
+        The patch of a curve that only grew starts at the view's last point; a curve that was reduced or cut is sent completely (``start``
+        0). The arrays are copies.
         """
         patches = []
         for key, curve in self._curves.items():
@@ -166,10 +205,10 @@ class SeriesBoard:
 
 
 def _extremes(batches: FloatArray, values: FloatArray, finite: npt.NDArray[np.bool_], buckets: int) -> npt.NDArray[np.intp]:
-    """Return the indices of each bucket's least and greatest finite value."""
+    """Return the indices of each bucket's smallest and largest finite value."""
     import tsdownsample
 
-    module: Any = tsdownsample  # Any: it has no types
+    module: Any = tsdownsample  # Any: the package has no types
     where = None if finite.all() else np.flatnonzero(finite)
     if where is not None:
         batches, values = batches[where], values[where]

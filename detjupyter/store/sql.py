@@ -1,10 +1,10 @@
 """The history in a SQLite file, through SQLAlchemy Core.
 
-Statements are built once, below: SQLAlchemy then compiles each once, and SQLite prepares each once per connection. What they hold is data
-only, passed as parameters.
+Statements are built once, below, so that SQLAlchemy compiles each only once, and SQLite prepares each once per connection. All values are
+passed as parameters.
 """
 
-# ruff: noqa: D102 - what the methods promise stands in Store.
+# ruff: noqa: D102 - the contract of the methods is in Store.
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Insert, Row, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from detjupyter.errors import CheckpointError, RunNotFoundError, StoreError
+from detjupyter.errors import RunNotFoundError, StoreError
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import decode, encode
-from detjupyter.store.base import BatchArray, Store, as_points
+from detjupyter.store.base import BatchArray, RunCounts, SeriesPoints, Store, as_points, no_checkpoint
 from detjupyter.store.database import Database
 from detjupyter.store.owner import Owner
 from detjupyter.store.schema import checkpoints, events, log, runs, series
-from detjupyter.store.series import drop_overtaken
+from detjupyter.store.series import drop_replaced
 
-_JSON_COLUMNS = ("hyperparameters", "config", "best", "session")
+_JSON_COLUMNS = ("hyperparameters", "config", "best", "session", "recipe", "versions")
 _LIVE = [state.value for state in State if state.is_live]
 
 _INSERT_RUN = insert(runs)
@@ -55,7 +55,8 @@ _SELECT_OLDER = _SELECT_NEWEST.where(
         (runs.c.created_at == bindparam("created_at")) & (runs.c.number < bindparam("number")),
     )
 )
-_INSERT_SERIES = insert(series)
+# Text, not a construct of SQLAlchemy, which would process each of a thousand rows several times in Python.
+_INSERT_SERIES = 'INSERT INTO series (run_id, metric_group, name, first_batch, count, batches, "values") VALUES (?, ?, ?, ?, ?, ?, ?)'
 _SELECT_NAMES = (
     select(series.c.metric_group, series.c.name)
     .where(series.c.run_id == bindparam("run_id"))
@@ -82,6 +83,9 @@ _SELECT_LOG = (
     .order_by(log.c.id.desc())
     .limit(bindparam("limit"))
 )
+_COUNT_POINTS = select(func.coalesce(func.sum(series.c.count), 0)).where(series.c.run_id == bindparam("run_id"))
+_COUNT_LOG = select(func.count()).select_from(log).where(log.c.run_id == bindparam("run_id"))
+_COUNT_EVENTS = select(func.count()).select_from(events).where(events.c.run_id == bindparam("run_id"))
 _INSERT_CHECKPOINT = insert(checkpoints)
 _DELETE_CHECKPOINT = delete(checkpoints).where(checkpoints.c.id == bindparam("checkpoint_id"))
 _SELECT_CHECKPOINTS = select(checkpoints).where(checkpoints.c.run_id == bindparam("run_id")).order_by(checkpoints.c.number)
@@ -89,30 +93,33 @@ _SELECT_CHECKPOINT = select(checkpoints).where(checkpoints.c.id == bindparam("ch
 
 
 class SqlStore(Store):
-    """The history in the SQLite file ``path``, which is made if it is not there.
+    """The history in the SQLite file ``path``, which is created if it does not exist.
 
     Raises:
-        StoreError: the file or its directory cannot be made or opened, is no history, or a newer one than this code knows.
+        StoreError: The file or its directory cannot be created or opened, or the file is not a history, or has a newer schema.
     """
 
     def __init__(self, path: Path) -> None:
-        self._open_database: Database | None = Database.shared(path)
-        self._path = self._open_database.path
+        self._use(Database.shared(path))
+
+    def _use(self, database: Database) -> None:
+        self._open_database: Database | None = database
+        self._path = database.path
 
     @property
     def home(self) -> Path:
         return self._path.parent
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with self._database.transaction():
+    def transaction(self, *, wait_s: float | None = None) -> Iterator[None]:
+        with self._database.transaction(wait_s=wait_s):
             yield
 
     def create_run(self, run: RunRecord) -> None:
         row = encode(run) | {"seed": str(run.seed), "owner_started_at": Owner.named(run.host, run.pid).started_at}
         for name in _JSON_COLUMNS:
             row[name] = _to_json(row[name])
-        self._insert(_INSERT_RUN, row, run.id, f"A run with the id {run.id!r} is already there.")
+        self._insert(_INSERT_RUN, _storable(row), run.id, f"A run with the id {run.id!r} already exists.")
 
     def update_run(
         self,
@@ -127,43 +134,35 @@ class SqlStore(Store):
         new = {"new_state": state.value, "new_batches_trained": batches_trained, "new_ended_at": ended_at}
         new |= {"new_session": _to_json(encode(session)), "new_best": _to_json(encode(best))}
         with self._database.transaction() as connection:
-            # Stamped while the file is ours, so that the order of stamps is that of commits and watchers miss none.
+            # The time is taken while the transaction holds the lock, so that times are in the order of commits and watchers miss no change.
             done = connection.execute(_UPDATE_RUN, {"run_id": run_id, "new_updated_at": time.time(), **new})
             if not done.rowcount:
                 raise RunNotFoundError(run_id)
 
-    def append_series(self, run_id: str, group: Group, name: str, batches: BatchArray, values: FloatArray) -> None:
-        batches, values = as_points(batches, values)
-        if not len(batches):
-            return
-        consecutive = bool((np.diff(batches) == 1).all())
-        row = {
-            "run_id": run_id,
-            "metric_group": group.value,
-            "name": name,
-            "first_batch": int(batches[0]),
-            "count": len(batches),
-            "batches": None if consecutive else batches.tobytes(),
-            "values": values.tobytes(),
-        }
-        self._insert(_INSERT_SERIES, row, run_id)
+    def append_points(self, run_id: str, curves: Sequence[SeriesPoints]) -> None:
+        rows = _series_rows(run_id, curves)
+        if rows:
+            self._insert(_INSERT_SERIES, rows, run_id)
 
-    def append_event(self, run_id: str, event: Mapping[str, Any]) -> None:
-        self._insert(_INSERT_EVENT, {"run_id": run_id, "at": time.time(), "event": _to_json(encode(event))}, run_id)
+    def append_events(self, run_id: str, events: Sequence[Mapping[str, Any]]) -> None:
+        if events:
+            now = time.time()
+            rows = [{"run_id": run_id, "at": now, "event": _to_json(encode(event))} for event in events]
+            self._insert(_INSERT_EVENT, [_storable(row) for row in rows], run_id)
 
     def append_log(self, run_id: str, lines: Sequence[LogLine]) -> None:
         if lines:
             rows = [{"run_id": run_id, "at": line.at, "stream": line.stream, "text": line.text} for line in lines]
-            self._insert(_INSERT_LOG, rows, run_id)
+            self._insert(_INSERT_LOG, [_storable(row) for row in rows], run_id)
 
     def add_checkpoint(self, checkpoint: CheckpointRecord) -> None:
-        message = f"A checkpoint with the id {checkpoint.id!r} is already there."
-        self._insert(_INSERT_CHECKPOINT, encode(checkpoint), checkpoint.run_id, message)
+        message = f"A checkpoint with the id {checkpoint.id!r} already exists."
+        self._insert(_INSERT_CHECKPOINT, _storable(encode(checkpoint)), checkpoint.run_id, message)
 
     def delete_checkpoint(self, checkpoint_id: str) -> None:
         with self._database.transaction() as connection:
             if not connection.execute(_DELETE_CHECKPOINT, {"checkpoint_id": checkpoint_id}).rowcount:
-                raise _no_checkpoint(checkpoint_id)
+                raise no_checkpoint(checkpoint_id)
 
     def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
         with self._database.reading() as connection:
@@ -199,7 +198,7 @@ class SqlStore(Store):
         return [(Group(row.metric_group), row.name) for row in self._select(run_id, _SELECT_NAMES)]
 
     def series(self, run_id: str, group: Group, name: str) -> tuple[BatchArray, FloatArray]:
-        return drop_overtaken(*_join(self._select(run_id, _SELECT_SERIES, metric_group=group.value, name=name)))
+        return drop_replaced(*_join(self._select(run_id, _SELECT_SERIES, metric_group=group.value, name=name)))
 
     def series_since(self, run_id: str, cursor: int) -> tuple[int, list[tuple[Group, str, BatchArray, FloatArray]]]:
         rows = self._select(run_id, _SELECT_SERIES_SINCE, after=cursor)
@@ -216,6 +215,12 @@ class SqlStore(Store):
     def events(self, run_id: str) -> list[dict[str, Any]]:
         return [json.loads(row.event) for row in self._select(run_id, _SELECT_EVENTS)]
 
+    def counts(self, run_id: str) -> RunCounts:
+        with self._database.reading() as connection:
+            _find_run(connection, run_id)
+            totals = [connection.execute(one, {"run_id": run_id}).scalar_one() for one in (_COUNT_POINTS, _COUNT_LOG, _COUNT_EVENTS)]
+        return RunCounts(*map(int, totals))
+
     def checkpoints(self, run_id: str) -> list[CheckpointRecord]:
         return [_to_checkpoint(row) for row in self._select(run_id, _SELECT_CHECKPOINTS)]
 
@@ -223,11 +228,24 @@ class SqlStore(Store):
         with self._database.reading() as connection:
             row = connection.execute(_SELECT_CHECKPOINT, {"checkpoint_id": checkpoint_id}).first()
         if row is None:
-            raise _no_checkpoint(checkpoint_id)
+            raise no_checkpoint(checkpoint_id)
         return _to_checkpoint(row)
 
     def change_token(self) -> int:
+        left = self.follow()
+        if left is not None:
+            left.close()
         return self._database.change_token()
+
+    def follow(self) -> SqlStore | None:
+        database = self._database
+        if not database.is_displaced():
+            return None
+        self._open_database = Database.shared(self._path)
+        database.copy_log()  # so that a file moved without its companions is complete
+        left = SqlStore.__new__(SqlStore)
+        left._use(database)
+        return left
 
     def close(self) -> None:
         database, self._open_database = self._open_database, None
@@ -240,11 +258,13 @@ class SqlStore(Store):
             raise StoreError("This store is closed.", path=str(self._path), hint="Open another with open_store().")
         return self._open_database
 
-    def _insert(self, statement: Any, rows: dict[str, Any] | list[dict[str, Any]], run_id: str, duplicate: str = "") -> None:
-        rows = _storable(rows) if isinstance(rows, dict) else [_storable(row) for row in rows]
+    def _insert(self, statement: Insert | str, rows: Any, run_id: str, duplicate: str = "") -> None:  # Any: rows for SQLAlchemy
         with self._database.transaction() as connection:
             try:
-                connection.execute(statement, rows)
+                if isinstance(statement, str):
+                    connection.exec_driver_sql(statement, rows)
+                else:
+                    connection.execute(statement, rows)
             except IntegrityError as error:
                 if "FOREIGN KEY" in str(error.orig):
                     raise RunNotFoundError(run_id) from error
@@ -260,7 +280,7 @@ class SqlStore(Store):
             return rows
 
     def _read_run(self, row: Row[Any]) -> RunRecord:
-        """Return the run of ``row``, as interrupted (and written so) if its owner is gone."""
+        """Return the run of ``row``; if its owner has ended, record and return it as interrupted."""
         run, now = _to_run(row), time.time()
         if not run.state.is_live or not Owner(run.host, run.pid, row.owner_started_at).is_gone(run.updated_at, now):
             return run
@@ -269,9 +289,9 @@ class SqlStore(Store):
                 connection.execute(_END_RUN, {"run_id": run.id, "seen": run.updated_at, "now": now})
                 return _to_run(_find_run(connection, run.id))
         except RunNotFoundError:
-            pass  # deleted a moment ago; it was there when we read
+            pass  # the run was deleted after it was read
         except StoreError:
-            pass  # read-only or busy: whoever can write will
+            pass  # read-only or busy: a process that can write will record it
         return replace(run, state=State.INTERRUPTED, ended_at=run.updated_at)
 
 
@@ -294,19 +314,48 @@ def _to_checkpoint(row: Row[Any]) -> CheckpointRecord:
     return decode(CheckpointRecord, {**row._mapping, "automatic": bool(row.automatic)})
 
 
-def _no_checkpoint(checkpoint_id: str) -> CheckpointError:
-    return CheckpointError(f"No checkpoint has the id {checkpoint_id!r}.", hint="The checkpoints of a run stand in its history.")
+def _series_rows(run_id: str, curves: Sequence[SeriesPoints]) -> list[tuple[Any, ...]]:  # Any: the columns of the table
+    """Return a row for each chunk that has points.
+
+    Raises:
+        ValueError: Batches and values differ in shape, or have more than one dimension.
+    """
+    rows = []
+    seen: BatchArray | None = None  # thousands of metrics reported for the same batches share one array
+    first, blob = 0, None
+    for group, name, batches, values in curves:
+        values = np.asarray(values, dtype="<f8")
+        if batches is not seen:
+            seen, (batches, _) = batches, as_points(batches, values)
+            first, blob = _packed(batches)
+        elif values.shape != batches.shape:
+            as_points(batches, values)  # raises
+        if len(values):
+            rows.append((run_id, group.value, _text(name), first, len(values), blob, values.tobytes()))
+    return rows
+
+
+def _packed(batches: BatchArray) -> tuple[int, bytes | None]:
+    """Return the first batch, and all batches as bytes if they are not consecutive."""
+    if not len(batches):
+        return 0, None
+    return int(batches[0]), None if (np.diff(batches) == 1).all() else batches.tobytes()
+
+
+def _text(value: str) -> str:
+    """Return ``value`` in a form that SQLite accepts: lone surrogates (undecodable bytes in output or paths) become escape sequences."""
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _storable(row: dict[str, Any]) -> dict[str, Any]:
-    """Return ``row`` with lone surrogates (undecodable bytes in what a trial prints, or in a path) spelt out: SQLite takes Unicode only."""
+    """Return ``row`` with every text in a form that SQLite accepts."""
     for name, value in row.items():
-        if type(value) is str and not value.isascii():
-            row[name] = value.encode("utf-8", "backslashreplace").decode("utf-8")
+        if type(value) is str:
+            row[name] = _text(value)
     return row
 
 
-def _to_json(value: Any) -> str | None:  # Any: what encode() makes
+def _to_json(value: Any) -> str | None:  # Any: a result of encode()
     return None if value is None else json.dumps(value, separators=(",", ":"))
 
 
@@ -315,7 +364,7 @@ def _join(rows: Sequence[Row[Any]]) -> tuple[BatchArray, FloatArray]:
         return np.empty(0, np.int64), np.empty(0, np.float64)
     firsts, counts, listed, values = zip(*[tuple(row)[:4] for row in rows], strict=True)
     ends = np.cumsum(counts)
-    # As if every chunk were consecutive, for all of them in one go: slow models leave many chunks of very few points.
+    # Compute the batches of all chunks at once, as if all were consecutive: slow models write many chunks of very few points.
     batches = np.arange(ends[-1]) + np.repeat(np.array(firsts) - ends + counts, counts)
     for end, count, blob in zip(ends, counts, listed, strict=True):
         if blob is not None:

@@ -1,4 +1,4 @@
-"""The folders of a model definition with their sums, and which of their rows to list when there are too many."""
+"""The folders of a model definition with their totals, and the choice of rows to list when there are too many."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _FIRST_SHARE = 100
 _MOST_LEVELS = 60
 
 Marks = Mapping[str, str]
-"""What Determined's uploader decides otherwise: path to ``only here`` or ``only there``, as `bundle.differences` returns it."""
+"""Where Determined's uploader decides differently: path to ``only here`` or ``only there``, as `bundle.differences` returns it."""
 
 
 @dataclass(slots=True, eq=False)
 class Folder:
-    """A folder with what stands in it.
+    """A folder and its contents.
 
     Attributes:
         name: Its name; empty for the root.
         path: Relative to the root, with a final ``/``; empty for the root.
-        folders: The folders in it that are looked into, by name.
-        entry: Its own, if it is left out as a whole and was looked into all the same.
-        entries: The files and the directories left out as a whole that stand in it.
-        size_bytes: How much of what is below it ships.
-        files: How many files that is.
-        left_out: How many paths below it stay.
-        left_out_bytes: Their size, as far as they were looked at.
-        marks: About how many paths below it Determined's uploader decides otherwise.
-        listed_folders: The folders in it that have a row.
-        listed_entries: The entries in it that have a row.
+        folders: Its subfolders that were scanned, by name.
+        entry: Its own entry, if it is left out as a whole but was scanned.
+        entries: The files in it, and the directories in it that are left out as a whole.
+        size_bytes: The size of the files below it that ship.
+        files: The number of these files.
+        left_out: The number of paths below it that are left out.
+        left_out_bytes: Their size, as far as it is known.
+        marks: The number of paths below it about which Determined's uploader decides differently.
+        listed_folders: Its subfolders that have a row.
+        listed_entries: Its entries that have a row.
     """
 
     name: str
@@ -53,22 +53,22 @@ class Folder:
 
     @property
     def weight(self) -> tuple[int, int, int]:
-        """What ranks folders: what ships of them, then what stays, then how much there is."""
+        """The sort key of folders: bytes that ship, then bytes that are left out, then the number of paths."""
         return self.size_bytes, self.left_out_bytes, self.files + self.left_out
 
     @property
     def paths(self) -> int:
-        """How many paths are below it, counted as the report does."""
+        """The number of paths below it, counted as in the report."""
         return self.files + self.left_out
 
     @property
     def is_open(self) -> bool:
-        """Whether any of its rows is listed."""
+        """Whether any row below it is listed."""
         return bool(self.listed_folders or self.listed_entries)
 
     @property
     def hidden(self) -> int:
-        """How many paths below it have no row, though it is open itself: they stand in it, or in folders of it without a row."""
+        """The number of paths without a row that are in this folder or in subfolders without a row."""
         listed = len(self.listed_entries) + sum(below.paths + (below.entry is not None) for below in self.listed_folders)
         return self.paths - listed
 
@@ -79,8 +79,8 @@ class Tree:
 
     Attributes:
         root: The root.
-        marks: What Determined's uploader decides otherwise, by path.
-        marked_inside: For each directory that is left out as a whole, how many files of it Determined's uploader ships.
+        marks: Where Determined's uploader decides differently, by path.
+        marked_inside: For each directory that is left out as a whole, the number of its files that Determined's uploader ships.
     """
 
     root: Folder
@@ -88,7 +88,7 @@ class Tree:
     marked_inside: Mapping[str, int]
 
     def mark_of(self, entry: FileEntry) -> str | None:
-        """Return what is to be said of Determined's uploader about an entry, None if it decides the same."""
+        """Return how Determined's uploader decides differently about an entry, None if it decides the same."""
         if entry.path.endswith("/"):
             ships = self.marked_inside.get(entry.path, 0)
             return f"Determined ships {ships:,} {'file' if ships == 1 else 'files'} of it" if ships else None
@@ -97,7 +97,7 @@ class Tree:
 
 
 def gather(entries: Iterable[FileEntry], marks: Marks) -> Tree:
-    """Return the tree that the entries make, with the sums of each folder; nothing of it is listed yet."""
+    """Build the tree of the entries, with the totals of each folder; no row is listed yet."""
     root = Folder("", "")
     trails: dict[str, list[Folder]] = {"": [root]}
     directories: set[str] = set()
@@ -122,7 +122,7 @@ def gather(entries: Iterable[FileEntry], marks: Marks) -> Tree:
     inside: Counter[str] = Counter()
     for path in marks:
         trail, carrier = _carrier(root, path)
-        if carrier.endswith("/"):  # its directory is left out as a whole, and carries the mark if it is among the entries
+        if carrier.endswith("/"):  # its directory is left out as a whole: the mark belongs to that directory, if it has an entry
             if carrier not in directories:
                 continue
             inside[carrier] += 1
@@ -132,13 +132,13 @@ def gather(entries: Iterable[FileEntry], marks: Marks) -> Tree:
 
 
 def choose(root: Folder, *, biggest: bool) -> None:
-    """Decide which rows are listed: at most 2,000 paths and 500 folders, those of the heaviest folders first.
+    """Choose the rows to list: at most 2,000 paths and 500 folders, the largest folders first.
 
-    Of each folder a hundred rows are listed, the biggest; what is left of the allowance then goes to the heaviest folders.
+    Each folder first gets rows for its hundred largest entries. The largest folders then get the rows that remain.
 
     Args:
-        root: The root of what `gather` returns.
-        biggest: Whether each folder's rows stand in the order of their sizes; otherwise by name.
+        root: The root of the tree that `gather` returns.
+        biggest: Whether the rows of each folder are sorted by size; if not, by name.
     """
     paths, folders = MOST_PATHS, MOST_FOLDERS
     turn = count()
@@ -161,7 +161,7 @@ def choose(root: Folder, *, biggest: bool) -> None:
 
 
 def _trail(root: Folder, parent: str) -> list[Folder]:
-    """Return the folders from the root down to ``parent``, made where they are missing."""
+    """Return the folders from the root down to ``parent``; missing ones are created."""
     trail = [root]
     for part in parent.split("/")[:-1]:
         above = trail[-1]
@@ -173,7 +173,10 @@ def _trail(root: Folder, parent: str) -> list[Folder]:
 
 
 def _carrier(root: Folder, path: str) -> tuple[list[Folder], str]:
-    """Return the folders from the root down to a path, and the path; or what of it is no folder here, with its final ``/``."""
+    """Return the folders from the root down to a path, and the path.
+
+    If a folder of the path is not in the tree, return the folders above it, and its path with a final ``/``.
+    """
     trail = [root]
     for part in path.split("/")[:-1]:
         below = trail[-1].folders.get(part)
@@ -184,7 +187,7 @@ def _carrier(root: Folder, path: str) -> tuple[list[Folder], str]:
 
 
 def _adopt(folder: Folder) -> None:
-    """Give the folders in a folder their own entries, so that none of them has two rows."""
+    """Move the entries of subfolders to those subfolders, so that none of them has two rows."""
     own = {}
     if folder.folders:
         directories = {entry.path: entry for entry in folder.entries if entry.path.endswith("/")}
@@ -205,7 +208,7 @@ def _arrange(folder: Folder, *, biggest: bool) -> None:
 
 
 def listed(folder: Folder, *, biggest: bool) -> Iterator[Folder | FileEntry]:
-    """Yield the rows right below a folder: folders, then files; with ``biggest`` mixed, by size."""
+    """Yield the rows directly below a folder: folders, then files; with ``biggest``, both sorted together by size."""
     rows: list[Folder | FileEntry] = [*folder.listed_folders, *folder.listed_entries]
     if biggest:
         rows.sort(key=lambda row: -row.size_bytes if isinstance(row, Folder) or row.included else 0)
@@ -230,8 +233,3 @@ def _name_of_folder(folder: Folder) -> str:
 
 def _name_of_entry(entry: FileEntry) -> str:
     return entry.path
-
-
-def legible(text: str) -> str:
-    """Return a name with a sign in the place of each byte that is not UTF-8: neither HTML nor JSON can carry those."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

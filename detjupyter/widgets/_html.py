@@ -1,11 +1,13 @@
-"""Pieces of HTML for cell outputs: escaped, self-contained, in JupyterLab's colours with fallbacks for front ends that lack them."""
+"""HTML for cell outputs: escaped, self-contained, in JupyterLab's colors with fallbacks for front ends that lack them."""
 
 from __future__ import annotations
 
 import hashlib
-import html
+from typing import Any
 
-from detjupyter.widgets._strokes import printable
+from markupsafe import Markup
+
+from detjupyter.protocol.text import legible, printable
 
 _STYLE = """\
 .{id}{{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45;color:var(--jp-ui-font-color1,inherit);\
@@ -19,25 +21,43 @@ border:1px solid var(--jp-border-color2,rgba(128,128,128,.35));border-radius:6px
 """
 
 
-def escape(text: object) -> str:
-    """Return the text as HTML, without control characters."""
-    return html.escape(printable(str(text)))
+class Html(Markup):
+    """Text that is HTML. Everything formatted into it, added to it or joined by it is escaped, unless it is `Html` too.
+
+    Escaping also removes characters that a browser or a message cannot carry: control characters and lone surrogates.
+
+    Examples:
+        >>> Html("<b>{}</b>").format("a < b")
+        Html('<b>a &lt; b</b>')
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def escape(cls, s: Any, /) -> Html:  # Any: any value that can be formatted
+        """Return ``s`` as HTML."""
+        return super().escape(s if hasattr(s, "__html__") else printable(str(s)))
 
 
-def with_code(sentence: str) -> str:
-    """Return a sentence as HTML, what stands between backquotes as code."""
+NOTHING = Html()
+
+
+def with_code(sentence: str) -> Html:
+    """Return a sentence as HTML, with the text between backquotes as code."""
     parts = sentence.split("`")
-    if len(parts) % 2 == 0:  # a backquote of a file's name or of the user's text
-        return escape(sentence)
-    return "".join(f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(parts))
+    if len(parts) % 2 == 0:  # an unpaired backquote from a file name or the user's text
+        return Html.escape(sentence)
+    return NOTHING.join(Html("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
 
 
-def framed(body: str, style: str = "") -> str:
-    """Return ``body`` in a frame of its own, with the common rules and those of ``style``, in which ``{id}`` is the frame's class.
+def output(body: Html, text: str, style: str = "") -> dict[str, str]:
+    """Return an output: ``text/html`` with ``body`` in its own frame, and ``text/plain``.
 
-    The class is a hash of the rules: an output that an older version saved keeps those it was made with. It is named twice in each rule,
-    which outranks what JupyterLab says of tables, lists and code in outputs.
+    The frame has the common CSS rules and those of ``style``, in which ``{id}`` is its class.
+    The class is a hash of the rules, so that an output saved by an older version keeps its own rules. Each rule names it twice, which
+    takes precedence over JupyterLab's rules for tables, lists and code in outputs.
     """
     frame = f"dj-{hashlib.sha256((_STYLE + style).encode()).hexdigest()[:8]}"
     rules = (_STYLE + style).format(id=f"{frame}.{frame}")
-    return f'<style>\n{rules}</style>\n<div class="{frame}">\n{body}\n</div>'
+    html = Html('<style>\n{}</style>\n<div class="{}">\n{}\n</div>').format(Html(rules), frame, body)
+    return {"text/html": str(html), "text/plain": legible(text)}

@@ -14,22 +14,22 @@ _PREFIX = re.compile(r"^(?:validation|training|train|val)[_/]")
 
 @dataclass(slots=True)
 class MetricCurves:
-    """One metric with its training and its validation curve, where it has them."""
+    """One metric with its training curve and its validation curve; either may be missing."""
 
     name: str
     curves: dict[Group, SeriesPatch] = field(default_factory=dict)
 
 
 def metric_name(name: str) -> str:
-    """Return the name of the metric without what says which group it was taken in: ``val_loss`` is ``loss``."""
+    """Return the name of the metric without the prefix of its group: ``val_loss`` becomes ``loss``."""
     return _PREFIX.sub("", name) or name
 
 
 def pair(patches: Sequence[SeriesPatch]) -> list[MetricCurves]:
-    """Return the metrics of whole curves, in the order in which they appear.
+    """Group whole curves by metric, in the order in which they appear.
 
     Two curves of one group never share a metric: the second keeps its full name (a trial may report both ``loss`` and ``val_loss``
-    while training).
+    during training).
     """
     metrics: dict[str, MetricCurves] = {}
     for patch in patches:

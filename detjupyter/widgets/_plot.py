@@ -1,4 +1,4 @@
-"""One panel of the static picture: axes, the training curve as a line, the validation curve with its points, and what has no place."""
+"""One panel of the static picture: axes, the training curve as a line, the validation curve with its points, and values off the scale."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from detjupyter.protocol.records import FloatArray
 from detjupyter.protocol.states import Group
 from detjupyter.store.series import decimate
-from detjupyter.widgets._figures import format_count, format_value
+from detjupyter.widgets._numbers import format_count, format_value
 from detjupyter.widgets._panels import MetricCurves
 from detjupyter.widgets._strokes import Dots, Line, Picture, Point, Text
 
 GREY = "#808080"
 PANEL_HEIGHT = 206
 
-# Mid tones, apart for every kind of colour vision, with a contrast of 3:1 on white and on JupyterLab's dark.
-_COLOURS = {Group.TRAINING: "#2f8fd0", Group.VALIDATION: "#d9730d"}
+# Mid tones that differ for every kind of color vision, with a contrast of 3:1 on white and on JupyterLab's dark background.
+_COLORS = {Group.TRAINING: "#2f8fd0", Group.VALIDATION: "#d9730d"}
 _ALARM = "#d0479b"
 _PLOT_TOP, _PLOT_BOTTOM = 44, 182
 _TICK_SIZE = 10
@@ -27,13 +27,13 @@ _LOGARITHMIC_FROM = 100
 
 
 def shorten(text: str, width: float, size: float) -> str:
-    """Return ``text`` cut to about ``width`` pixels at a font of ``size`` pixels; neither pen measures text before it draws."""
+    """Return ``text`` cut to about ``width`` pixels in a font of ``size`` pixels; neither writer measures text before it draws."""
     most = max(4, int(width / (0.62 * size)))
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def draw_panel(picture: Picture, metric: MetricCurves, box: tuple[float, float, float], extent: tuple[float, float], points: int) -> None:
-    """Draw ``metric`` at ``box`` (left, top, width in pixels), x from ``extent``, each curve thinned to about ``points``."""
+    """Draw ``metric`` at ``box`` (left, top, width in pixels), x from ``extent``, each curve reduced to about ``points`` points."""
     left, top, width = box
     curves = [
         (group, *decimate(patch.batches, patch.values, points)) for group, patch in sorted(metric.curves.items(), key=lambda item: item[0])
@@ -53,7 +53,7 @@ def draw_panel(picture: Picture, metric: MetricCurves, box: tuple[float, float, 
 
 
 class _Axis:
-    """The y axis: its range around the finite values, its ticks; logarithmic when a few huge values would flatten all others."""
+    """The y axis: its range around the finite values, and its ticks. It is logarithmic when a few huge values would flatten all others."""
 
     def __init__(self, columns: Sequence[FloatArray]) -> None:
         values = np.concatenate(columns) if columns else np.empty(0)
@@ -70,7 +70,7 @@ class _Axis:
         self._decimals = max(0, min(8, -math.floor(math.log10(step) + 1e-9))) + (1 if _has_quarter(step) else 0)
 
     def place(self, values: FloatArray) -> FloatArray:
-        """Return where the values stand between the lower end (0) and the upper end (1) of the axis; NaN where they have no place."""
+        """Return the positions of the values between the lower end (0) and the upper end (1) of the axis; NaN for those off the axis."""
         with np.errstate(divide="ignore", invalid="ignore"):
             placed = (np.log10(values) if self.logarithmic else values) - self.low
             return np.asarray(np.where(np.isfinite(placed), placed / (self.high - self.low), np.nan))
@@ -85,7 +85,7 @@ class _Axis:
 
 
 class _Plot:
-    """The rectangle of the curves in pixels, and the way from values to it."""
+    """The rectangle of the curves in pixels, and the conversion of values to pixels."""
 
     def __init__(self, left: float, right: float, top: float, bottom: float, extent: tuple[float, float], axis: _Axis) -> None:
         self.left, self.right, self.top, self.bottom, self.axis = left, right, top, bottom, axis
@@ -99,7 +99,7 @@ class _Plot:
 
 
 def nice_ticks(low: float, high: float, most: int, *, smallest: float) -> list[float]:
-    """Return at most ``most`` round numbers from ``low`` to ``high``, a step of 1, 2, 2.5 or 5 times a power of ten apart."""
+    """Return at most ``most`` round numbers from ``low`` to ``high``; their distance is 1, 2, 2.5 or 5 times a power of ten."""
     rough = max((high - low) / most, smallest, 1e-300)
     power = 10.0 ** math.floor(math.log10(rough))
     steps = [factor * power for factor in (1, 2, 2.5, 5, 10) if not smallest or factor * power % smallest == 0]
@@ -117,16 +117,16 @@ def _legend(picture: Picture, metric: MetricCurves, left: float, baseline: float
     for group, patch in sorted(metric.curves.items(), key=lambda item: item[0]):
         if not len(patch.values):
             continue
-        picture.strokes.append(Line([(left, baseline - 4), (left + 14, baseline - 4)], _COLOURS[group], 2))
+        picture.strokes.append(Line([(left, baseline - 4), (left + 14, baseline - 4)], _COLORS[group], 2))
         if group is Group.VALIDATION:
-            picture.strokes.append(Dots([(left + 7, baseline - 4)], _COLOURS[group], 6))
+            picture.strokes.append(Dots([(left + 7, baseline - 4)], _COLORS[group], 6))
         text = f"{group.value} {format_value(float(patch.values[-1]))}"
         picture.strokes.append(Text((left + 19, baseline), text, GREY, 11))
         left += 19 + 6.2 * len(text) + 12
 
 
 def _note(metric: MetricCurves) -> str:
-    """Return the first value that could not be drawn and where, empty when all could."""
+    """Return the first value that could not be drawn and its batch; empty if all values were drawn."""
     found: list[tuple[float, float]] = []
     for patch in metric.curves.values():
         where = np.flatnonzero(~np.isfinite(patch.values))
@@ -153,25 +153,25 @@ def _axes(picture: Picture, plot: _Plot, labels: Sequence[str]) -> None:
 def _curve(picture: Picture, plot: _Plot, group: Group, batches: FloatArray, values: FloatArray) -> None:
     xs, ys = plot.x(batches), plot.y(values)
     drawable = np.isfinite(ys)
-    colour = _COLOURS[group]
+    color = _COLORS[group]
     dots: list[Point] = []
     breaks = np.flatnonzero(~drawable)
-    for stretch in np.split(np.arange(len(xs)), breaks):
-        stretch = stretch[drawable[stretch]]
-        points = list(zip(xs[stretch].tolist(), ys[stretch].tolist(), strict=True))
+    for segment in np.split(np.arange(len(xs)), breaks):
+        segment = segment[drawable[segment]]
+        points = list(zip(xs[segment].tolist(), ys[segment].tolist(), strict=True))
         if len(points) > 1:
-            picture.strokes.append(Line(points, colour, 1.2 if group is Group.TRAINING else 1.8))
+            picture.strokes.append(Line(points, color, 1.2 if group is Group.TRAINING else 1.8))
         elif points:
             dots += points
     if group is Group.VALIDATION and np.count_nonzero(drawable) <= _MOST_DOTS:
         dots = list(zip(xs[drawable].tolist(), ys[drawable].tolist(), strict=True))
     if dots:
-        picture.strokes.append(Dots(dots, colour, 5))
+        picture.strokes.append(Dots(dots, color, 5))
     _alarms(picture, plot, xs[breaks], values[breaks])
 
 
 def _alarms(picture: Picture, plot: _Plot, xs: FloatArray, values: FloatArray) -> None:
-    """Mark what has no place on the axis: infinity at the upper edge, the others at the lower; a row of marks stands for many."""
+    """Mark the values off the axis: infinity at the upper edge, all others at the lower edge; marks that would overlap are merged."""
     size = 7.0
     for at_top, edge in ((True, plot.top + size), (False, plot.bottom)):
         points: list[Point] = []

@@ -1,7 +1,7 @@
-"""The pen that draws PNG, through matplotlib's Agg. The same picture gives the same bytes.
+"""Write a picture as PNG with matplotlib's Agg backend. The same picture gives the same bytes.
 
-Every property of every artist is given, so that nothing of matplotlib's global state (the person's style and ``rcParams``, pyplot's
-figures) is read or changed: the picture is drawn in the training's thread while cells go on plotting.
+Every property of every artist is set explicitly, so that matplotlib's global state (the user's style and ``rcParams``, pyplot's figures)
+is neither read nor changed: the picture is drawn in the engine's thread while cells may be plotting.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text as TextArtist
 from PIL import Image
 
-from detjupyter.widgets._strokes import Dots, Line, Picture, Text, printable
+from detjupyter.protocol.text import printable
+from detjupyter.widgets._strokes import Dots, Line, Picture, Text
 
 _SCALE = 1.5
 _DPI = 100
 _POINTS_PER_PIXEL = 72 / _DPI
-_COLOURS = 64
+_COLORS = 64
 _ALIGNMENT: dict[str, Literal["left", "center", "right"]] = {"start": "left", "middle": "center", "end": "right"}
 
 
 def to_png(picture: Picture) -> bytes:
-    """Return the picture as a PNG with a palette and a transparent ground, at 1.5 times its size for dense screens."""
+    """Return the picture as a PNG with a palette and a transparent background, at 1.5 times its size for high-resolution screens."""
     size = (picture.width / _DPI, picture.height / _DPI)
     figure = Figure(figsize=size, dpi=_DPI * _SCALE, facecolor="none", edgecolor="none", linewidth=0)
     figure.set_layout_engine("none")
@@ -40,7 +41,7 @@ def to_png(picture: Picture) -> bytes:
         artist.set_transform(figure.transFigure)
         figure.add_artist(artist)
     canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).quantize(colors=_COLOURS, method=Image.Quantize.FASTOCTREE)
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).quantize(colors=_COLORS, method=Image.Quantize.FASTOCTREE)
     file = io.BytesIO()
     image.save(file, format="PNG", optimize=True)
     return file.getvalue()
@@ -54,7 +55,7 @@ def _artist(stroke: Line | Dots | Text, picture: Picture) -> Artist:
         return Line2D(
             xs,
             [1 - y / picture.height for _, y in stroke.points],
-            color=stroke.colour,
+            color=stroke.color,
             linewidth=stroke.width * _POINTS_PER_PIXEL,
             linestyle="-",
             marker="",
@@ -67,11 +68,11 @@ def _artist(stroke: Line | Dots | Text, picture: Picture) -> Artist:
     return Line2D(
         xs,
         [1 - (y - lift) / picture.height for _, y in stroke.points],
-        color=stroke.colour,
+        color=stroke.color,
         linestyle="",
         marker="^" if stroke.triangle else "o",
         markersize=stroke.size * _POINTS_PER_PIXEL,
-        markerfacecolor=stroke.colour,
+        markerfacecolor=stroke.color,
         markeredgewidth=0,
         fillstyle="full",
         antialiased=True,
@@ -84,11 +85,11 @@ def _text(stroke: Text, picture: Picture) -> TextArtist:
         x / picture.width,
         1 - y / picture.height,
         printable(stroke.text),
-        color=stroke.colour,
+        color=stroke.color,
         horizontalalignment=_ALIGNMENT[stroke.anchor],
         verticalalignment="baseline",
         fontproperties=FontProperties(
-            family="DejaVu Sans",  # the one that matplotlib brings along
+            family="DejaVu Sans",  # the font that matplotlib includes
             style="normal",
             variant="normal",
             weight="bold" if stroke.bold else "normal",

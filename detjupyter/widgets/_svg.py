@@ -1,37 +1,35 @@
-"""The pen that writes SVG. The same picture gives the same text."""
+"""Write a picture as SVG. The same picture gives the same text."""
 
 from __future__ import annotations
 
-from xml.sax.saxutils import escape
-
-from detjupyter.widgets._strokes import Dots, Line, Picture, Text, printable
+from detjupyter.widgets._html import NOTHING, Html
+from detjupyter.widgets._strokes import Dots, Line, Picture, Text
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
 def to_svg(picture: Picture) -> str:
-    """Return the picture as an SVG document with its text as text."""
+    """Return the picture as an SVG document, with its text as text elements."""
     width, height = _number(picture.width), _number(picture.height)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="img" font-family="{_FONT}" fill="none" stroke-linejoin="round">',
-        f"<title>{escape(printable(picture.title))}</title>",
-    ]
-    parts += [_element(stroke) for stroke in picture.strokes]
-    return "\n".join([*parts, "</svg>"])
+    head = Html(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        'role="img" font-family="{font}" fill="none" stroke-linejoin="round">\n<title>{title}</title>'
+    ).format(width=width, height=height, font=Html(_FONT), title=picture.title)
+    return str(Html("\n").join([head, *map(_element, picture.strokes), Html("</svg>")]))
 
 
-def _element(stroke: Line | Dots | Text) -> str:
+def _element(stroke: Line | Dots | Text) -> Html:
     if isinstance(stroke, Text):
-        x, y = stroke.at
-        extra = ' font-weight="600"' if stroke.bold else ""
-        extra += "" if stroke.anchor == "start" else f' text-anchor="{stroke.anchor}"'
-        body = escape(printable(stroke.text))
-        return f'<text x="{_number(x)}" y="{_number(y)}" font-size="{_number(stroke.size)}" fill="{stroke.colour}"{extra}>{body}</text>'
+        (x, y), size = stroke.at, _number(stroke.size)
+        weight = Html(' font-weight="600"') if stroke.bold else NOTHING
+        anchor = NOTHING if stroke.anchor == "start" else Html(' text-anchor="{}"').format(stroke.anchor)
+        text = Html('<text x="{}" y="{}" font-size="{}" fill="{}"{}{}>{}</text>')
+        return text.format(_number(x), _number(y), size, stroke.color, weight, anchor, stroke.text)
     if isinstance(stroke, Line):
         points = " ".join(f"{_number(x)},{_number(y)}" for x, y in stroke.points)
-        opacity = "" if stroke.opacity == 1 else f' stroke-opacity="{_number(stroke.opacity, 2)}"'
-        return f'<polyline points="{points}" stroke="{stroke.colour}" stroke-width="{_number(stroke.width, 2)}"{opacity}/>'
+        opacity = NOTHING if stroke.opacity == 1 else Html(' stroke-opacity="{}"').format(_number(stroke.opacity, 2))
+        line = Html('<polyline points="{}" stroke="{}" stroke-width="{}"{}/>')
+        return line.format(points, stroke.color, _number(stroke.width, 2), opacity)
     half = stroke.size / 2
     if stroke.triangle:
         shape = "".join(
@@ -42,7 +40,7 @@ def _element(stroke: Line | Dots | Text) -> str:
         shape = "".join(
             f"M{_number(x - half)} {_number(y)}{arc}{_number(stroke.size)} 0{arc}{_number(-stroke.size)} 0" for x, y in stroke.points
         )
-    return f'<path d="{shape}" fill="{stroke.colour}"/>'
+    return Html('<path d="{}" fill="{}"/>').format(shape, stroke.color)
 
 
 def _number(x: float, decimals: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""The card of what was loaded: the answer of ``%det_load``."""
+"""The card of a loaded definition: the output of ``%det_load``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from detjupyter.protocol.records import CardRecord, ChangeRecord, HyperparameterRecord, SessionRecord
-from detjupyter.widgets._figures import format_bytes, format_count
-from detjupyter.widgets._html import escape, framed, with_code
+from detjupyter.widgets._html import NOTHING, Html, output, with_code
+from detjupyter.widgets._numbers import format_bytes, format_count
 from detjupyter.widgets.summary import headline
 
 _OPEN_UP_TO = 8
@@ -31,18 +31,18 @@ _STYLE = """\
 
 
 def card_bundle(card: CardRecord, session: SessionRecord | None = None) -> dict[str, str]:
-    """Return ``text/html`` and ``text/plain`` of the card; with ``session``, its state is on it too."""
+    """Return ``text/html`` and ``text/plain`` of the card; with ``session``, the card also shows its state."""
     facts = _facts(card)
     state = headline(session) if session is not None else None
-    return {"text/html": _html(card, facts, state), "text/plain": _text(card, facts, state)}
+    return output(_html(card, facts, state), _text(card, facts, state), _STYLE)
 
 
 def _warnings(card: CardRecord) -> list[str]:
-    """Return what asks for something to be done, each with what."""
+    """Return sentences about what the user should act on, each with the next step."""
     warnings = []
     if card.changed:
         what = "; ".join(map(_change, card.changed[:_MOST_SENTENCES])) + _more(len(card.changed))
-        warnings.append(f"Code changed since {_clock(card.loaded_at)}: {what}. `%det_reload` takes it over.")
+        warnings.append(f"Code changed since {_clock(card.loaded_at)}: {what}. `%det_reload` applies the changes.")
     unshipped = card.usage.unshipped if card.usage is not None else ()
     warnings += [file.sentence for file in unshipped[:_MOST_SENTENCES]]
     if len(unshipped) > _MOST_SENTENCES:
@@ -70,7 +70,7 @@ def _facts(card: CardRecord) -> list[tuple[str, str]]:
     more = []
     if card.determined_differences:
         paths = "1 path" if card.determined_differences == 1 else f"{format_count(card.determined_differences)} paths"
-        more.append(("as Determined", f"its uploader decides otherwise about {paths}: `%det_files --as determined`"))
+        more.append(("as Determined", f"its uploader decides differently about {paths}: `%det_files --as determined`"))
     if card.usage is not None and card.usage.unused_files:
         files_named = ", ".join(card.usage.unused) + (", …" if card.usage.unused_files > len(card.usage.unused) else "")
         more.append(("not used so far", f"{files_named} ({format_bytes(card.usage.unused_bytes)})"))
@@ -90,35 +90,33 @@ def _facts(card: CardRecord) -> list[tuple[str, str]]:
 
 
 def _inside(path: str, root: str) -> str:
-    """Return ``path`` as seen from the definition, or as it is where it lies elsewhere."""
+    """Return ``path`` relative to the definition, or unchanged if it is outside."""
     return str(PurePath(path).relative_to(root)) if PurePath(path).is_relative_to(root) else path
 
 
-def _html(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> str:
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{_fact_html(name, value)}</dd>" for name, value in facts)
-    status = f'<span class="f">{escape(state)}</span>' if state else ""
-    head = f'<div class="h"><b>{escape(card.class_name)}</b><span class="m f">{escape(card.entrypoint)}</span>{status}</div>'
-    warnings = "".join(f'<div class="w">{with_code(warning)}</div>' for warning in _warnings(card))
-    notes = "".join(f'<div class="n f">{with_code(note)}</div>' for note in card.notes)
-    return framed(f"{head}\n{warnings}<dl>{rows}<dt>hyperparameters</dt><dd>{_hyperparameters_html(card)}</dd></dl>{notes}", _STYLE)
+def _html(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> Html:
+    rows = NOTHING.join(Html("<dt>{}</dt><dd>{}</dd>").format(name, _fact_html(name, value)) for name, value in facts)
+    status = Html('<span class="f">{}</span>').format(state) if state else NOTHING
+    head = Html('<div class="h"><b>{}</b><span class="m f">{}</span>{}</div>').format(card.class_name, card.entrypoint, status)
+    warnings = NOTHING.join(Html('<div class="w">{}</div>').format(with_code(warning)) for warning in _warnings(card))
+    notes = NOTHING.join(Html('<div class="n f">{}</div>').format(with_code(note)) for note in card.notes)
+    body = Html("{}\n{}<dl>{}<dt>hyperparameters</dt><dd>{}</dd></dl>{}")
+    return body.format(head, warnings, rows, _hyperparameters_html(card), notes)
 
 
-def _fact_html(name: str, value: str) -> str:
-    return f"<code>{escape(value)}</code>" if name in _MONOSPACE else with_code(value)
+def _fact_html(name: str, value: str) -> Html:
+    return Html("<code>{}</code>").format(value) if name in _MONOSPACE else with_code(value)
 
 
-def _hyperparameters_html(card: CardRecord) -> str:
+def _hyperparameters_html(card: CardRecord) -> Html:
     if not card.hyperparameters:
-        return "none"
-    rows = "".join(
-        f"<tr><td><code>{escape(item.name)}</code></td><td><code>{escape(_value(item.value))}</code></td>"
-        f'<td class="f">{escape(item.origin)}</td></tr>'
-        for item in card.hyperparameters
-    )
-    table = f"<table>{rows}</table>"
+        return Html("none")
+    row = Html('<tr><td><code>{}</code></td><td><code>{}</code></td><td class="f">{}</td></tr>')
+    rows = NOTHING.join(row.format(item.name, _with_changes(item, card), item.origin) for item in card.hyperparameters)
+    table = Html("<table>{}</table>").format(rows)
     if len(card.hyperparameters) <= _OPEN_UP_TO:
         return table
-    return f"<details><summary>{len(card.hyperparameters)} values</summary>{table}</details>"
+    return Html("<details><summary>{} values</summary>{}</details>").format(len(card.hyperparameters), table)
 
 
 def _text(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> str:
@@ -128,13 +126,14 @@ def _text(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> 
         lines.append(f"  {state}")
     lines += [f"  ! {warning}" for warning in _warnings(card)]
     lines += [f"  {name:<{width}} {value}" for name, value in facts]
-    lines += ["  hyperparameters", *_hyperparameters_text(card.hyperparameters)] if card.hyperparameters else ["  hyperparameters none"]
+    lines += ["  hyperparameters", *_hyperparameters_text(card)] if card.hyperparameters else ["  hyperparameters none"]
     lines += [f"  {note}" for note in card.notes]
     return "\n".join(lines)
 
 
-def _hyperparameters_text(items: tuple[HyperparameterRecord, ...]) -> list[str]:
-    values = [_value(item.value) for item in items]
+def _hyperparameters_text(card: CardRecord) -> list[str]:
+    items = card.hyperparameters
+    values = [_with_changes(item, card) for item in items]
     name_width = max(len(item.name) for item in items)
     value_width = min(40, max(map(len, values)))
     return [
@@ -142,9 +141,17 @@ def _hyperparameters_text(items: tuple[HyperparameterRecord, ...]) -> list[str]:
     ]
 
 
-def _value(value: Any) -> str:  # Any: whatever the YAML held
+def _with_changes(item: HyperparameterRecord, card: CardRecord) -> str:
+    """Return a value, preceded by the values that reloads have replaced: ``0.003 → 0.0001 at 106``."""
+    changes = [change for change in card.hyperparameter_changes if change.name == item.name]
+    if not changes:
+        return _value(item.value)
+    return _value(changes[0].before) + "".join(f" → {_value(change.now)} at {change.batches_trained:,}" for change in changes)
+
+
+def _value(value: Any) -> str:  # Any: any value that YAML can hold
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
-    except (TypeError, ValueError):  # keys that are no strings, or a cycle
+    except (TypeError, ValueError):  # keys that are not strings, or a cycle
         text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"

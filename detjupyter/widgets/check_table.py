@@ -1,14 +1,12 @@
-"""What a ship check found, while it runs and when it is over: ``%det_check``."""
+"""The result of a ship check, while it runs and after it ends: ``%det_check``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from detjupyter.widgets._figures import format_bytes, format_count, format_duration
-from detjupyter.widgets._folders import legible
-from detjupyter.widgets._html import escape, framed, with_code
+from detjupyter.widgets._html import NOTHING, Html, output, with_code
+from detjupyter.widgets._numbers import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
     from detjupyter.check import CheckReport, CheckStep
@@ -42,11 +40,11 @@ class CheckView:
     Attributes:
         entrypoint: What is checked.
         steps: The steps in order; those that were not reached have no verdict.
-        report: What was found; None while it runs.
-        running: The name of the step under way.
-        ended: Why there is no report though nothing runs any more: a person interrupted.
-        usage: What the session used of its files, None if there is none.
-        notes: Sentences that are worth saying about what was checked.
+        report: The result; None while the check runs.
+        running: The name of the step that runs.
+        ended: Why the check ended without a report: the user interrupted it.
+        usage: The files that the session has used, None if there is no session.
+        notes: Remarks about the checked definition, one sentence each.
     """
 
     entrypoint: str
@@ -59,28 +57,28 @@ class CheckView:
 
     @property
     def verdict(self) -> str:
-        """The result in a word or two, as far as there is one."""
+        """The result or the current step, in a word or two."""
         if self.report is not None:
             return "passed" if self.report.ok else "failed"
-        return self.ended or f"{self.running or 'begins'} …"
+        return self.ended or f"{self.running or 'starting'} …"
 
 
 def check_bundle(view: CheckView) -> dict[str, str]:
     """Return ``text/html`` and ``text/plain`` of a ship check."""
-    return {"text/html": _html(view), "text/plain": _text(view)}
+    return output(_html(view), _text(view), _STYLE)
 
 
 def usage_lines(usage: UsageRecord | None) -> tuple[list[str], list[str]]:
-    """Return sentences about files that are used but would not ship, and (a hint) about files that ship but were not used."""
+    """Return sentences about files that are used but would not ship, and a hint about files that ship but were not used."""
     if usage is None:
         return [], []
     unused = []
     if usage.unused_files:
-        names = ", ".join(map(legible, usage.unused)) + (", …" if usage.unused_files > len(usage.unused) else "")
+        names = ", ".join(usage.unused) + (", …" if usage.unused_files > len(usage.unused) else "")
         files = "1 file ships" if usage.unused_files == 1 else f"{format_count(usage.unused_files)} files ship"
         was = "was" if usage.unused_files == 1 else "were"
         unused = [f"{files} and {was} not used so far: {names} ({format_bytes(usage.unused_bytes)})."]
-    return [legible(one.sentence) for one in usage.unshipped], unused
+    return [one.sentence for one in usage.unshipped], unused
 
 
 def _facts(view: CheckView) -> str:
@@ -92,25 +90,26 @@ def _facts(view: CheckView) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _html(view: CheckView) -> str:
+def _html(view: CheckView) -> Html:
     report = view.report
     tone = "on" if report is None else "ok" if report.ok else "no"
     parts = [
-        f'<div class="h"><b class="m">{escape(view.entrypoint)}</b><span class="{tone}">{escape(_facts(view))}</span></div>',
-        f"<table>{''.join(_row(step, view) for step in view.steps)}</table>",
+        Html('<div class="h"><b class="m">{}</b><span class="{}">{}</span></div>').format(view.entrypoint, tone, _facts(view)),
+        Html("<table>{}</table>").format(NOTHING.join(_row(step, view) for step in view.steps)),
     ]
     if report is not None and report.error is not None:
-        parts.append(f"<pre>{escape(str(report.error))}</pre>")
+        parts.append(Html("<pre>{}</pre>").format(report.error))
         if report.output:
-            parts.append(f'<div class="k f">The last that it printed:</div><pre class="o">{escape(_joined(report.output))}</pre>')
+            printed = Html('<div class="k f">Last lines of output:</div><pre class="o">{}</pre>')
+            parts.append(printed.format("\n".join(report.output)))
     notes, unshipped, unused = _sentences(view)
-    parts += [f'<div class="p">{with_code(sentence)}</div>' for sentence in unshipped]
-    parts += [f'<div class="k">{with_code(note)}</div>' for note in notes]
-    parts += [f'<div class="k f">{with_code(hint)}</div>' for hint in unused]
-    return framed("\n".join(parts), _STYLE)
+    parts += [Html('<div class="p">{}</div>').format(with_code(sentence)) for sentence in unshipped]
+    parts += [Html('<div class="k">{}</div>').format(with_code(note)) for note in notes]
+    parts += [Html('<div class="k f">{}</div>').format(with_code(hint)) for hint in unused]
+    return Html("\n").join(parts)
 
 
-def _row(step: CheckStep, view: CheckView) -> str:
+def _row(step: CheckStep, view: CheckView) -> Html:
     running = step.name == view.running
     if running:
         sign, tone, took, detail = "›", "on", "", "…"
@@ -118,28 +117,24 @@ def _row(step: CheckStep, view: CheckView) -> str:
         sign, tone = _SIGNS[step.ok], {True: "ok", False: "no", None: ""}[step.ok]
         took = f"{step.seconds:.2f} s" if step.ok is not None or step.seconds else ""
         detail = step.detail
-    waits = "" if running or step.ok is not None else ' class="w"'
-    cells = f'<td class="i {tone}">{sign}</td><td class="n">{escape(step.name)}</td><td class="t f">{took}</td>'
-    return f'<tr{waits}>{cells}<td class="d">{escape(legible(detail))}</td></tr>'
+    waits = NOTHING if running or step.ok is not None else Html(' class="w"')
+    row = Html('<tr{}><td class="i {}">{}</td><td class="n">{}</td><td class="t f">{}</td><td class="d">{}</td></tr>')
+    return row.format(waits, tone, sign, step.name, took, detail)
 
 
 def _sentences(view: CheckView) -> tuple[list[str], list[str], list[str]]:
     notes = [*view.notes, *(view.report.notes if view.report is not None else ())]
     unshipped, unused = usage_lines(view.usage)
-    return [legible(note) for note in notes], unshipped, unused
+    return notes, unshipped, unused
 
 
 def _text(view: CheckView) -> str:
     notes, unshipped, unused = _sentences(view)
     if view.report is not None:
-        lines = [legible(str(view.report))]
-        lines += view.notes  # its own are in its text
+        lines = [str(view.report)]
+        lines += view.notes  # the report's own notes are in its text
     else:
         lines = [f"Ship check of {view.entrypoint}: {view.verdict}"]
-        lines += [f"  {step.name}  {_SIGNS[step.ok]}  {legible(step.detail)}".rstrip() for step in view.steps if step.ok is not None]
+        lines += [f"  {step.name}  {_SIGNS[step.ok]}  {step.detail}".rstrip() for step in view.steps if step.ok is not None]
         lines += notes
     return "\n".join([*lines, *(f"  ! {sentence}" for sentence in unshipped), *(f"  {hint}" for hint in unused)])
-
-
-def _joined(lines: Sequence[str]) -> str:
-    return legible("\n".join(lines))

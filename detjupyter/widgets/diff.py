@@ -1,4 +1,4 @@
-"""What writing a file would change, line by line: ``%%det_file``."""
+"""The changes that writing a file would make, line by line: ``%%det_file``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detjupyter.widgets._figures import format_count
-from detjupyter.widgets._folders import legible
-from detjupyter.widgets._html import escape, framed
+from detjupyter.widgets._html import NOTHING, Html, output
+from detjupyter.widgets._numbers import format_count
 
 _MOST_LINES = 300
 _STYLE = """\
@@ -32,8 +31,8 @@ class TextChange:
     Attributes:
         name: The file.
         lines: The lines of a unified diff, without the two that name the files.
-        added: How many lines are new.
-        removed: How many lines are gone.
+        added: The number of added lines.
+        removed: The number of removed lines.
     """
 
     name: str
@@ -43,26 +42,26 @@ class TextChange:
 
     @classmethod
     def between(cls, name: str, old: str, new: str) -> TextChange:
-        """Compare two texts; a final line without an end differs from one with it."""
+        """Compare two texts; a final line without a line end differs from one with it."""
         difference = list(difflib.unified_diff(_lines(old), _lines(new), n=3, lineterm=""))[2:]
         added = sum(line.startswith("+") for line in difference)
-        return cls(legible(name), tuple(difference), added, sum(line.startswith("-") for line in difference))
+        return cls(name, tuple(difference), added, sum(line.startswith("-") for line in difference))
 
     @property
     def counts(self) -> str:
-        """The lines gained and lost: ``+3 −1``."""
+        """The numbers of added and removed lines: ``+3 −1``."""
         return f"+{self.added} −{self.removed}"
 
 
 def diff_bundle(change: TextChange) -> dict[str, str]:
-    """Return ``text/html`` and ``text/plain`` of a difference; of a very long one the first 300 lines."""
+    """Return ``text/html`` and ``text/plain`` of a difference, at most its first 300 lines."""
     shown, more = change.lines[:_MOST_LINES], len(change.lines) - _MOST_LINES
     rest = f"and {format_count(more)} more lines" if more > 0 else ""
     text = [f"{change.name}: {change.counts}", *(f"  {line}" for line in shown), *([f"  {rest}"] if rest else [])]
-    rows = "".join(f'<span class="{_CLASSES.get(line[:1], "c")}">{escape(line)}</span>' for line in shown)
-    head = f'<div class="h"><b class="m">{escape(change.name)}</b><span class="f">{change.counts}</span></div>'
-    tail = f'<div class="q f">{rest}</div>' if rest else ""
-    return {"text/html": framed(f"{head}<pre>{rows}</pre>{tail}", _STYLE), "text/plain": "\n".join(text)}
+    rows = NOTHING.join(Html('<span class="{}">{}</span>').format(_CLASSES.get(line[:1], "c"), line) for line in shown)
+    head = Html('<div class="h"><b class="m">{}</b><span class="f">{}</span></div>').format(change.name, change.counts)
+    tail = Html('<div class="q f">{}</div>').format(rest) if rest else NOTHING
+    return output(Html("{}<pre>{}</pre>{}").format(head, rows, tail), "\n".join(text), _STYLE)
 
 
 def _lines(text: str) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The tree of what would ship and what would not, and why: the answer of ``%det_files``."""
+"""The tree of what would ship and what would not, and why: the output of ``%det_files``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from detjupyter.bundle import FileEntry, FileReport, Rule, culprits
-from detjupyter.widgets._figures import format_bytes, format_count
-from detjupyter.widgets._folders import Folder, Marks, Tree, choose, gather, legible, listed
-from detjupyter.widgets._html import escape, framed, with_code
+from detjupyter.bundle import FileEntry, FileReport, Rule, largest_items
+from detjupyter.widgets._folders import Folder, Marks, Tree, choose, gather, listed
+from detjupyter.widgets._html import NOTHING, Html, output, with_code
+from detjupyter.widgets._numbers import format_bytes, format_count
 
 _OPEN_DEPTH = 2
 _OPEN_CHILDREN = 30
@@ -48,11 +48,11 @@ class TreeOptions:
     """How a tree is shown.
 
     Attributes:
-        biggest: Folders and files in the order of their sizes; otherwise by name.
-        find: Only paths that hold this text, whatever its case, and their folders; None for all.
-        marks: What Determined's uploader decides otherwise, as `bundle.differences` returns it; None if that was not looked at.
+        biggest: Whether folders and files are sorted by size; if not, by name.
+        find: Show only paths that contain this text, ignoring case, and their folders; None for all.
+        marks: Where Determined's uploader decides differently, as `bundle.differences` returns it; None if the two were not compared.
         notes: Sentences to show above the tree.
-        links: Where the root stands as seen from the notebook (``""`` or ``nets/``): names then open the file. None: no links.
+        links: The path of the root relative to the notebook (``""`` or ``nets/``): each name then links to its file. None: no links.
     """
 
     biggest: bool = False
@@ -68,8 +68,8 @@ class FileTree:
 
     Attributes:
         report: The files, each with the rule that decided.
-        name: What the model definition is called.
-        options: How it is shown.
+        name: The name of the model definition.
+        options: How the tree is shown.
     """
 
     report: FileReport
@@ -84,8 +84,8 @@ class FileTree:
 def file_tree_bundle(report: FileReport, name: str, options: TreeOptions | None = None) -> dict[str, str]:
     """Return ``text/html`` and ``text/plain`` of the files of the model definition ``name``.
 
-    Every path has its size or, if it is left out, the rule that decided; folders have the sums of what is below them. At most 2,000 paths
-    and 500 folders have rows of their own, those of the heaviest folders; the sums count them all.
+    Every path has its size or, if it is left out, the rule that decided; folders have the totals of everything below them. At most 2,000
+    paths and 500 folders have their own rows, those of the largest folders; the totals count all of them.
     """
     options = options or TreeOptions()
     wanted = options.find.lower() if options.find else ""
@@ -93,29 +93,29 @@ def file_tree_bundle(report: FileReport, name: str, options: TreeOptions | None 
     marks = {path: mark for path, mark in (options.marks or {}).items() if wanted in path.lower()}
     tree = gather(entries, marks)
     choose(tree.root, biggest=options.biggest)
-    view = _View(report, legible(name), options, tree)
-    return {"text/html": view.html(), "text/plain": view.text()}
+    view = _View(report, name, options, tree)
+    return output(view.html(), view.text(), _STYLE)
 
 
 def reason(rule: Rule | None) -> str:
-    """Return why a path stays, in a few words."""
+    """Return why a path is left out, in a few words."""
     if rule is None:
         return "left out"
     if rule.source == ".detignore":
-        return f".detignore line {rule.line}: {legible(rule.pattern)}"
+        return f".detignore line {rule.line}: {rule.pattern}"
     return f"built in: {rule.pattern}" if rule.source == "default" else f"never ships: {rule.pattern}"
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """One tree, on its way to both forms."""
+    """One tree, rendered as HTML and as text."""
 
     report: FileReport
     name: str
     options: TreeOptions
     tree: Tree
 
-    # --- what both forms say ------------------------------------------------------------------------------------------------------
+    # --- shared by both forms -----------------------------------------------------------------------------------------------------
 
     def totals(self) -> str:
         report = self.report
@@ -126,18 +126,18 @@ class _View:
         return f"{format_count(report.included_files)} {ships}, {size} · {format_count(report.excluded_entries)} left out"
 
     def notes(self) -> list[str]:
-        """Return what is to be known before the tree is read."""
-        notes = [legible(problem) for problem in self.report.problems]
+        """Return the sentences above the tree."""
+        notes = list(self.report.problems)
         share = self.report.total_bytes / self.report.limit_bytes
         if share > _NEAR_THE_LIMIT:
-            heavy = [
-                f"{legible(one.path)} ({format_bytes(one.size_bytes)}{f', {one.files:,} files' if one.files > 1 else ''})"
-                for one in culprits(self.report)
-                if one.size_bytes >= _WORTH_NAMING * self.report.total_bytes
+            largest = [
+                f"{item.path} ({format_bytes(item.size_bytes)}{f', {item.files:,} files' if item.files > 1 else ''})"
+                for item in largest_items(self.report)
+                if item.size_bytes >= _WORTH_NAMING * self.report.total_bytes
             ]
             left = self.report.limit_bytes - self.report.total_bytes
-            stands = f"{format_bytes(left)} below the limit" if left >= 0 else f"{format_bytes(-left)} over the limit"
-            notes.append(f"{stands}. What weighs most: {', '.join(heavy)}.")
+            distance = f"{format_bytes(left)} below the limit" if left >= 0 else f"{format_bytes(-left)} over the limit"
+            notes.append(f"{distance}. Largest: {', '.join(largest)}.")
         return [*notes, *self.options.notes]
 
     def legend(self) -> str | None:
@@ -145,89 +145,92 @@ class _View:
         if not marks:
             return None
         paths = "1 path" if marks == 1 else f"{format_count(marks)} paths"
-        return f"≠ Determined's uploader decides otherwise about {paths}: `%det_files --as determined` lists what it would ship."
+        return f"≠ Determined's uploader decides differently about {paths}: `%det_files --as determined` lists what it would ship."
 
     def found(self) -> str | None:
         if not self.options.find:
             return None
         root, wanted = self.tree.root, self.options.find
         if not root.paths:
-            return f"No path has {wanted!r} in it. `--all` looks into directories that are left out as well."
-        paths = "1 path has" if root.paths == 1 else f"{format_count(root.paths)} paths have"
+            return f"No path contains {wanted!r}. With `--all`, directories that are left out are searched as well."
+        paths = "1 path contains" if root.paths == 1 else f"{format_count(root.paths)} paths contain"
         ships = "1 ships" if root.files == 1 else f"{format_count(root.files)} ship"
-        return f"{paths} {wanted!r} in it: {ships}, {format_bytes(root.size_bytes)}."
+        return f"{paths} {wanted!r}: {ships}, {format_bytes(root.size_bytes)}."
 
     def below(self, folder: Folder) -> str:
-        """Return how many files there are below a folder."""
+        """Return the number of files below a folder."""
         files = f"{format_count(folder.files)} {'file' if folder.files == 1 else 'files'}" if folder.files else ""
         stays = f"{format_count(folder.left_out)} left out" if folder.left_out else ""
         return ", ".join(part for part in (files, stays) if part)
 
     def hidden(self, folder: Folder) -> str:
         hidden = folder.hidden
-        where = f" in {legible(folder.path)}" if folder.path else ""
+        where = f" in {folder.path}" if folder.path else ""
         return f"and {format_count(hidden)} more {'path' if hidden == 1 else 'paths'}{where}, counted but not listed: `--find` finds them"
 
     def kept(self, entry: FileEntry) -> str:
-        """Return what is worth saying of a file that ships."""
-        kept_by = f"kept by {entry.rule.source} line {entry.rule.line}: {legible(entry.rule.pattern)}" if entry.rule else ""
+        """Return a remark about a file that ships: it is a link, or a line of `.detignore` includes it."""
+        kept_by = f"kept by {entry.rule.source} line {entry.rule.line}: {entry.rule.pattern}" if entry.rule else ""
         return ", ".join(part for part in ("a link: its target ships" if entry.kind == "symlink" else "", kept_by) if part)
 
     # --- HTML ---------------------------------------------------------------------------------------------------------------------
 
-    def html(self) -> str:
+    def html(self) -> Html:
         share = self.report.total_bytes / self.report.limit_bytes
-        tone = ' class="over"' if share > 1 else ' class="near"' if share > _NEAR_THE_LIMIT else ""
+        tone = Html(' class="{}"').format("over" if share > 1 else "near") if share > _NEAR_THE_LIMIT else NOTHING
         parts = [
-            f'<div class="h"><b>{escape(self.name)}</b><span class="f">{escape(self.totals())}</span></div>',
-            f'<div class="bar"><i{tone} style="width:{min(100.0, 100 * share):.2f}%"></i></div>',
-            *(f'<div class="p">{with_code(note)}</div>' for note in self.notes()),
-            *(f'<div class="k">{with_code(line)}</div>' for line in (self.found(), self.legend()) if line),
-            f"<ul>{''.join(self.html_rows(self.tree.root, 1))}</ul>",
+            Html('<div class="h"><b>{}</b><span class="f">{}</span></div>').format(self.name, self.totals()),
+            Html('<div class="bar"><i{} style="width:{:.2f}%"></i></div>').format(tone, min(100.0, 100 * share)),
+            *(Html('<div class="p">{}</div>').format(with_code(note)) for note in self.notes()),
+            *(Html('<div class="k">{}</div>').format(with_code(line)) for line in (self.found(), self.legend()) if line),
+            Html("<ul>{}</ul>").format(NOTHING.join(self.html_rows(self.tree.root, 1))),
         ]
         if self.tree.root.hidden:
-            parts.append(f'<div class="f">{with_code(self.hidden(self.tree.root))}</div>')
-        return framed("\n".join(parts), _STYLE)
+            parts.append(Html('<div class="f">{}</div>').format(with_code(self.hidden(self.tree.root))))
+        return Html("\n").join(parts)
 
-    def html_rows(self, folder: Folder, depth: int) -> Iterator[str]:
+    def html_rows(self, folder: Folder, depth: int) -> Iterator[Html]:
         for row in listed(folder, biggest=self.options.biggest):
             if isinstance(row, Folder):
                 yield self.html_folder(row, depth)
             elif row.included:
                 kept = self.kept(row)
-                why = f'<span class="w f">{escape(kept)}</span>' if kept else ""
-                size = f'<span class="s f">{format_bytes(row.size_bytes)}</span>'
-                yield f'<li class="r"><span class="n m">{self.html_name(row)}</span>{why}{self.html_mark(row)}{size}</li>'
+                why = Html('<span class="w f">{}</span>').format(kept) if kept else NOTHING
+                item = Html('<li class="r"><span class="n m">{}</span>{}{}<span class="s f">{}</span></li>')
+                yield item.format(self.html_name(row), why, self.html_mark(row), format_bytes(row.size_bytes))
             else:
-                why = f'<span class="w f">{_reason_html(row.rule)}</span>'
-                yield f'<li class="r x"><span class="n m">{self.html_name(row)}</span>{self.html_mark(row)}{why}</li>'
+                item = Html('<li class="r x"><span class="n m">{}</span>{}<span class="w f">{}</span></li>')
+                yield item.format(self.html_name(row), self.html_mark(row), _reason_html(row.rule))
 
-    def html_folder(self, folder: Folder, depth: int) -> str:
+    def html_folder(self, folder: Folder, depth: int) -> Html:
         size = format_bytes(folder.size_bytes) if folder.files else "nothing ships"
-        marks = f'<span class="d" title="Determined decides otherwise">≠ {format_count(folder.marks)}</span>' if folder.marks else ""
-        own = f"{_reason_html(folder.entry.rule)} · " if folder.entry else ""
-        row = f'<span class="n m">{escape(legible(folder.name))}/</span><span class="w f">{own}{self.below(folder)}</span>'
-        row += f'{marks}<span class="s f">{size}</span>'
+        marks, own = NOTHING, NOTHING
+        if folder.marks:
+            marks = Html('<span class="d" title="Determined decides differently">≠ {}</span>').format(format_count(folder.marks))
+        if folder.entry:
+            own = Html("{} · ").format(_reason_html(folder.entry.rule))
+        row = Html('<span class="n m">{}/</span><span class="w f">{}{}</span>{}<span class="s f">{}</span>')
+        row = row.format(folder.name, own, self.below(folder), marks, size)
         if not folder.is_open:
-            return f'<li class="r">{row}</li>'
+            return Html('<li class="r">{}</li>').format(row)
         few = len(folder.listed_folders) + len(folder.listed_entries) <= _OPEN_CHILDREN
         found = bool(self.options.find) and self.tree.root.paths <= _OPEN_FOUND
         opened = " open" if found or (few and depth < _OPEN_DEPTH) else ""
-        rows = f"<ul>{''.join(self.html_rows(folder, depth + 1))}</ul>"
+        rows = Html("<ul>{}</ul>").format(NOTHING.join(self.html_rows(folder, depth + 1)))
         if folder.hidden:
-            rows += f'<div class="q f">{with_code(self.hidden(folder))}</div>'
-        return f'<li><details{opened}><summary class="r">{row}</summary>{rows}</details></li>'
+            rows += Html('<div class="q f">{}</div>').format(with_code(self.hidden(folder)))
+        return Html('<li><details{}><summary class="r">{}</summary>{}</details></li>').format(opened, row, rows)
 
-    def html_name(self, entry: FileEntry) -> str:
-        name = escape(_name(entry))
-        # JupyterLab opens no hidden files, and a directory is no document.
+    def html_name(self, entry: FileEntry) -> Html:
+        name = Html.escape(_name(entry))
+        # JupyterLab does not open hidden files, and a directory is not a document.
         if self.options.links is None or entry.path.endswith("/") or any(part.startswith(".") for part in entry.path.split("/")):
             return name
-        return f'<a href="{quote(self.options.links + entry.path, safe="/", errors="surrogateescape")}">{name}</a>'
+        return Html('<a href="{}">{}</a>').format(quote(self.options.links + entry.path, safe="/", errors="surrogateescape"), name)
 
-    def html_mark(self, entry: FileEntry) -> str:
+    def html_mark(self, entry: FileEntry) -> Html:
         mark = self.tree.mark_of(entry)
-        return f'<span class="d">≠ {mark}</span>' if mark else ""
+        return Html('<span class="d">≠ {}</span>').format(mark) if mark else NOTHING
 
     # --- text ---------------------------------------------------------------------------------------------------------------------
 
@@ -246,7 +249,7 @@ class _View:
                 marks = f"  ≠ {format_count(row.marks)}" if row.marks else ""
                 closed = "" if row.is_open else f" ({self.below(row)})"
                 stays = f"  {reason(row.entry.rule)}" if row.entry else ""
-                yield f"{indent}{'- ' if row.entry else ''}{legible(row.name)}/", f"{size}{closed}{stays}{marks}"
+                yield f"{indent}{'- ' if row.entry else ''}{row.name}/", f"{size}{closed}{stays}{marks}"
                 yield from self.text_rows(row, f"{indent}  ")
                 if row.is_open and row.hidden:
                     yield f"{indent}  {self.hidden(row)}", ""
@@ -258,12 +261,11 @@ class _View:
 
 
 def _name(entry: FileEntry) -> str:
-    name = legible(entry.path.rstrip("/").rpartition("/")[2])
+    name = entry.path.rstrip("/").rpartition("/")[2]
     return f"{name}/" if entry.path.endswith("/") else name
 
 
-def _reason_html(rule: Rule | None) -> str:
+def _reason_html(rule: Rule | None) -> Html:
     if rule is None:
-        return "left out"
-    pattern = legible(rule.pattern)
-    return f"{escape(reason(rule).removesuffix(pattern))}<code>{escape(pattern)}</code>"
+        return Html("left out")
+    return Html("{}<code>{}</code>").format(reason(rule).removesuffix(rule.pattern), rule.pattern)

@@ -14,6 +14,7 @@ import anywidget
 import traitlets
 
 from detjupyter.errors import DetJupyterError
+from detjupyter.next_step import worded
 from detjupyter.protocol.commands import parse_command
 from detjupyter.protocol.messages import PROTOCOL_VERSION, PatchHeader, Reply, Snapshot, Update
 from detjupyter.protocol.records import SeriesPatch
@@ -23,8 +24,8 @@ from detjupyter.widgets.picture import static_picture
 from detjupyter.widgets.summary import session_text
 
 if TYPE_CHECKING:
+    from detjupyter.session.channel import Channel
     from detjupyter.store.series import Cursor
-    from detjupyter.training.channel import Channel
 
 _MODULE = Path(__file__).parent / "static" / "live.js"
 _ENDED = (State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED)
@@ -32,13 +33,13 @@ _log = logging.getLogger(__name__)
 
 
 class LiveView(anywidget.AnyWidget):
-    """A training as it goes: curves, progress, buttons, log. Display it; it follows ``channel`` until it is closed.
+    """A live view of a training: curves, progress, buttons, log. Display it; it follows ``channel`` until it is closed.
 
-    Nothing of the history is in the widget's traits: a view says hello when it mounts and gets everything there is, then what changes,
-    with the curves as binary buffers (see :mod:`detjupyter.protocol.messages`). Before the first hello nothing is sent.
+    The widget's traits contain no history. A view says hello when it mounts. It then gets everything recorded so far, then updates, with
+    the curves as binary buffers (see :mod:`detjupyter.protocol.messages`). Nothing is sent before the first hello.
 
-    Thread: messages of the browser come in the main thread or in one of ipykernel's subshells, news of the session in the driver's
-    thread. One lock keeps what was sent and what is known to have been sent the same.
+    Thread: messages of the browser arrive in the main thread or in one of ipykernel's subshells, notifications of the session in the
+    engine's thread. One lock keeps the cursors consistent with what was sent.
 
     Raises:
         DetJupyterError: the browser side was not built (a fresh checkout).
@@ -58,15 +59,18 @@ class LiveView(anywidget.AnyWidget):
         self._unsubscribe = channel.subscribe(self._follow)
 
     def __repr__(self) -> str:
-        """Return the summary of the session: the text of a notebook that was saved while the training ran."""
+        """Return the summary of the session. A notebook saved during the training contains it as text."""
         return session_text(self._channel.record())
 
     def close(self) -> None:
-        """Take the widget out of every page and stop following the session. Idempotent."""
+        """Remove the widget from every page and stop following the session. Idempotent."""
         unsubscribe: Callable[[], None] | None = getattr(self, "_unsubscribe", None)
         if unsubscribe is not None:
             unsubscribe()
+        layout = getattr(self, "layout", None)  # None: the constructor failed
         super().close()
+        if layout is not None:  # a separate widget, with its own comm
+            layout.close()
 
     def _receive(self, _: LiveView, content: Any, __: Sequence[memoryview]) -> None:  # Any: it comes from a browser
         kind = content.get("kind") if isinstance(content, dict) else None
@@ -85,21 +89,21 @@ class LiveView(anywidget.AnyWidget):
             self._transmit(Snapshot(PROTOCOL_VERSION, session, _headers(patches), lines), patches)
 
     def _follow(self) -> None:
-        """Send what changed. Never raises: it runs in the thread that trains."""
+        """Send the changes. Never raises: it runs in the engine's thread."""
         try:
             with self._lock:
                 if self._greeted:
-                    # The record first: what the curves then hold is never older than what it says.
+                    # Read the record first, so that the curves are never older than the record.
                     session = self._channel.record()
                     patches = self._channel.patches(self._cursors)
                     self._log_cursor, lines = self._channel.log(self._log_cursor)
                     self._transmit(Update(session, _headers(patches), lines), patches)
         except Exception:  # an edge: a view must not end a training
-            _log.exception("The live view could not be brought up to date.")
+            _log.exception("The live view could not be updated.")
 
     def _obey(self, request_id: Any, command: Any) -> None:  # Any: they come from a browser
         def answer(future: Future[Any]) -> None:
-            error = future.exception() if not future.cancelled() else DetJupyterError("The session was closed before it got to that.")
+            error = future.exception() if not future.cancelled() else DetJupyterError("The session was closed before it ran the command.")
             self._reply(request_id, error)
 
         try:
@@ -110,8 +114,8 @@ class LiveView(anywidget.AnyWidget):
     def _reply(self, request_id: Any, error: BaseException | None) -> None:
         try:
             self.send(encode(Reply(request_id, None if error is None else _sentence(error))))
-        except Exception:  # an edge: it runs where the command was done, in the thread that trains
-            _log.exception("The live view could not be answered.")
+        except Exception:  # an edge: it runs where the command was run, in the engine's thread
+            _log.exception("The answer to a command could not be sent to the live view.")
 
     def _transmit(self, message: Snapshot | Update, patches: Sequence[SeriesPatch]) -> None:
         buffers = [column.astype("<f8").tobytes() for patch in patches for column in (patch.batches, patch.values)]
@@ -121,11 +125,11 @@ class LiveView(anywidget.AnyWidget):
 class _Display:
     """One output of a cell: the live view, replaced by the static picture when the training has ended.
 
-    Thread: the listener runs in the driver's thread; the publisher is that of the moment of display, so that a cell which captures its
-    output in the meantime does not catch the picture.
+    Thread: the listener runs in the engine's thread. It keeps the display publisher of the cell that showed the view, so that the picture
+    does not go into a cell that captures its output when the training ends.
     """
 
-    def __init__(self, channel: Channel, shell: Any) -> None:  # Any: an IPython shell; IPython is not imported before it is there
+    def __init__(self, channel: Channel, shell: Any) -> None:  # Any: an IPython shell; this module does not import IPython
         from IPython.display import display
 
         self._channel = channel
@@ -136,7 +140,7 @@ class _Display:
         self._view = LiveView(channel)
         self._display_id: str = display(self._view, display_id=True).display_id  # type: ignore[no-untyped-call]
         self._unsubscribe = channel.subscribe(self._follow)
-        self._follow()  # it may have ended before there was anyone to hear of it
+        self._follow()  # the training may have ended before the listener was added
 
     def _follow(self) -> None:
         unsubscribe = self._unsubscribe
@@ -147,8 +151,8 @@ class _Display:
                 self._publisher.publish(_static_bundle(self._channel), {}, transient={"display_id": self._display_id}, update=True)
                 unsubscribe()
                 self._view.close()
-        except Exception:  # an edge: a picture must not turn a training that ended well into one that failed
-            _log.exception("The live view could not be replaced by its picture.")
+        except Exception:  # an edge: a failing picture must not make a completed training fail
+            _log.exception("The live view could not be replaced by the static picture.")
 
     def _is_first_to_end(self) -> bool:
         with self._lock:
@@ -157,11 +161,10 @@ class _Display:
 
 
 def show_live(channel: Channel) -> None:
-    """Show the training of ``channel`` in the output of the cell that runs now.
+    """Show the training of ``channel`` in the output of the current cell.
 
-    Call it after the training was begun. In a notebook that is the live view, which gives way to a picture (PNG, SVG and text) when the
-    training ends, from the thread that trains; a training that has ended already shows the picture at once. In a terminal it is a line
-    of text.
+    Call it after the training has begun. A notebook shows the live view; when the training ends, the engine's thread replaces it with a
+    picture (PNG, SVG and text). If the training has already ended, the picture is shown at once. A terminal shows a line of text.
 
     Raises:
         DetJupyterError: the browser side was not built (a fresh checkout).
@@ -176,14 +179,14 @@ def show_live(channel: Channel) -> None:
 
 
 def _notebook_shell() -> Any:  # Any: an IPython shell, or None
-    """Return the running shell if it belongs to a kernel, whose front end can show more than text."""
+    """Return the running shell if it belongs to a kernel: its front end can show more than text."""
     interactive = sys.modules.get("IPython")
     shell = interactive.get_ipython() if interactive is not None else None
     return shell if getattr(shell, "kernel", None) is not None else None
 
 
 def _static_bundle(channel: Channel) -> dict[str, str]:
-    """Return the picture as a message carries it: PNG in base64."""
+    """Return the picture in the form of a message: PNG in base64."""
     import base64
 
     bundle = static_picture(channel.record(), channel.patches({}))
@@ -202,10 +205,10 @@ def _read_module() -> str:
 
 
 def _answer_in_subshells(comm: Any) -> None:  # Any: ipykernel's comm has no types
-    """Let messages of the browser come in a subshell while a cell is busy.
+    """Let a subshell receive messages of the browser while a cell is busy.
 
-    ipykernel 7.4 sends them to the subshell that last wrote to the comm instead, which is the busy main one for a widget made in a cell.
-    It is private API: where it is not there, nothing needs to be undone.
+    ipykernel 7.4 sends them to the subshell that last wrote to the comm. For a widget created in a cell that is the busy main subshell.
+    This uses private API; versions without it do not need this fix.
     """
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda _data, default: default
@@ -217,5 +220,5 @@ def _headers(patches: Sequence[SeriesPatch]) -> tuple[PatchHeader, ...]:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, DetJupyterError):
-        return f"{error.message}\n{error.hint}" if error.hint else error.message
+        return f"{error.message}\n{worded(error.hint)}" if error.hint else error.message
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""The picture that stays in the notebook when a training has ended: its curves as PNG and SVG, and the facts as text."""
+"""The picture that stays in the notebook after a training: its curves as PNG and SVG, and the facts as text."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MOST_MESSAGE_LINES = 6
 def static_picture(record: SessionRecord, patches: Sequence[SeriesPatch]) -> dict[str, str | bytes]:
     """Return ``image/png`` (bytes), ``image/svg+xml`` and ``text/plain`` of a training.
 
-    The ground is transparent and the colours are readable on light and dark. However long the run and whatever it measured, PNG (in
-    base64) and SVG together stay near 100 kB. The same arguments give the same bytes.
+    The background is transparent and the colors are readable on light and dark. PNG (in base64) and SVG together stay near 100 kB for any
+    length of run and number of metrics. The same arguments give the same bytes.
 
     Args:
         record: The session when it ended.
         patches: Its whole curves (``start`` 0).
     """
-    from detjupyter.widgets._png import to_png  # matplotlib is slow to import, and only a training that ended needs it
+    from detjupyter.widgets._png import to_png  # matplotlib is slow to import, and only a training that has ended needs it
 
     text = session_text(record)
     picture = _draw(record, pair(patches), text)
@@ -49,8 +49,8 @@ def _draw(record: SessionRecord, metrics: Sequence[MetricCurves], text: str) -> 
     top = _HEAD + _LINE * len(lines) + 8
     picture = Picture(_WIDTH, top + rows * PANEL_HEIGHT + 4, text)
     picture.strokes.append(Text((0, 14), shorten(record.entrypoint, _WIDTH, 13), GREY, 13, bold=True))
-    for index, (line, colour) in enumerate(lines):
-        picture.strokes.append(Text((0, _HEAD + 10 + _LINE * index), shorten(line, _WIDTH, 11), colour, 11))
+    for index, (line, color) in enumerate(lines):
+        picture.strokes.append(Text((0, _HEAD + 10 + _LINE * index), shorten(line, _WIDTH, 11), color, 11))
     curves = [patch for metric in shown for patch in metric.curves.values() if len(patch.batches)]
     if not curves:
         return picture
@@ -74,15 +74,15 @@ def _head_lines(record: SessionRecord, hidden: int) -> list[tuple[str, str]]:
 
 
 def _error_lines(error: ErrorRecord, root: str) -> list[tuple[str, str]]:
-    """Return the user's frames, what was raised and what to do next: a failed training has no other place in the notebook to say it."""
-    # Paths as seen from the definition; the marks under a line make sense in a font of one width only.
+    """Return the user's frames, the exception and the hint: a saved notebook shows them nowhere else."""
+    # Paths are relative to the definition. The marks under a line are left out: they need a monospaced font.
     traceback = error.traceback.replace(f"{root}/", "")
     frames = [line for line in traceback.splitlines() if line.strip(" ^~")]
     if len(frames) > _MOST_FRAME_LINES:
         frames = [frames[0], "  …", *frames[2 - _MOST_FRAME_LINES :]]
     message = [part for line in error.message.splitlines() for part in textwrap.wrap(line, _CHARACTERS) or [""]]
     hint = textwrap.wrap(f"→ {error.hint}", _CHARACTERS) if error.hint else []
-    # Spaces at the start of a line are lost in SVG unless they do not break.
+    # SVG drops spaces at the start of a line unless they are non-breaking.
     return [
         *((line.replace("  ", "\u00a0\u00a0"), GREY) for line in frames),
         *((line, _ERROR) for line in message[:_MOST_MESSAGE_LINES]),

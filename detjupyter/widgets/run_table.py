@@ -1,4 +1,4 @@
-"""The table of runs: the answer of ``%det_runs`` and ``%det_status``."""
+"""The table of runs: the output of ``%det_runs`` and ``%det_status``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from detjupyter.protocol.records import RunRecord
 from detjupyter.protocol.states import State
-from detjupyter.widgets._figures import format_count, format_duration, format_value
-from detjupyter.widgets._html import escape, framed
+from detjupyter.widgets._html import NOTHING, Html, output
+from detjupyter.widgets._numbers import format_count, format_duration, format_value
 
 _COLUMNS = ("run", "state", "entrypoint", "batches", "best", "duration", "started")
 _TONES = {
@@ -34,9 +34,9 @@ def runs_bundle(runs: Sequence[RunRecord]) -> dict[str, str]:
     """Return ``text/html`` and ``text/plain`` of the runs, in the order given."""
     if not runs:
         text = "There are no runs yet: `%det_load` a trial, then `%det_train`."
-        return {"text/html": framed(escape(text)), "text/plain": text}
+        return output(Html.escape(text), text)
     rows = [_row(run) for run in runs]
-    return {"text/html": framed(_table(runs, rows), _STYLE), "text/plain": _text(rows)}
+    return output(_table(runs, rows), _text(rows), _STYLE)
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:
@@ -53,19 +53,20 @@ def _row(run: RunRecord) -> tuple[str, ...]:
 
 
 def _duration_s(run: RunRecord) -> float:
-    """Return how long the run trained; runs that never wrote a session count from their beginning to their last sign of life."""
+    """Return how long the run trained; for runs without a session record, the time from their start to their last heartbeat."""
     return run.session.elapsed_s if run.session is not None else (run.ended_at or run.updated_at) - run.created_at
 
 
-def _table(runs: Sequence[RunRecord], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+def _table(runs: Sequence[RunRecord], rows: Sequence[Sequence[str]]) -> Html:
+    head = NOTHING.join(Html("<th>{}</th>").format(name) for name in _COLUMNS)
     body = []
     for run, (run_id, state, entrypoint, *rest) in zip(runs, rows, strict=True):
-        tone = f' style="background:{_TONES[run.state]}"' if run.state in _TONES else ""
-        cells = f'<td class="m">{escape(run_id)}</td><td><i{tone}></i>{escape(state)}</td>'
-        cells += f'<td class="m l" title="{escape(entrypoint)}">{escape(entrypoint)}</td>'
-        body.append(f"<tr>{cells}{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        tone = Html(' style="background:{}"').format(_TONES[run.state]) if run.state in _TONES else NOTHING
+        cells = Html('<td class="m">{}</td><td><i{}></i>{}</td>').format(run_id, tone, state)
+        cells += Html('<td class="m l" title="{0}">{0}</td>').format(entrypoint)
+        cells += NOTHING.join(Html("<td>{}</td>").format(cell) for cell in rest)
+        body.append(Html("<tr>{}</tr>").format(cells))
+    return Html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, NOTHING.join(body))
 
 
 def _text(rows: Sequence[Sequence[str]]) -> str:

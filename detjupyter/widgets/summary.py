@@ -1,4 +1,4 @@
-"""A session in a few lines of text: what a terminal, a saved notebook and a screen reader get."""
+"""A session in a few lines of text, for terminals, saved notebooks and screen readers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 from detjupyter.protocol.records import CheckpointRecord, SessionRecord
 from detjupyter.protocol.states import Group
-from detjupyter.widgets._figures import format_bytes, format_count, format_duration, format_value
+from detjupyter.protocol.text import legible
+from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
 from detjupyter.widgets._panels import metric_name
 
 _MOST_METRICS = 20
 
 
 def headline(session: SessionRecord) -> str:
-    """Return one line: the state, how far it came, how long it took, and where."""
+    """Return one line: the state, the batches trained, the duration and the device."""
     batches = f"{format_count(session.batches_trained)} batches" if session.batches_trained != 1 else "1 batch"
     target = session.plan_target_batches
     if session.state.is_live and target is not None:
@@ -25,7 +26,7 @@ def headline(session: SessionRecord) -> str:
 
 
 def best_line(session: SessionRecord) -> str | None:
-    """Return the best value of the metric that ranks runs, None when there is none yet."""
+    """Return the best value of the metric that ranks runs, None if there is none yet."""
     if session.best is None:
         return None
     best = session.best
@@ -33,12 +34,12 @@ def best_line(session: SessionRecord) -> str | None:
 
 
 def checkpoint_text(checkpoint: CheckpointRecord) -> str:
-    """Return what a checkpoint is, where it is, and how to go back to it."""
+    """Return what a checkpoint contains, its path, and how to restore it."""
     batches = f"{format_count(checkpoint.batches_trained)} batches" if checkpoint.batches_trained != 1 else "1 batch"
     return (
         f"checkpoint after {batches}, {format_bytes(checkpoint.size_bytes)}\n"
         f"  {checkpoint.path}\n"
-        f"  `%det_restore {checkpoint.id}` goes back to it."
+        f"  `%det_restore {checkpoint.id}` restores it."
     )
 
 
@@ -56,7 +57,7 @@ def session_text(session: SessionRecord) -> str:
     if session.error is not None:
         lines += [f"  {line}" for line in session.error.message.splitlines()]
         lines += [f"  {line}" for line in session.error.traceback.splitlines()]
-    return "\n".join(lines)
+    return legible("\n".join(lines))
 
 
 def _latest_by_metric(latest: Mapping[str, Mapping[str, float]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Why one path ships or stays, and what an edit of `.detignore` would do: ``%det_files --why``, ``--exclude`` and ``--include``."""
+"""Why a path ships or not, and the effect of an edit of `.detignore`: ``%det_files --why``, ``--exclude`` and ``--include``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from detjupyter.widgets._figures import format_bytes, format_count
-from detjupyter.widgets._folders import legible
-from detjupyter.widgets._html import escape, framed, with_code
+from detjupyter.protocol.text import legible
+from detjupyter.widgets._html import NOTHING, Html, output, with_code
+from detjupyter.widgets._numbers import format_bytes, format_count
 
 if TYPE_CHECKING:
     from detjupyter.bundle import Effect, Explanation, Proposal, Rule
@@ -28,7 +28,7 @@ class Why:
 
     Attributes:
         explanation: The verdict and the rule.
-        exists: Whether there is such a path.
+        exists: Whether the path exists.
     """
 
     explanation: Explanation
@@ -39,52 +39,53 @@ class Why:
 
     def sentence(self) -> str:
         """Return the verdict in words."""
-        told = self.explanation
-        path, rule = legible(told.path), told.rule
-        missing = "" if self.exists else " There is no such path now."
-        if told.included:
-            ships = "is looked into" if path.endswith("/") else "ships"
-            return f"{path} {ships}: {'no rule speaks of it' if rule is None else f'{_named(rule)} takes it back'}.{missing}"
+        verdict = self.explanation
+        path, rule = legible(verdict.path), verdict.rule
+        missing = "" if self.exists else " The path does not exist."
+        if verdict.included:
+            ships = "is included" if path.endswith("/") else "ships"
+            return f"{path} {ships}: {'no rule matches it' if rule is None else f'{_named(rule)} re-includes it'}.{missing}"
         if rule is None:
             return f"{path} does not ship: the model definition is a single file, which ships alone.{missing}"
-        if told.decided_at.rstrip("/") != told.path.rstrip("/"):
-            at = legible(told.decided_at)
-            return f"{path} does not ship: {_named(rule)} leaves out {at}, and nothing below it comes back.{missing}"
+        if verdict.decided_at.rstrip("/") != verdict.path.rstrip("/"):
+            at = legible(verdict.decided_at)
+            return f"{path} does not ship: {_named(rule)} leaves out {at}, and no rule can re-include a path below it.{missing}"
         if rule.source == "always":
             return f"{path} does not ship, whatever `.detignore` says: {rule.pattern}.{missing}"
-        back = f"; a line `!{rule.pattern}` in `.detignore` takes it back" if rule.source == "default" else ""
+        back = f"; the line `!{rule.pattern}` in `.detignore` re-includes it" if rule.source == "default" else ""
         return f"{path} does not ship: {_named(rule)} leaves it out{back}.{missing}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         del include, exclude  # IPython filters the bundle itself
-        line = f'<div class="m f" style="white-space:pre-wrap">{escape(legible(self.explanation.text))}</div>'
-        return {"text/html": framed(f"<div>{with_code(self.sentence())}</div>{line}"), "text/plain": str(self)}
+        body = Html('<div>{}</div><div class="m f" style="white-space:pre-wrap">{}</div>')
+        return dict(output(body.format(with_code(self.sentence()), self.explanation.text), str(self)))
 
 
 def proposal_bundle(proposal: Proposal) -> dict[str, str]:
-    """Return ``text/html`` and ``text/plain`` of an edit of `.detignore` that is not made yet: its lines, and what they change."""
-    doing = f"To {'include' if proposal.include else 'leave out'} {legible(proposal.path)}, `.detignore`"
+    """Return ``text/html`` and ``text/plain`` of a proposed edit of `.detignore`: its lines, and their effect."""
+    doing = f"To {'include' if proposal.include else 'leave out'} {proposal.path}, `.detignore`"
     gains = f"{'loses and gains' if proposal.added and proposal.removed else 'gains' if proposal.added else 'loses'}"
     lines = [("-", line.number, line.text) for line in proposal.removed] + [("+", line.number, line.text) for line in proposal.added]
-    told = effect_lines(proposal.effect)
-    text = [f"{doing} {gains}:", *(f"  {sign} {number}  {legible(line)}" for sign, number, line in lines), *told]
-    shown = "".join(f'<span class="{"a" if sign == "+" else "z"}">{sign} {n}  {escape(legible(line))}</span>' for sign, n, line in lines)
-    html = f"<div>{with_code(f'{doing} {gains}:')}</div><pre>{shown}</pre>{''.join(f'<div>{escape(line)}</div>' for line in told)}"
-    return {"text/html": framed(html, _LINE_STYLE), "text/plain": "\n".join(text)}
+    sentences = effect_lines(proposal.effect)
+    text = [f"{doing} {gains}:", *(f"  {sign} {number}  {line}" for sign, number, line in lines), *sentences]
+    shown = [Html('<span class="{}">{} {}  {}</span>').format("a" if sign == "+" else "z", sign, n, line) for sign, n, line in lines]
+    effect = [Html("<div>{}</div>").format(line) for line in sentences]
+    html = Html("<div>{}</div><pre>{}</pre>{}").format(with_code(f"{doing} {gains}:"), NOTHING.join(shown), NOTHING.join(effect))
+    return output(html, "\n".join(text), _LINE_STYLE)
 
 
 def effect_lines(effect: Effect) -> list[str]:
-    """Return what a change of `.detignore` does, a sentence each for what ships now and what stays now, with the first few names."""
+    """Return the effect of a change of `.detignore`: a sentence for newly shipped and for newly excluded files, with the first names."""
     lines = []
     if effect.newly_shipped:
-        files = "1 file more ships" if effect.newly_shipped == 1 else f"{format_count(effect.newly_shipped)} files more ship"
+        files = "1 more file ships" if effect.newly_shipped == 1 else f"{format_count(effect.newly_shipped)} more files ship"
         names = _listed(effect.names[: effect.newly_shipped], effect.newly_shipped)
         lines.append(f"{files} ({format_bytes(effect.newly_shipped_bytes)}){names}.")
     if effect.newly_left_out:
         files = "1 file no longer ships" if effect.newly_left_out == 1 else f"{format_count(effect.newly_left_out)} files no longer ship"
         names = _listed(effect.names[effect.newly_shipped :], effect.newly_left_out)
         lines.append(f"{files} ({format_bytes(effect.newly_left_out_bytes)}){names}.")
-    return lines or ["Of what is there now, nothing ships or stays because of it."]
+    return lines or ["No existing file is affected."]
 
 
 def _listed(names: Sequence[str], changed: int) -> str:

@@ -72,7 +72,7 @@ export interface Table {
   xs: number[];
   /** Per curve: a number, `null` where the value cannot be drawn (a gap), `undefined` where only another curve has a point. */
   columns: (number | null | undefined)[][];
-  /** Per curve: indices of points that no line reaches, because both neighbours are gaps. */
+  /** Per curve: indices of points that no line reaches, because both neighbors are gaps. */
   lone: number[][];
 }
 

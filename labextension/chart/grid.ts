@@ -1,7 +1,6 @@
 import { type ChartPatch, Curve } from './curve';
 import { PanelNames } from './names';
 import { Panel, type Range, type Surroundings } from './panel';
-import { injectChartStyle } from './style';
 import { readTheme, watchTheme } from './theme';
 
 export interface ChartOptions {
@@ -16,7 +15,7 @@ let grids = 0;
 /**
  * The curves of a run: one panel per metric, in as many columns as fit.
  *
- * Draws at most once per animation frame, and not at all while nobody can see it. Cursor and zoom are shared by the panels.
+ * Draws at most once per animation frame, and not at all while it is out of sight. Cursor and zoom are shared by the panels.
  */
 export class ChartGrid {
   private readonly controller = new AbortController();
@@ -38,7 +37,6 @@ export class ChartGrid {
     const compact = options.compact ?? false;
     host.classList.add('dj-chart');
     host.classList.toggle('dj-mod-compact', compact);
-    injectChartStyle(host);
     this.theme = readTheme(host);
     this.around = {
       height: options.panelHeight ?? (compact ? 120 : 190),
@@ -151,7 +149,7 @@ export class ChartGrid {
     this.restyle();
   }
 
-  /** Redraw in the colours of the page as it is now; a host that was not attached before has none until it is seen. */
+  /** Redraw in the present colors of the page; a host has none before it is attached. */
   private restyle(): void {
     const theme = readTheme(this.host);
     if (JSON.stringify(theme) !== JSON.stringify(this.theme)) {

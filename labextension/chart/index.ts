@@ -1,4 +1,2 @@
-export { type ChartPatch } from './curve';
-export { formatBytes, formatCount, formatDuration, formatValue, toNumber } from './format';
+export { type ChartPatch, Curve } from './curve';
 export { ChartGrid, type ChartOptions } from './grid';
-export { injectStyle } from './style';

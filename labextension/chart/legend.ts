@@ -1,5 +1,5 @@
 import type { Curve } from './curve';
-import { formatCount, formatValue } from './format';
+import { formatCount, formatValue } from '../live/format';
 import type { Theme } from './theme';
 
 interface Item {
@@ -8,7 +8,7 @@ interface Item {
   value: HTMLElement;
 }
 
-/** The line under a panel's name: which curve has which colour, and its newest value or the one under the cursor. */
+/** The line under a panel's name: which curve has which color, and its newest value or the one under the cursor. */
 export class Legend {
   readonly element = document.createElement('div');
   private readonly batch = span('dj-legend-batch');

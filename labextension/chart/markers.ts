@@ -1,7 +1,7 @@
 import type uPlot from 'uplot';
 
 import type { Curve } from './curve';
-import { formatCount, formatValue } from './format';
+import { formatCount, formatValue } from '../live/format';
 
 /** A value that has no place on the axis: NaN or an infinity. */
 export interface Marker {
@@ -25,7 +25,7 @@ export function markersOf(curves: readonly Curve[]): Marker[] {
   return markers;
 }
 
-/** Return what stands under the panel's name: for every kind of value that could not be drawn, the first and the last place. */
+/** Return the note under the panel's name: for each kind of value that could not be drawn, the first and the last batch. */
 export function noteOf(markers: readonly Marker[], curves: readonly Curve[]): string {
   const places = new Map<string, { first: number; last: number }>();
   for (const { curve, batch, value } of markers) {
@@ -46,13 +46,13 @@ export function noteOf(markers: readonly Marker[], curves: readonly Curve[]): st
     .join(' · ');
 }
 
-/** Draw a triangle at the edge for every marker: infinity at the top, the others at the bottom; a row of them stands for many. */
-export function drawMarkers(chart: uPlot, markers: readonly Marker[], colour: string): void {
+/** Draw a triangle at the edge for every marker: infinity at the top, the others at the bottom; overlapping ones are drawn once. */
+export function drawMarkers(chart: uPlot, markers: readonly Marker[], color: string): void {
   const { ctx, bbox } = chart;
   const size = SIZE_PX * devicePixelRatio;
   const lastAt = { top: -Infinity, bottom: -Infinity };
   ctx.save();
-  ctx.fillStyle = colour;
+  ctx.fillStyle = color;
   for (const { batch, value } of markers) {
     const x = chart.valToPos(batch, 'x', true);
     const edge = value === Infinity ? 'top' : 'bottom';

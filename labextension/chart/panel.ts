@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
 
 import { type Curve, join, type Table } from './curve';
-import { formatCount, formatTick } from './format';
+import { formatCount, formatTick } from '../live/format';
 import { drawMarkers, markersOf, noteOf, type Marker } from './markers';
 import { Legend } from './legend';
 import type { Theme } from './theme';
@@ -74,7 +74,7 @@ export class Panel {
     this.rebuild();
   }
 
-  /** Throw the canvas away, so that the next drawing starts anew (another theme, another scale, another curve). */
+  /** Discard the canvas; the next drawing makes a new one (another theme, another scale, another curve). */
   rebuild(): void {
     this.chart?.destroy();
     this.chart = null;

@@ -1,4 +1,4 @@
-/** The colours that the canvas is drawn with; blue with vermilion or amber stay apart for every kind of colour vision. */
+/** The colors of the canvas. Blue with vermilion or amber can be told apart with every kind of color vision. */
 export interface Theme {
   dark: boolean;
   text: string;
@@ -15,7 +15,7 @@ const DARK = { training: '#56b4e9', validation: '#f0a63a', alarm: '#ff8ad0' };
 /**
  * Read the theme from what `host` looks like now.
  *
- * Whether it is dark is told by its text, so that VS Code and Colab, which lack JupyterLab's variables, come out right too.
+ * Whether it is dark follows from its text color, because VS Code and Colab lack JupyterLab's variables.
  * `--dj-training-color`, `--dj-validation-color` and `--dj-alarm-color` override the palette.
  */
 export function readTheme(host: HTMLElement): Theme {

@@ -1,8 +1,7 @@
 /**
  * The server extension's REST routes.
  *
- * Every method either returns what the server said, or throws one of two errors: the server could not be reached
- * (`UnreachableError`), or it answered that it cannot (`AnswerError`, with the server's own message and hint).
+ * Each method returns the server's answer or throws one of the two errors of `errors.ts`.
  */
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
@@ -17,29 +16,12 @@ import type {
   ScanningRecord,
   SeriesPatch
 } from '../protocol';
+import { AnswerError, UnreachableError } from './errors';
 
 const ROOT = 'detjupyter/api';
 
-/** No answer came: the server is down, or the network is. */
-export class UnreachableError extends Error {
-  constructor() {
-    super('The Jupyter server cannot be reached.');
-  }
-}
-
-/** The server answered that it cannot; `status` is HTTP's. */
-export class AnswerError extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-    readonly hint: string | null = null
-  ) {
-    super(message);
-  }
-}
-
 interface ScanOptions {
-  /** Whether a directory with very many paths is meant. */
+  /** Whether to scan a directory with very many paths. */
   anySize: boolean;
   /** Aborting it also stops the scan on the server, unless another page waits for it. */
   signal: AbortSignal;
@@ -47,7 +29,7 @@ interface ScanOptions {
 }
 
 interface ListingOptions extends ScanOptions {
-  /** What came with the listing that is known already. */
+  /** The ETag of the listing that is already known. */
   etag: string | null;
 }
 
@@ -79,7 +61,7 @@ export class Api {
     await this.request<unknown>(`runs/${encodeURIComponent(runId)}`, { method: 'DELETE' });
   }
 
-  /** Return the files of the definition at `path`, a POSIX path relative to the server's root; null if they are as they were. */
+  /** Return the files of the definition at `path`, a POSIX path relative to the server's root; null if they have not changed. */
   async definition(
     path: string,
     { etag, ...options }: ListingOptions
@@ -89,23 +71,23 @@ export class Api {
     return answer.status === NOT_MODIFIED ? null : { record: answer.body, etag: answer.etag };
   }
 
-  /** Return where Determined's uploader would decide otherwise about the definition at `path`. */
+  /** Return where Determined's uploader decides differently about the definition at `path`. */
   async determined(path: string, options: ScanOptions): Promise<DeterminedRecord> {
     return (await this.scan<DeterminedRecord>('definition/determined', path, options)).body;
   }
 
-  /** Return what it takes to let `file` of the definition at `path` ship, or to leave it out. Nothing is written. */
+  /** Return the edit that lets `file` of the definition at `path` ship, or excludes it. Nothing is written. */
   async proposeIgnore(path: string, file: string, include: boolean): Promise<IgnoreEditRecord> {
     return this.post('definition/ignore', { path, file, include, save: false });
   }
 
-  /** Write the edit, unless the `.detignore` is no longer the one that it was made for. */
+  /** Write the edit, unless the `.detignore` has changed since the edit was computed. */
   async saveIgnore(path: string, edit: IgnoreEditRecord): Promise<IgnoreEditRecord> {
     const { file, include, expected_hash } = edit;
     return this.post('definition/ignore', { path, file, include, save: true, expected_hash });
   }
 
-  /** Take back an edit that was saved. */
+  /** Undo an edit that was saved. */
   async undoIgnore(undo: string): Promise<void> {
     await this.post<unknown>('definition/ignore/undo', { undo });
   }
@@ -120,7 +102,7 @@ export class Api {
     return this.post(`kernels/${encodeURIComponent(kernelId)}/command`, { session_id: sessionId, command });
   }
 
-  /** Ask until the scan is done: a long one is answered meanwhile with how far it is. */
+  /** Ask until the scan is done: while it runs, the server answers with its progress. */
   private async scan<T>(
     route: string,
     path: string,

@@ -3,35 +3,25 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { Clipboard } from '@jupyterlab/apputils';
 
-import type { Command } from '../protocol';
+import type { CommandKind } from '../protocol';
+import { BUTTONS } from '../protocol';
 import { panelIcon } from './icons';
-import type { PanelModel } from './model';
+import type { PanelModel } from './model/panel';
 import { PANEL_ID } from './panel';
 
 const CATEGORY = 'detjupyter';
 export const SHOW_PANEL = 'detjupyter:show-panel';
 const REFRESH = 'detjupyter:refresh';
 
-const STEERING: readonly { label: string; caption: string; command: Command }[] = [
-  { label: 'Pause the Training', caption: 'Hold after the batch under way', command: { kind: 'pause' } },
-  { label: 'Resume the Training', caption: 'Go on with a paused training', command: { kind: 'resume' } },
-  {
-    label: 'Train One More Batch',
-    caption: 'Train one more batch, then pause',
-    command: { kind: 'step', batches: 1 }
-  },
-  {
-    label: 'Stop the Training',
-    caption: 'End the training; weights and history stay',
-    command: { kind: 'stop' }
-  },
-  { label: 'Validate Now', caption: 'Run the validation now', command: { kind: 'validate' } },
-  { label: 'Write a Checkpoint Now', caption: 'Write a checkpoint now', command: { kind: 'checkpoint' } },
-  {
-    label: 'Reload the Edited Code',
-    caption: 'Import the edited model definition, and go on with the same weights',
-    command: { kind: 'reload' }
-  }
+/** The commands to a session, as a menu names them. */
+const STEERING: readonly { kind: CommandKind; label: string }[] = [
+  { kind: 'pause', label: 'Pause Training' },
+  { kind: 'resume', label: 'Resume Training' },
+  { kind: 'step', label: 'Train One More Batch' },
+  { kind: 'stop', label: 'Stop Training' },
+  { kind: 'validate', label: 'Validate Now' },
+  { kind: 'checkpoint', label: 'Save Checkpoint' },
+  { kind: 'reload', label: 'Reload Edited Code' }
 ];
 
 /** Add our commands to the application, and to the palette if it has one. */
@@ -48,28 +38,28 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
     caption: 'Ask the server and the kernel again',
     execute: () => model.refresh()
   });
-  for (const { label, caption, command } of STEERING) {
-    commands.addCommand(`detjupyter:${command.kind}`, {
+  for (const { kind, label } of STEERING) {
+    commands.addCommand(`detjupyter:${kind}`, {
       label,
-      caption,
-      isEnabled: () => model.session.can(command.kind),
-      execute: () => model.session.send(command)
+      caption: BUTTONS[kind].title,
+      isEnabled: () => model.session.can(kind),
+      execute: () => model.session.send({ kind })
     });
   }
-  const ids = [SHOW_PANEL, ...STEERING.map(({ command }) => `detjupyter:${command.kind}`), REFRESH];
+  const ids = [SHOW_PANEL, ...STEERING.map(({ kind }) => `detjupyter:${kind}`), REFRESH];
   for (const id of ids) {
     palette?.addItem({ command: id, category: CATEGORY });
   }
 
   addFileCommands(app, model);
 
-  // The session's state changes ten times a second while it trains; who listens only wants to know what is possible.
+  // The session's state changes ten times a second while it trains; its listeners only need to know which commands are possible.
   let enabled = '';
   model.session.changed.connect(() => {
-    const now = STEERING.map(({ command }) => Number(model.session.can(command.kind))).join('');
+    const now = STEERING.map(({ kind }) => Number(model.session.can(kind))).join('');
     if (now !== enabled) {
       enabled = now;
-      STEERING.forEach(({ command }) => commands.notifyCommandChanged(`detjupyter:${command.kind}`));
+      STEERING.forEach(({ kind }) => commands.notifyCommandChanged(`detjupyter:${kind}`));
     }
   });
 }

@@ -35,7 +35,7 @@ export const biggestFirstIcon = new LabIcon({
 </svg>`
 });
 
-/** A triangle with a mark of exclamation: something would fail elsewhere. */
+/** A triangle with an exclamation mark: something would be missing on another machine. */
 export const warningIcon = new LabIcon({
   name: 'detjupyter:warning',
   svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16" viewBox="0 0 24 24">

@@ -5,7 +5,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
 import { addCommands } from './commands';
-import { PanelModel } from './model';
+import { PanelModel } from './model/panel';
 import { DefinitionPanel } from './panel';
 
 const plugin: JupyterFrontEndPlugin<void> = {

@@ -6,7 +6,7 @@ import type { AccordionPanel } from '@lumino/widgets';
 import * as React from 'react';
 
 import { panelIcon } from './icons';
-import type { PanelModel } from './model';
+import type { PanelModel } from './model/panel';
 import type { DefinitionModel } from './model/definition';
 import { DefinitionView } from './views/definition';
 import { HeaderView } from './views/header';
@@ -19,7 +19,7 @@ type View = React.FunctionComponent<{ model: PanelModel }>;
 type AnySignal = ISignal<unknown, unknown>;
 
 /** How the sections share the height at first. */
-const HEIGHTS = [0.46, 0.34, 0.2];
+const HEIGHTS = [0.42, 0.4, 0.18];
 
 export class DefinitionPanel extends SidePanel {
   constructor(model: PanelModel) {
@@ -71,7 +71,7 @@ export class DefinitionPanel extends SidePanel {
   private readonly _definition: DefinitionModel;
 }
 
-/** A view that is rendered anew when one of its signals fires, once per frame at most, and not while it is hidden. */
+/** A view that is rendered again when one of its signals fires, at most once per frame, and not while it is hidden. */
 class Section extends ReactWidget {
   constructor(
     private readonly view: View,

@@ -1,34 +1,18 @@
 /**
  * The server's WebSocket: changed runs, the curves of the one run that is watched, and edits of the definition that is shown.
  *
- * The connection comes back by itself: at once when the browser says that it is online again, else after a pause that doubles.
+ * The connection comes back by itself: at once when the browser says that it is online again, else after pauses that grow.
  */
 import { URLExt } from '@jupyterlab/coreutils';
 import type { ServerConnection } from '@jupyterlab/services';
 import type { IDisposable } from '@lumino/disposable';
+import { Poll } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type {
-  DefinitionChanged,
-  DefinitionWatched,
-  LogMessage,
-  RunsMessage,
-  RunsRemoved,
-  ScanProgress,
-  SeriesMessage,
-  Watch,
-  WatchDefinition
-} from '../protocol';
-
-export type ServerMessage =
-  | RunsMessage
-  | RunsRemoved
-  | SeriesMessage
-  | LogMessage
-  | DefinitionWatched
-  | DefinitionChanged
-  | ScanProgress;
+import type { Watch, WatchDefinition } from '../protocol';
+import type { ServerMessage } from './messages';
+import { parseMessage } from './messages';
 
 /** `waiting`: not connected, the next attempt is scheduled. */
 export type SocketStatus = 'connecting' | 'open' | 'waiting';
@@ -39,6 +23,15 @@ const LONGEST_PAUSE_MS = 30_000;
 export class LiveSocket implements IDisposable {
   constructor(settings: ServerConnection.ISettings) {
     this._settings = settings;
+    // One turn of the poll is one connection. A connection that never opened fails the turn, and only then the pause grows; its random
+    // part keeps many browsers from returning to a restarted server in the same instant.
+    this._connections = new Poll({
+      name: 'detjupyter:socket',
+      auto: false,
+      factory: () => this.hold(),
+      frequency: { interval: FIRST_PAUSE_MS, backoff: true, max: LONGEST_PAUSE_MS },
+      standby: 'never'
+    });
     window.addEventListener('online', () => this.connect(), { signal: this._listeners.signal });
   }
 
@@ -55,31 +48,14 @@ export class LiveSocket implements IDisposable {
   }
 
   get isDisposed(): boolean {
-    return this._listeners.signal.aborted;
+    return this._connections.isDisposed;
   }
 
-  /** Connect now, unless a connection stands or is on its way. */
+  /** Connect now, unless there is a connection or one is on its way. */
   connect(): void {
-    if (this.isDisposed || this._socket !== null) {
-      return;
+    if (this._socket === null) {
+      void this._connections.refresh();
     }
-    window.clearTimeout(this._timer);
-    const { appendToken, token, WebSocket, wsUrl } = this._settings;
-    let url = URLExt.join(wsUrl, 'detjupyter/api/live');
-    if (appendToken && token !== '') {
-      url += `?token=${encodeURIComponent(token)}`;
-    }
-    const socket = new WebSocket(url);
-    this._socket = socket;
-    this.setStatus('connecting');
-    socket.onopen = () => {
-      this._pauseMs = FIRST_PAUSE_MS;
-      this.say({ kind: 'watch', run_id: this._watched });
-      this.say({ kind: 'watch_definition', path: this._definition });
-      this.setStatus('open');
-    };
-    socket.onmessage = (event: MessageEvent) => this.receive(event.data);
-    socket.onclose = () => this.reconnectLater();
   }
 
   /** Ask for the curves of this run, now and after every reconnection. */
@@ -88,7 +64,7 @@ export class LiveSocket implements IDisposable {
     this.say({ kind: 'watch', run_id: runId });
   }
 
-  /** Ask for word of edits of this definition, now and after every reconnection. */
+  /** Subscribe to edits of this definition, now and after every reconnection. */
   watchDefinition(path: string | null): void {
     if (path !== this._definition) {
       this._definition = path;
@@ -101,7 +77,7 @@ export class LiveSocket implements IDisposable {
       return;
     }
     this._listeners.abort();
-    window.clearTimeout(this._timer);
+    this._connections.dispose();
     if (this._socket !== null) {
       this._socket.onopen = this._socket.onmessage = this._socket.onclose = null;
       this._socket.close();
@@ -110,27 +86,47 @@ export class LiveSocket implements IDisposable {
     Signal.clearData(this);
   }
 
+  /** Connect, and return when the connection is closed again; fail if it never opened. */
+  private async hold(): Promise<void> {
+    const { appendToken, token, WebSocket, wsUrl } = this._settings;
+    let url = URLExt.join(wsUrl, 'detjupyter/api/live');
+    if (appendToken && token !== '') {
+      url += `?token=${encodeURIComponent(token)}`;
+    }
+    const socket = new WebSocket(url);
+    this._socket = socket;
+    this.setStatus('connecting');
+    socket.onopen = () => {
+      this.say({ kind: 'watch', run_id: this._watched });
+      this.say({ kind: 'watch_definition', path: this._definition });
+      this.setStatus('open');
+    };
+    socket.onmessage = (event: MessageEvent) => this.receive(event.data);
+    await new Promise<void>((resolve, reject) => {
+      socket.onclose = () => {
+        const wasOpen = this._status === 'open';
+        this._socket = null;
+        this.setStatus('waiting');
+        if (wasOpen) {
+          resolve();
+        } else {
+          reject(new Error(`No connection to ${wsUrl}.`));
+        }
+      };
+    });
+  }
+
   private say(message: Watch | WatchDefinition): void {
     if (this._socket?.readyState === WebSocket.OPEN) {
       this._socket.send(JSON.stringify(message));
     }
   }
 
-  private receive(data: unknown): void {
-    if (typeof data !== 'string') {
-      return;
+  private receive(frame: unknown): void {
+    const message = parseMessage(frame);
+    if (message !== null) {
+      this._message.emit(message);
     }
-    const message = JSON.parse(data) as ServerMessage;
-    this._message.emit(message);
-  }
-
-  private reconnectLater(): void {
-    this._socket = null;
-    // The random part keeps many browsers from returning to a restarted server in the same instant.
-    const pauseMs = this._pauseMs * (0.75 + Math.random() / 2);
-    this._pauseMs = Math.min(this._pauseMs * 2, LONGEST_PAUSE_MS);
-    this._timer = window.setTimeout(() => this.connect(), pauseMs);
-    this.setStatus('waiting');
   }
 
   private setStatus(status: SocketStatus): void {
@@ -142,12 +138,11 @@ export class LiveSocket implements IDisposable {
 
   private readonly _settings: ServerConnection.ISettings;
   private readonly _listeners = new AbortController();
+  private readonly _connections: Poll;
   private readonly _message = new Signal<this, ServerMessage>(this);
   private readonly _statusChanged = new Signal<this, SocketStatus>(this);
   private _socket: WebSocket | null = null;
   private _status: SocketStatus = 'waiting';
   private _watched: string | null = null;
   private _definition: string | null = null;
-  private _pauseMs = FIRST_PAUSE_MS;
-  private _timer = 0;
 }

@@ -1,160 +1,84 @@
-import type { Command, State } from '../protocol';
+import {
+  allows,
+  commandOf,
+  isOver,
+  keyName,
+  LIVE_BUTTONS,
+  type LiveButton,
+  type LiveCommand
+} from '../live/controls';
+import { rove } from '../live/toolbar';
+import type { Command, SessionRecord } from '../protocol';
+import { BUTTONS } from '../protocol';
 
-interface Action {
-  label: string;
-  /** What the button says until the kernel has answered. */
-  pending: string;
-  title: string;
-  command: Command;
-  icon: string;
-  states: readonly State[];
-}
-
-interface Control {
-  key: string;
-  /** The first whose states hold the session's state is shown; a control with two is a toggle. */
-  actions: readonly Action[];
-}
-
-const LIVE: readonly State[] = ['running', 'paused'];
-const CONTROLS: readonly Control[] = [
-  {
-    key: ' ',
-    actions: [
-      {
-        label: 'Resume',
-        pending: 'Resuming…',
-        title: 'Go on with the training (Space)',
-        command: { kind: 'resume' },
-        icon: 'M4 2.5v11l9-5.5z',
-        states: ['paused']
-      },
-      {
-        label: 'Pause',
-        pending: 'Pausing…',
-        title: 'Hold after the batch under way (Space)',
-        command: { kind: 'pause' },
-        icon: 'M3.5 2.5h3v11h-3zM9.5 2.5h3v11h-3z',
-        states: ['running']
-      }
-    ]
-  },
-  {
-    key: 's',
-    actions: [
-      {
-        label: 'Step',
-        pending: 'Stepping…',
-        title: 'Train one more batch, then pause again (S)',
-        command: { kind: 'step', batches: 1 },
-        icon: 'M2.5 2.5v11l7.5-5.5zM11 2.5h2.5v11h-2.5z',
-        states: ['paused']
-      }
-    ]
-  },
-  {
-    key: 'x',
-    actions: [
-      {
-        label: 'Stop',
-        pending: 'Stopping…',
-        title: 'End the training; weights and history stay (X)',
-        command: { kind: 'stop' },
-        icon: 'M3 3h10v10h-10z',
-        states: LIVE
-      }
-    ]
-  },
-  {
-    key: 'v',
-    actions: [
-      {
-        label: 'Validate',
-        pending: 'Validating…',
-        title: 'Run the validation now, then go on (V)',
-        command: { kind: 'validate' },
-        icon: 'M6.2 13 1.8 8.6l1.6-1.6 2.8 2.8 6.4-6.4 1.6 1.6z',
-        states: LIVE
-      }
-    ]
-  },
-  {
-    key: 'c',
-    actions: [
-      {
-        label: 'Checkpoint',
-        pending: 'Writing…',
-        title: 'Write a checkpoint now, then go on (C)',
-        command: { kind: 'checkpoint' },
-        icon: 'M2.5 2.5h9l2 2v9h-11zM5 2.5h5v3.5h-5zM5 9h6v4.5h-6z',
-        states: LIVE
-      }
-    ]
-  }
-];
+const ICONS: Readonly<Record<LiveCommand, string>> = {
+  resume: 'M4 2.5v11l9-5.5z',
+  pause: 'M3.5 2.5h3v11h-3zM9.5 2.5h3v11h-3z',
+  step: 'M2.5 2.5v11l7.5-5.5zM11 2.5h2.5v11h-2.5z',
+  stop: 'M3 3h10v10h-10z',
+  validate: 'M6.2 13 1.8 8.6l1.6-1.6 2.8 2.8 6.4-6.4 1.6 1.6z',
+  checkpoint: 'M2.5 2.5h9l2 2v9h-11zM5 2.5h5v3.5h-5zM5 9h6v4.5h-6z'
+};
 const SVG = 'http://www.w3.org/2000/svg';
 
-interface Button {
-  control: Control;
+type Allowed = SessionRecord['allowed'];
+
+interface Control {
+  button: LiveButton;
+  command: LiveCommand;
+  /** The id of the command that is not answered yet. */
+  pending: number | null;
   element: HTMLButtonElement;
   icon: SVGPathElement;
   label: HTMLElement;
-  action: Action;
-  pending: number | null;
 }
 
 /** The row of buttons, and the keys that press them while the widget has the focus. */
 export class Controls {
   readonly element = document.createElement('div');
-  private readonly buttons: readonly Button[];
-  private state: State = 'ready';
-  private enabled = false;
+  private readonly controls: readonly Control[];
+  private allowed: Allowed = [];
 
   /**
-   * @param root - The widget: takes the keys, and the focus of a button that is switched off.
+   * @param root - The widget: takes the keys.
    * @param send - Sends a command and returns its id.
    */
   constructor(
-    private readonly root: HTMLElement,
+    root: HTMLElement,
     private readonly send: (command: Command) => number,
     signal: AbortSignal
   ) {
     this.element.className = 'dj-live-controls';
     this.element.setAttribute('role', 'toolbar');
     this.element.setAttribute('aria-label', 'Training');
-    this.buttons = CONTROLS.map(control => this.button(control, signal));
+    this.controls = LIVE_BUTTONS.map(button => this.control(button, signal));
+    this.element.append(...this.controls.map(({ element }) => element));
+    rove(this.element, signal);
     root.addEventListener('keydown', event => this.key(event), { signal });
-    this.show('ready', false);
+    this.show([]);
   }
 
-  /** Follow the session; `enabled` is false while nobody would answer. */
-  show(state: State, enabled: boolean): void {
-    this.state = state;
-    this.enabled = enabled;
-    for (const button of this.buttons) {
-      this.refresh(button);
-    }
+  /** Offer the kinds of command that are `allowed`; none while the kernel does not answer. */
+  show(allowed: Allowed): void {
+    this.allowed = allowed;
+    this.controls.forEach(control => this.refresh(control));
   }
 
-  /** The kernel answered the command `id`; null: it will not answer any more. */
+  /** The kernel answered the command `id`; null: it will not answer anymore. */
   answered(id: number | null): void {
-    for (const button of this.buttons) {
-      if (id === null || button.pending === id) {
-        button.pending = null;
-        this.refresh(button);
+    for (const control of this.controls) {
+      if (id === null || control.pending === id) {
+        control.pending = null;
+        this.refresh(control);
       }
     }
   }
 
-  private press(button: Button): void {
-    if (button.pending === null && this.applies(button)) {
-      button.pending = this.send(button.action.command);
-      this.refresh(button);
+  private press(control: Control): void {
+    if (control.pending === null && allows(this.allowed, control.command)) {
+      control.pending = this.send({ kind: control.command });
+      this.refresh(control);
     }
-  }
-
-  private applies({ action }: Button): boolean {
-    return this.enabled && action.states.includes(this.state);
   }
 
   private key(event: KeyboardEvent): void {
@@ -163,47 +87,45 @@ export class Controls {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || (onButton && event.key === ' ')) {
       return;
     }
-    const button = this.buttons.find(({ control }) => control.key === event.key.toLowerCase());
-    if (button !== undefined) {
+    const key = event.key.toLowerCase();
+    const control = this.controls.find(({ command }) => BUTTONS[command].key === key);
+    if (control !== undefined) {
       event.preventDefault();
       event.stopPropagation();
-      this.press(button);
+      this.press(control);
     }
   }
 
-  /** Show the button as it is now. It keeps its action while one is pending, so that it does not change under the pointer. */
-  private refresh(button: Button): void {
-    const { element, control } = button;
-    if (!button.action.states.includes(this.state)) {
-      button.pending = null; // what was asked for has happened, whether the answer is here or not
+  /** Show the button as it is now. It keeps its command while that is pending, so that it does not change under the pointer. */
+  private refresh(control: Control): void {
+    const { button, element, icon, label } = control;
+    if (isOver(control.command, this.allowed)) {
+      control.pending = null;
     }
-    if (button.pending === null) {
-      button.action =
-        control.actions.find(({ states }) => states.includes(this.state)) ?? control.actions.at(-1)!;
+    const isPending = control.pending !== null;
+    if (!isPending) {
+      control.command = commandOf(button, this.allowed);
     }
-    const waiting = button.pending !== null;
-    const disabled = !waiting && !this.applies(button);
-    if (disabled && element.matches(':focus')) {
-      this.root.focus({ preventScroll: true });
+    const { command } = control;
+    const { label: words, pending, title } = BUTTONS[command];
+    element.dataset['djCommand'] = command;
+    element.title = `${title} (${keyName(command)})`;
+    element.setAttribute('aria-disabled', String(!isPending && !allows(this.allowed, command)));
+    element.setAttribute('aria-busy', String(isPending));
+    element.setAttribute('aria-keyshortcuts', keyName(command));
+    const text = isPending ? pending : words;
+    if (label.textContent !== text) {
+      label.textContent = text;
     }
-    element.disabled = disabled;
-    element.dataset['djCommand'] = button.action.command.kind;
-    element.title = button.action.title;
-    element.setAttribute('aria-busy', String(waiting));
-    const text = waiting ? button.action.pending : button.action.label;
-    if (button.label.textContent !== text) {
-      button.label.textContent = text;
-    }
-    if (button.icon.getAttribute('d') !== button.action.icon) {
-      button.icon.setAttribute('d', button.action.icon);
+    if (icon.getAttribute('d') !== ICONS[command]) {
+      icon.setAttribute('d', ICONS[command]);
     }
   }
 
-  private button(control: Control, signal: AbortSignal): Button {
+  private control(button: LiveButton, signal: AbortSignal): Control {
     const element = document.createElement('button');
     element.type = 'button';
     element.className = 'dj-live-button';
-    element.setAttribute('aria-keyshortcuts', control.key === ' ' ? 'Space' : control.key.toUpperCase());
     const svg = document.createElementNS(SVG, 'svg');
     svg.setAttribute('viewBox', '0 0 16 16');
     svg.setAttribute('aria-hidden', 'true');
@@ -212,9 +134,8 @@ export class Controls {
     svg.append(icon);
     const label = document.createElement('span');
     element.append(svg, label);
-    this.element.append(element);
-    const button: Button = { control, element, icon, label, action: control.actions.at(-1)!, pending: null };
-    element.addEventListener('click', () => this.press(button), { signal });
-    return button;
+    const control: Control = { button, command: button[0], pending: null, element, icon, label };
+    element.addEventListener('click', () => this.press(control), { signal });
+    return control;
   }
 }

@@ -1,10 +1,10 @@
-import { toNumber } from '../chart';
+import { toNumber } from '../live/format';
 import type { LogLine } from '../protocol';
 
 const LINES_SHOWN = 500;
 const AT_END_PX = 8;
 
-/** What the trial wrote: the last 500 lines, folded away until someone opens it or the training fails. */
+/** What the trial wrote: the last 500 lines, closed until the user opens it or the training fails. */
 export class LogPane {
   readonly element = document.createElement('details');
   private readonly summary = document.createElement('summary');

@@ -1,48 +1,34 @@
 import type { AnyModel } from '@anywidget/types';
 
-import { ChartGrid, formatBytes, injectStyle, toNumber } from '../chart';
-import type {
-  Command,
-  CommandRequest,
-  Hello,
-  Reply,
-  SessionRecord,
-  Snapshot,
-  State,
-  Update
-} from '../protocol';
+import { ChartGrid } from '../chart';
+import { gpuBusy, gpuMemory, isLive, isSlowed, SLOWED, STATE_WORDS } from '../live/words';
+import type { Command, CommandRequest, Hello, Reply, SessionRecord, Snapshot, Update } from '../protocol';
 import { PROTOCOL_VERSION } from '../protocol';
 import { decodePatches } from './buffers';
 import { Controls } from './controls';
 import { LogPane } from './log';
-import { progressOf } from './progress';
-import { CSS } from './style';
+import { ProgressView } from './progress';
+import { StuckNotice } from './stuck';
+import { injectLiveStyle } from './style';
 
 const HELLO_AGAIN_MS = 3000;
-const STATE_WORDS: Record<State, string> = {
-  ready: 'Ready',
-  running: 'Running',
-  paused: 'Paused',
-  finished: 'Finished',
-  stopped: 'Stopped',
-  failed: 'Failed',
-  interrupted: 'Interrupted'
-};
 
-/** One view of a running training: says hello to the kernel, shows what comes back, and sends what the person asks for. */
+/** One view of a running training: says hello to the kernel, shows its answers, and sends the user's commands. */
 export class LiveView {
   private readonly controller = new AbortController();
   private readonly root = part('div', 'dj-live');
   private readonly entrypoint = part('span', 'dj-live-entrypoint');
+  private readonly status = part('span', 'dj-live-status');
   private readonly badge = part('span', 'dj-live-badge');
+  private readonly slowed = part('span', 'dj-live-slowed');
   private readonly device = part('span', 'dj-live-device');
-  private readonly bar = part('div', 'dj-live-bar');
-  private readonly facts = part('div', 'dj-live-facts');
+  private readonly progress = new ProgressView();
   private readonly message = part('div', 'dj-live-message');
   private readonly error = part('div', 'dj-live-error');
   private readonly charts: ChartGrid;
   private readonly controls: Controls;
   private readonly log: LogPane;
+  private readonly stuck = new StuckNotice();
   private readonly hellos: number;
   private session: SessionRecord | null = null;
   private commandIds = 0;
@@ -58,28 +44,29 @@ export class LiveView {
     this.root.dataset['lmSuppressShortcuts'] = 'true'; // or X would cut the cell in JupyterLab
     this.root.setAttribute('role', 'group');
     this.root.setAttribute('aria-label', 'Training, live');
-    this.badge.setAttribute('role', 'status');
-    this.bar.setAttribute('role', 'progressbar');
-    this.bar.setAttribute('aria-label', 'Training progress');
+    this.status.setAttribute('role', 'status');
+    this.status.append(this.badge, this.slowed);
+    this.slowed.title = SLOWED.title;
     this.message.setAttribute('aria-live', 'polite');
     this.error.setAttribute('role', 'alert');
     this.controls = new Controls(this.root, command => this.send(command), signal);
     this.log = new LogPane(signal);
     const head = part('div', 'dj-live-head');
-    head.append(this.badge, this.entrypoint, this.device);
+    head.append(this.status, this.entrypoint, this.device);
     const charts = part('div', 'dj-live-charts');
     this.root.append(
       head,
-      this.bar,
-      this.facts,
-      this.controls.element,
+      this.controls.element, // above all that grows and shrinks, so that no button moves under the pointer
+      this.progress.bar,
+      this.progress.facts,
+      this.stuck.element,
       this.message,
       this.error,
       charts,
       this.log.element
     );
     el.append(this.root);
-    injectStyle(el, 'live', CSS);
+    injectLiveStyle(el);
     this.charts = new ChartGrid(charts);
     this.badge.textContent = 'Waiting';
 
@@ -103,7 +90,7 @@ export class LiveView {
       case 'snapshot':
         if (message.protocol !== PROTOCOL_VERSION) {
           this.say(
-            `This page speaks version ${PROTOCOL_VERSION} of the protocol, the kernel version ${message.protocol}: reload the page, and restart the kernel if that does not help.`
+            `This page uses version ${PROTOCOL_VERSION} of the protocol, the kernel version ${message.protocol}. Reload the page; if that does not help, restart the kernel.`
           );
         } else if (this.session === null) {
           this.say('');
@@ -113,7 +100,7 @@ export class LiveView {
         this.update(message, buffers);
         break;
       case 'update':
-        // What comes before the snapshot is a continuation of nothing.
+        // An update before the snapshot continues nothing.
         if (this.session !== null) {
           this.update(message, buffers);
         }
@@ -126,8 +113,13 @@ export class LiveView {
 
   private readonly disconnected = (): void => {
     this.controls.answered(null);
-    this.controls.show(this.session?.state ?? 'ready', false);
-    this.say('The kernel is gone. What was trained up to then is in the history: %det_runs.');
+    if (this.session !== null) {
+      const { session } = this;
+      const state = isLive(session.state) ? 'interrupted' : session.state;
+      this.show({ ...session, state, activity: 'idle', allowed: [], slowed: false, stuck: null });
+    }
+    const hasRun = (this.session?.run_id ?? null) !== null;
+    this.say(`The kernel is gone.${hasRun ? ' The run so far is in the history: %det_runs.' : ''}`);
   };
 
   private update({ session, patches, log }: Snapshot | Update, buffers: readonly DataView[]): void {
@@ -145,12 +137,14 @@ export class LiveView {
     this.root.dataset['djState'] = session.state;
     this.root.dataset['djActivity'] = session.activity;
     setText(this.badge, STATE_WORDS[session.state]);
+    this.showSlowed(isSlowed(session));
+    this.stuck.show(session.stuck);
     setText(this.entrypoint, session.entrypoint);
     this.entrypoint.title = `${session.entrypoint} in ${session.definition_root}`;
     setText(this.device, deviceText(session));
     this.device.title = session.gpu?.name ?? session.device;
-    this.controls.show(session.state, true);
-    this.showProgress(session);
+    this.controls.show(session.allowed);
+    this.progress.show(session);
     this.error.hidden = session.error === null;
     if (session.error !== null && this.error.dataset['djError'] !== session.error.message) {
       this.error.dataset['djError'] = session.error.message;
@@ -160,35 +154,15 @@ export class LiveView {
       traceback.textContent = session.error.traceback.trimEnd();
       traceback.hidden = session.error.traceback === '';
       const hint = part('div', 'dj-live-hint');
-      hint.textContent = session.error.hint ?? '';
+      hint.append(...withCode(session.error.hint ?? ''));
       hint.hidden = session.error.hint === null;
       this.error.replaceChildren(summary, traceback, hint);
     }
   }
 
-  private showProgress(session: SessionRecord): void {
-    const progress = progressOf(session);
-    this.bar.style.setProperty('--dj-fraction', String(progress.fraction ?? 0));
-    this.bar.setAttribute('aria-valuemin', '0');
-    this.bar.setAttribute('aria-valuemax', '100');
-    if (progress.fraction === null) {
-      this.bar.removeAttribute('aria-valuenow');
-    } else {
-      this.bar.setAttribute('aria-valuenow', String(Math.floor(100 * progress.fraction)));
-    }
-    const { percent, epoch, batch, eta, elapsed, speed, activity } = progress;
-    this.bar.setAttribute('aria-valuetext', [percent, epoch, batch, eta].filter(Boolean).join(', '));
-    const facts = Object.entries({ percent, epoch, batch, eta, elapsed, speed, activity });
-    for (const [name, text] of facts) {
-      let fact = this.facts.querySelector<HTMLElement>(`[data-dj-fact="${name}"]`);
-      if (fact === null) {
-        fact = part('span', 'dj-live-fact');
-        fact.dataset['djFact'] = name;
-        this.facts.append(fact);
-      }
-      fact.hidden = text === '';
-      setText(fact, text);
-    }
+  private showSlowed(slowed: boolean): void {
+    this.root.dataset['djSlowed'] = String(slowed);
+    setText(this.slowed, slowed ? SLOWED.label : '');
   }
 
   private reply({ id, error }: Reply): void {
@@ -230,18 +204,25 @@ export class LiveView {
 }
 
 function deviceText({ device, gpu }: SessionRecord): string {
-  if (gpu === null) {
-    return device;
-  }
-  const memory = `${formatBytes(gpu.memory_used_bytes)} / ${formatBytes(gpu.memory_total_bytes)}`;
-  const utilisation = gpu.utilisation === null ? '' : ` · ${Math.round(toNumber(gpu.utilisation))}%`;
-  return `${device} · ${memory}${utilisation}`;
+  return [device, gpu && gpuMemory(gpu), gpu && gpuBusy(gpu)].filter(Boolean).join(' · ');
 }
 
 function part<K extends keyof HTMLElementTagNameMap>(tag: K, className: string): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   element.className = className;
   return element;
+}
+
+/** Return the parts of a text in which what is between backticks is code. */
+function withCode(text: string): Array<string | HTMLElement> {
+  return text.split('`').map((content, index) => {
+    if (index % 2 === 0) {
+      return content;
+    }
+    const code = document.createElement('code');
+    code.textContent = content;
+    return code;
+  });
 }
 
 function setText(element: HTMLElement, text: string): void {

@@ -29,8 +29,8 @@ def closed() -> Any:
     ("entrypoint", "what"),
     [
         ("model def:LineTrial", "contains a space"),
-        (" : ", "names no class after the colon"),
-        ("model_def:", "names no class after the colon"),
+        (" : ", "has no class after the colon"),
+        ("model_def:", "has no class after the colon"),
         ("model_def:LineTrial:LineTrial", "has more than one colon"),
         ("nets:LineTrial", "There is no 'LineTrial' in nets"),
         ("empty:LineTrial", "There is no 'LineTrial' in empty"),
@@ -90,14 +90,14 @@ def test_patterns_that_are_none_are_named_on_the_card(line: Any) -> None:
 
 
 def test_a_directory_of_too_many_paths_is_asked_about_first(line: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`/` or a home directory: nothing is looked at to the end before somebody says that it is meant. What is left out does not count."""
+    """For `/` or a home directory the user confirms first that the whole directory is meant. Paths that are left out do not count."""
     monkeypatch.setattr(model_definition, "MOST_PATHS", 500)
     (line.root / "data").mkdir()
     for number in range(2000):
         (line.root / f"data/{number}").touch()
     with pytest.raises(DefinitionTooLargeError, match="more than 500 paths") as caught:
         line.load()
-    assert "--any-size" in str(caught.value)
+    assert "any_size=True" in str(caught.value)
     assert line.load(any_size=True).card().included_files == 2001
     (line.root / ".detignore").write_text("data/\n")
     assert line.load().card().included_files == 1
@@ -122,7 +122,7 @@ def test_a_file_larger_than_the_limit_is_never_read_into_memory(line: Any) -> No
 
 
 def test_a_read_only_directory_loads_and_trains(line: Any, tmp_path: Path) -> None:
-    """Nothing is written beside the code, by somebody who may not write there."""
+    """A user without write permission loads and trains, and nothing is written next to the code."""
     home = tmp_path / "home"
     home.mkdir()
     line.root.chmod(0o555)
@@ -146,7 +146,7 @@ def test_a_read_only_directory_loads_and_trains(line: Any, tmp_path: Path) -> No
 
 
 def test_one_python_file_is_a_whole_definition(line: Any, tmp_path: Path) -> None:
-    """An empty module, the class named in the file; only the file ships, and what stands beside it is not there for it."""
+    """The entrypoint has an empty module, and the class is in the file; only the file ships, and files next to it cannot be imported."""
     (line.root / "model_def.py").rename(tmp_path / "alone.py")
     (tmp_path / "beside.py").write_text("")
     session = dj.load(":LineTrial", path=tmp_path / "alone.py", device="cpu", seed=1)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from support.waiting import wait_until
 
-from detjupyter.errors import CheckpointError, DetJupyterError, SessionError, TrialError
+from detjupyter.errors import CheckpointError, DetJupyterError, LengthError, TrialError
 
 if TYPE_CHECKING:
-    from integration.conftest import Definition
+    from support.definition import Definition
 
 RETURN = 'return {"loss": loss}'
 
 
 def fails(session: Any, words: str, **length: int) -> None:
-    """Train into the mistake; its error has the words and no frame of ours, and the session can be asked for more."""
+    """Train until the error; it has the expected words and no frame of detjupyter, and the session can still be used."""
     with pytest.raises(DetJupyterError, match=words) as raised:
         session.train(**(length or {"batches": 4}), wait=True)
     assert f"{os.sep}detjupyter{os.sep}pytorch" not in str(raised.value)
@@ -33,13 +32,13 @@ def fails(session: Any, words: str, **length: int) -> None:
 @pytest.mark.parametrize(
     ("returned", "words"),
     [
-        ("return 'good'", "returns the loss or a dict of metrics"),
-        ("return [loss]", "returns the loss or a dict of metrics"),
-        ("return None", "returns the loss or a dict of metrics"),
+        ("return 'good'", "must return the loss or a dict of metrics"),
+        ("return [loss]", "must return the loss or a dict of metrics"),
+        ("return None", "must return the loss or a dict of metrics"),
     ],
 )
 def test_what_is_no_metrics_is_named(line: Definition, returned: str, words: str) -> None:
-    """By its type; after the fix the training goes on."""
+    """The error names the type; after the fix the training continues."""
     line.edit(RETURN, returned)
     session = line.load()
     fails(session, words)
@@ -50,7 +49,7 @@ def test_what_is_no_metrics_is_named(line: Definition, returned: str, words: str
 
 
 def test_metrics_that_are_no_numbers_do_no_harm(line: Definition) -> None:
-    """Text and None are left out, arrays count by their mean, whatever the batch before gave."""
+    """Text and None are left out, and arrays count by their mean, regardless of earlier batches."""
     line.edit(RETURN, 'return {"loss": loss, "name": "text", "none": None, "many": torch.ones(2, 3), "ragged": [[1], [2, 3]], "t": True}')
     session = line.load()
     session.train(batches=3, wait=True)
@@ -91,7 +90,7 @@ def test_a_loader_shorter_than_a_step_is_gone_through_again(line: Definition) ->
 def test_an_optimizer_of_other_parameters_is_refused(line: Definition) -> None:
     """Its updates would change nothing; the message counts them."""
     line.edit("Adam(self.model.parameters()", "Adam(nn.Linear(2, 2).parameters()")
-    with pytest.raises(TrialError, match=r"Optimizer 0 \(Adam\) trains 2 parameters, none of them of a wrapped model"):
+    with pytest.raises(TrialError, match=r"Optimizer 0 \(Adam\) has 2 parameters, but none of a wrapped model"):
         line.load()
 
 
@@ -120,7 +119,7 @@ def test_a_callback_that_raises_is_the_users_own_error(line: Definition) -> None
 
 
 def test_a_batch_that_cannot_move_says_why(line: Definition) -> None:
-    """What its own method raises, with the line it stands in."""
+    """The error shows the exception of the batch's own method, with its line."""
     stuck = "class Stuck:\n    def to(self, device):\n        raise RuntimeError('nailed to the floor')\n\n\n"
     line.edit("class LineTrial", f"{stuck}def collate(records):\n    return Stuck()\n\n\nclass LineTrial")
     line.edit("batch_size=4,", "batch_size=4, collate_fn=collate,")
@@ -146,19 +145,17 @@ def test_a_checkpoint_of_another_class_is_refused(line: Definition) -> None:
     session.step()
     saved = session.checkpoint()
     line.edit("LineTrial", "CurveTrial")
-    with pytest.raises(CheckpointError, match="checkpoint of LineTrial, and CurveTrial is loaded"):
+    with pytest.raises(CheckpointError, match="checkpoint of LineTrial, but CurveTrial is loaded"):
         line.load().restore(saved)
 
 
 def test_a_worker_that_is_killed_ends_the_training_and_not_the_session(line: Definition) -> None:
-    """The error says that it was a worker; the next training goes on where this one was."""
+    """The error names the worker; the next training continues where this one stopped."""
     line.edit("batch_size=4,", "batch_size=4, num_workers=1,")
     line.edit("x, y = batch\n        loss", "x, y = batch\n        import time\n        time.sleep(0.01)\n        loss")
     session = line.load()
     session.train(batches=100_000)
-    deadline = time.monotonic() + 20
-    while session.batches_trained < 3 and time.monotonic() < deadline:
-        threading.Event().wait(0.02)
+    wait_until(lambda: session.batches_trained >= 3)
     (worker,) = multiprocessing.active_children()
     os.kill(worker.pid or 0, signal.SIGKILL)
     with pytest.raises(TrialError, match="DataLoader worker"):
@@ -192,7 +189,7 @@ def test_a_scheduler_of_an_older_torch_is_explained(line: Definition) -> None:
     line.edit("    def build_training", f"        self.scheduler = {scheduler}\n\n    def build_training")
     with pytest.raises(TrialError, match="verbose") as raised:
         line.load()
-    assert "leave it out" in str(raised.value.hint)
+    assert "omit it" in str(raised.value.hint)
 
 
 def test_a_metric_of_the_config_that_is_not_there_is_spoken_of_once(line: Definition) -> None:
@@ -201,16 +198,16 @@ def test_a_metric_of_the_config_that_is_not_there_is_spoken_of_once(line: Defini
     session.train(batches=4, validate_every=2, wait=True)
     assert session.run is not None
     said = [one.text for one in session.run.log() if "eror" in one.text]
-    assert said == ["The config's metric 'eror' is not among those of the validation (error); the first of them ranks."]
+    assert said == ["The config's metric 'eror' is not a validation metric (available: error). Ranking by the first one."]
 
 
 def test_environment_variables_of_the_config_are_asked_for(line: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel's environment is the person's: the card says what stands otherwise in it."""
+    """The environment belongs to the user: the card lists the variables that differ from the config."""
     config = {"environment": {"environment_variables": ["LINE_DATA=/data", "LINE_MODE=fast"]}}
     monkeypatch.setenv("LINE_MODE", "fast")
     (note,) = [note for note in line.load(config=config).card().notes if "environment variables" in note]
     assert "LINE_DATA" in note
-    assert "`%env LINE_DATA=/data`" in note
+    assert '`os.environ["LINE_DATA"] = "/data"`' in note
     assert "LINE_MODE" not in note
 
 
@@ -226,7 +223,7 @@ class TestOtherArguments:
     def test_others_are_asked_for(self, line: Definition) -> None:
         """By name, with the two ways out."""
         line.edit("def __init__(self, context):", "def __init__(self, context, hparams, depth):")
-        with pytest.raises(TrialError, match=r"LineTrial\.__init__ needs hparams, depth, too") as raised:
+        with pytest.raises(TrialError, match=r"LineTrial\.__init__ also requires hparams, depth") as raised:
             line.load()
         assert "default" in str(raised.value.hint)
 
@@ -235,6 +232,6 @@ class TestOtherArguments:
 def test_a_length_that_makes_no_sense_is_refused_before_anything_happens(line: Definition, length: dict[str, int]) -> None:
     """The session stays ready."""
     session = line.load()
-    with pytest.raises(SessionError):
+    with pytest.raises(LengthError):
         session.train(**length)
     assert session.state == "ready"

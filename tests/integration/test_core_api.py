@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 import detjupyter as dj
+from detjupyter.compat.determined import core
 from detjupyter.definition.trial import InvalidHP
-from detjupyter.errors import CheckpointError, SessionError
+from detjupyter.errors import ArgumentError, CheckpointError, SessionError, TrialUsageError
 from detjupyter.protocol.commands import Pause, Stop
-from detjupyter.training.registry import registry
-
-if TYPE_CHECKING:
-    from detjupyter.training.registry import Shown
+from detjupyter.session.registry import Viewable, registry
 
 SCRIPT = """
 import determined as det
@@ -44,9 +43,9 @@ def main(stop_at=None, fail=False):
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[Shown]:
-    """Return what a person is shown."""
-    found: list[Shown] = []
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Viewable]:
+    """Return the output that the user sees."""
+    found: list[Viewable] = []
     monkeypatch.setattr(registry, "show", found.append)
     return found
 
@@ -60,7 +59,7 @@ def script(tmp_path: Path) -> Any:
     return DefinitionScope(tmp_path).import_module("script")
 
 
-def test_reports_become_a_run(script: Any, shown: list[Shown]) -> None:
+def test_reports_become_a_run(script: Any, shown: list[Viewable]) -> None:
     """Metrics, a validation and a checkpoint, with what it was stored with; a view was there from the start."""
     run_id, storage_id, context = script.main()
     run = dj.run(run_id)
@@ -76,12 +75,13 @@ def test_reports_become_a_run(script: Any, shown: list[Shown]) -> None:
     assert [one.channel.record().run_id for one in shown] == [run_id]
 
 
-def test_the_stop_button_is_heard_and_nothing_else(script: Any, shown: list[Shown]) -> None:
+def test_the_stop_button_is_heard_and_nothing_else(script: Any, shown: list[Viewable]) -> None:
     """A pause is refused with a sentence."""
 
     def stop() -> None:
-        with pytest.raises(SessionError, match="only be asked to stop"):
+        with pytest.raises(SessionError, match="only available command is stop") as refused:
             shown[0].channel.send(Pause()).result()
+        assert refused.value.state == "running"
         shown[0].channel.send(Stop()).result()
 
     script.stop = stop
@@ -90,7 +90,7 @@ def test_the_stop_button_is_heard_and_nothing_else(script: Any, shown: list[Show
     assert dj.run(run_id).metrics("loss")[0].tolist() == [1, 2, 3, 4]
 
 
-def test_a_script_that_fails_is_a_run_that_failed(script: Any, shown: list[Shown]) -> None:
+def test_a_script_that_fails_is_a_run_that_failed(script: Any, shown: list[Viewable]) -> None:
     """Its exception passes through."""
     with pytest.raises(RuntimeError, match="out of luck"):
         script.main(fail=True)
@@ -139,7 +139,7 @@ def test_checkpoints_are_copied_in_copied_out_and_deleted(tmp_path: Path) -> Non
 
 
 def test_groups_of_metrics_keep_their_names_apart() -> None:
-    """`report_metrics` of a group of one's own is told apart by the group; steps count even where no number is reported."""
+    """Metrics of a separate group get the group as a prefix; steps count even if no number is reported."""
     from detjupyter.compat.determined import core
 
     with core.init() as context:
@@ -168,7 +168,7 @@ def test_groups_of_metrics_keep_their_names_apart() -> None:
     ],
 )
 def test_how_a_script_ends_is_how_its_run_ends(raised: BaseException, state: str) -> None:
-    """Interrupted, left in order, left with an error, or given up because its hyperparameters make no sense."""
+    """A script that is interrupted, ends normally, fails, or stops because of invalid hyperparameters gives a run in the matching state."""
     from detjupyter.compat.determined import core
 
     with pytest.raises(type(raised)), core.init() as context:
@@ -191,17 +191,17 @@ def test_a_context_of_several_processes_or_that_was_not_begun_is_refused() -> No
     """Both say what to do."""
     from detjupyter.compat.determined import core
 
-    with pytest.raises(SessionError, match="in one process, not in 8"):
+    with pytest.raises(ArgumentError, match="in one process, not in 8"):
         core.init(distributed=type("Eight", (), {"size": 8})())
-    with pytest.raises(SessionError, match="not begun"):
+    with pytest.raises(TrialUsageError, match="not started"):
         _ = core.init().train
 
 
-def test_one_context_for_the_whole_process(shown: list[Shown]) -> None:
+def test_one_context_for_the_whole_process(shown: list[Viewable]) -> None:
     """`core_v2.init` begins a run of the given name and hyperparameters, the next `init` or `close` ends it."""
     from detjupyter.compat.determined.experimental import core_v2
 
-    with pytest.raises(SessionError, match="not begun"):
+    with pytest.raises(TrialUsageError, match="not started"):
         _ = core_v2.train
     core_v2.init(defaults=core_v2.DefaultConfig(name="cells", hparams={"lr": 0.1}), unmanaged=core_v2.UnmanagedConfig(project="p"))
     core_v2.train.report_training_metrics(1, {"loss": 1.0})
@@ -225,3 +225,39 @@ def test_a_script_that_closes_nothing_ends_with_its_process(end: str, state: str
     subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=False, capture_output=True)
     (run,) = [run for run in dj.runs() if run.record.definition_root == str(tmp_path)]
     assert run.state == state
+
+
+class TestScripts:
+    """What a script may call without a cluster."""
+
+    def test_every_call_of_a_script_is_answered(self, tmp_path: Path) -> None:
+        """One operation of length 1; reports, files for TensorBoard and the modes of `init` are taken."""
+        with core.init(
+            distributed=None,
+            checkpoint_storage=str(tmp_path),
+            preempt_mode=core.PreemptMode.WorkersAskChief,
+            tensorboard_mode=core.TensorboardMode.AUTO,
+        ) as made:
+            operations = list(made.searcher.operations())
+            assert [operation.length for operation in operations] == [1]
+            operations[0].report_progress(0.5)
+            made.train.report_training_metrics(steps_completed=2, metrics={"loss": 1.0}, batch_metrics=[{"loss": 3.0}, {"loss": 4.0}])
+            made.train.report_validation_metrics(steps_completed=2, metrics={"error": 0.5})
+            made.train.upload_tensorboard_files()
+            operations[0].report_completed(0.5)
+            assert (made.distributed.rank, made.distributed.size, made.distributed.get_rank()) == (0, 1, 0)
+            assert made.preempt.should_preempt() is False
+        run = dj.run(made.run_id)
+        assert [series.tolist() for series in run.metrics("loss")] == [[2], [1.0]]
+
+    def test_a_checkpoint_that_does_not_say_how_far_it_is_counts_as_the_beginning(self) -> None:
+        """Off a cluster `steps_completed` may be missing, and so may all metadata."""
+        with core.init() as made:
+            with made.checkpoint.store_path({"mine": 1}) as (path, first):
+                assert isinstance(path, Path)
+                (path / "weights.txt").write_text("mine")
+            with made.checkpoint.store_path() as (path, second):
+                (path / "weights.txt").write_text("more")
+            assert made.checkpoint.get_metadata(first)["mine"] == 1
+        counts: Mapping[str, int] = {one.id: one.batches_trained for one in dj.run(made.run_id).checkpoints()}
+        assert counts == {first: 0, second: 0}

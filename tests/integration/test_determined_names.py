@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from support.definition import Definition
 
+import detjupyter as dj
 from detjupyter.compat import kernel
+from detjupyter.compat.determined import experimental
 from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.errors import UnsupportedError
 
@@ -52,7 +56,7 @@ NAMES = {
 
 
 def load(root: Path, text: str) -> ModuleType:
-    """Import a definition of one module in a scope of its own."""
+    """Import a definition of one module in its own scope."""
     root.mkdir(exist_ok=True)
     (root / "model_def.py").write_text(text)
     return DefinitionScope(root).import_module("model_def")
@@ -200,18 +204,8 @@ def test_a_cell_keeps_an_installed_determined_whole(installed: Path, offered: No
     del sys.modules["determined"]
 
 
-def test_the_check_functions_raise_what_definitions_catch(tmp_path: Path) -> None:
-    """`CheckFailedError` is an Exception, not an AssertionError; `except Exception` does not swallow `InvalidExperimentException`."""
-    loaded = load(tmp_path, "from determined_common import check\nfrom determined import errors\n")
-    assert issubclass(loaded.check.CheckFailedError, Exception)
-    assert not issubclass(loaded.check.CheckFailedError, AssertionError)
-    assert not issubclass(loaded.errors.InvalidExperimentException, Exception)
-    error = loaded.errors.InvalidDataTypeException(int, "no data")
-    assert "no data" in str(error)
-
-
 def test_hyperparameters_as_objects_are_those_of_the_yaml(tmp_path: Path) -> None:
-    """A config in Python with `det.Log(…)` and the like samples as the same config in YAML does."""
+    """A config in Python with `det.Log(…)` and similar objects is sampled like the same config in YAML."""
     from detjupyter.definition.config import read_config
 
     loaded = load(tmp_path, "import determined as det\n")
@@ -268,7 +262,7 @@ def test_import_from_path_loads_an_older_module_and_forgets_it(tmp_path: Path, m
 
 
 def test_import_from_path_does_not_pass_a_definitions_own_module_off_as_the_older_one(tmp_path: Path) -> None:
-    """A definition that asks for an older version of a module that it has itself is told so; another module it gets."""
+    """A definition that imports an older version of its own module gets an error; another module can be imported."""
     (tmp_path / "old").mkdir()
     (tmp_path / "old/model_def.py").write_text("VERSION = 1\n")
     (tmp_path / "others").mkdir()
@@ -314,3 +308,20 @@ def test_a_trial_can_be_built_to_call_its_methods_by_hand(line: Any) -> None:
     inputs, targets = next(iter(trial.build_training_data_loader().get_data_loader()))
     assert trial.train_batch.__self__ is trial
     assert trial.evaluate_batch((inputs, targets))["error"].shape == ()
+
+
+class TestTryingOut:
+    """``create_trial_instance``."""
+
+    def test_the_callers_config_stays_as_it_is(self, line: Definition) -> None:
+        """Keys that do not matter here are neither used nor removed."""
+        config: dict[str, Any] = {
+            "hyperparameters": {"lr": {"type": "double", "minval": 0.1, "maxval": 0.2}},
+            "checkpoint_storage": {"type": "shared_fs"},
+            "searcher": {"name": "single", "metric": "error", "max_length": {"batches": 4}},
+        }
+        before = copy.deepcopy(config)
+        trial: Any = experimental.create_trial_instance(dj.ModelDefinition(line.root).import_trial("model_def:LineTrial"), "", config)
+        assert config == before
+        assert 0.1 <= trial.context.get_hparam("lr") <= 0.2
+        assert trial.context.get_trial_id() == 1

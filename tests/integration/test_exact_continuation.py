@@ -1,6 +1,6 @@
-"""A training that was killed and goes on in another process is the training that was not, to the bit.
+"""A training that is killed and continues in another process gives bit for bit the results of an uninterrupted one.
 
-Three processes, each a Python of its own with its own hash seed: one trains the first halves and is killed with SIGKILL, one restores and
+Three Python processes, each with its own hash seed: one trains the first halves and is killed with SIGKILL, one restores and
 trains the second halves, one trains everything at once.
 """
 
@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 import torch
-from integration.continuation import CASES, MORE_AFTER_A_KILL, READY, Case
+from support import continuation
+from support.continuation import CASES, MORE_AFTER_A_KILL, READY, Case
 
-SCRIPT = Path(__file__).with_name("continuation.py")
+SCRIPT = Path(continuation.__file__)
 LIMIT_S = 240
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from ignore_cases import CLASS_NAMES, FLAVOURS, Git, Tree, build, trees
+from support.ignore_cases import CLASS_NAMES, FLAVOURS, Git, Tree, build, trees
 
 from detjupyter.bundle import scan
 from detjupyter.bundle.rules import SYMLINK_BROKEN, SYMLINK_OUTSIDE, SYMLINK_TO_DIRECTORY
@@ -97,7 +97,7 @@ def test_the_generator_brings_up_what_matters() -> None:
 
 
 def test_the_oracle_reads_one_file_and_no_other(tmp_path: Path) -> None:
-    """Nothing else counts: no nested `.detignore`, no `.gitignore`, none of the user's own settings."""
+    """Other files do not count: no nested `.detignore`, no `.gitignore`, and no settings of the user."""
     root = tmp_path / "tree"
     build(root, Tree("common", (b"a.py", b"b.txt", b"pkg/c.txt", b"pkg/d.pyc"), ()))
     (root / ".gitignore").write_text("a.py\n")

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from integration.conftest import LINE
-from integration.test_checkpoint_layouts import OLD, saved_state, write_0_12_7, write_0_21
+from support.definition import LINE
+from support.layouts import OLD, saved_state, write_0_12_7, write_0_21
+from support.waiting import LIMIT_S
 
 import detjupyter as dj
+from detjupyter.engine import settings
 from detjupyter.errors import CheckpointError, DefinitionError, NotATrialError, TrialError, UntrustedCheckpointError
 from detjupyter.pytorch import PyTorchTrial
 from detjupyter.pytorch.loading import CheckpointLoadContext, load_trial_from_checkpoint_path
-from detjupyter.training.checkpoints.saved_trial import load_checkpoint
+from detjupyter.session.saved_trial import load_checkpoint
 
 if TYPE_CHECKING:
-    from integration.conftest import Definition
+    from support.definition import Definition
 
 
 def trained(definition: Definition, entrypoint: str | None = None, **given: Any) -> tuple[Any, Any]:
@@ -44,7 +46,7 @@ def test_it_gives_the_trial_with_its_weights(line: Definition) -> None:
 
 
 def test_two_versions_of_one_definition_stand_side_by_side(line: Definition) -> None:
-    """Each class is that of its own code, sibling modules included; the one that is loaded stays what it is."""
+    """Each class comes from its own code, including sibling modules; the loaded session is not affected."""
     line.write(names="NAME = 'first'\n")
     line.edit("import torch\nfrom torch import nn", "import torch\nfrom torch import nn\nimport names", name="model_def")
     line.edit("    def evaluate_batch", "    def name(self):\n        return names.NAME\n\n    def evaluate_batch")
@@ -59,6 +61,26 @@ def test_two_versions_of_one_definition_stand_side_by_side(line: Definition) -> 
     assert (old.model[0].out_features, new.model[0].out_features) == (8, 16)
     assert len({type(trial) for trial in (old, new, session.trial, other.trial)}) == 4
     assert torch.equal(new.model[0].weight, other.trial.model[0].weight)
+
+
+def test_a_student_loads_its_teacher_in_a_batch(line: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The teacher is built at once, with the settings of the process: waiting for the end of the student's batch would be a deadlock."""
+    monkeypatch.setattr(settings, "TURN_LIMIT_S", 100 * LIMIT_S)
+    _, saved = trained(line)
+    line.edit("inputs =", "torch.set_default_dtype(torch.float64)\ninputs =")
+    line.edit(
+        "        x, y = batch\n        loss",
+        "        if batch_idx == 0:\n            import detjupyter as dj\n"
+        f"            self.teacher = dj.load_checkpoint({saved.path!r}, device='cpu')\n            self.made = torch.zeros(1)\n"
+        "        x, y = batch\n        loss",
+    )
+    student = line.load()
+    student.train(batches=2, wait=False)
+    student.wait(LIMIT_S)
+    assert student.state == "finished"
+    assert {parameter.dtype for parameter in student.trial.teacher.model.parameters()} == {torch.float32}
+    assert student.trial.made.dtype == torch.float64
+    assert torch.get_default_dtype() == torch.float32
 
 
 def test_a_kernels_own_random_numbers_go_on_as_before(line: Definition) -> None:
@@ -146,17 +168,17 @@ def test_what_needs_trust_is_asked_about(line: Definition) -> None:
 
 
 class TestWhatCannotBeLoaded:
-    """Each is told in one short message."""
+    """Each case gives one short message."""
 
-    def test_a_damaged_one(self, line: Definition) -> None:
+    def test_a_damaged_checkpoint_is_refused(self, line: Definition) -> None:
         """Nothing of it is imported."""
         _, saved = trained(line)
         code = Path(saved.path) / "code" / "model_def.py"
         code.write_text("raise SystemExit")
-        with pytest.raises(CheckpointError, match=r"code/model_def\.py is not what was written"):
+        with pytest.raises(CheckpointError, match=r"code/model_def\.py differs from what was written"):
             load_checkpoint(saved)
 
-    def test_one_that_is_not_there(self, tmp_path: Path) -> None:
+    def test_a_checkpoint_that_does_not_exist_is_refused(self, tmp_path: Path) -> None:
         """By path or by id."""
         with pytest.raises(CheckpointError, match="no checkpoint here"):
             load_checkpoint(tmp_path / "nothing")
@@ -183,8 +205,8 @@ class TestWhatCannotBeLoaded:
         with pytest.raises(TrialError, match="unexpected keyword argument 'more'"):
             load_checkpoint(saved, trial_kwargs={"more": 1}, device="cpu")
 
-    def test_another_class(self, line: Definition) -> None:
-        """Shapes that differ are named; a class that is no trial of a framework of ours is, too."""
+    def test_a_checkpoint_of_another_class_is_refused(self, line: Definition) -> None:
+        """Shapes that differ are named, and so is a class that is not a trial of a supported framework."""
         _, saved = trained(line)
         line.edit("nn.Linear(1, 8)", "nn.Linear(1, 9)")
         line.edit("nn.Linear(8, 1)", "nn.Linear(9, 1)")

@@ -13,7 +13,7 @@ import detjupyter as dj
 from detjupyter.errors import UntrustedCheckpointError
 
 if TYPE_CHECKING:
-    from integration.conftest import Definition
+    from support.definition import Definition
 
 SCHEDULED = """
 import torch
@@ -68,10 +68,10 @@ class Warmup(LRScheduler):
 
 class Counting(pytorch.PyTorchCallback):
     def __init__(self):
-        self.seen = Attributes(stretches=0)
+        self.seen = Attributes(periods=0)
 
     def on_training_workload_end(self, avg_metrics, batch_metrics):
-        self.seen.stretches += 1
+        self.seen.periods += 1
 
     def state_dict(self):
         return {"seen": self.seen}
@@ -113,13 +113,13 @@ class ScheduledTrial(pytorch.PyTorchTrial):
 
 @pytest.fixture
 def scheduled(define: Callable[..., Definition]) -> Definition:
-    """Write a definition whose schedulers and callback have state of its own classes."""
+    """Write a definition whose schedulers and callback have state of their own classes."""
     return define("scheduled", model_def=SCHEDULED)
 
 
 @pytest.mark.parametrize("scheduler", ["Options", "Function", "Warmup"])
 def test_a_checkpoint_with_the_definitions_own_classes_goes_on_exactly(scheduled: Definition, scheduler: str) -> None:
-    """A dict with attributes, a lambda, a scheduler inside of another, and the same in a callback; nobody is asked for trust."""
+    """A dict with attributes, a lambda, a scheduler inside another one, and the same in a callback are restored without trust."""
     given: dict[str, Any] = {"hparams": {"scheduler": scheduler}}
     session = scheduled.load(**given)
     session.train(batches=6, wait=True)
@@ -127,7 +127,7 @@ def test_a_checkpoint_with_the_definitions_own_classes_goes_on_exactly(scheduled
     session.train(batches=6, wait=True)
     other = scheduled.load(**given)
     other.restore(saved.path)
-    assert other.trial.counting.seen.stretches >= 1
+    assert other.trial.counting.seen.periods >= 1
     other.train(batches=6, wait=True)
     assert np.array_equal(other.metrics("loss")[1][-6:], session.metrics("loss")[1][-6:])
 
@@ -157,7 +157,7 @@ def test_one_from_elsewhere_is_asked_about(scheduled: Definition, tmp_path: Path
 
 
 def test_types_of_numpys_past_are_there_for_a_definition_alone(define: Callable[..., Definition]) -> None:
-    """`np.int` and the like, as definitions of 2020 write them; the process's numpy stays what it is."""
+    """Definitions of 2020 can use `np.int` and similar names; the process's numpy does not change."""
     definition = define("past", model_def=f"import numpy as np\nZERO = np.array([0.5]).astype(np.int)\n{SCHEDULED}")
     session = definition.load(hparams={"scheduler": "Options"})
     session.step()

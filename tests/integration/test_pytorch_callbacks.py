@@ -1,4 +1,4 @@
-"""Callbacks: who is told, of what, in which order, and what happens when one of them raises."""
+"""Callbacks: which are called, with which arguments, in which order, and what happens if one raises."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detjupyter.pytorch import ClipGradsL2Norm, ClipGradsL2Value, PyTorchCallbac
 from detjupyter.pytorch.callbacks import Callbacks
 
 if TYPE_CHECKING:
-    from integration.conftest import Definition
+    from support.definition import Definition
 
 MOMENTS = [name for name in vars(PyTorchCallback) if name.startswith("on_")]
 
@@ -88,12 +88,12 @@ def recorded(line: Definition, more: str = "") -> Any:
 
 
 def names(events: list[tuple[Any, ...]]) -> list[str]:
-    """Return the moments, without what was told; a moment that has two names counts by today's."""
+    """Return the moments without their arguments; a moment with two names has today's name."""
     old = {"on_train_step_start", "on_train_step_end", "on_validation_step_start", "on_validation_step_end", "on_checkpoint_end"}
     return [event[0] for event in events if event[0] not in old]
 
 
-STRETCH = ["on_training_epoch_start", "on_training_epoch_end", "on_training_workload_end"]
+PERIOD = ["on_training_epoch_start", "on_training_epoch_end", "on_training_workload_end"]
 VALIDATION = ["on_validation_start", "on_validation_epoch_start", "on_validation_epoch_end", "on_validation_end"]
 CHECKPOINT = ["state_dict", "on_checkpoint_save_start", "on_checkpoint_write_end", "on_checkpoint_upload_end"]
 
@@ -109,11 +109,11 @@ class TestOrder:
         session.close()
         told = names(events)
         assert told[:3] == ["on_trial_startup", "loader", "on_training_start"]
-        assert told[3:-1] == [*STRETCH, *VALIDATION, *STRETCH, *VALIDATION, *CHECKPOINT]
+        assert told[3:-1] == [*PERIOD, *VALIDATION, *PERIOD, *VALIDATION, *CHECKPOINT]
         assert told[-1] == "on_trial_shutdown"
 
     def test_what_they_are_told(self, line: Definition) -> None:
-        """Positionally, but for the metrics of a stretch and the id of a checkpoint, whose names are part of the interface."""
+        """Arguments are positional, except a reporting period's metrics and a checkpoint's id, whose names are part of the interface."""
         session = recorded(line)
         session.train(epochs=2, wait=True)
         told: dict[str, list[tuple[Any, ...]]] = {}
@@ -126,17 +126,17 @@ class TestOrder:
         assert told["on_checkpoint_end"] == told["on_checkpoint_write_end"]
         assert isinstance(told["on_checkpoint_write_end"][0][0], str)
 
-    def test_the_metrics_of_a_stretch(self, line: Definition) -> None:
+    def test_the_metrics_of_a_reporting_period(self, line: Definition) -> None:
         """Each batch's as arrays of no dimension; averages over batches, and how far the training is."""
         session = recorded(line)
         session.train(epochs=2, wait=True)
-        stretches = [dict(rest) for moment, *rest in session.trial.recorder.events if moment == "on_training_workload_end"]
+        periods = [dict(rest) for moment, *rest in session.trial.recorder.events if moment == "on_training_workload_end"]
         losses = session.metrics("loss")[1]
-        for number, stretch in enumerate(stretches):
-            batches = [row["loss"] for row in stretch["batch_metrics"]]
+        for number, period in enumerate(periods):
+            batches = [row["loss"] for row in period["batch_metrics"]]
             assert all(isinstance(loss, np.ndarray) and loss.shape == () for loss in batches)
             np.testing.assert_array_equal(np.array(batches, dtype=np.float64), losses[2 * number : 2 * number + 2])
-            assert stretch["avg_metrics"] == {
+            assert period["avg_metrics"] == {
                 "loss": pytest.approx(float(np.mean(losses[2 * number : 2 * number + 2]))),
                 "batches": 2 * number + 2,
                 "epochs": number + 1,
@@ -152,7 +152,7 @@ class TestOrder:
         assert session.metrics("more", "validation")[1].tolist() == [2.0]
 
     def test_a_training_that_goes_on_in_mid_epoch_begins_no_epoch(self, line: Definition) -> None:
-        """The start of an epoch is told before its first batch only."""
+        """The start of an epoch is only called before its first batch."""
         session = recorded(line)
         session.train(batches=1, wait=True)
         del session.trial.recorder.events[:]
@@ -166,7 +166,7 @@ class TestCheckpoints:
     """What callbacks keep, see and change of a checkpoint."""
 
     def test_a_state_comes_back(self, line: Definition) -> None:
-        """Told of first: the trial's startup names the checkpoint, then the state is shown, then loaded."""
+        """The trial's startup names the checkpoint first, then the state is passed, then loaded."""
         session = recorded(line)
         session.train(batches=1, wait=True)
         session.at_batch(lambda trial: setattr(trial.recorder, "kept", "later"))
@@ -206,7 +206,7 @@ class TestCheckpoints:
         with caplog.at_level(logging.WARNING, logger="detjupyter"):
             Callbacks({"plain": PyTorchCallback(), "stateful": Stateful()}).load_state_dict({"other": {}})
         assert [record.getMessage() for record in caplog.records] == [
-            "The checkpoint has no state of the callback 'stateful'; it begins anew."
+            "The checkpoint has no state for the callback 'stateful'; the callback keeps its initial state."
         ]
 
     def test_both_names_of_a_moment_are_told_one_callback_after_the_other(self) -> None:
@@ -244,7 +244,7 @@ class TestFailures:
         ],
     )
     def test_one_that_raises_is_named_and_the_session_goes_on(self, line: Definition, moment: str) -> None:
-        """With the user's own line; once it is mended, training goes on."""
+        """The error shows the user's line; after the fix the training continues."""
         session = recorded(line)
         session.trial.recorder.fails_at = moment
         with pytest.raises(TrialError, match=f"RuntimeError: failed {moment}") as raised:
@@ -255,7 +255,7 @@ class TestFailures:
         assert session.state == "finished"
 
     def test_an_end_that_raises_keeps_no_one_from_ending(self) -> None:
-        """The last one is told first, everybody is told, the first failure is raised."""
+        """The last callback is called first, all are called, and the first failure is raised."""
         told = []
 
         class Closing(PyTorchCallback):
@@ -277,7 +277,7 @@ class TestFailures:
             ([PyTorchCallback()], "returned list"),
             ({"mine": object()}, "'mine' is a object"),
             ({"mine": PyTorchCallback}, "'mine' is the class PyTorchCallback"),
-            ({1: PyTorchCallback()}, "1 is no name"),
+            ({1: PyTorchCallback()}, "The key 1 is not a string"),
             (dict.fromkeys(("a", "b"), ClipGradsL2Norm(1.0)), "'a' and 'b' are the same ClipGradsL2Norm"),
         ],
     )
@@ -299,13 +299,13 @@ class TestFailures:
 
 
 class TestListening:
-    """Who is told."""
+    """Which callbacks are called."""
 
     def test_nobody_is_called_who_does_not_want_to_know(self) -> None:
-        """A callback that overrides nothing listens to nothing; None stands for no callbacks."""
+        """A callback that overrides nothing is never called; None means no callbacks."""
         for callbacks in (Callbacks(None), Callbacks({}), Callbacks({"idle": PyTorchCallback()})):
             assert not any(callbacks.overrides(moment) for moment in MOMENTS)
-            assert not callbacks.wants_stretches
+            assert not callbacks.wants_report_periods
 
     def test_methods_of_a_class_its_base_and_the_object_count(self) -> None:
         """However the method got there."""
@@ -363,7 +363,7 @@ class TestListening:
         callbacks.on_train_step_end(2, {"avg_metrics": {}})
         callbacks.on_validation_step_end({"error": 1.0})
         assert told == [(5, "id"), (2, {"avg_metrics": {}}), {"error": 1.0}]
-        assert callbacks.wants_stretches
+        assert callbacks.wants_report_periods
 
 
 class TestClipping:

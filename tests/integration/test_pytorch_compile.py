@@ -14,18 +14,18 @@ from detjupyter.pytorch import compilation
 from detjupyter.pytorch.compilation import compile_model
 
 if TYPE_CHECKING:
-    from integration.conftest import Definition
+    from support.definition import Definition
 
 
 class BackendTroubleError(Exception):
-    """Stands for what a compiler raises."""
+    """Represents an error of a compiler."""
 
     __module__ = "torch._inductor.exc"
 
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let torch trace the code but run it without a C compiler, which may not be on the machine."""
+    """Let torch trace the code but run it without a C compiler, because it might not be installed."""
     original = torch.compile
     monkeypatch.setattr(torch, "compile", lambda function: original(function, backend="eager"))
 
@@ -43,7 +43,7 @@ def test_a_compiled_model_computes_the_same_and_keeps_its_names() -> None:
 
 
 def test_a_compiler_that_fails_is_told_of_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The model goes on as it is."""
+    """The model runs uncompiled."""
 
     def fail(*_: object) -> None:
         raise BackendTroubleError("no C compiler\nand more")
@@ -54,12 +54,14 @@ def test_a_compiler_that_fails_is_told_of_once(monkeypatch: pytest.MonkeyPatch, 
     compile_model(model)
     assert torch.equal(model(inputs), expected)
     assert torch.equal(model(inputs), expected)
-    assert [record.message for record in caplog.records] == ["Linear is not compiled, it runs as it is: BackendTroubleError: no C compiler"]
+    assert [record.message for record in caplog.records] == [
+        "Linear runs uncompiled, because torch.compile failed: BackendTroubleError: no C compiler"
+    ]
 
 
 @pytest.mark.usefixtures("eager")
 def test_what_the_model_raises_is_its_own() -> None:
-    """A wrong shape is no compiler's failure, whoever notices it; the model says it in its own words."""
+    """A wrong shape is not an error of the compiler; the message is that of the model."""
     model = nn.Linear(3, 4)
     compile_model(model)
     with pytest.raises(RuntimeError, match=r"mat1 and mat2 shapes|size mismatch|must match|incompatible"):
@@ -68,7 +70,7 @@ def test_what_the_model_raises_is_its_own() -> None:
 
 @pytest.mark.usefixtures("eager")
 def test_a_trial_trains_compiled(line: Definition) -> None:
-    """The same losses as without, on the CPU with the same seed; an error in its code is told as ever."""
+    """The losses equal those without compilation, on the CPU with the same seed; an error in the trial's code is reported as usual."""
     plain, compiled = line.load(), line.load(compile=True)
     assert any("compiled at their first batch" in note for note in compiled.card().notes)
     for session in (plain, compiled):

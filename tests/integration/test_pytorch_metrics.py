@@ -1,32 +1,25 @@
-"""What becomes of metrics: averages for callbacks, one number for a validation, scalars for TensorBoard."""
+"""What becomes of the metrics that a trial returns: a row per batch, averages for callbacks, one number per validation."""
 
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.definition import Definition
 
 from detjupyter.errors import TrialError
 from detjupyter.pytorch import Reducer
 from detjupyter.pytorch.averages import average_metrics, host_rows
 from detjupyter.pytorch.host import column, host, stack
 from detjupyter.pytorch.reducer import reduce_metrics, require_values, without_bytes
-from detjupyter.pytorch.tensorboard import TorchWriter, log_averages, log_training, log_validation
-
-if TYPE_CHECKING:
-    from integration.conftest import Definition
 
 
 class TestAverages:
-    """Over the batches of a stretch."""
+    """Averages over the batches of a reporting period."""
 
     @pytest.mark.parametrize(
         ("values", "expected"),
@@ -49,7 +42,7 @@ class TestAverages:
             ([[1, 2], [3, 6]], 3.0),
         ],
     )
-    def test_of_whatever_the_trial_returned(self, values: list[Any], expected: float | None) -> None:
+    def test_an_average_is_taken_of_whatever_the_trial_returned(self, values: list[Any], expected: float | None) -> None:
         """The mean over batches and all elements; None where there is none, and the name stays."""
         averages = average_metrics([{"metric": value} for value in values])
         assert list(averages) == ["metric"]
@@ -65,7 +58,8 @@ class TestAverages:
 
     def test_batches_of_different_metrics_are_refused(self) -> None:
         """The batch is named, and both lists."""
-        with pytest.raises(TrialError, match=r"Batch 0 of the stretch gave \['loss'\], batch 2 gave \['accuracy', 'loss'\]"):
+        expected = r"Batch 0 of the reporting period returned \['loss'\], batch 2 returned \['accuracy', 'loss'\]"
+        with pytest.raises(TrialError, match=expected):
             average_metrics([{"loss": 1.0}, {"loss": 1.0}, {"loss": 1.0, "accuracy": 1.0}])
 
 
@@ -73,7 +67,7 @@ class TestRowsOnTheHost:
     """What callbacks get to see of each batch."""
 
     def test_tensors_become_arrays_of_their_type(self) -> None:
-        """Those of no dimension, too; whatever else stays."""
+        """Tensors without dimensions are converted, too; other values do not change."""
         rows = host_rows(
             [
                 {"loss": torch.tensor(1.5, requires_grad=True), "hits": torch.tensor([1, 2]), "name": "a", "none": None},
@@ -125,17 +119,17 @@ class TestStacking:
     @pytest.mark.parametrize(
         ("values", "error", "words"),
         [
-            ([1.0, None], TypeError, "Batch 1 gave None."),
-            ([None, 1.0], TypeError, "Batch 0 gave None."),
-            ([torch.tensor(1.0), None], TypeError, "Batch 1 gave None."),
-            ([1.0, "1.5"], TypeError, "Batch 1 gave a value of type str."),
-            (["1.5", "2.5"], TypeError, "Batch 0 gave a value of type str."),
-            ([b"1", b"2"], TypeError, "Batch 0 gave a value of type bytes."),
-            ([{"a": 1}], TypeError, "Batch 0 gave a value of type dict."),
-            ([torch.tensor([1j])], TypeError, "Batch 0 gave an array of type complex64."),
+            ([1.0, None], TypeError, "Batch 1 returned None."),
+            ([None, 1.0], TypeError, "Batch 0 returned None."),
+            ([torch.tensor(1.0), None], TypeError, "Batch 1 returned None."),
+            ([1.0, "1.5"], TypeError, "Batch 1 returned a value of type str."),
+            (["1.5", "2.5"], TypeError, "Batch 0 returned a value of type str."),
+            ([b"1", b"2"], TypeError, "Batch 0 returned a value of type bytes."),
+            ([{"a": 1}], TypeError, "Batch 0 returned a value of type dict."),
+            ([torch.tensor([1j])], TypeError, "Batch 0 returned an array of type complex64."),
             ([torch.zeros(2), torch.zeros(3)], ValueError, r"shape \(2,\), batch 1 one of shape \(3,\)"),
             ([np.zeros(2), 1.0], ValueError, r"shape \(2,\), batch 1 one of shape \(\)"),
-            ([torch.zeros(0), torch.zeros(0)], ValueError, "Batch 0 gave an empty array."),
+            ([torch.zeros(0), torch.zeros(0)], ValueError, "Batch 0 returned an empty array."),
         ],
     )
     def test_what_is_no_number_is_refused_by_its_batch(self, values: list[Any], error: type[Exception], words: str) -> None:
@@ -162,7 +156,7 @@ class TestStacking:
         np.testing.assert_array_equal(stacked, np.array(expected, dtype=np.float64))
 
     def test_text_that_spells_a_number_is_no_curve(self) -> None:
-        """It is text all the same."""
+        """It remains text."""
         assert column(["1.5", "2.5"]) is None
         np.testing.assert_array_equal(column([0.5, "2.5"]), np.array([0.5, np.nan]))  # type: ignore[arg-type]
 
@@ -195,7 +189,7 @@ class TestReduction:
     @pytest.mark.parametrize("reducer", [None, "AVG", 1])
     def test_what_is_no_reducer_is_refused(self, reducer: Any) -> None:
         """For all metrics alike."""
-        with pytest.raises(TrialError, match="which is no Reducer"):
+        with pytest.raises(TrialError, match="which is not a Reducer"):
             reduce_metrics({"a": np.zeros(1)}, reducer)
 
     def test_names_of_any_kind_are_listed(self) -> None:
@@ -212,15 +206,15 @@ class TestReduction:
     def test_none_is_no_metric(self) -> None:
         """Named."""
         require_values({"a": 0.0, "b": "text"})
-        with pytest.raises(TrialError, match="'b' has a value"):
+        with pytest.raises(TrialError, match="'b' must have a value"):
             require_values({"a": 0.0, "b": None})
 
     @pytest.mark.parametrize(
         ("returned", "words"),
         [
-            ('{"error": None}', "'error'.*\n.*Batch 0 gave None"),
+            ('{"error": None}', "'error'.*\n.*Batch 0 returned None"),
             ('{"error": torch.zeros(len(x) if x[0] < 0 else 2)}', r"'error'.*\n.*shape \(20,\), batch 1 one of shape \(2,\)"),
-            ('{"error": "bad"}', "'error'.*\n.*Batch 0 gave a value of type str"),
+            ('{"error": "bad"}', "'error'.*\n.*Batch 0 returned a value of type str"),
         ],
     )
     def test_a_validation_says_which_metric_of_which_batch(self, line: Definition, returned: str, words: str) -> None:
@@ -230,109 +224,61 @@ class TestReduction:
             line.load().validate()
 
 
-class Writer:
-    """A ``SummaryWriter`` that keeps what it is given."""
+class TestReducers:
+    """How validation metrics become one number."""
 
-    def __init__(self, log_dir: str) -> None:
-        self.log_dir = log_dir
-        self.scalars: list[tuple[str, float, int]] = []
-        self.closed = 0
+    @pytest.mark.parametrize(
+        ("reducer", "expected"), [(Reducer.AVG, 29.9 / 6), (Reducer.SUM, 29.9), (Reducer.MAX, 25.5), (Reducer.MIN, 0.25)]
+    )
+    def test_determineds_own_test_vectors_are_reduced_alike(self, reducer: Reducer, expected: float) -> None:
+        """A plain average over batches, sum, largest, smallest."""
+        stacked = {"metric": stack([torch.tensor(value) for value in (0.25, 0.5, 0.75, 1, 25.5, 1.9)])}
+        assert reduce_metrics(stacked, reducer)["metric"] == pytest.approx(expected)
+        assert reduce_metrics(stacked, {"metric": reducer})["metric"] == pytest.approx(expected)
 
-    def add_scalar(self, name: str, value: float, step: int) -> None:
-        """Keep it."""
-        self.scalars.append((name, value, step))
+    def test_all_elements_count(self) -> None:
+        """A metric that is a vector in each batch becomes one number, too."""
+        stacked = {"metric": stack([np.array([1.0, 2.0]), np.array([3.0, 6.0])])}
+        assert reduce_metrics(stacked, Reducer.AVG) == {"metric": 3.0}
 
-    def close(self) -> None:
-        """Count."""
-        self.closed += 1
-
-
-@pytest.fixture
-def tensorboard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the package installed, as far as it matters here."""
-    module = ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = Writer  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    def test_reducers_for_other_metrics_are_refused(self) -> None:
+        """The error names both lists, and a value that is not a reducer."""
+        with pytest.raises(TrialError, match=r"\['loss'\].*\['error'\]"):
+            reduce_metrics({"error": np.zeros(1)}, {"loss": Reducer.AVG})
+        with pytest.raises(TrialError, match="'mean' for 'error'") as raised:
+            reduce_metrics({"error": np.zeros(1)}, {"error": "mean"})  # type: ignore[dict-item]
+        assert "Reducer.AVG" in (raised.value.hint or "")
 
 
-class TestTensorBoard:
-    """Names, steps, and what is left out."""
+class TestColumns:
+    """Training metrics of many batches, brought to the host."""
 
-    def test_training_metrics_have_a_value_for_each_batch(self) -> None:
-        """The step is the number of batches trained."""
-        writer = Writer("")
-        log_training(writer, np.array([3, 4]), {"loss": np.array([0.5, 0.25])})
-        assert writer.scalars == [("Determined/loss", 0.5, 3), ("Determined/loss", 0.25, 4)]
-
-    def test_averages_have_one(self) -> None:
-        """Of numbers only."""
-        writer = Writer("")
-        log_averages(writer, 10, {"f1": np.float32(0.5), "table": np.zeros((2, 2)), "text": "a"})
-        assert writer.scalars == [("Determined/f1", 0.5, 10)]
-
-    def test_validation_metrics_are_told_apart(self) -> None:
-        """By ``val_``, unless they begin so."""
-        writer = Writer("")
-        metrics: Mapping[str, Any] = {"error": 1.0, "val_loss": 2.0, "validation_accuracy": np.array(3.0), "table": np.zeros(2)}
-        log_validation(writer, 7, metrics)
-        assert writer.scalars == [
-            ("Determined/val_error", 1.0, 7),
-            ("Determined/val_loss", 2.0, 7),
-            ("Determined/validation_accuracy", 3.0, 7),
-        ]
-
-    @pytest.mark.usefixtures("tensorboard")
-    def test_a_trial_with_a_writer_has_its_metrics_there_too(self, line: Definition) -> None:
-        """Once it asked for one; in a directory that exists."""
-        line.edit("    def build_training", "        self.writer = context.get_tensorboard_writer()\n\n    def build_training")
-        session = line.load()
-        session.train(batches=3, wait=True)
-        writer = session.trial.writer
-        assert Path(writer.log_dir).is_dir()
-        losses = session.metrics("loss")[1].tolist()
-        assert writer.scalars[:3] == [("Determined/loss", loss, number) for number, loss in enumerate(losses, 1)]
-        assert writer.scalars[3:] == [("Determined/val_error", session.metrics("error", "validation")[1][0], 3)]
-        session.close()
-        assert writer.closed == 1
-
-    @pytest.mark.usefixtures("tensorboard")
-    def test_a_trial_may_keep_its_writer_to_itself(self, line: Definition) -> None:
-        """Its own calls still count."""
-        line.edit(
-            "    def build_training",
-            "        context.set_enable_tensorboard_logging(False)\n"
-            "        self.writer = context.get_tensorboard_writer()\n\n"
-            "    def build_training",
-        )
-        session = line.load()
-        session.train(batches=3, wait=True)
-        assert session.trial.writer.scalars == []
-
-    @pytest.mark.usefixtures("tensorboard")
-    def test_the_writer_of_2020_is_made_when_it_is_used(self, tmp_path: Path) -> None:
-        """And closed by ``reset``; without a directory it has one of its own."""
-        own = TorchWriter(tmp_path)
-        own.reset()
-        own.add_scalar("a", 1.0, 2)
-        assert own.writer.log_dir == str(tmp_path)
-        assert own.writer.scalars == [("a", 1.0, 2)]
-        own.reset()
-        assert own.writer.closed == 1
-        assert Path(TorchWriter().writer.log_dir).is_dir()
-
-    def test_without_the_package_it_is_said_and_the_trial_trains(
-        self, line: Definition, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """What it writes is dropped, by the names of every year; a trial that asks for nothing hears nothing."""
-        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-        line.load().train(batches=1, wait=True)
-        assert not caplog.records
-        line.edit("    def build_training", "        self.logger = context.get_tensorboard_writer()\n\n    def build_training")
-        drawn = "self.logger.writer.add_image('a', x, batch_idx)\n        self.logger.add_scalar('b', 1.0)\n        loss ="
-        line.edit("loss =", drawn)
-        session = line.load()
-        session.train(batches=2, wait=True)
-        session.close()
-        assert "tensorboard is not installed" in caplog.text
-        with pytest.raises(AttributeError):
-            session.trial.logger.sing()
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            ([torch.tensor(1.0), torch.tensor(2.0)], [1, 2]),
+            ([torch.tensor([1.0, 3.0]), torch.tensor([5.0, 7.0])], [2, 6]),
+            ([torch.tensor([1.0, 3.0]), torch.tensor([5.0])], [2, 5]),
+            ([torch.tensor(True), torch.tensor(False)], [1, 0]),
+            ([torch.tensor(1.0, dtype=torch.bfloat16), torch.tensor(2, dtype=torch.int8)], [1, 2]),
+            ([1, 2.5], [1, 2.5]),
+            ([1, torch.tensor(2.0)], [1, 2]),
+            ([None, torch.tensor(2.0), None], [np.nan, 2, np.nan]),
+            ([np.float32(1.5), np.array([2.0, 3.0])], [1.5, 2.5]),
+            (["text", 2.0], [np.nan, 2]),
+            ([float("inf"), float("nan")], [np.inf, np.nan]),
+            (["text", "more"], None),
+            ([None, None], None),
+            ([{"a": 1}, {"a": 2}], None),
+            ([torch.zeros(0), torch.zeros(0)], None),
+            ([[torch.ones(1, requires_grad=True) * 2], [torch.ones(1, requires_grad=True) * 2]], None),
+        ],
+    )
+    def test_whatever_the_trial_returns(self, values: list[Any], expected: list[float] | None) -> None:
+        """Numbers of all kinds; the mean of several; NaN where there is none; nothing at all for text."""
+        found = column(values)
+        if expected is None:
+            assert found is None
+        else:
+            assert found is not None
+            np.testing.assert_array_equal(found, np.array(expected, dtype=np.float64))

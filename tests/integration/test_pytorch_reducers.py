@@ -1,23 +1,22 @@
-"""Metrics that users reduce themselves, over stretches of training and over validations."""
+"""Metrics that users reduce themselves, over reporting periods and over validations."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.contexts import context
+from support.definition import Definition
 
-from detjupyter.errors import TrialError
+from detjupyter.errors import ReducerError, TrialError
 from detjupyter.pytorch import MetricReducer
-from detjupyter.pytorch.custom_reducers import CustomReducers, ReducerError
-
-if TYPE_CHECKING:
-    from integration.conftest import Definition
+from detjupyter.pytorch.custom_reducers import CustomReducers
 
 
 class Largest(MetricReducer):
-    """The largest value; counts how often it began anew."""
+    """The largest value; counts how often it was reset."""
 
     def __init__(self, result: Any = None) -> None:
         self.resets = 0
@@ -25,7 +24,7 @@ class Largest(MetricReducer):
         self.largest: float | None = None
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Reset the value and count the reset."""
         self.resets += 1
         self.largest = None
 
@@ -47,7 +46,7 @@ class TestReducing:
     """Classes and functions."""
 
     def test_a_class_gets_its_updates_as_they_are(self) -> None:
-        """Whatever arguments ``update`` takes; the very object comes back from wrapping."""
+        """``update`` may have any arguments, and wrapping returns the same object."""
         reducers = CustomReducers()
         largest = Largest()
         assert reducers.wrap(largest, name="largest") is largest
@@ -72,7 +71,7 @@ class TestReducing:
         assert reducers.reduce(training=True) == {"low": 4.0, "high": 4.0}
 
     def test_tensors_come_to_the_host(self) -> None:
-        """By name or in a dict; whatever else stays."""
+        """Tensors are transferred if passed by name or in a dict; other values do not change."""
         reducers = CustomReducers()
         reducers.wrap(torch.stack, name="stacked").update(torch.tensor(1.0, requires_grad=True))
         reducers.wrap(lambda values: {"first": values[0], "text": "kept"}).update(torch.tensor([2, 3]))
@@ -82,7 +81,7 @@ class TestReducing:
         assert metrics["text"] == "kept"
 
     def test_some_are_for_training_and_some_for_validation(self) -> None:
-        """Each is reset and reduced where it belongs; those of both can be told from the others."""
+        """Each is reset and reduced in its own phase; reducers for both phases can be distinguished from the others."""
         reducers = CustomReducers()
         training, validation, both = Largest(1.0), Largest(2.0), Largest(3.0)
         reducers.wrap(training, name="training", for_validation=False)
@@ -126,12 +125,12 @@ class TestRules:
         reducers = CustomReducers()
         largest = Largest()
         reducers.wrap(largest, name="a")
-        with pytest.raises(AssertionError, match="wrapped before"):
+        with pytest.raises(AssertionError, match="wrapped already"):
             reducers.wrap(largest, name="b")
         assert reducers.wrap(max, name="c") is not reducers.wrap(max, name="d")
 
     @pytest.mark.parametrize(
-        ("given", "words"), [((5,), "not int"), ((Largest,), "the class Largest"), ((Largest(), 7), "not 7"), ((None, "mine"), "NoneType")]
+        ("given", "words"), [((5,), "not int"), ((Largest,), "the class Largest"), ((Largest(), 7), "got 7"), ((None, "mine"), "NoneType")]
     )
     def test_what_is_no_reducer_is_refused(self, given: tuple[Any, ...], words: str) -> None:
         """By what it is."""
@@ -140,7 +139,7 @@ class TestRules:
 
 
 class TestInATraining:
-    """Stretches and validations."""
+    """Reporting periods and validations."""
 
     def reducing(self, line: Definition, wrap: str, *, train: str = "", evaluate: str = "", **given: Any) -> Any:
         """Load the line with a reducer ``self.mine``, updated by these statements."""
@@ -149,14 +148,14 @@ class TestInATraining:
         line.edit('return {"error"', f'{evaluate or "pass"}\n        return {{"error"')
         return line.load(**given)
 
-    def test_a_stretch_counts_its_own_batches(self, line: Definition) -> None:
+    def test_a_reporting_period_counts_its_own_batches(self, line: Definition) -> None:
         """From validation to validation, and none of another's."""
         session = self.reducing(line, "len, name='count', for_validation=False", train="self.mine.update(1)")
         session.train(batches=8, validate_every=3, wait=True)
         assert [values.tolist() for values in session.metrics("count")] == [[3, 6, 8], [3.0, 3.0, 2.0]]
 
     def test_a_validation_counts_its_own_batches(self, line: Definition) -> None:
-        """Each anew."""
+        """The count is reset for each validation."""
         session = self.reducing(line, "len, name='count', for_training=False", evaluate="self.mine.update(1)")
         session.train(batches=4, validate_every=2, wait=True)
         assert session.metrics("count", "validation")[1].tolist() == [2.0, 2.0]
@@ -180,3 +179,20 @@ class TestInATraining:
             session.train(batches=3, wait=True)
         assert session.batches_trained == 3
         assert len(session.metrics("loss")[1]) == 3
+
+
+class TestNamesOf013:
+    """The names that reducers had in Determined 0.13."""
+
+    def test_reducers_by_their_names_of_0_13(self) -> None:
+        """`context.experimental` wraps, reduces and resets them, for training and for validation."""
+        mine = context()
+        both = mine.experimental.wrap_reducer(lambda values: sum(values), name="total")
+        validation = mine.experimental.wrap_reducer(lambda values: len(values), name="count", for_training=False)
+        for value in (1, 2):
+            both.update(value)
+            validation.update(value)
+        assert mine.experimental.reduce_metrics(for_training=True) == {"total": 3}
+        assert mine.experimental.reduce_metrics(for_training=False) == {"total": 3, "count": 2}
+        mine.experimental.reset_reducers()
+        assert mine.experimental.reduce_metrics(for_training=False) == {"total": 0, "count": 0}

@@ -9,49 +9,82 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.samplers import batches_of
 from torch.utils.data import BatchSampler, Sampler, SequentialSampler, TensorDataset
 
-from detjupyter.pytorch import DataLoader, samplers
+from detjupyter.pytorch import DataLoader, DistributedBatchSampler, RepeatBatchSampler, SkipBatchSampler, adapt_batch_sampler, samplers
 from detjupyter.pytorch.data.generators import find_generators
-from detjupyter.pytorch.data.stream import PassLog, Place, Source, training_batches
+from detjupyter.pytorch.data.stream import EpochLog, EpochStart, Source, training_batches
 
 
 def indices(count: int) -> Any:
-    """Return a sampler of so many indices, in order."""
+    """Return a sampler of the given number of indices, in order."""
     return SequentialSampler(range(count))
-
-
-def batches(count: int, size: int = 1) -> Any:
-    """Return a sampler of the batches of so many indices, in order."""
-    return BatchSampler(indices(count), size, drop_last=False)
 
 
 class TestOfIndices:
     """The four kinds, around indices."""
 
-    def test_repeat(self) -> None:
-        """For ever, as long as one pass; what is empty ends."""
+    def test_repeating_never_ends_and_has_the_length_of_a_pass(self) -> None:
+        """Repeating never ends, but its length is that of one epoch; an empty sampler ends."""
         sampler = samplers.RepeatSampler(indices(3))
         assert list(islice(sampler, 7)) == [0, 1, 2, 0, 1, 2, 0]
         assert len(sampler) == 3
         assert list(samplers.RepeatSampler(indices(0))) == []
 
     @pytest.mark.parametrize(("count", "size"), [(10, 3), (9, 3), (2, 4), (1, 1), (0, 2)])
-    def test_shards(self, count: int, size: int) -> None:
+    def test_shards_divide_the_indices(self, count: int, size: int) -> None:
         """Every index is in one of them, and each knows its length."""
         shards = [samplers.DistributedSampler(indices(count), size, rank) for rank in range(size)]
         assert [list(shard) for shard in shards] == [list(range(rank, count, size)) for rank in range(size)]
         assert [len(shard) for shard in shards] == [len(list(shard)) for shard in shards]
 
-    def test_skip(self) -> None:
+    def test_skipping_leaves_out_the_beginning_of_the_first_pass(self) -> None:
         """The length is that of a whole pass; of fewer than are skipped nothing is left."""
         sampler = samplers.SkipSampler(indices(5), 2)
         assert (list(sampler), len(sampler)) == ([2, 3, 4], 5)
         assert list(samplers.SkipSampler(indices(2), 9)) == []
 
     def test_skip_around_what_repeats_skips_once(self) -> None:
-        """So a training goes on in mid-epoch."""
+        """A training uses this to continue in the middle of an epoch."""
         assert list(islice(samplers.SkipSampler(samplers.RepeatSampler(indices(3)), 4), 5)) == [1, 2, 0, 1, 2]
+
+
+class TestOfBatches:
+    """Repeat, shard, skip, around batches."""
+
+    def test_repeat_begins_anew_for_ever_and_counts_one_pass(self) -> None:
+        """An empty sampler ends instead of spinning."""
+        sampler = RepeatBatchSampler(batches_of(4, 2))
+        assert list(islice(sampler, 5)) == [[0, 1], [2, 3], [0, 1], [2, 3], [0, 1]]
+        assert len(sampler) == 2
+        assert list(RepeatBatchSampler(batches_of(0))) == []
+
+    @pytest.mark.parametrize(("count", "ranks"), [(10, 3), (9, 3), (2, 4), (1, 1)])
+    def test_every_shard_has_its_share_and_together_they_have_all(self, count: int, ranks: int) -> None:
+        """The length is right for each rank."""
+        shards = [DistributedBatchSampler(batches_of(count), ranks, rank) for rank in range(ranks)]
+        for rank, shard in enumerate(shards):
+            assert list(shard) == [[index] for index in range(rank, count, ranks)]
+            assert len(shard) == len(list(shard))
+
+    @pytest.mark.parametrize("rank", [-1, 3])
+    def test_a_rank_that_is_not_there_is_refused(self, rank: int) -> None:
+        """The message names it."""
+        with pytest.raises(ValueError, match=f"got {rank}"):
+            DistributedBatchSampler(batches_of(4), 3, rank)
+
+    def test_skip_leaves_out_the_beginning_of_the_first_pass(self) -> None:
+        """The length stays that of a whole pass; skipping more than there is leaves nothing."""
+        sampler = SkipBatchSampler(batches_of(4), 3)
+        assert list(sampler) == [[3]]
+        assert len(sampler) == 4
+        assert list(SkipBatchSampler(batches_of(4), 9)) == []
+
+    def test_they_go_together_in_one_order(self) -> None:
+        """Repeat, then shard, then skip: the shards of an odd number of batches swap from pass to pass."""
+        sampler = adapt_batch_sampler(batches_of(5), repeat=True, skip=1, num_replicas=2, rank=1)
+        assert list(islice(sampler, 5)) == [[3], [0], [2], [4], [1]]
 
 
 class TestSignatures:
@@ -61,33 +94,33 @@ class TestSignatures:
         """``num_replicas`` of 2020, ``num_workers`` of today; by position in both."""
         of = samplers.DistributedBatchSampler
         expected = [[1], [3]]
-        assert list(of(batches(4), 2, 1)) == expected
-        assert list(of(batch_sampler=batches(4), num_workers=2, rank=1)) == expected
-        assert list(of(batches(4), num_replicas=2, rank=1)) == expected
-        assert (of(batches(4), 2, 1).num_workers, of(batches(4), num_replicas=2, rank=1).num_workers) == (2, 2)
+        assert list(of(batches_of(4), 2, 1)) == expected
+        assert list(of(batch_sampler=batches_of(4), num_workers=2, rank=1)) == expected
+        assert list(of(batches_of(4), num_replicas=2, rank=1)) == expected
+        assert (of(batches_of(4), 2, 1).num_workers, of(batches_of(4), num_replicas=2, rank=1).num_workers) == (2, 2)
 
     @pytest.mark.parametrize("given", [{}, {"num_workers": 0, "rank": 0}, {"num_workers": 2}, {"num_workers": 2, "rank": 2}])
     def test_a_shard_that_is_none_is_refused(self, given: dict[str, int]) -> None:
-        """A number is missing, or there is no such rank."""
-        for kind, inner in ((samplers.DistributedBatchSampler, batches(4)), (samplers.DistributedSampler, indices(4))):
+        """A missing number or an invalid rank is refused."""
+        for kind, inner in ((samplers.DistributedBatchSampler, batches_of(4)), (samplers.DistributedSampler, indices(4))):
             with pytest.raises(ValueError, match=r"number of processes|rank must be"):
                 kind(inner, **given)  # type: ignore[arg-type]
 
     def test_the_length_of_2020_is_what_is_left(self) -> None:
         """With ``same_length=False``; today's is the default."""
-        assert len(samplers.SkipBatchSampler(batches(4), 3)) == 4
-        assert len(samplers.SkipBatchSampler(batches(4), 3, same_length=True)) == 4
-        assert len(samplers.SkipBatchSampler(batches(4), 3, same_length=False)) == 1
-        assert len(samplers.SkipBatchSampler(batches(4), 9, same_length=False)) == 0
+        assert len(samplers.SkipBatchSampler(batches_of(4), 3)) == 4
+        assert len(samplers.SkipBatchSampler(batches_of(4), 3, same_length=True)) == 4
+        assert len(samplers.SkipBatchSampler(batches_of(4), 3, same_length=False)) == 1
+        assert len(samplers.SkipBatchSampler(batches_of(4), 9, same_length=False)) == 0
 
     def test_a_negative_skip_is_refused(self) -> None:
-        """When it is asked for, not when it is drawn."""
-        with pytest.raises(ValueError, match="not -1"):
+        """It is refused when the sampler is created, not when it is used."""
+        with pytest.raises(ValueError, match="got -1"):
             samplers.SkipSampler(indices(3), -1)
 
     def test_what_they_draw_from_is_an_attribute(self) -> None:
         """By the name that fits; batch sizes are found through it."""
-        inner = batches(6, 2)
+        inner = batches_of(6, 2)
         for sampler in (
             samplers.RepeatBatchSampler(inner),
             samplers.SkipBatchSampler(inner, 1),
@@ -103,7 +136,7 @@ class TestSignatures:
 
 
 class TestReproducibleShuffle:
-    """Shuffled by a generator of its own."""
+    """Shuffled by a separate generator."""
 
     def test_passes_are_those_of_numpys_generator(self) -> None:
         """One shuffle after the other from a ``RandomState`` of the seed, so old runs can be repeated."""
@@ -117,9 +150,9 @@ class TestReproducibleShuffle:
 
     def test_batches_are_shuffled_whole(self) -> None:
         """Their records stay together."""
-        sampler = samplers.ReproducibleShuffleBatchSampler(batches(20, 2), seed=5)
+        sampler = samplers.ReproducibleShuffleBatchSampler(batches_of(20, 2), seed=5)
         first, second = list(sampler), list(sampler)
-        assert sorted(first) == sorted(second) == list(batches(20, 2))
+        assert sorted(first) == sorted(second) == list(batches_of(20, 2))
         assert first != second
         assert len(sampler) == 10
 
@@ -145,7 +178,7 @@ class TestReproducibleShuffle:
 
     def test_the_generator_is_found_by_a_checkpoint(self) -> None:
         """Also under other samplers: the stream of a training keeps what it finds in attributes."""
-        inner = samplers.ReproducibleShuffleBatchSampler(batches(8, 2), 3)
+        inner = samplers.ReproducibleShuffleBatchSampler(batches_of(8, 2), 3)
         wrapped = samplers.RepeatBatchSampler(samplers.SkipBatchSampler(inner, 1))
         assert list(find_generators(wrapped).values()) == [inner.generator]
 
@@ -153,18 +186,18 @@ class TestReproducibleShuffle:
     def test_a_training_goes_on_in_it_wherever_it_was(self, start: int) -> None:
         """The order of every pass is that of the uninterrupted training."""
 
-        def stream(place: Place, batch_idx: int, log: PassLog) -> Iterator[list[int]]:
+        def stream(place: EpochStart, batch_idx: int, log: EpochLog) -> Iterator[list[int]]:
             dataset = TensorDataset(torch.arange(10))
             sampler = samplers.ReproducibleShuffleSampler(indices(10), 7)
             loader = DataLoader(dataset, batch_size=2, sampler=sampler)
             return (batch[0].tolist() for batch in training_batches(Source.of(loader), 1, place, batch_idx, log))  # type: ignore[arg-type]
 
-        log = PassLog()
-        whole = stream(Place(0, 0), 0, log)
+        log = EpochLog()
+        whole = stream(EpochStart(0, 0), 0, log)
         expected = [next(whole) for _ in range(start)]
-        place = log.place_of(max(start - 1, 0)) or Place(0, 0)
+        place = log.start_of(max(start - 1, 0)) or EpochStart(0, 0)
         expected = [next(whole) for _ in range(14)]
-        assert list(islice(stream(place, start, PassLog()), 14)) == expected
+        assert list(islice(stream(place, start, EpochLog()), 14)) == expected
 
 
 class TestComposition:
@@ -182,8 +215,8 @@ class TestComposition:
         ],
     )
     def test_repeat_then_shard_then_skip(self, given: dict[str, Any], expected: list[list[int]]) -> None:
-        """In this order, whatever is asked for."""
-        assert list(islice(samplers.adapt_batch_sampler(batches(5), **given), 8)) == expected
+        """The operations are applied in this order, for all arguments."""
+        assert list(islice(samplers.adapt_batch_sampler(batches_of(5), **given), 8)) == expected
 
     def test_a_sampler_of_the_users_inside_is_not_asked_ahead(self) -> None:
         """One that draws as it goes sees the training's own pace, also under samplers of ours."""
@@ -204,7 +237,7 @@ class TestComposition:
         loader = DataLoader(
             TensorDataset(torch.arange(100)), batch_sampler=samplers.SkipBatchSampler(BatchSampler(Lazy(), 2, drop_last=False), 1)
         )
-        stream = training_batches(Source.of(loader), 1, Place(0, 0), 0, PassLog())  # type: ignore[arg-type]
+        stream = training_batches(Source.of(loader), 1, EpochStart(0, 0), 0, EpochLog())  # type: ignore[arg-type]
         drawn = [next(stream)[0].tolist() for _ in range(5)]
         assert drawn == [[2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]
         assert len(asked) <= 14

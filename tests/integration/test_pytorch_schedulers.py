@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
+from support.definition import Definition
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from detjupyter.errors import TrialError
 from detjupyter.pytorch import LRScheduler
 from detjupyter.pytorch.lr_scheduler import StepMode, advance_all
-
-if TYPE_CHECKING:
-    from integration.conftest import Definition
 
 
 class Counting:
@@ -138,7 +136,7 @@ class TestWrapper:
             ((Counting(), 1), "It is 1"),
             ((Counting(), "STEP_EVERY_BATCH"), "It is 'STEP_EVERY_BATCH'"),
             ((Counting(), None), "It is None"),
-            ((Counting(), StepMode.MANUAL_STEP, 0), "at least 1.*It is 0"),
+            ((Counting(), StepMode.MANUAL_STEP, 0), "positive integer.*It is 0"),
             ((Counting(), StepMode.MANUAL_STEP, 1.5), "It is 1.5"),
             ((Counting(), StepMode.MANUAL_STEP, True), "It is True"),
             ((None, StepMode.MANUAL_STEP), "This NoneType has no step"),
@@ -152,7 +150,7 @@ class TestWrapper:
 
     @pytest.mark.parametrize("mode", [mode for mode in StepMode if mode is not StepMode.MANUAL_STEP])
     def test_a_scheduler_that_wants_a_metric_is_stepped_by_hand_only(self, mode: StepMode) -> None:
-        """Nobody else knows the metric."""
+        """The metric is only known to the trial."""
         with pytest.raises(TrialError, match="ReduceLROnPlateau") as raised:
             LRScheduler(ReduceLROnPlateau(optimizer()), mode)
         assert "MANUAL_STEP" in (raised.value.hint or "")
@@ -204,7 +202,7 @@ class TestInATraining:
         assert other.trial.optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * 0.9**6)
 
     def test_an_optimizer_that_is_not_wrapped_is_refused(self, line: Definition) -> None:
-        """The scheduler would change a rate that nobody uses."""
+        """The scheduler would change a learning rate that no optimizer uses."""
         line.edit(
             "    def build_training",
             "        other = torch.optim.SGD(self.model.parameters(), lr=1.0)\n"
@@ -263,3 +261,25 @@ def test_a_lambda_scheduler_reports_the_rate_of_its_groups() -> None:
     """Through the wrapper."""
     scheduler = LRScheduler(LambdaLR(optimizer(), lambda _: 0.5), StepMode.MANUAL_STEP)
     assert scheduler.get_last_lr() == [0.5]
+
+
+class TestByHand:
+    """The trial steps a scheduler, too."""
+
+    def test_a_trial_may_step_a_scheduler_that_is_stepped_for_it(self, line: Definition) -> None:
+        """Both steps count; stepping the wrapper is allowed and not checked."""
+        line.edit("import DataLoader", "import DataLoader, LRScheduler")
+        line.edit(
+            "    def build_training",
+            "        self.scheduler = context.wrap_lr_scheduler(\n"
+            "            torch.optim.lr_scheduler.StepLR(self.optimizer, 1), step_mode=LRScheduler.StepMode.STEP_EVERY_BATCH)\n\n"
+            "    def build_training",
+        )
+        line.edit(
+            'return {"loss": loss}', 'self.scheduler.step()\n        self.context.lr_schedulers[0].step()\n        return {"loss": loss}'
+        )
+        session = line.load()
+        (wrapped,) = session.context.lr_schedulers
+        assert isinstance(wrapped, LRScheduler)
+        session.train(batches=2, wait=True)
+        assert session.trial.scheduler.last_epoch == 6

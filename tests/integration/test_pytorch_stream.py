@@ -1,4 +1,4 @@
-"""The stream of training batches: the same from any batch on, whatever was drawn before."""
+"""The stream of training batches is the same from any batch on, regardless of earlier draws."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import torch
 from torch.utils.data import BatchSampler, Dataset, IterableDataset, Sampler, WeightedRandomSampler, get_worker_info
 
 from detjupyter.pytorch import DataLoader
+from detjupyter.pytorch.data.counters import Counters, parts_of_loader
 from detjupyter.pytorch.data.generators import find_generators, seed_generators, set_states, states_of
-from detjupyter.pytorch.data.stream import EmptyDataError, PassLog, Place, Source, plain_batches, training_batches
+from detjupyter.pytorch.data.stream import EmptyDataError, EpochLog, EpochStart, Source, plain_batches, training_batches
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
 
-START = Place(0, 0)
+START = EpochStart(0, 0)
 HOST = torch.device("cpu")
 
 
@@ -48,7 +49,7 @@ class Owning(Augmented):
 
 
 class Lazy(Sampler[int]):
-    """Draws each index when it is asked for, from all three random states."""
+    """Draws each index on demand, from all three random states."""
 
     def __iter__(self) -> Iterator[int]:
         for _ in range(22):
@@ -67,10 +68,10 @@ class Unsure(IterableDataset[Any]):
             yield torch.tensor([float(torch.rand(())), random.random(), -1.0 if worker is None else worker.id], dtype=torch.float64)
 
 
-def stream(loader: Any, start: int = 0, place: Place = START, log: PassLog | None = None, seed: int = 5) -> Iterator[Any]:
+def stream(loader: Any, start: int = 0, place: EpochStart = START, log: EpochLog | None = None, seed: int = 5) -> Iterator[Any]:
     """Return the batches from ``start`` on."""
     source = Source.of(loader)
-    log = PassLog() if log is None else log
+    log = EpochLog() if log is None else log
     if source is None:
         return plain_batches(loader, seed, place, start, log)
     return training_batches(source, seed, place, start, log, pin_memory=False)
@@ -113,10 +114,10 @@ LOADERS: dict[str, Callable[[], Any]] = {
 def test_a_stream_goes_on_where_another_was(name: str, start: int) -> None:
     """From the place that the first one noted, a new one gives the same batches, in the middle of a pass and at its edges."""
     whole = take(stream(LOADERS[name]()), 20)
-    log = PassLog()
+    log = EpochLog()
     first = stream(LOADERS[name](), log=log)
     assert take(first, start) == whole[:start]
-    place = log.place_of(start)
+    place = log.start_of(start)
     assert place is not None
     torch.rand(7), random.random()  # what else the kernel does
     assert take(stream(LOADERS[name](), start, place), 20 - start) == whole[start:]
@@ -161,7 +162,7 @@ def test_in_this_process_a_dataset_draws_from_the_kernels_states() -> None:
 
 
 def test_a_sampler_of_the_users_is_not_asked_ahead() -> None:
-    """It may follow the training: what it gives for a batch is asked for when that batch is due."""
+    """It may depend on the training: its index for a batch is requested when that batch is due."""
 
     class Following(Lazy):
         asked = 0
@@ -189,13 +190,57 @@ def test_workers_see_the_users_own_dataset() -> None:
 
 @pytest.mark.parametrize("make", [lambda: DataLoader(torch.arange(0), batch_size=4), list], ids=["ours", "a list"])
 def test_empty_data_is_an_error_and_no_endless_loop(make: Callable[[], Any]) -> None:
-    """A pass without a batch is told of."""
+    """An epoch without a batch is reported."""
     with pytest.raises(EmptyDataError):
         next(stream(make()))
 
 
+def test_passes_that_are_long_over_are_forgotten() -> None:
+    """A list of one batch makes a pass of every batch; a training of millions of them must not keep a note of each."""
+    log = EpochLog()
+    assert len(list(islice(stream(["the only batch"], log=log), 40_000))) == 40_000
+    assert log.start_of(0) is None
+    assert log.start_of(39_999) == EpochStart(39_999, 39_999)
+
+
+@pytest.mark.parametrize("where", ["loader", "dataset"])
+def test_a_loader_that_counts_its_passes_is_put_back(where: str) -> None:
+    """This holds for a new object and for one that has advanced; other attributes, such as the count of a queue, do not change."""
+
+    class Counting(IterableDataset[Any]):
+        def __init__(self) -> None:
+            self.passes = 0
+            self.held = Lengthy()
+
+        def __iter__(self) -> Iterator[int]:
+            self.passes += 1
+            self.held.count += 1
+            yield from (100 * self.passes + index for index in range(4))
+
+    class Lengthy:
+        def __init__(self) -> None:
+            self.count = 0
+
+    def loader_over(counting: Counting) -> Any:
+        return counting if where == "loader" else torch.utils.data.DataLoader(counting, batch_size=None)
+
+    log, used = EpochLog(), Counting()
+    counters = Counters(loader_over(used), parts_of_loader)
+    whole = list(islice(plain_batches(loader_over(used), 5, START, 0, log, counters=counters), 12))
+    assert whole == [100 * number + index for number in (1, 2, 3) for index in range(4)]
+    log = EpochLog()
+    list(islice(plain_batches(loader_over(Counting()), 5, START, 0, log), 7))
+    place = log.start_of(6)
+    assert place is not None
+    for counting in (Counting(), used):
+        held = counting.held.count
+        own = counters if counting is used else None
+        assert list(islice(plain_batches(loader_over(counting), 5, place, 6, EpochLog(), counters=own), 6)) == whole[6:]
+        assert counting.held.count == held + 2
+
+
 def test_generators_are_found_kept_and_seeded() -> None:
-    """Of all four kinds, also inside of what an attribute holds; the dataset behind a sampler is somebody else's."""
+    """Generators of all four kinds are found, also inside the value of an attribute; the dataset of a sampler is not searched."""
 
     class Holder:
         def __init__(self) -> None:
@@ -225,7 +270,7 @@ def test_generators_are_found_kept_and_seeded() -> None:
 
 
 def test_a_stream_of_its_own_takes_the_place_of_the_kernels() -> None:
-    """Inside, it goes on where it was; outside, the kernel does; nesting changes nothing."""
+    """Inside the block the stream continues, outside the kernel's continues; nesting makes no difference."""
     own = RandomStream(RandomStates.seeded(4, HOST), HOST)
     RandomStates.seeded(4, HOST).install(HOST)
     whole = [(random.random(), float(np.random.rand()), float(torch.rand(()))) for _ in range(4)]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.definition import Definition
 
 from detjupyter.errors import HyperparameterError, TrialError
-
-if TYPE_CHECKING:
-    from integration.conftest import Definition
 
 OLD = """
 import torch
@@ -175,11 +173,11 @@ class TestCallbackStyle:
     @pytest.mark.parametrize(
         ("old_text", "new_text", "words"),
         [
-            ('return {"loss":', 'return {"lost":', "returns the loss, alone or as the metric 'loss'"),
+            ('return {"loss":', 'return {"lost":', "must return the loss, alone or as the metric 'loss'"),
             ("def optimizer(", "def optimiser(", "has no optimizer"),
             ("def build_model(", "def make_model(", "has no build_model"),
             ("return LRScheduler(torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5), LRScheduler.StepMode.STEP_EVERY_EPOCH)",
-             "return torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)", "LRScheduler, or None"),
+             "return torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)", "LRScheduler or None"),
             ("def evaluate_batch(", "def evaluate_nothing(", "neither"),
             ("def evaluate_batch(", "def evaluate_full_dataset(self, data_loader, model): ...\n    def evaluate_batch(", "both"),
         ],
@@ -194,8 +192,8 @@ class TestCallbackStyle:
         ("hparams", "words"),
         [
             ({"clip_grad_l2_norm": 1.0, "clip_grad_val": 1.0}, "exclude each other"),
-            ({"amp": True}, "no hyperparameter"),
-            ({"clip_grad_val": "much"}, "is a number, not 'much'"),
+            ({"amp": True}, "not a hyperparameter"),
+            ({"clip_grad_val": "much"}, "must be a number, got 'much'"),
         ],
     )
     def test_hyperparameters_that_make_no_sense(self, old: Definition, hparams: dict[str, Any], words: str) -> None:
@@ -228,15 +226,3 @@ def test_both_styles_side_by_side(old: Definition, line: Definition) -> None:
     for session in sessions:
         session.train(batches=40)
     assert [session.wait() for session in sessions] == ["finished", "finished"]
-
-
-class TestEvaluateBatch:
-    """Arguments that only some trials take."""
-
-    @pytest.mark.parametrize("signature", ["self, batch, batch_idx", "self, batch, number", "self, batch, *, batch_idx"])
-    def test_it_gets_the_index_of_the_batch(self, line: Definition, signature: str) -> None:
-        """By that name, or as a third argument of any."""
-        name = "number" if "number" in signature else "batch_idx"
-        line.edit("def evaluate_batch(self, batch):", f"def evaluate_batch({signature}):")
-        line.edit('return {"error": ((self.model(x) - y) ** 2).mean()}', f'return {{"index": {name}}}')
-        assert line.load().validate() == {"index": 0.5}

@@ -44,7 +44,7 @@ def load() -> Loader:
 
 @pytest.fixture(autouse=True)
 def random_states() -> Iterator[None]:
-    """Seed for the bare loop as the trial is seeded, and put back what other tests draw from."""
+    """Seed the bare loop like the trial, and restore the states that other tests use."""
     kept = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed_all()
     yield
@@ -61,7 +61,7 @@ def seed_all() -> None:
 
 
 def module_of(definition: str, name: str) -> ModuleType:
-    """Import one module of a definition, by a name of its own."""
+    """Import one module of a definition under a separate name."""
     spec = importlib.util.spec_from_file_location(f"bare_{definition}_{name}", DEFINITIONS / definition / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -145,7 +145,7 @@ class TestCallbackStyle:
         assert values(session, "validation_error", "validation")[-1] < 0.5, "chance is 0.67"
 
     def test_a_package_with_a_full_evaluation_trains_as_the_bare_loop(self, load: Loader) -> None:
-        """``from . import data`` beside ``import settings``; ``reset_parameters`` draws once more; the loss is a bare tensor."""
+        """``from . import data`` works with ``import settings``; ``reset_parameters`` draws random numbers; the loss is a bare tensor."""
         session = load("sine_package")
         session.train(wait=True)
 
@@ -369,15 +369,15 @@ class TestContextStyle:
         assert_same_weights(session.trial.model, bare)
 
     def test_workers_augment_the_same_however_many_there_are(self, load: Loader) -> None:
-        """What a worker draws depends on the batch, not on the worker; every record of an epoch is drawn anew in the next."""
+        """The random numbers of a worker depend on the batch, not on the worker; every record is drawn again in the next epoch."""
         trained = []
         for workers in (1, 2):
             session = load("augmentation", workers=workers)
             session.train(batches=12, wait=True)
-            trained.append(session)
+            trained.append((values(session, "loss"), session.trial.model))
             session.close()
-        assert values(trained[0], "loss") == values(trained[1], "loss")
-        assert_same_weights(trained[0].trial.model, trained[1].trial.model)
+        assert trained[0][0] == trained[1][0]
+        assert_same_weights(trained[0][1], trained[1][1])
 
 
 class TestMixedPrecision:
@@ -454,8 +454,8 @@ class TestMetrics:
         assert values(session, "records", "validation") == [70.0]
         assert values(session, "rare", "validation") == [pytest.approx(float((labels == 2).float().mean()))]
 
-    def test_custom_reducers_are_reset_for_every_stretch_of_training(self, load: Loader) -> None:
-        """Five batches a stretch (``scheduling_unit``): five batches of 24 records each, but for the one of 14 that ends an epoch."""
+    def test_custom_reducers_are_reset_for_every_reporting_period(self, load: Loader) -> None:
+        """Five batches per reporting period (``scheduling_unit``), 24 records each, except the batch of 14 at the end of an epoch."""
         session = load("confusion")
         session.train(wait=True)
         ends, records = session.metrics("train_records")
@@ -466,7 +466,7 @@ class TestMetrics:
 
     @pytest.mark.filterwarnings("ignore:Values of type")
     def test_strings_in_a_batch_reach_the_trial_as_they_are(self, load: Loader) -> None:
-        """Dicts, nested ones too, keep their strings; a metric that is a string is left out of the curves, and the training goes on."""
+        """Strings in dicts, also in nested ones, are kept; a metric that is a string has no curve, and the training continues."""
         session = load("sentences")
         session.train(wait=True)
 
@@ -536,7 +536,7 @@ ALL = sorted(path.parent.name for path in DEFINITIONS.glob("*/const.yaml"))
 @pytest.mark.filterwarnings("ignore:Values of type")
 @pytest.mark.parametrize("name", ALL)
 def test_every_definition_goes_back_to_a_checkpoint(load: Loader, name: str) -> None:
-    """Trained, saved, trained on, put back and trained on once more: the second future is the first one, to the bit."""
+    """Trained, saved, trained further, restored and trained again: both continuations are identical to the bit."""
     session = load(name)
     session.train(batches=7, wait=True)
     saved = session.checkpoint()

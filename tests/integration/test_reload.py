@@ -1,4 +1,4 @@
-"""Edit, reload, go on: what changed is told, what failed changes nothing, and what was replaced says so."""
+"""Edit, reload, continue: the changes are reported, a failure changes nothing, and replaced objects say so."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.inside import loaded_in
 
 import detjupyter as dj
 from detjupyter.definition.changes import code_changes
@@ -86,7 +87,7 @@ def test_everything_behaves_as_freshly_imported(rich: Any) -> None:
     rich.edit('return "base"', 'return "new base"', "parts")
     report = session.reload()
     assert [str(change) for change in report.code.files] == ["parts.py: Base.name changed"]
-    parts = session._loaded.trial_class.scope.modules()["parts"]
+    parts = loaded_in(session).trial_class.scope.modules()["parts"]
     part = session.trial.part
     assert part.name() == "derived of new base"
     assert part.calls == 1
@@ -136,7 +137,7 @@ def test_a_mistake_leaves_all_as_it_was(rich: Any) -> None:
 
 
 def test_a_directory_that_was_deleted_is_one_error(rich: Any, tmp_path: Path) -> None:
-    """What is loaded goes on, and its files may come back."""
+    """The loaded session continues, and the files may be restored."""
     session = rich.load()
     rich.root.rename(tmp_path / "away")
     with pytest.raises(DefinitionNotFoundError, match="There is no directory"):
@@ -250,8 +251,8 @@ def test_files_that_are_used_but_not_shipped_are_named(rich: Any) -> None:
     session.train(batches=1, wait=True)
     usage = session.card().usage
     assert [file.sentence for file in usage.unshipped] == [
-        "parts.py was imported but `.detignore` line 1 `pa*` leaves it out: it would fail elsewhere.",
-        "scale.txt was opened but `.detignore` line 2 `*.txt` leaves it out: it would fail elsewhere.",
+        "parts.py was imported but `.detignore` line 1 `pa*` leaves it out: it would be missing on another machine.",
+        "scale.txt was opened but `.detignore` line 2 `*.txt` leaves it out: it would be missing on another machine.",
     ]
     assert usage.unused == ("spare.bin",)
     (rich.root / ".detignore").write_text("*.txt\n")

@@ -24,11 +24,11 @@ from detjupyter.check.report import STEPS
 from detjupyter.definition.isolation.finding import VARIABLE
 from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.definition.model_definition import ModelDefinition
-from detjupyter.errors import ConfigError, EntrypointError, SessionBusyError
+from detjupyter.errors import ConfigError, EntrypointError, LengthError, SessionBusyError
 from detjupyter.pytorch.saved_state import first_difference as state_difference
 
 if TYPE_CHECKING:
-    from integration.conftest import Definition
+    from support.definition import Definition
 
 Define = Callable[..., "Definition"]
 
@@ -41,7 +41,7 @@ def nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     place = Path(tempfile.mkdtemp(prefix="dj-"))
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     yield
-    left = [path.name for path in place.glob("detjupyter-*") if not path.name.startswith("detjupyter-usage-")]  # of a session that stands
+    left = [path.name for path in place.glob("detjupyter-*") if not path.name.startswith("detjupyter-usage-")]  # of a session
     shutil.rmtree(place)
     assert left == []
 
@@ -106,7 +106,7 @@ def test_a_definition_that_ships_whole_passes(define: Define, capsys: pytest.Cap
     text = str(report)
     assert text.startswith("Ship check of model_def:LineTrial on cpu, seed 1: passed\n")
     assert [line.split()[0] for line in text.splitlines()[1:]] == [name.split()[0] for name in STEPS]
-    assert "4 in all; the last: loss " in text
+    assert "4 batches; last metrics: loss " in text
     assert "1 of 2" in text  # one validation batch, not both
     assert "hello from data" in report.output
     assert capsys.readouterr().out == ""
@@ -188,15 +188,15 @@ def test_a_kernel_that_computes_otherwise_is_named(line: Definition) -> None:
         torch.set_default_dtype(torch.float32)
     assert (failed(report).name, report.identical) == ("compare", False)
     assert report.notes == (
-        "startup-hook.sh was not run: what it sets up must be here already.",
+        "startup-hook.sh was not run: the check assumes that its setup is already done.",
         "torch.get_default_dtype() is torch.float64 in the kernel and torch.float32 in a clean process.",
-        "Two trainings in the kernel are the same: something of the kernel, or a file that does not ship, plays a part.",
+        "Two trainings in the kernel are identical: the results depend on the state of the kernel, or on a file that does not ship.",
     )
 
 
 @pytest.fixture
 def waiting(define: Define, tmp_path: Path) -> tuple[Definition, Path]:
-    """Write a definition whose first batch takes for ever, with a worker; it writes their pids to a file."""
+    """Write a definition whose first batch never ends, with a worker; it writes their pids to a file."""
     pids = tmp_path / "pids"
     definition = begin_with(define(), "import os, subprocess, time\nfrom pathlib import Path\n")
     definition.edit(
@@ -221,7 +221,7 @@ def wait_for_pids(pids: Path) -> list[int]:
 
 
 def is_running(pid: int) -> bool:
-    """Return whether a process runs; one that has ended and nobody has asked for does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -240,7 +240,7 @@ def test_a_process_that_is_killed_from_outside_is_a_failed_step(waiting: tuple[D
 
     report = check(definition, progress=kill)
     step = failed(report)
-    assert (step.name, step.detail) == ("first batch", "the process was ended by SIGKILL, as the system does when memory runs out")
+    assert (step.name, step.detail) == ("first batch", "the process was killed by SIGKILL, perhaps because the system ran out of memory")
     assert report.error is not None
     assert report.error.message.endswith("during the step 'first batch'.")
     assert not any(is_running(pid) for pid in seen)
@@ -265,11 +265,11 @@ def test_an_interrupt_ends_the_clean_process_too(waiting: tuple[Definition, Path
 def test_a_check_may_be_given_a_time(waiting: tuple[Definition, Path]) -> None:
     """What takes longer is ended, and that is the failure."""
     report = check(waiting[0], timeout_s=0.25)
-    assert failed(report).detail == "it took longer than 0.25 s and was ended"
+    assert failed(report).detail == "the process took longer than 0.25 s and was killed"
 
 
 def test_code_that_ends_the_process_is_a_failed_step(define: Define) -> None:
-    """Whatever it printed before is shown."""
+    """Its earlier output is shown."""
     definition = begin_with(define(), "import os\nprint('about to leave')\nos._exit(3)\n")
     report = check(definition, "model_def:LineTrial")
     assert (failed(report).name, failed(report).detail) == ("import", "the process ended with exit code 3")
@@ -278,21 +278,21 @@ def test_code_that_ends_the_process_is_a_failed_step(define: Define) -> None:
 
 
 def test_a_definition_that_fails_in_the_kernel_only_is_said(line: Definition) -> None:
-    """The random states are put back all the same."""
+    """The random states are still restored."""
     line.edit(
         "self.context = context", "import sys\n        assert 'pytest' not in sys.modules, 'not here'\n        self.context = context"
     )
     before = states()
     report = check(line)
     step = failed(report)
-    assert (step.name, step.detail) == ("compare", "trains when it is shipped, but not from the directory")
+    assert (step.name, step.detail) == ("compare", "trains from the archive, but not from the directory")
     assert report.error is not None
     assert report.error.exception == "AssertionError: not here"
     assert states() == before
 
 
 def test_a_single_file_and_a_whole_dataset_validation_are_checked(line: Definition, tmp_path: Path) -> None:
-    """One file is a definition; `evaluate_full_dataset` is not run for the sake of one batch, and that is said."""
+    """A single file is checked; `evaluate_full_dataset` is not run for only one batch, and the report says so."""
     file = tmp_path / "alone.py"
     body, _ = (line.root / "model_def.py").read_text().split("    def evaluate_batch")
     file.write_text(body + "    def evaluate_full_dataset(self, data_loader):\n        raise AssertionError('all of it')\n")
@@ -303,7 +303,7 @@ def test_a_single_file_and_a_whole_dataset_validation_are_checked(line: Definiti
     assert report.ok
     assert report.archive is not None
     assert report.archive.files == 1
-    assert "evaluate_full_dataset() would take all of the data" in str(report)
+    assert "evaluate_full_dataset() would use all the data" in str(report)
 
 
 def test_a_state_that_does_not_come_back_is_named(line: Definition) -> None:
@@ -321,7 +321,7 @@ class LineTrial""",
     report = check(line)
     assert (failed(report).name, failed(report).detail) == (
         "restore",
-        "the restored state is another: models_state_dict.0.bias differs",
+        "the restored state differs: models_state_dict.0.bias differs",
     )
 
 
@@ -337,7 +337,8 @@ def test_files_opened_by_absolute_path_are_noted(define: Define) -> None:
     report = check(definition)
     assert report.ok, report
     assert report.notes == (
-        "Opened by absolute path, which would fail elsewhere: vocab.txt. Relative paths start at the root of the definition.",
+        "The code opened files by absolute path, which would fail on another machine: vocab.txt. "
+        "Relative paths start at the root of the definition.",
     )
     assert report.notes[0] in str(report)
 
@@ -349,7 +350,7 @@ def test_more_than_may_ship_is_a_failed_step(line: Definition) -> None:
     report = check(line)
     assert failed(report).name == "package"
     assert (report.archive, report.device, report.output) == (None, None, ())
-    assert "an upload may hold 99,614,720" in str(report)
+    assert "the limit of an upload is 99,614,720" in str(report)
 
 
 def test_a_running_session_comes_first(line: Definition) -> None:
@@ -365,9 +366,9 @@ def test_a_running_session_comes_first(line: Definition) -> None:
 def test_what_cannot_be_checked_is_said_at_once(line: Definition, tmp_path: Path) -> None:
     """No batch to train, a value that cannot leave the kernel, no entrypoint."""
     for batches in (0, -1, True, 1.5):
-        with pytest.raises(ConfigError, match="at least one batch"):
+        with pytest.raises(LengthError, match="at least one batch"):
             check(line, batches=batches)
-    with pytest.raises(ConfigError, match="cannot leave the kernel"):
+    with pytest.raises(ConfigError, match="cannot be pickled"):
         check(line, hparams={"f": lambda: 0})
     (tmp_path / "empty").mkdir()
     with pytest.raises(EntrypointError):
@@ -399,10 +400,10 @@ def test_what_cannot_be_checked_is_said_at_once(line: Definition, tmp_path: Path
         ("[Errno 2] No such file or directory: './data/../data/x.csv'", "data/x.csv is in the directory"),
         (
             "[Errno 2] No such file or directory: '.venv/words'",
-            "the default rule `.venv/` (a line `!.venv/` in `.detignore` takes it back)",
+            "the default rule `.venv/` (the line `!.venv/` in `.detignore` re-includes it)",
         ),
-        ("[Errno 2] No such file or directory: 'old.pyc'", "the rule `*.pyc`, which always holds, leaves it out"),
-        ("[Errno 2] No such file or directory: '../shared.txt'", "shared.txt stands outside of the definition (../shared.txt)"),
+        ("[Errno 2] No such file or directory: 'old.pyc'", "the rule `*.pyc`, which always applies, leaves it out"),
+        ("[Errno 2] No such file or directory: '../shared.txt'", "shared.txt is outside the definition (../shared.txt)"),
         ("no 'a'\nNo module named 'layers'\nNo such file or directory: 'data/x.csv'", "layers.py is in the directory"),
         ("[Errno 2] No such file or directory: 'ships.txt'", None),
         ("[Errno 2] No such file or directory: 'nowhere.txt'", None),
@@ -412,7 +413,7 @@ def test_what_cannot_be_checked_is_said_at_once(line: Definition, tmp_path: Path
     ],
 )
 def test_a_missing_file_is_explained_by_the_rule_that_leaves_it_out(tmp_path: Path, text: str, hint: str | None) -> None:
-    """Modules in every style of import, files by relative path, rules of every kind; nothing is said of what was never there."""
+    """Modules in every import style, files by relative path, rules of every kind; a file that never existed gets no explanation."""
     root = tmp_path / "digits"
     for path in ("layers.py", "nets/deep.py", "nets/__init__.py", "data/x.csv", ".venv/words", "old.pyc", "ships.txt", "../shared.txt"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)

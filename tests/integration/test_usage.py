@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from detjupyter.bundle import FileEntry, FileReport, Rule, scan
-from detjupyter.definition import file_watch
+from detjupyter.definition import opened_files
 from detjupyter.definition.usage import Usage, UsageWatch, join_from_environment, usage_report, watch_usage
 
 FORK = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="the platform has no fork")
@@ -197,7 +197,7 @@ class TestWhatCounts:
         assert watch.opened() == frozenset()
 
     def test_a_cache_that_is_looked_for_and_then_made_is_an_output(self, root: Path, watch: UsageWatch) -> None:
-        """Whether it is written in place, beside it and renamed, or by C++ code that tells Python nothing."""
+        """The file may be written in place, written to another name and renamed, or written by C++ code that the hook does not see."""
         with watch.active():
             for name in ("plain.txt", "renamed.txt", "torch.pt"):
                 with pytest.raises(FileNotFoundError):
@@ -211,7 +211,7 @@ class TestWhatCounts:
         assert watch.opened() == frozenset()
 
     def test_a_failing_open_fails_as_ever(self, watch: UsageWatch) -> None:
-        """The hook adds no error and hides none, whatever it is given."""
+        """The hook adds no error and hides none, for any argument."""
         with watch.active():
             for name in ("a\0b", "\udcff", "x" * 5000):
                 with pytest.raises((OSError, ValueError)):
@@ -221,7 +221,7 @@ class TestWhatCounts:
 
     def test_memory_is_bounded(self, root: Path, watch: UsageWatch, monkeypatch: pytest.MonkeyPatch) -> None:
         """A data set of many files fills the watch, and then it says that it does not know all."""
-        monkeypatch.setattr(file_watch, "MAX_FILES", 2)
+        monkeypatch.setattr(opened_files, "MAX_FILES", 2)
         assert watch.complete
         with watch.active():
             for number in range(4):
@@ -231,7 +231,7 @@ class TestWhatCounts:
 
     def test_a_file_counts_once_however_often_it_is_opened(self, root: Path, watch: UsageWatch, monkeypatch: pytest.MonkeyPatch) -> None:
         """By any spelling of its path, there or not."""
-        monkeypatch.setattr(file_watch, "MAX_FILES", 4)
+        monkeypatch.setattr(opened_files, "MAX_FILES", 4)
         monkeypatch.chdir(root)
         with watch.active():
             for path in (
@@ -269,7 +269,7 @@ class TestWorkers:
         assert watch.opened() == frozenset()
 
     def test_spawned_children_report_when_they_are_told_where(self, root: Path, watch: UsageWatch) -> None:
-        """Names that hold line breaks and bytes that are no UTF-8 come through; what a child writes is an output."""
+        """Names with line breaks and names that are not UTF-8 are reported; files that a child writes are outputs."""
         odd = [os.fsencode(root / "data") + name for name in (b"/line\nbreak", b"/\xff.bin")]
         for path in odd:
             with open(path, "wb") as file:  # noqa: PTH123
@@ -305,7 +305,7 @@ class TestWorkers:
     def test_without_a_place_for_scratch_files_this_process_still_counts(
         self, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A full or forbidden disk is no reason not to load."""
+        """With a full or forbidden disk, the definition still loads."""
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
         watch = watch_usage(root)
         with watch.active():
@@ -317,14 +317,14 @@ class TestWorkers:
     @FORK
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_a_child_outlives_the_watch(self, root: Path) -> None:
-        """It goes on without a word, and makes no new file where the scratch file was."""
+        """The child continues silently, and does not create a new file in place of the temporary file."""
         watch = watch_usage(root)
         scratch = Path(watch.environment()["DETJUPYTER_USAGE_REPORT"])
         with watch.active():
             process = multiprocessing.get_context("fork").Process(target=_open_after, args=(scratch, root / "vocab.txt"))
             process.start()
         watch.close()
-        process.join(20)
+        process.join(60)
         assert process.exitcode == 0
         assert not scratch.exists()
 
@@ -345,7 +345,7 @@ class TestReport:
     """Used against shipped."""
 
     def test_what_is_used_and_left_out(self, root: Path) -> None:
-        """A module by its line, a directory by its line, each with the sentence; what ships is no news."""
+        """A module and a directory are reported with the line that leaves them out, one sentence each; files that ship are not."""
         (root / "layers.py").write_text("")
         report = report_of(root, "# mine\n\nlay*\ndata/\n")
         usage = usage_report({"data/0.bin", "vocab.txt", "layers.py"}, {"layers.py", "model_def.py"}, report)
@@ -353,7 +353,10 @@ class TestReport:
             ("data/0.bin", "opened", 4),
             ("layers.py", "imported", 3),
         ]
-        assert str(usage.unshipped[1]) == "layers.py was imported but `.detignore` line 3 `lay*` leaves it out: it would fail elsewhere."
+        assert (
+            str(usage.unshipped[1])
+            == "layers.py was imported but `.detignore` line 3 `lay*` leaves it out: it would be missing on another machine."
+        )
         assert usage.sentences() == tuple(map(str, usage.unshipped))
 
     def test_a_directory_of_files_is_one_sentence(self, root: Path) -> None:
@@ -361,7 +364,7 @@ class TestReport:
         usage = usage_report({f"data/{number}.bin" for number in range(4)}, set(), report_of(root, "data/\n"))
         assert len(usage.unshipped) == 4
         assert usage.sentences() == (
-            "4 files in data/ were opened but `.detignore` line 1 `data/` leaves it out: it would fail elsewhere.",
+            "4 files in data/ were opened but `.detignore` line 1 `data/` leaves it out: they would be missing on another machine.",
         )
 
     def test_rules_that_are_not_the_users(self, root: Path, tmp_path: Path) -> None:
@@ -371,20 +374,22 @@ class TestReport:
         (root / ".idea").mkdir()
         (root / ".idea/words.txt").write_text("")
         first, second = usage_report({".idea/words.txt", "link.txt"}, set(), scan(root)).unshipped
-        assert str(first) == ".idea/words.txt was opened but the default rule `.idea/` leaves it out: it would fail elsewhere."
+        assert (
+            str(first) == ".idea/words.txt was opened but the default rule `.idea/` leaves it out: it would be missing on another machine."
+        )
         assert str(second).startswith("link.txt was opened but it never ships (")
 
     def test_through_a_link_to_a_directory(self, root: Path, tmp_path: Path) -> None:
-        """The link does not ship, so what lies behind it does not either."""
+        """The link does not ship, so files behind it do not ship either."""
         (root / "more").symlink_to(shutil.copytree(root / "data", tmp_path / "more"), target_is_directory=True)
         (file,) = usage_report({"more/0.bin"}, set(), scan(root)).unshipped
         assert (file.path, file.entry) == ("more/0.bin", "more")
 
     def test_a_single_file_ships_alone(self, root: Path) -> None:
-        """Whatever else it opens or imports stays."""
+        """Other files that it opens or imports are left out."""
         usage = usage_report({"vocab.txt"}, {"model_def.py"}, scan(root / "model_def.py"))
         assert [str(file) for file in usage.unshipped] == [
-            "vocab.txt was opened but the definition is a single file, which ships alone: it would fail elsewhere."
+            "vocab.txt was opened but the definition is a single file, which ships alone: it would be missing on another machine."
         ]
         assert usage.unused == ()
 
@@ -399,7 +404,7 @@ class TestReport:
             "gone.txt",
         ],
     )
-    def test_what_never_counts(self, root: Path, path: str) -> None:
+    def test_some_files_never_count_as_used(self, root: Path, path: str) -> None:
         """Byte code, the rules themselves, installed packages, our own folder, and what the scan did not see."""
         report = report_of(root, "env\n*.pyc\ngone\n")
         assert usage_report({path}, {path}, report).unshipped == ()
@@ -412,7 +417,7 @@ class TestReport:
         assert usage_report({f"{name}/lib/json/decoder.py"}, set(), report) == Usage()
 
     def test_what_ships_and_was_never_used(self, root: Path) -> None:
-        """The biggest first; what people, Determined or Python's package rules read is no news."""
+        """The largest first; files that users, Determined or Python's packaging read are not reported."""
         for name in ("README.md", "LICENSE", "notes.md", "const.yaml", "look.ipynb", "startup-hook.sh", "nets/__init__.py", ".gitignore"):
             (root / name).parent.mkdir(exist_ok=True)
             (root / name).write_text("x" * 500)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cells import Cells, kernel_in
-from environments import copy_quickstart
+from support.cells import Cells, kernel_in
+from support.environments import copy_quickstart
 
 CLOSE_ALL = """
 import detjupyter, os

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import Seen, kernel_in
-from environments import ROOT
+from support.cells import Seen, kernel_in
+from support.environments import ROOT
 
 DIRECTORY = ROOT / "notebooks/characters"
 SMALLER = "--hparam width=48 layers=2"

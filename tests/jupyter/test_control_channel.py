@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cells import Cells, kernel_in
-from environments import add_old_ipykernel
+from support.cells import Cells, kernel_in
+from support.environments import add_old_ipykernel
+from support.waiting import Busy, wait_until
 
 from detjupyter.protocol.states import State
 from detjupyter.store import open_store
 
 SLOW = Path(__file__).parent / "trials/slow.py"
-WITHIN_S = 0.5
-BUSY = {
-    "time.sleep": "import time; time.sleep(2)",
-    "a Python loop": "import time\nend = time.monotonic() + 2\nwhile time.monotonic() < end:\n    pass",
-}
+BUSY = {"time.sleep": "time.sleep(0.02)", "a Python loop": "sum(range(10_000))"}
 
 
 @pytest.fixture(autouse=True)
@@ -57,22 +54,22 @@ def test_without_a_command_it_says_what_is_loaded(training: Cells) -> None:
 
 
 @pytest.mark.parametrize("busy", BUSY)
-def test_pause_and_stop_act_at_once_while_a_cell_is_busy(training: Cells, busy: str) -> None:
-    """Both are answered, and in effect in the kernel and in the history, within half a second."""
-    cell = training.begin(BUSY[busy])
-    training.until_started(cell)
+def test_pause_and_stop_act_while_a_cell_is_busy(training: Cells, busy: str, tmp_path: Path) -> None:
+    """Both are answered and in effect in the kernel, and in the history soon after, before the cell ends."""
     store = open_store(training.history)
-    for command, state in (("pause", State.PAUSED), ("resume", State.RUNNING), ("stop", State.STOPPED)):
-        began = time.monotonic()
-        reply = training.control({"kind": command})
-        session = reply["sessions"][-1]
-        written = store.run(session["run_id"]).state
-        assert time.monotonic() - began < WITHIN_S
-        assert (reply["error"], session["state"], written) == (None, state.value, state)
+    with Busy(tmp_path) as keeping_busy:
+        cell = training.begin(keeping_busy.code(BUSY[busy]))
+        training.until_started(cell)
+        wait_until(lambda: keeping_busy.has_begun)
+        for command, state in (("pause", State.PAUSED), ("resume", State.RUNNING), ("stop", State.STOPPED)):
+            reply = training.control({"kind": command})
+            session = reply["sessions"][-1]
+            assert (reply["error"], session["state"]) == (None, state.value)
+            wait_until(lambda: store.run(session["run_id"]).state is state, f"{state} in the history")  # noqa: B023
+        assert not training.shown[cell].printed
+        training.hear(0.1)
+        assert training.manager.is_alive()
     store.close()
-    assert not training.shown[cell].printed
-    training.hear(0.1)
-    assert training.manager.is_alive()
     assert training.finish(cell).error is None
 
 
@@ -86,22 +83,19 @@ def test_a_held_training_does_not_move(training: Cells) -> None:
 
 
 def test_a_command_that_takes_long_is_accepted_and_done_later(kernel: Cells) -> None:
-    """The thread that also hears interrupts is not held up by it."""
-    kernel.ok(f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s=1.2")
+    """The thread that also receives interrupts is not blocked."""
+    kernel.ok(f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s=4")
     kernel.ok("%det_train --batches 1000")
-    began = time.monotonic()
     reply = kernel.control({"kind": "pause"})
-    assert time.monotonic() - began < WITHIN_S
     assert (reply["accepted"], reply["error"]) == (True, None)
-    time.sleep(1)
-    assert kernel.control(None)["sessions"][-1]["state"] == "paused"
+    wait_until(lambda: kernel.control(None)["sessions"][-1]["state"] == "paused")
 
 
 def test_refusals_and_nonsense_are_answered(training: Cells) -> None:
     """A command that does not fit, that is none, or a session that is not there: each gets its reply with the error."""
     training.control({"kind": "stop"})
     assert "Nothing is training" in training.control({"kind": "pause"})["error"]
-    assert "There is no command 'explode'" in training.control({"kind": "explode"})["error"]
+    assert "Unknown command 'explode'" in training.control({"kind": "explode"})["error"]
     assert "1 to 1,000,000 batches" in training.control({"kind": "step", "batches": 0})["error"]
     assert "There is no session 'other'" in training.control({"kind": "stop"}, session_id="other")["error"]
     assert training.control({"kind": "stop"}, session_id="slow")["sessions"][-1]["state"] == "stopped"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cells import Cells, Seen
+from support.cells import Cells, Seen
 
 DIGITS = ["const.yaml", "data.py", "model_def.py", "network.py"]
 # What a disk that is slow to list its directories does to a scan, switched on and off by a flag.
@@ -43,7 +43,7 @@ def answered(cells: Cells, code: str, answer: str) -> tuple[Seen, str]:
 
 
 def unattended(cells: Cells, code: str) -> Seen:
-    """Run a cell as a program does that executes a notebook: nobody can be asked."""
+    """Run a cell like a program that executes a notebook: the user cannot be asked."""
     cell = str(cells.client.execute(code, allow_stdin=False))
     cells.shown[cell] = Seen()
     return cells.finish(cell)
@@ -58,7 +58,7 @@ class TestTree:
     """What ships, in what order, and why."""
 
     def test_the_tree_is_shown_and_the_report_returned(self, cells: Cells) -> None:
-        """Both forms; a program goes on with ``.report``."""
+        """Both forms are shown; a program can use ``.report``."""
         seen = cells.ok("%det_files")
         assert set(seen.result) == {"text/html", "text/plain"}
         assert re.search(r"- data/ +\.detignore line 2: data/", seen.text)
@@ -79,7 +79,7 @@ class TestTree:
         assert "model_def.py" not in text
 
     def test_names_open_the_file_beside_the_notebook(self, cells: Cells, directory: Path, tmp_path: Path) -> None:
-        """Links start at the notebook of which Jupyter's server told the kernel; without one there are none."""
+        """Links are relative to the notebook that Jupyter's server names; without a notebook there are no links."""
         assert "href" not in cells.ok("%det_files").result["text/html"]
         notebook = directory.parent / "note.ipynb"
         cells.ok(f"import os; os.environ['JPY_SESSION_NAME'] = {str(notebook)!r}")
@@ -98,11 +98,11 @@ class TestTree:
     def test_why_explains_in_words_and_as_git_does(self, cells: Cells) -> None:
         """For a path below a directory that is left out, for one that ships, and for one that is not there."""
         assert cells.ok("%det_files --why data/README.md").text == (
-            "data/README.md does not ship: `.detignore` line 2 `data/` leaves out data/, and nothing below it comes back.\n"
+            "data/README.md does not ship: `.detignore` line 2 `data/` leaves out data/, and no rule can re-include a path below it.\n"
             ".detignore:2:data/\tdata/README.md"
         )
-        assert cells.ok("%det_files --why model_def.py").text == "model_def.py ships: no rule speaks of it.\n::\tmodel_def.py"
-        assert "line 3 `*.ipynb` leaves it out. There is no such path now." in cells.ok("%det_files --why x.ipynb").text
+        assert cells.ok("%det_files --why model_def.py").text == "model_def.py ships: no rule matches it.\n::\tmodel_def.py"
+        assert "line 3 `*.ipynb` leaves it out. The path does not exist." in cells.ok("%det_files --why x.ipynb").text
 
     def test_where_determined_would_ship_something_else_is_marked_and_listed(self, cells: Cells, directory: Path) -> None:
         """An environment inside the definition, which its uploader knows nothing of."""
@@ -110,7 +110,7 @@ class TestTree:
         (directory / ".venv/site.py").write_text("x = 1\n", encoding="utf-8")
         text = cells.ok("%det_files").text
         assert re.search(r"- \.venv/ +built in: \.venv/  ≠ Determined ships 1 file of it", text)
-        assert "Determined's uploader decides otherwise about 1 path" in text
+        assert "Determined's uploader decides differently about 1 path" in text
         seen = cells.ok("theirs = %det_files --as determined\ntheirs")
         assert re.search(r"\.venv/site\.py +6 B  ≠ left out here", seen.text)
         assert cells.value("[path for path, _ in theirs.report.files]") == repr([".venv/site.py", *DIGITS])
@@ -125,14 +125,14 @@ class TestTree:
         assert "Determined's uploader would fail" in cells.ok("%det_files --as determined").text
 
     def test_a_directory_of_very_many_paths_is_asked_about(self, cells: Cells) -> None:
-        """Yes looks at it, no does not; where nobody can be asked it is an error that names the option."""
+        """Yes scans it, no does not; if the user cannot be asked, an error names the option."""
         cells.ok("import detjupyter.definition.model_definition as m; most, m.MOST_PATHS = m.MOST_PATHS, 3")
         seen, asked = answered(cells, "%det_files", "y")
         assert "There are more than 3 paths in" in asked
         assert "4 files ship" in seen.text
-        assert answered(cells, "%det_files", "n")[0].text == "Nothing was looked at.\n"
+        assert answered(cells, "%det_files", "n")[0].text == "Nothing was scanned.\n"
         message = unattended(cells, "%det_files").message
-        assert message.startswith("DefinitionTooLargeError: There are more than 3 paths")
+        assert message.startswith("DefinitionTooLargeError: This directory holds more than 3 paths")
         assert "--any-size" in message
         assert "4 files ship" in unattended(cells, "%det_files --any-size").text
         cells.ok("m.MOST_PATHS = most")
@@ -145,11 +145,11 @@ class TestTree:
         cells.ok(SLOW_DISK)
         cell = cells.begin("%det_files")
         cells.until_started(cell)
-        cells.until(lambda m: "Looking at quickstart … " in m["content"].get("data", {}).get("text/plain", ""))
+        cells.until(lambda m: "Scanning quickstart … " in m["content"].get("data", {}).get("text/plain", ""))
         cells.manager.interrupt_kernel()
         seen = cells.finish(cell)
         assert seen.message == "Interrupted: nothing was changed."
-        assert re.fullmatch(r"Looking at quickstart: stopped after \d+ paths, \d\.\d s", seen.text)
+        assert re.fullmatch(r"Scanning quickstart: stopped after \d+ paths, \d\.\d s", seen.text)
         cells.ok("slow.clear()")
         assert "304 files ship" in cells.ok("%det_files").text
 
@@ -163,19 +163,19 @@ class TestEdits:
         seen, asked = answered(cells, "%det_files --exclude network.py", "n")
         assert asked == "Write this into .detignore? [y/N] "
         assert "`.detignore` gains:\n  + 4  /network.py\n1 file no longer ships (1.1 kB): network.py." in seen.text
-        assert "Nothing is written." in seen.text
+        assert "Nothing was written." in seen.text
         assert (directory / ".detignore").read_bytes() == before
         seen, _ = answered(cells, "%det_files --exclude network.py", "y")
-        assert "`%det_files --undo` takes it back." in seen.text
+        assert "`%det_files --undo` undoes the edit." in seen.text
         assert lines_of(directory)[-1] == "/network.py"
         assert "/network.py" in cells.ok("%det_files --why network.py").text
-        assert cells.ok("%det_files --undo").text == "Taken back: .detignore no longer has `/network.py`.\n"
-        assert "There is nothing to take back" in cells.run("%det_files --undo").message
+        assert cells.ok("%det_files --undo").text == "Undone: .detignore no longer contains `/network.py`.\n"
+        assert "There is nothing to undo" in cells.run("%det_files --undo").message
         assert (directory / ".detignore").read_bytes() == before
 
     def test_where_nobody_can_be_asked_it_names_the_option(self, cells: Cells, directory: Path) -> None:
         """As in nbconvert: the effect is shown, and ``--save`` writes without asking."""
-        assert "`--save` writes it" in unattended(cells, "%det_files --exclude network.py").text
+        assert "`--save` writes without asking" in unattended(cells, "%det_files --exclude network.py").text
         assert "/network.py" not in lines_of(directory)
         unattended(cells, "%det_files --exclude network.py --save")
         assert "/network.py" in lines_of(directory)
@@ -184,7 +184,7 @@ class TestEdits:
         """The directories above it are opened, and nothing else of them ships."""
         (directory / "data/big.csv").write_bytes(bytes(1000))
         text = cells.ok("%det_files --include data/README.md --save").text
-        assert re.search(r"1 file more ships \(\d+ B\): data/README\.md\.", text)
+        assert re.search(r"1 more file ships \(\d+ B\): data/README\.md\.", text)
         cells.ok("files = %det_files")
         included = "[entry.path for entry in files.report.included]"
         assert cells.value(included) == repr(sorted([*DIGITS, "data/README.md"]))
@@ -193,18 +193,18 @@ class TestEdits:
     def test_nothing_to_do_is_said(self, cells: Cells, directory: Path) -> None:
         """Nothing is asked, and nothing written."""
         before = lines_of(directory)
-        assert cells.ok("%det_files --include model_def.py").text.startswith("Nothing to do: model_def.py ships already.")
-        assert cells.ok("%det_files --exclude data/").text.startswith("Nothing to do: data/ is left out already.")
+        assert cells.ok("%det_files --include model_def.py").text.startswith("model_def.py already ships.")
+        assert cells.ok("%det_files --exclude data/").text.startswith("data/ is already left out.")
         assert lines_of(directory) == before
 
     def test_undo_refuses_what_somebody_else_has_changed_since(self, cells: Cells, directory: Path) -> None:
         """And without an edit there is nothing to take back."""
         cells.ok("%det_files --exclude network.py --save")
         (directory / ".detignore").write_text("mine\n", encoding="utf-8")
-        assert "has been changed by something else" in cells.run("%det_files --undo").message
+        assert "was changed by something else" in cells.run("%det_files --undo").message
         assert lines_of(directory) == ["mine"]
         cells.ok(f"import pathlib; pathlib.Path({str(directory / 'other')!r}).mkdir()")
-        assert "There is nothing to take back" in cells.run("%det_files --undo --path other").message
+        assert "There is nothing to undo" in cells.run("%det_files --undo --path other").message
 
     @pytest.mark.parametrize(
         ("code", "told"),
@@ -227,8 +227,8 @@ class TestEdits:
         ("code", "told"),
         [
             ("%det_files --why a --undo", "takes one of --why and --undo at a time"),
-            ("%det_files --save", "--save goes with --exclude or --include"),
-            ("%det_files --why a --biggest", "--biggest does not go with --why"),
+            ("%det_files --save", "--save needs --exclude or --include"),
+            ("%det_files --why a --biggest", "--biggest cannot be combined with --why"),
             ("%det_files --as git", "invalid choice: 'git'"),
         ],
     )
@@ -250,7 +250,7 @@ class TestCellFile:
         assert not (directory / "nets").exists()
 
     def test_a_file_that_is_there_shows_the_difference_and_asks(self, cells: Cells, directory: Path) -> None:
-        """No keeps it; yes replaces it; where nobody can be asked it is an error, and ``--force`` writes."""
+        """No keeps it; yes replaces it; if the user cannot be asked there is an error, and ``--force`` writes."""
         (directory / "notes.py").write_text("a = 1\nb = 2\n", encoding="utf-8")
         code = "%%det_file notes.py\na = 1\nb = 3\nc = 4\n"
         seen, asked = answered(cells, code, "n")
@@ -259,13 +259,13 @@ class TestCellFile:
         assert "  -b = 2\n  +b = 3\n  +c = 4" in seen.text
         assert (directory / "notes.py").read_text(encoding="utf-8") == "a = 1\nb = 2\n"
         message = unattended(cells, code).message
-        assert "nobody can be asked here: nothing was written" in message
+        assert "the notebook cannot ask for confirmation. Nothing was written." in message
         assert "`%%det_file notes.py --force` replaces it" in message
         assert "notes.py: 3 lines (+2 −1)" in answered(cells, code, "y")[0].text
         assert (directory / "notes.py").read_text(encoding="utf-8") == "a = 1\nb = 3\nc = 4\n"
-        assert "nothing to do" in unattended(cells, code).text
+        assert "already has this content" in unattended(cells, code).text
         assert unattended(cells, "%%det_file notes.py --force\nz = 1\n").text == "notes.py: 1 line (+1 −3)\n"
-        assert cells.ok("%det_file --undo").text == "notes.py: as it was before.\n"
+        assert cells.ok("%det_file --undo").text == "notes.py: restored.\n"
         assert (directory / "notes.py").read_text(encoding="utf-8") == "a = 1\nb = 3\nc = 4\n"
 
     def test_an_interrupt_instead_of_an_answer_writes_nothing(self, cells: Cells, directory: Path) -> None:
@@ -278,7 +278,7 @@ class TestCellFile:
         assert (directory / "data.py").read_bytes() == before
 
     def test_the_session_that_uses_the_file_is_reloaded_and_keeps_its_weights(self, cells: Cells, directory: Path) -> None:
-        """And what changed is told; a file that nothing imports reloads nothing; ``--no-reload`` does not either."""
+        """The changes are reported; a file that is not imported reloads nothing, and ``--no-reload`` does not reload either."""
         cells.ok("s = %det_load")
         cells.ok("%det_step 3")
         source = (directory / "network.py").read_text(encoding="utf-8")
@@ -296,12 +296,12 @@ class TestCellFile:
         assert cells.value("hasattr(s.trial.model, 'edited')") == "False"
 
     def test_code_that_does_not_load_stays_written_and_the_session_goes_on(self, cells: Cells, directory: Path) -> None:
-        """The error is shown once, and undo puts the file back."""
+        """The error is shown once, and undo restores the file."""
         cells.ok("s = %det_load")
         before = (directory / "network.py").read_bytes()
         seen = cells.run("%%det_file network.py --force\nclass DigitsNet(:\n")
         assert "network.py, line 1" in seen.message
-        assert "`%det_file --undo` puts the file back" in seen.text
+        assert "`%det_file --undo` restores the file" in seen.text
         assert (directory / "network.py").read_bytes() == b"class DigitsNet(:\n"
         cells.ok("%det_step 1")
         cells.ok("%det_file --undo")
@@ -310,7 +310,7 @@ class TestCellFile:
     def test_a_new_detignore_shows_its_effect(self, cells: Cells, directory: Path) -> None:
         """What ships because of it, and what no longer does."""
         text = cells.ok("%%det_file .detignore --force\ndata/\nnetwork.py\n").text
-        assert "1 file more ships" in text
+        assert "1 more file ships" in text
         assert "quickstart.ipynb" in text
         assert "1 file no longer ships (1.1 kB): network.py." in text
         assert lines_of(directory) == ["data/", "network.py"]
@@ -350,7 +350,7 @@ class TestPackage:
         assert (tmp_path / "again.tar.gz").read_bytes() == target.read_bytes()
 
     def test_a_package_that_is_there_is_asked_about(self, cells: Cells, tmp_path: Path) -> None:
-        """No keeps it; ``--force`` replaces it; where nobody can be asked it is an error."""
+        """No keeps it; ``--force`` replaces it; if the user cannot be asked there is an error."""
         target = tmp_path / "out.tar.gz"
         cells.ok(f"%det_package {target}")
         mode = target.stat().st_mtime_ns
@@ -366,10 +366,11 @@ class TestPackage:
         cells.ok("s = %det_load")
         text = cells.ok(f"%det_package {tmp_path / 'out.tar.gz'}").text
         assert "! network.py was imported but `.detignore` line 3 `network.py` leaves it out" in text
-        assert "`%det_files --exclude here.tar.gz` leaves it out" in cells.ok("%det_package here.tar.gz").text
+        assert "`%det_files --exclude here.tar.gz` excludes it" in cells.ok("%det_package here.tar.gz").text
 
     @pytest.mark.parametrize(
-        ("target", "told"), [("out.zip", "is named .tar.gz"), ("no/where.tar.gz", "There is no directory"), ("data.py", "is named .tar.gz")]
+        ("target", "told"),
+        [("out.zip", "must end in .tar.gz"), ("no/where.tar.gz", "There is no directory"), ("data.py", "must end in .tar.gz")],
     )
     def test_a_place_that_cannot_be_is_refused(self, cells: Cells, target: str, told: str) -> None:
         """One message."""
@@ -382,7 +383,7 @@ class TestCheck:
     """``%det_check``."""
 
     def test_the_quickstart_passes_and_its_table_is_shown_once(self, cells: Cells) -> None:
-        """Every step, live in one display; the report is returned; the session goes on as it was; shown again when asked for."""
+        """Every step is shown live in one display; the report is returned; the session is not affected; the table can be shown again."""
         cells.ok("s = %det_load --hparam hidden=16 --seed 3")
         cells.ok("%det_step 2")
         before = cells.value("next(s.trial.model.parameters()).sum().item(), s.batches_trained, s.state")
@@ -390,7 +391,7 @@ class TestCheck:
         assert len(seen.displays) == 1
         assert not seen.result
         assert "on cpu, seed 3: passed" in seen.text
-        assert "2 batches are the kernel's, bit for bit" in seen.text
+        assert "2 batches are identical to the kernel's" in seen.text
         updates = [m for m in cells.messages if m["msg_type"] == "update_display_data"]
         assert any("import …" in m["content"]["data"].get("text/plain", "") for m in updates)
         assert cells.value("type(_).__name__, _.ok, _.identical, len(_.steps)") == "('CheckReport', True, True, 10)"
@@ -398,7 +399,7 @@ class TestCheck:
         assert cells.value("next(s.trial.model.parameters()).sum().item(), s.batches_trained, s.state") == before
 
     def test_a_module_that_does_not_ship_fails_the_check_and_is_named(self, cells: Cells, directory: Path) -> None:
-        """The step, the user's frames and the line of `.detignore`; what is used but not shipped stands below."""
+        """The step, the user's frames and the line of `.detignore` are shown; files that are used but not shipped are listed below."""
         (directory / ".detignore").write_text("data/\n*.ipynb\nnetwork.py\n", encoding="utf-8")
         cells.ok("s = %det_load")
         seen = cells.ok("report = %det_check", timeout_s=110)
@@ -420,13 +421,13 @@ class TestCheck:
         cells.until(lambda m: "import …" in m["content"].get("data", {}).get("text/plain", ""))
         cells.manager.interrupt_kernel()
         seen = cells.finish(cell)
-        assert seen.message == "Interrupted: the check was ended; nothing of it is left."
+        assert seen.message == "Interrupted: the check was ended, and its files were deleted."
         assert "interrupted" in seen.text
         children = psutil.Process(cells.pid).children(recursive=True)
         assert not [child for child in children if "detjupyter.check.process" in child.cmdline()]
 
     def test_mistakes_show_one_short_message(self, cells: Cells) -> None:
-        """An entrypoint that is not there, no batches, no directory; a training that is under way."""
+        """A missing entrypoint, no batches, no directory, or a running training."""
         assert "There is no module 'nope'" in cells.ok("%det_check nope:T").text
         assert "at least 1" in cells.run("%det_check --batches 0").complaint
         assert "There is no directory" in cells.run("%det_check --path nowhere").message
@@ -434,7 +435,7 @@ class TestCheck:
         cells.ok("%det_train --batches 1000000")
         message = cells.run("%det_check").message
         assert message.startswith("SessionBusyError: The session 'quickstart' is training")
-        assert "`%det_pause` it first" in message
+        assert "Pause it with `%det_pause`" in message
         cells.ok("%det_stop")
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import nbformat
 import pytest
-from environments import clean_environment, copy_quickstart
+from support.environments import clean_environment, copy_quickstart
 
 PICTURE = {"image/png", "image/svg+xml", "text/plain"}
 MOST_PER_TRAINING_BYTES = 150_000
 
 
 def terminal(lines: list[str], directory: Path, home: Path) -> tuple[str, int]:
-    """Type lines into IPython on a terminal and return what stands on it at the end, and the exit status."""
+    """Type lines into IPython on a terminal and return the final text of the screen, and the exit status."""
     home.mkdir()
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor", "--no-confirm-exit"]
@@ -55,13 +55,13 @@ def test_a_terminal_shows_text_and_no_widget(tmp_path: Path) -> None:
     for part in (
         "DigitsTrial  (model_def:DigitsTrial)",
         "- data/             .detignore line 2: data/",
-        "model_def:DigitsTrial: running · 0 of 180 batches",
         "{'loss': 0.",
         "A step is at least one batch, not 0.",
         "'running')",
     ):
         assert part in shown, shown
-    assert re.search(r"\rfinished · 180 batches · epoch 2 · \d\.\d s · cpu *\r\n", shown)
+    assert re.search(r"model_def:DigitsTrial: running · \d+ of 180 batches", shown)  # one batch, or more on a busy machine
+    assert re.search(r"\rfinished · 180 batches · epoch 2 · \d[\d.]* s · cpu *\r\n", shown)
     assert "Traceback" not in shown
     assert "widget-view" not in shown
     assert status == 0
@@ -80,7 +80,7 @@ def test_output_that_is_no_terminal_gets_only_the_end_of_the_progress(tmp_path: 
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,  # against hangs only
     )
     assert "\r" not in process.stdout
     (line,) = re.findall(r"^finished · 100 batches.*$", process.stdout, re.MULTILINE)
@@ -109,7 +109,7 @@ def cells_with(notebook: Any, start: str) -> list[Any]:
 
 
 def test_nbconvert_executes_the_quickstart(executed: Path) -> None:
-    """Every cell succeeds; the trained cell holds PNG, SVG and text; the digits are recognised."""
+    """Every cell succeeds; the trained cell holds PNG, SVG and text; the digits are recognized."""
     notebook = nbformat.read(executed, as_version=4)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cells import Cells, kernel_in
+from support.cells import Cells, kernel_in
 
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store, open_store
@@ -20,7 +20,7 @@ MOST_LOST_S = 1.0
 
 @pytest.fixture
 def training(tmp_path: Path) -> Iterator[Cells]:
-    """Begin a training in a kernel of its own and wait until it goes at full speed."""
+    """Begin a training in a separate kernel and wait until it trains at full speed."""
     with kernel_in(tmp_path / "work", tmp_path / "home") as cells:
         cells.ok("%load_ext detjupyter")
         cells.ok(f"session = %det_load :SlowTrial --path {SLOW} --hparam batch_s={BATCH_S}")
@@ -38,7 +38,7 @@ def store(training: Cells) -> Iterator[Store]:
 
 
 def test_a_killed_kernel_leaves_an_interrupted_run_and_loses_at_most_a_second(training: Cells, store: Store) -> None:
-    """Of the batches that the kernel told of, only those of the last second may be missing; curves and log reach equally far."""
+    """Of the batches that the kernel reported, only those of the last second may be missing; curves and log end at the same batch."""
     told, per_second, run_id = ast.literal_eval(
         training.value("[(r.batches_trained, r.batches_per_second, r.run_id) for r in [session.record()]][0]")
     )
@@ -61,9 +61,8 @@ def test_a_killed_kernel_leaves_an_interrupted_run_and_loses_at_most_a_second(tr
 def test_a_kernel_that_is_shut_down_leaves_everything(training: Cells, store: Store) -> None:
     """Shutting down asks the kernel to go: the run is interrupted, and every batch of it is written."""
     run_id, told = ast.literal_eval(training.value("session.run.id, session.batches_trained"))
-    began = time.monotonic()
+    began = time.time()
     training.manager.shutdown_kernel()
-    assert time.monotonic() - began < 10
     run = store.run(run_id)
     assert run.state is State.INTERRUPTED
     assert run.ended_at is not None
@@ -71,7 +70,7 @@ def test_a_kernel_that_is_shut_down_leaves_everything(training: Cells, store: St
     assert len(batches) == run.batches_trained >= told
     printed = [line.text for line in store.log(run_id)[1] if line.stream == "stdout"]
     assert printed[-1] in (f"the trial trains batch {len(batches) - 1}", f"the trial trains batch {len(batches)}")
-    assert abs(run.ended_at - time.time()) < 10
+    assert began <= run.ended_at <= time.time()
 
 
 def test_a_restarted_kernel_leaves_the_run_interrupted_and_starts_anew(training: Cells, store: Store) -> None:

@@ -1,20 +1,19 @@
-"""The magics in a real kernel: what a person types, and what is then below the cell."""
+"""The magics in a real kernel: the user's input, and the output below the cell."""
 
 from __future__ import annotations
 
 import ast
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
-from cells import Cells
+from support.cells import Cells
 
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
 LOAD_OPTIONS = ("--path", "--config", "--hparam", "--seed", "--device", "--name", "--compile", "--startup-hook", "--any-size")
-OURS = ("detjupyter/magics", "detjupyter/training", "detjupyter/pytorch", "detjupyter/definition", "detjupyter/store")
+OURS = ("detjupyter/magics", "detjupyter/engine", "detjupyter/session", "detjupyter/pytorch", "detjupyter/definition", "detjupyter/store")
 
 
 class TestLoading:
@@ -42,13 +41,13 @@ class TestLoading:
         assert cells.value("s.session_id, s.card().seed, s.card().device, s.definition.name") == "('big', 7, 'cpu', 'quickstart')"
         values = "{h.name: (h.value, h.origin) for h in s.card().hyperparameters}"
         assert cells.value(f"{values}['hidden'], {values}['learning_rate'], {values}['dropout'], {values}['channels']") == (
-            "((64, '--hparam'), (0.01, '--hparam'), (0.5, '--hparam'), (4, 'other.yaml line 7'))"
+            "((64, 'override'), (0.01, 'override'), (0.5, 'override'), (4, 'other.yaml line 7'))"
         )
 
     def test_values_are_quoted_as_in_a_shell_and_read_as_yaml(self, cells: Cells) -> None:
-        """Quotes hold words together, braces put in Python values, the entrypoint may come last, a comment is no argument."""
+        """Quotes group words, braces insert Python values, the entrypoint may come last, and a comment is not an argument."""
         cells.ok("rate = 0.5\ns = %det_load --hparam 'layers=[1, 2]' note=\"a b\" on=on lr={rate} model_def:DigitsTrial  # isn't it")
-        values = "{h.name: h.value for h in s.card().hyperparameters if h.origin == '--hparam'}"
+        values = "{h.name: h.value for h in s.card().hyperparameters if h.origin == 'override'}"
         assert ast.literal_eval(cells.value(values)) == {"layers": [1, 2], "note": "a b", "on": "on", "lr": 0.5}
 
     def test_a_directory_with_a_space_in_its_name_can_be_quoted(self, cells: Cells, directory: Path) -> None:
@@ -57,7 +56,7 @@ class TestLoading:
         assert "my nets" in cells.ok("%det_load --path '../my nets'").text
 
     def test_a_second_name_keeps_a_second_session(self, cells: Cells) -> None:
-        """The first goes on while the second is loaded; %det_status tells them apart."""
+        """The first session continues while the second is loaded; %det_status lists both."""
         cells.ok("%det_load --name one")
         cells.ok("%det_load --name two")
         text = cells.ok("%det_status").text
@@ -124,7 +123,7 @@ class TestTraining:
         assert seen.displays[-1]["text/plain"].startswith("finished · 80 batches")
 
     def test_an_interrupt_of_wait_pauses_and_says_how_to_go_on(self, cells: Cells) -> None:
-        """One line instead of a traceback; the cells in the queue do not run; the training can go on."""
+        """One line instead of a traceback; the waiting cells do not run; the training can be resumed."""
         cells.ok(LOAD_SLOW + "0.01")
         cell = cells.begin("%det_train --batches 5000 --wait")
         cells.until_started(cell)
@@ -133,20 +132,33 @@ class TestTraining:
         cells.manager.interrupt_kernel()
         seen = cells.finish(cell)
         assert seen.message == "Interrupted: the training is paused."
-        assert re.search(r"paused · .* of 5\u2009000 batches.*`%det_resume` goes on, `%det_stop` ends it", seen.text)
+        assert re.search(r"paused · .* of 5\u202f000 batches.*`%det_resume` resumes it, `%det_stop` ends it", seen.text)
         cells.hear(0.3)
         assert "out of the queue" not in cells.shown[next_cell].text
         assert "running" in cells.ok("%det_resume").text
         assert "stopped" in cells.ok("%det_stop").text
 
+    def test_a_batch_that_does_not_end_holds_no_interrupted_cell(self, cells: Cells) -> None:
+        """One interrupt frees the cell and names the way out; the way out closes the session and keeps the run."""
+        cells.ok(LOAD_SLOW + "60")
+        cell = cells.begin("%det_train --batches 5 --wait")
+        cells.until_started(cell)
+        cells.hear(0.7)
+        cells.manager.interrupt_kernel()
+        seen = cells.finish(cell, 30)
+        assert seen.message.startswith("Interrupted: the training pauses after the current batch.")
+        assert "`%det_stop --force` closes the session now" in seen.message
+        assert "`%det_load` loads the definition again" in cells.ok("%det_stop --force").text
+        assert cells.value("session.state, session.run.state") == "('interrupted', 'interrupted')"
+
     def test_an_interrupted_step_is_held(self, cells: Cells) -> None:
-        """A step of too many batches is given up at once, without a traceback."""
+        """A step of too many batches is stopped at once, without a traceback."""
         cells.ok(LOAD_SLOW + "0.01")
         cell = cells.begin("%det_step 5000")
         cells.until_started(cell)
         cells.hear(0.3)
         cells.manager.interrupt_kernel()
-        assert cells.finish(cell).message == "Interrupted: the training is held after the batch under way."
+        assert cells.finish(cell).message == "Interrupted: the training pauses after the current batch."
         assert cells.ok("%det_pause").text.startswith("paused · ")
 
     def test_an_interrupted_validation_goes_on_and_says_so(self, cells: Cells) -> None:
@@ -156,7 +168,7 @@ class TestTraining:
         cells.until_started(cell)
         cells.hear(0.2)
         cells.manager.interrupt_kernel()
-        assert cells.finish(cell).message == "Interrupted: the validation goes on; `%det_stop` ends it."
+        assert cells.finish(cell).message == "Interrupted: the validation continues; `%det_stop` ends it."
         cells.ok("%det_checkpoint")  # waits for its turn
         assert cells.value("session.metrics('loss', 'validation')[0].tolist()") == "[0]"
 
@@ -186,7 +198,7 @@ class TestTraining:
         assert cells.value("s.batches_trained") == "3"
 
     def test_a_cell_that_prints_shows_only_its_own_text(self, cells: Cells) -> None:
-        """What the trial prints meanwhile is in the run's log, line by line."""
+        """Output of the trial during that time is in the run's log, line by line."""
         cells.ok(LOAD_SLOW + "0.005")
         cells.ok("%det_train --batches 100")
         seen = cells.ok("import time\nfor i in range(20):\n    print('mine', i); time.sleep(0.02)")
@@ -209,7 +221,7 @@ class TestLookingBack:
         cells.ok("os.environ['DETJUPYTER_HOME'] = before")
 
     def test_runs_lists_the_newest_first(self, cells: Cells) -> None:
-        """As many as asked for, as a table in HTML and in text."""
+        """The requested number of runs, as a table in HTML and in text."""
         for batches in (2, 3):
             cells.ok("s = %det_load")
             cells.ok(f"%det_train --batches {batches} --wait")
@@ -259,7 +271,7 @@ USAGE = [
 
 
 class TestMistakes:
-    """What is shown when the person, or their code, is wrong."""
+    """The output after an error of the user, or of the user's code."""
 
     @pytest.mark.parametrize(("code", "told"), MISTAKES)
     def test_a_mistake_shows_one_short_message(self, cells: Cells, code: str, told: str) -> None:
@@ -287,8 +299,8 @@ class TestMistakes:
         assert "at least one batch, not 0" in cells.run("%det_step 0").message
         assert "There is no training to resume" in cells.run("%det_resume").message
         assert "Nothing is training" in cells.run("%det_pause").message
-        assert "at least 1 long, not 0" in cells.run("%det_train --batches 0").message
-        assert "not in batches and epochs" in cells.run("%det_train --batches 1 --epochs 1").message
+        assert "must be a positive integer, got 0" in cells.run("%det_train --batches 0").message
+        assert "not batches and epochs" in cells.run("%det_train --batches 1 --epochs 1").message
         assert "No checkpoint has the id 'nope'" in cells.run("%det_restore nope").message
         cells.ok("%det_train --batches 1000")
         for code in ("%det_train", "%det_restore nope", LOAD_SLOW + "0.01"):
@@ -299,7 +311,7 @@ class TestMistakes:
         cells.ok("%det_stop")
 
     def test_code_that_fails_shows_the_persons_frames_and_goes_on_after_the_fix(self, cells: Cells, directory: Path) -> None:
-        """State failed, file and line, weights kept; %det_reload and %det_train go on."""
+        """State failed, file and line, weights kept; %det_reload and %det_train continue."""
         path = directory / "model_def.py"
         good = path.read_text(encoding="utf-8")
         path.write_text(
@@ -318,7 +330,7 @@ class TestMistakes:
 
     @pytest.mark.parametrize("wait", ["", " --wait"])
     def test_a_missing_data_set_is_the_training_cells_own_error(self, cells: Cells, directory: Path, wait: str) -> None:
-        """It says which file, which line of the person's, and where relative paths start."""
+        """It names the file and the line of the user, and says where relative paths start."""
         path = directory / "model_def.py"
         text = path.read_text(encoding="utf-8")
         path.write_text(
@@ -338,7 +350,7 @@ class TestMistakes:
         assert "def f(:" in message
 
     def test_a_missing_hyperparameter_names_those_there_are(self, cells: Cells, directory: Path) -> None:
-        """Asked for by the constructor, not in the config."""
+        """The constructor needs a hyperparameter that is not in the config."""
         path = directory / "const.yaml"
         path.write_text(path.read_text(encoding="utf-8").replace("  hidden: 128\n", ""), encoding="utf-8")
         message = cells.run("%det_load").message
@@ -362,15 +374,15 @@ class TestMistakes:
 
 
 class TestManners:
-    """Help, completion, and a kernel that stays the person's own."""
+    """Help, completion, and a kernel that is otherwise unchanged."""
 
     def test_help_names_options_and_what_they_do(self, cells: Cells) -> None:
         """``%det_train?`` shows a usage line and every option."""
         reply = cells.client.execute("%det_train?", reply=True)
         text = re.sub(r"\x1b\[[0-9;]*m", "", reply["content"]["payload"][0]["data"]["text/plain"])
         assert "%det_train [--batches N] [--epochs N] [--records N]" in text
-        assert "Train in the background and show it live; without a length, as the config says, else for one epoch." in text
-        assert "return when the training is over; an interrupt pauses" in text
+        assert "Train in the background and show the live view; the default length is that of the config, else one epoch." in text
+        assert "return when the training has ended; an interrupt" in text
 
     @pytest.mark.parametrize(
         ("code", "offers"),
@@ -435,10 +447,10 @@ class TestManners:
         """After a second there is a line, and at the end it says how long it took."""
         path = directory / "network.py"
         path.write_text("import time; time.sleep(1.1)\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
-        began = time.monotonic()
         seen = cells.ok("s = %det_load")
-        assert re.fullmatch(r"Loading quickstart: 1\.\d s|Loading quickstart: 2\.\d s", seen.text)
-        assert time.monotonic() - began < 10
+        told = re.fullmatch(r"Loading quickstart: (\d+\.\d) s", seen.text)
+        assert told
+        assert float(told[1]) >= 1.1
 
 
 def train_and_fail(cells: Cells, session: str, code: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from cells import Cells, Seen
+from support.cells import Cells, Seen
+from support.waiting import wait_until
 
 IMPORTS = "import torch\nimport determined as det\n"
 TRIAL = """
@@ -54,7 +55,7 @@ print("after the script", step)
 
 @pytest.fixture
 def notebook(cells: Cells) -> Cells:
-    """The kernel, with the class in a cell of its own."""
+    """The kernel, with the class in a separate cell."""
     cells.ok(IMPORTS)
     cells.ok(TRIAL + "import time\n")
     return cells
@@ -66,8 +67,8 @@ def ended_views(seen: Seen) -> list[str]:
 
 
 def when_training(cells: Cells, batches: int) -> str:
-    """Wait until what trains in the busy kernel has so many batches; return its session."""
-    deadline = time.monotonic() + 30
+    """Wait until the training in the busy kernel has reached a number of batches; return its session."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         sessions = cells.control(None)["sessions"]
         if sessions and sessions[-1]["batches_trained"] >= batches:
@@ -87,7 +88,7 @@ def test_a_fit_in_a_cell_blocks_and_shows_the_live_view(notebook: Cells) -> None
 
 
 def test_the_cells_source_is_the_code_of_the_run(notebook: Cells) -> None:
-    """What is kept with the run is the cell that the class was written in; the session is the current one and goes on by magics."""
+    """The stored code is the cell in which the class was written; the session is the current one and can be used by magics."""
     notebook.ok(FIT % ("False", 1))
     assert notebook.value("[entry.path for entry in detjupyter.current_session().files().included]") == "['Tiny.py']"
     assert notebook.value("detjupyter.current_session().run.code['Tiny.py'].decode().strip().startswith('class Tiny(')") == "True"
@@ -105,16 +106,12 @@ def test_a_mistake_in_the_cells_trial_is_told_with_the_cells_line(notebook: Cell
 
 
 def test_a_fit_is_paused_resumed_and_stopped_from_the_sidebar(notebook: Cells) -> None:
-    """While it is paused the cell waits, so that nothing after `fit` runs on half a training; when it is stopped the cell goes on."""
+    """While it is paused the cell waits, so that nothing after `fit` runs on half a training; when it is stopped the cell continues."""
     cell = notebook.begin(FIT % ("True", 100_000))
     session = when_training(notebook, 3)
     notebook.control({"kind": "pause"}, session)
-    for _ in range(100):
-        (record,) = notebook.control(None)["sessions"]
-        if record["state"] == "paused":
-            break
-        time.sleep(0.05)
-    held = record["batches_trained"]
+    wait_until(lambda: notebook.control(None)["sessions"][0]["state"] == "paused")
+    held = notebook.control(None)["sessions"][0]["batches_trained"]
     notebook.hear(0.3)
     assert "after the fit" not in notebook.shown[cell].text
     notebook.control({"kind": "resume"}, session)
@@ -126,7 +123,7 @@ def test_a_fit_is_paused_resumed_and_stopped_from_the_sidebar(notebook: Cells) -
 
 
 def test_an_interrupt_gives_the_cell_back_with_the_training_paused(notebook: Cells) -> None:
-    """The stop button of the notebook: a KeyboardInterrupt, and `%det_resume` goes on in the background."""
+    """The stop button of the notebook raises a KeyboardInterrupt, and `%det_resume` continues in the background."""
     cell = notebook.begin(FIT % ("True", 100_000))
     when_training(notebook, 3)
     notebook.manager.interrupt_kernel()
@@ -153,7 +150,7 @@ def test_a_script_is_stopped_from_the_sidebar(notebook: Cells) -> None:
     cell = notebook.begin(REPORTS % "False")
     name = when_training(notebook, 3)
     refused = notebook.control({"kind": "pause"}, name)
-    assert "only be asked to stop" in refused["error"]
+    assert "only available command is stop" in refused["error"]
     assert notebook.control({"kind": "stop"}, None)["error"] is None
     seen = notebook.finish(cell)
     assert "after the script" in seen.printed["stdout"]

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cells import kernel_in
-from environments import ROOT, clean_environment, copy_quickstart
+from packaging.metadata import Metadata
+from support.cells import kernel_in
+from support.environments import ROOT, clean_environment, copy_quickstart
+from trove_classifiers import classifiers
 
 LABEXTENSION = "share/jupyter/labextensions/detjupyter"
 
@@ -48,11 +50,12 @@ class Fresh:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables of a fresh user who has no Node."""
-        return clean_environment(self.home) | {"PATH": str(self.prefix / "bin"), "VIRTUAL_ENV": str(self.prefix)}
+        """The variables of a fresh user who has no Node; without ``PYTHONPATH``, which would lead to the checkout."""
+        environment = {name: value for name, value in clean_environment(self.home).items() if name != "PYTHONPATH"}
+        return environment | {"PATH": str(self.prefix / "bin"), "VIRTUAL_ENV": str(self.prefix)}
 
     def run(self, *arguments: str, cwd: Path | None = None) -> str:
-        """Run its Python and return what it wrote, without colours."""
+        """Run its Python and return the output, without colors."""
         process = subprocess.run(
             [self.python, *arguments], env=self.environment, cwd=cwd or self.home, capture_output=True, text=True, timeout=60, check=False
         )
@@ -62,7 +65,12 @@ class Fresh:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Build the sdist from the checkout and the wheel from the unpacked sdist, with the browser side as it was built and no Node."""
+    """Build the sdist from the checkout and the wheel from the unpacked sdist, with the browser side as it was built and no Node.
+
+    ``DETJUPYTER_DIST`` names a directory with both of them instead: `make release-check` checks the very files that are uploaded.
+    """
+    if given := os.environ.get("DETJUPYTER_DIST"):
+        return built_in(ROOT / given)
     for path in ("detjupyter/labextension/package.json", "detjupyter/widgets/static/live.js"):
         assert (ROOT / path).is_file(), "The browser side was not built: `make build`."
     target = tmp_path_factory.mktemp("dist")
@@ -70,13 +78,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(target), str(ROOT)]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
-    (wheel,), (sdist,) = target.glob("*.whl"), target.glob("*.tar.gz")
+    return built_in(target)
+
+
+def built_in(directory: Path) -> Built:
+    """Return the two files in a directory that holds nothing else."""
+    (wheel,), (sdist,) = directory.glob("*.whl"), directory.glob("*.tar.gz")
     return Built(wheel, sdist)
 
 
 @pytest.fixture(scope="module")
 def fresh(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
-    """Install the wheel into an environment of its own.
+    """Install the wheel into a new environment.
 
     Its other packages are those of this environment, found through a .pth file: Python reads no .pth files of a directory that was added
     so, hence this environment's editable install of detjupyter stays out.
@@ -127,8 +140,36 @@ def test_the_sdist_holds_what_was_built(built: Built) -> None:
     assert not [name for name in names if name.startswith(("node_modules", ".venv", ".cache", "screenshots", "dist", "lib/"))]
 
 
+def test_the_metadata_is_valid_and_says_one_version(built: Built) -> None:
+    """As the registry reads it, in both files, and in the browser side that the wheel brings along."""
+    version = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["version"]
+    with zipfile.ZipFile(built.wheel) as wheel, tarfile.open(built.sdist) as sdist:
+        in_wheel = wheel.read(f"detjupyter-{version}.dist-info/METADATA")
+        browser = json.loads(wheel.read(f"detjupyter-{version}.data/data/{LABEXTENSION}/package.json"))
+        in_sdist = sdist.extractfile(f"detjupyter-{version}/PKG-INFO")
+        assert in_sdist is not None
+        assert in_sdist.read() == in_wheel
+    assert browser["version"] == version
+    metadata = Metadata.from_email(in_wheel, validate=True)
+    assert str(metadata.version) == version
+    assert metadata.license_expression == "Apache-2.0"
+    assert set(metadata.classifiers or ()) <= classifiers
+    assert {"Changelog", "Issues"} <= set(metadata.project_urls or {})
+
+
+def test_links_in_the_description_lead_out_of_the_checkout(built: Built) -> None:
+    """The README is the page of the registry, where a relative link or picture leads nowhere."""
+    with zipfile.ZipFile(built.wheel) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = Metadata.from_email(wheel.read(name), validate=True)
+    assert metadata.description_content_type == "text/markdown"
+    links = re.findall(r"\]\(([^)]*)\)", metadata.description or "")
+    assert any(link.endswith("/docs/quickstart.png") for link in links)
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+
+
 def test_jupyterlab_finds_the_sidebar(fresh: Fresh) -> None:
-    """Enabled and sound, without a step of the person's."""
+    """It is enabled and valid without any action of the user."""
     listed = fresh.run("-m", "jupyterlab.labextensions", "list")
     (line,) = [line for line in listed.splitlines() if "detjupyter" in line and " v" in line]
     assert "enabled" in line
@@ -138,7 +179,7 @@ def test_jupyterlab_finds_the_sidebar(fresh: Fresh) -> None:
 
 
 def test_the_server_answers_the_sidebars_questions(fresh: Fresh) -> None:
-    """The extension is enabled by the wheel alone; without the token there is no answer."""
+    """The wheel alone enables the extension; without the token there is no answer."""
     assert "detjupyter enabled" in " ".join(fresh.run("-m", "jupyter_server.extension.serverextension", "list").split())
     token = secrets.token_hex(16)
     with socket.socket() as free:
@@ -183,7 +224,7 @@ def test_a_kernel_loads_and_trains_with_a_live_view(fresh: Fresh, tmp_path: Path
     argv = [str(fresh.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec.write_text(json.dumps({"argv": argv, "display_name": "fresh", "language": "python"}), encoding="utf-8")
     directory = copy_quickstart(tmp_path / "quickstart")
-    with kernel_in(directory, fresh.home, name="fresh", PATH=fresh.environment["PATH"]) as cells:
+    with kernel_in(directory, fresh.home, name="fresh", PATH=fresh.environment["PATH"], PYTHONPATH="") as cells:
         cells.ok("%load_ext detjupyter")
         assert cells.value("__import__('detjupyter').__file__").startswith(f"'{fresh.prefix}")
         assert cells.value("__import__('shutil').which('node')") == "None"

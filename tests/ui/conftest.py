@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from environments import ROOT, Lab, LabProcess, copy_quickstart
-from pages import LabPage
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from support.environments import ROOT, Lab, LabProcess, copy_quickstart
+from support.pages import LabPage
+from support.waiting import LIMIT_S
+
+from detjupyter.store import open_store
 
 SCREENSHOTS = ROOT / "screenshots"
+expect.set_options(timeout=1000 * LIMIT_S)  # the 5 s of the default are few on a busy machine
 # Chromium must not reach out of the machine, and a container gives it little shared memory.
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
@@ -31,32 +37,46 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def start_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
-    """Start JupyterLab servers, each with a copy of the quickstart's directory as ``quickstart``; all stop at the end."""
-    running: list[LabProcess] = []
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Lab]]:
+    """Start one JupyterLab server for each theme, when it is first needed."""
+    labs: dict[str, Lab] = {}
+    with ExitStack() as running:
 
-    def start(theme: str = "JupyterLab Light") -> Lab:
-        directory = tmp_path / f"work{len(running)}"
-        directory.mkdir()
-        copy_quickstart(directory / "quickstart")
-        process = LabProcess(tmp_path / f"home{len(running)}", directory, theme=theme)
-        lab = process.__enter__()
-        running.append(process)
+        def server(theme: str) -> Lab:
+            if theme not in labs:
+                root = tmp_path_factory.mktemp("lab")
+                (root / "work").mkdir()
+                process = LabProcess(root / "home", root / "work", theme=theme)
+                _serve_this_build(root / "home")
+                labs[theme] = running.enter_context(process)
+            return labs[theme]
+
+        yield server
+
+
+@pytest.fixture
+def open_lab(servers: Callable[[str], Lab]) -> Iterator[Callable[..., Lab]]:
+    """Give the test a new directory of a JupyterLab, with a copy of the quickstart's directory as ``quickstart``.
+
+    At the end its kernels end and the history is empty again.
+    """
+    opened: list[Lab] = []
+
+    def open_(theme: str = "JupyterLab Light") -> Lab:
+        server = servers(theme)
+        lab = server.below(f"{len(list(server.directory.iterdir()))}")
+        copy_quickstart(lab.directory / "quickstart")
+        opened.append(lab)
         return lab
 
-    yield start
-    for process in running:
-        process.__exit__()
-
-
-@pytest.fixture(scope="module")
-def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Start one JupyterLab server for the tests of a module that keep to directories of their own."""
-    root = tmp_path_factory.mktemp("shared")
-    (root / "work").mkdir()
-    with LabProcess(root / "home", root / "work") as lab:
-        yield lab
+    yield open_
+    for lab in opened:
+        lab.end_kernels()
+        store = open_store(lab.home / "detjupyter/runs.sqlite")
+        for run in store.runs():
+            store.delete_run(run.id)
+        store.close()
 
 
 @pytest.fixture
@@ -66,7 +86,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., LabPage]]:
 
     def open_(lab: Lab, *, width: int = 1500, height: int = 1000, dark: bool = False) -> LabPage:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(1000 * LIMIT_S)
         page: Page = context.new_page()
         pages.append(LabPage(page, lab, SCREENSHOTS))
         return pages[-1]
@@ -76,3 +96,12 @@ def open_page(browser: Browser) -> Iterator[Callable[..., LabPage]]:
         page.page.context.close()
     for page in pages:
         assert page.errors == []
+
+
+def _serve_this_build(home: Path) -> None:
+    """Have JupyterLab take the panel from this working tree, also where an older build is installed."""
+    extensions = home / "labextensions"
+    extensions.mkdir(parents=True)
+    (extensions / "detjupyter").symlink_to(ROOT / "detjupyter/labextension", target_is_directory=True)
+    settings = {"LabApp": {"extra_labextensions_path": [str(extensions)]}}
+    (home / "config/jupyter_lab_config.json").write_text(json.dumps(settings), encoding="utf-8")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from environments import Lab, copy_quickstart
-from pages import LabPage
 from playwright.sync_api import Locator, Route, expect
+from support.environments import Lab
+from support.pages import LabPage
 
 LOAD = "%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial"
 IN_ORDER = "e => [...e.querySelectorAll('.dj-File')].sort((a, b) => a.offsetTop - b.offsetTop).map(row => row.dataset.path)"
@@ -18,7 +19,7 @@ IN_ORDER = "e => [...e.querySelectorAll('.dj-File')].sort((a, b) => a.offsetTop 
 
 @dataclass(frozen=True)
 class Opened:
-    """A page on a notebook in a copy of the quickstart that is the test's own, and the panel beside it."""
+    """A page with a notebook in the test's own copy of the quickstart, and with the panel."""
 
     page: LabPage
     panel: Locator
@@ -34,18 +35,18 @@ class Opened:
 
 
 @pytest.fixture
-def open_digits(shared_lab: Lab, open_page: Callable[..., LabPage], request: pytest.FixtureRequest) -> Callable[..., Opened]:
+def open_digits(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> Callable[..., Opened]:
     """Open the panel on a definition with data, networks and logs; ``prepare`` changes it first."""
 
     def open_(prepare: Callable[[Path], None] = lambda _: None, on: Callable[[LabPage], None] = lambda _: None) -> Opened:
-        name = "".join(letter if letter.isalnum() else "-" for letter in request.node.name)[-40:].strip("-")
-        root = copy_quickstart(shared_lab.directory / name)
+        lab = open_lab()
+        root = lab.directory / "quickstart"
         write(root, {"nets/deep/layers.py": "x" * 3_000, "nets/small.py": "x" * 500, "data/train.csv": "x" * 9_000})
         write(root, {"notes.log": "", ".detignore": "data/\n*.log\n"})
         prepare(root)
-        page = open_page(shared_lab)
+        page = open_page(lab)
         on(page)
-        page.open(f"{name}/quickstart.ipynb", reset=True)
+        page.open()
         return Opened(page, page.panel(), root)
 
     return open_
@@ -61,6 +62,8 @@ def test_the_tree_says_what_ships_and_why(open_digits: Callable[..., Opened]) ->
     expect(data).to_contain_text(".detignore:1")
     expect(data).to_have_attribute("title", "data\nLeft out: .detignore line 1: data/")
     expect(digits.row(".detignore")).to_contain_text("always")
+    expect(data).to_have_attribute("aria-posinset", "2")  # after .ipynb_checkpoints/
+    expect(data).to_have_attribute("aria-setsize", re.compile(r"^1\d$"))
     page.screenshot("definition-tree")
 
     (digits.root / "weights.bin").write_bytes(b"x" * 70_000)
@@ -123,8 +126,8 @@ def test_a_change_of_the_rules_is_shown_saved_and_taken_back(open_digits: Callab
     expect(change.locator(".dj-mod-added")).to_have_text("+!/data/")
     digits.write({".detignore": "# somebody else\n"})
     page.page.keyboard.press("Enter")
-    expect(change.get_by_role("alert")).to_contain_text("has been changed since the effect was shown")
-    expect(change).to_contain_text("Nothing to do: it ships already.")
+    expect(change.get_by_role("alert")).to_contain_text("was changed after its effect was shown")
+    expect(change).to_contain_text("It is already part of the bundle.")
     assert (digits.root / ".detignore").read_text(encoding="utf-8") == "# somebody else\n"
     page.screenshot("definition-conflict")
 
@@ -134,7 +137,7 @@ def test_edits_on_disk_show_at_once(open_digits: Callable[..., Opened]) -> None:
     digits = open_digits()
     page, panel = digits.page, digits.panel
     page.run_new(LOAD)
-    expect(panel.locator(".dj-Card")).to_be_visible(timeout=15_000)
+    expect(panel.locator(".dj-Card")).to_be_visible()
     expect(panel.locator(".dj-Changed")).to_have_count(0)
 
     digits.write({"nets/extra.py": ""})
@@ -161,7 +164,7 @@ def test_what_is_used_but_would_not_ship_is_a_warning(open_digits: Callable[...,
     page, panel = digits.page, digits.panel
     page.run_new(LOAD)
     warning = panel.locator(".dj-Unshipped")
-    expect(warning).to_contain_text("network.py", timeout=15_000)
+    expect(warning).to_contain_text("network.py")
     expect(warning).to_contain_text(".detignore line 2")
     expect(panel.locator(".dj-Card")).to_contain_text("startup-hook.sh is here; it runs only with --startup-hook.")
     page.screenshot("definition-unshipped")
@@ -192,15 +195,15 @@ def test_where_determined_would_decide_otherwise_is_marked(open_digits: Callable
 
 
 def test_near_the_limit_the_heaviest_are_named(open_digits: Callable[..., Opened]) -> None:
-    """The bar turns, and what weighs most is listed, when the total is near the limit or over it."""
+    """The bar changes color, and the largest entries are listed, when the total is near the limit or over it."""
     digits = open_digits()
     page, panel = digits.page, digits.panel
     digits.write({"weights/a.bin": ""})
     os.truncate(digits.root / "weights/a.bin", 85_000_000)
-    expect(panel.locator(".dj-Culprits")).to_contain_text("14.6 MB below the limit.")
-    expect(panel.locator(".dj-Culprits li").first).to_contain_text("weights/a.bin")
+    expect(panel.locator(".dj-Largest")).to_contain_text("14.6 MB below the limit.")
+    expect(panel.locator(".dj-Largest li").first).to_contain_text("weights/a.bin")
     os.truncate(digits.root / "weights/a.bin", 120_000_000)
-    expect(panel.locator(".dj-Culprits")).to_contain_text("20.4 MB over the limit.")
+    expect(panel.locator(".dj-Largest")).to_contain_text("20.4 MB over the limit.")
     page.screenshot("definition-over-the-limit")
 
 
@@ -240,9 +243,9 @@ def test_a_directory_of_very_many_files_is_asked_about_and_stays_quick(open_digi
     page.screenshot("definition-too-large")
     panel.get_by_role("button", name="Scan anyway").click()
     expect(panel.get_by_role("tree")).to_be_visible()
-    expect(panel).to_contain_text("20\u2009007 files ship")
+    expect(panel).to_contain_text("20\u202f007 files ship")
     panel.get_by_role("searchbox", name="Search files").fill("image0")
-    expect(panel.locator(".dj-Search-count")).to_have_text("20\u2009000")
+    expect(panel.locator(".dj-Search-count")).to_have_text("20\u202f000")
     digits.row("many/").click()
     digits.row("many/part00/").click()
     expect(digits.row("many/part00/image0000.png")).to_be_visible()
@@ -265,7 +268,7 @@ def test_the_section_fits_narrow_and_wide_light_and_dark(open_digits: Callable[.
     page, panel = digits.page, digits.panel
     section = panel.locator(".dj-Section.dj-mod-definition")
     page.run_new(LOAD)
-    expect(panel.locator(".dj-Card")).to_be_visible(timeout=15_000)
+    expect(panel.locator(".dj-Card")).to_be_visible()
     for name, theme, share in (("wide", "Light", 2.5), ("narrow", "Dark", 0.9)):
         page.page.evaluate(f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
         page.page.evaluate(f"() => window.jupyterapp.shell._hsplitPanel.setRelativeSizes([1, 3, {share}])")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from environments import Lab, copy_quickstart
-from pages import LabPage
 from playwright.sync_api import Locator, expect
+from support.environments import Lab, copy_quickstart
+from support.pages import LabPage
 
 
 def prepare(root: Path) -> None:
@@ -22,7 +22,7 @@ def prepare(root: Path) -> None:
 
 
 def output(cell: Locator) -> Locator:
-    """Return what stands below a cell."""
+    """Return the output below a cell."""
     return cell.locator(".jp-OutputArea-output").first
 
 
@@ -35,23 +35,24 @@ def assert_fits(cell: Locator) -> None:
 
 @pytest.mark.parametrize(("name", "dark", "width"), [("light", False, 1300), ("dark-narrow", True, 720)], ids=["light", "dark narrow"])
 def test_the_outputs_fit_their_cells_and_names_open_files(
-    name: str, dark: bool, width: int, start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
+    name: str, dark: bool, width: int, open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
 ) -> None:
     """Nothing is wider than its place; folders open; a click on a name opens the file in JupyterLab; a question can be answered."""
-    lab = start_lab(theme="JupyterLab Dark" if dark else "JupyterLab Light")
+    lab = open_lab(theme="JupyterLab Dark" if dark else "JupyterLab Light")
     root = lab.directory / "files"
     prepare(root)
     page = open_page(lab, width=width, dark=dark).open("files/quickstart.ipynb")
     page.command("application:toggle-left-area")
     page.run_new("%load_ext detjupyter")
     tree = page.run_new("%det_files")
-    expect(output(tree)).to_contain_text("What weighs most: weights.bin")
+    expect(output(tree)).to_contain_text("Largest: weights.bin")
     expect(output(tree)).to_contain_text("≠ Determined ships 1 file of it")
     assert_fits(tree)
     page.screenshot(f"files-{name}")
     tree.locator("summary", has_text="deep/").click()
     tree.get_by_role("link", name="layers.py").click()
-    page.page.wait_for_function("() => window.jupyterapp.shell.currentWidget?.context?.path === 'files/nets/deep/layers.py'")
+    opened = f"{lab.prefix}files/nets/deep/layers.py"
+    page.page.wait_for_function(f"() => window.jupyterapp.shell.currentWidget?.context?.path === '{opened}'")
     page.switch_to("files/quickstart.ipynb")
     asking = page.run_new("%%det_file network.py --no-reload\nfrom torch import nn\n\nclass DigitsNet(nn.Module):\n    pass\n", wait=False)
     expect(asking.locator(".jp-Stdin-input")).to_be_visible()

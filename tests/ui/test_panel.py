@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
-from environments import Lab
-from pages import LabPage
 from playwright.sync_api import Locator, expect
+from support.environments import Lab
+from support.pages import LabPage
 
 LOAD = "%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial"
 
 
-def test_a_page_reload_brings_everything_back(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+def test_a_page_reload_brings_everything_back(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """After a reload in the middle of a training the panel shows definition, live run, moving curves and history again."""
-    page = open_page(start_lab()).open()
+    page = open_page(open_lab()).open()
     page.panel()
     page.run_new(LOAD)
     page.run_new("%det_train --epochs 1000")
@@ -24,36 +24,34 @@ def test_a_page_reload_brings_everything_back(start_lab: Callable[..., Lab], ope
     expect(live(panel)).to_have_attribute("data-state", "running")
     expect(panel).to_contain_text("DigitsTrial")
     expect(runs(panel)).to_have_count(1)
+    live(panel).locator(".dj-chart").scroll_into_view_if_needed()  # charts out of sight are not drawn
     chart = live(panel).locator("canvas").first
     expect(chart).to_be_visible()
-    page.page.wait_for_timeout(1000)
-    first = chart.screenshot()
-    page.page.wait_for_timeout(1500)
-    assert chart.screenshot() != first
+    page.wait_moved(chart)
     panel.get_by_role("toolbar", name="Training").locator(".dj-mod-stop").first.click()
     expect(live(panel)).to_have_attribute("data-state", "stopped")
 
 
-def test_a_killed_kernel_leaves_an_interrupted_run(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+def test_a_killed_kernel_leaves_an_interrupted_run(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """When the kernel's process is killed while it trains, the run is shown as interrupted, with its curves."""
-    page = open_page(start_lab()).open()
+    page = open_page(open_lab()).open()
     panel = page.panel()
     page.run_new(LOAD)
     page.run_new("%det_train --epochs 1000")
     expect(live(panel)).to_have_attribute("data-state", "running")
-    page.page.wait_for_timeout(1500)
+    page.wait_trained(500)
     page.run_new("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", wait=False)
     entry = runs(panel).first
-    expect(entry).to_contain_text("Interrupted", timeout=20_000)
+    expect(entry).to_contain_text("Interrupted")
     page.page.get_by_role("dialog").get_by_role("button", name="Ok").click()  # JupyterLab's own word on the kernel
     page.screenshot("interrupted")
     entry.get_by_role("button").first.click()
     expect(panel.locator("canvas").last).to_be_visible()
 
 
-def test_a_restarted_kernel_keeps_the_history(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+def test_a_restarted_kernel_keeps_the_history(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """After a restart the run is still listed, and loading and training again adds a second one."""
-    page = open_page(start_lab()).open()
+    page = open_page(open_lab()).open()
     panel = page.panel()
     page.run_new(LOAD)
     page.run_new("%det_train --batches 30 --wait")
@@ -66,9 +64,9 @@ def test_a_restarted_kernel_keeps_the_history(start_lab: Callable[..., Lab], ope
     expect(runs(panel)).to_have_count(2)
 
 
-def test_the_panel_follows_the_notebook(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+def test_the_panel_follows_the_notebook(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """Another notebook shows its own directory's definition, and a directory without one says so and what to do."""
-    lab = start_lab()
+    lab = open_lab()
     (lab.directory / "empty").mkdir()
     shutil.copy(lab.directory / "quickstart/quickstart.ipynb", lab.directory / "empty/other.ipynb")
     page = open_page(lab).open()
@@ -87,9 +85,9 @@ def test_the_panel_follows_the_notebook(start_lab: Callable[..., Lab], open_page
     expect(live(panel)).to_have_attribute("data-state", "ready")
 
 
-def test_notebook_7_has_the_live_view_and_the_panel(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+def test_notebook_7_has_the_live_view_and_the_panel(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """The same magics, widget and panel work in the classic-looking application."""
-    page = open_page(start_lab()).open(app="notebook")
+    page = open_page(open_lab()).open(app="notebook")
     page.run_new(LOAD)
     page.run_new("%det_train --epochs 1000")
     expect(page.live).to_have_attribute("data-dj-state", "running")
@@ -100,9 +98,9 @@ def test_notebook_7_has_the_live_view_and_the_panel(start_lab: Callable[..., Lab
     expect(live(panel)).to_have_attribute("data-state", "paused")
 
 
-def test_the_palette_has_the_commands(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+def test_the_palette_has_the_commands(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """Every button's command can be found in the command palette."""
-    page = open_page(start_lab()).open()
+    page = open_page(open_lab()).open()
     page.command("apputils:activate-command-palette")
     page.page.keyboard.type("detjupyter")
     palette = page.page.locator(".lm-CommandPalette-content")

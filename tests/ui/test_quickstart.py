@@ -7,18 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from environments import Lab
-from pages import LabPage
 from playwright.sync_api import expect
+from support.environments import Lab
+from support.pages import LabPage
 
 LOAD, CARD, FILES, TRAIN, MEANWHILE, RESULT, MORE, RUNS = 1, 3, 5, 7, 8, 10, 12, 13
 
 
 def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
-    start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
+    open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
 ) -> None:
-    """Card, file preview, live view, a usable notebook meanwhile, the result, and the panel beside it all."""
-    page = open_page(start_lab(), width=1440, height=1040).open()
+    """Card, file preview, live view, a usable notebook during the training, the result, and the panel next to it."""
+    page = open_page(open_lab(), width=1440, height=1040).open()
     page.command("application:toggle-left-area")
     panel = page.panel()
     expect(panel).to_contain_text("Nothing is loaded in this kernel")
@@ -56,9 +56,9 @@ def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
     page.screenshot("quickstart-finished")
 
 
-def test_a_saved_notebook_shows_the_result_without_a_kernel(start_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+def test_a_saved_notebook_shows_the_result_without_a_kernel(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """The output holds a picture in two forms and text, no widget; a fresh page without a kernel and nbconvert show it."""
-    lab = start_lab()
+    lab = open_lab()
     page = open_page(lab).open()
     for index in (LOAD, CARD, TRAIN, RESULT):
         page.run(index)

@@ -2,7 +2,7 @@
 """A small convolutional network on random numbers: a batch takes some ten milliseconds, as most that people train take longer still."""
 
 import torch
-from data import make_loader
+from data import make_loader, make_source
 from network import Network
 from torch.nn import functional
 
@@ -17,7 +17,7 @@ class SmallCNNTrial(PyTorchTrial):
         self.optimizer = context.wrap_optimizer(torch.optim.SGD(self.model.parameters(), lr=context.get_hparam("learning_rate")))
 
     def build_training_data_loader(self):
-        return make_loader()
+        return make_source(self.context.get_hparams().get("loader", "torch"))
 
     def build_validation_data_loader(self):
         return make_loader(1)

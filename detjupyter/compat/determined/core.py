@@ -14,12 +14,14 @@ from types import TracebackType
 from typing import Any
 
 from detjupyter.definition.trial import InvalidHP
-from detjupyter.errors import CheckpointError, SessionError
+from detjupyter.errors import ArgumentError, CheckpointError, TrialUsageError
+from detjupyter.framework.single_process import SingleProcess
+from detjupyter.next_step import NextStep
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import State
-from detjupyter.pytorch.distributed import SingleProcess
-from detjupyter.training.registry import registry
-from detjupyter.training.reported import ReportedRun
+from detjupyter.scripts.reported_run import ReportedRun
+from detjupyter.session.registry import registry
+from detjupyter.store.location import create_directory
 
 _METADATA = "metadata.json"
 
@@ -80,7 +82,7 @@ class TrainContext:
         self._run.report_validation(steps_completed, metrics)
 
     def report_metrics(self, group: str, steps_completed: int, metrics: Mapping[str, Any]) -> None:
-        """Keep metrics of a group; of any but ``validation`` and ``training`` the names are told apart by it."""
+        """Keep metrics of a group; names of groups other than ``validation`` and ``training`` get it as a prefix."""
         if group == "validation":
             self._run.report_validation(steps_completed, metrics)
         else:
@@ -91,10 +93,10 @@ class TrainContext:
         """Do nothing but look at it: what is left is not known in batches.
 
         Raises:
-            ValueError: It is not from 0 to 1.
+            ArgumentError: It is not from 0 to 1.
         """
         if not 0 <= progress <= 1:
-            raise ValueError(f"Progress is from 0 to 1, not {progress!r}.")
+            raise ArgumentError(f"Progress must be from 0 to 1, not {progress!r}.")
 
     def report_early_exit(self, reason: EarlyExitReason) -> None:
         """Note why the script ends; the run counts as stopped."""
@@ -112,7 +114,7 @@ class TrainContext:
     def get_tensorboard_path(self) -> Path:
         """Return a directory for TensorBoard's files, which exists."""
         directory = self._run.directory / "tensorboard"
-        directory.mkdir(parents=True, exist_ok=True)
+        create_directory(directory)
         return directory
 
     def upload_tensorboard_files(self, *_: Any, **__: Any) -> None:
@@ -132,7 +134,7 @@ class CheckpointContext:
         target = self._run.directory / storage_id
         scratch = self._run.directory / f".{storage_id}.partial"
         text = json.dumps(dict(metadata or {}))  # first: what cannot be written is not worth a directory
-        scratch.mkdir(parents=True)
+        create_directory(scratch, exist_ok=False)
         try:
             yield scratch, storage_id
             (scratch / _METADATA).write_text(text, encoding="utf-8")
@@ -177,7 +179,9 @@ class CheckpointContext:
             places = (self._run.directory / storage_id, *(run / storage_id for run in sorted(runs.glob("*"))))
         found = next((place for place in places if place.is_dir()), None)
         if found is None:
-            raise CheckpointError(f"There is no checkpoint {storage_id!r}.", hint="`detjupyter.runs()` shows what there is.")
+            raise CheckpointError(
+                f"There is no checkpoint {storage_id!r}.", hint=f"{NextStep.RUNS} lists the runs, each with its `checkpoints()`."
+            )
         return found
 
 
@@ -202,7 +206,7 @@ class SearcherContext:
 
 
 class PreemptContext:
-    """``context.preempt``: whether somebody wants the script to stop."""
+    """``context.preempt``: whether the script was asked to stop."""
 
     def __init__(self, run: ReportedRun) -> None:
         self._run = run
@@ -244,7 +248,7 @@ class Context:
 
     @property
     def preempt(self) -> PreemptContext:
-        """Whether somebody wants the script to stop."""
+        """Whether the script was asked to stop."""
         return PreemptContext(self._begun())
 
     @property
@@ -287,7 +291,7 @@ class Context:
 
     def _begun(self) -> ReportedRun:
         if self._run is None:
-            raise SessionError("This context was not begun.", hint="Write `with determined.core.init() as context:`.")
+            raise TrialUsageError("This context was not started.", hint="Write `with determined.core.init() as context:`.")
         return self._run
 
 
@@ -301,12 +305,12 @@ def _state_after(error: BaseException, run: ReportedRun) -> State:
 def init(*, distributed: Any = None, checkpoint_storage: Any = None, **_: Any) -> Context:
     """Return a context whose reports become a run of the history, which a notebook shows live; use it in a ``with``.
 
-    Checkpoints are kept beside the history, wherever ``checkpoint_storage`` points; ``distributed`` is a world of one.
+    Checkpoints are kept in the history's directory, whatever ``checkpoint_storage`` says; ``distributed`` is a world of one.
 
     Raises:
-        SessionError: ``distributed`` is of several processes.
+        ArgumentError: ``distributed`` is of several processes.
     """
     del checkpoint_storage
     if distributed is not None and getattr(distributed, "size", 1) > 1:
-        raise SessionError(f"A kernel trains in one process, not in {distributed.size}.", hint="Leave `distributed` out.")
+        raise ArgumentError(f"detjupyter trains in one process, not in {distributed.size}.", hint="Leave `distributed` out.")
     return Context("script", {}, {})

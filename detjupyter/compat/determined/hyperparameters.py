@@ -6,7 +6,7 @@ from typing import Any
 
 
 class _Hyperparameter(dict[str, Any]):
-    """What stands for it in a config."""
+    """Its form in a config."""
 
 
 class Constant(_Hyperparameter):

@@ -1,4 +1,4 @@
-"""``determined.import_from_path``: importing an older version of a module beside the one that is loaded."""
+"""``determined.import_from_path``: import an older version of a module next to the loaded one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def import_from_path(path: str | Path) -> AbstractContextManager[None]:
     if own:
         raise UnsupportedError(
             f"Inside this definition `import {own[0]}` is its own module, not the one in {str(directory)!r}.",
-            hint="`determined.pytorch.load_trial_from_checkpoint_path` loads an older version beside it.",
+            hint="`determined.pytorch.load_trial_from_checkpoint_path` loads an older version in addition.",
         )
     return _importing_from(directory)
 

@@ -1,4 +1,4 @@
-"""``determined.common.api``: nothing of it is offered here; its names can be imported all the same."""
+"""``determined.common.api``: not supported; its names can be imported but not used."""
 
 from detjupyter.compat.unavailable import unavailable_names
 

@@ -126,7 +126,7 @@ def is_instance(value: object, expected: type | tuple[type, ...], reason: str | 
 
 
 def is_not_instance(value: object, expected: type | tuple[type, ...], reason: str | None = None) -> None:
-    """Require that ``value`` is no instance of the class, or of any of the classes."""
+    """Require that ``value`` is not an instance of the class, or of any of the classes."""
     _require(not isinstance(value, expected), reason, f"{value!r} is an instance of {expected!r}")
 
 

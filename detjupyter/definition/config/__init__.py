@@ -1,4 +1,4 @@
-"""The configuration of a model definition: YAML 1.2, or a dict, with what the user overrides."""
+"""The configuration of a model definition: YAML 1.2 or a dict, with the user's overrides."""
 
 from __future__ import annotations
 

@@ -1,38 +1,25 @@
-"""The keys of Determined's experiment configuration that mean something to a single machine, read into values."""
+"""Read the keys of Determined's experiment configuration that apply to a single machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from detjupyter.definition.config.known_keys import STEP_KEYS
 from detjupyter.definition.config.source import ConfigSource
 from detjupyter.errors import ConfigError
+from detjupyter.protocol.lengths import Batch, CheckpointPolicy, Epoch, Records
 
-Unit = Literal["batches", "records", "epochs"]
-CheckpointPolicy = Literal["best", "all", "none"]
-
-_UNITS = ("batches", "records", "epochs")
+_UNITS: dict[str, type[Batch] | type[Records] | type[Epoch]] = {"batches": Batch, "records": Records, "epochs": Epoch}
 _DEFAULT_UNIT_BATCHES = 100
 
 _Default = TypeVar("_Default", int, bool, str, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
-    """An amount of training."""
-
-    amount: int
-    unit: Unit
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.unit}"
-
-
-@dataclass(frozen=True, slots=True)
 class BindMount:
-    """A directory of the machine, and where the code expects it."""
+    """A directory of the machine, and the path at which the code expects it."""
 
     host_path: str
     container_path: str
@@ -41,37 +28,37 @@ class BindMount:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a configuration asks for, with Determined's defaults.
+    """The settings of a configuration, with Determined's defaults.
 
     Attributes:
-        scheduling_unit: Batches between two reports; ``batches_per_step`` in 2020.
-        records_per_epoch: Records of an epoch where the loader does not tell; 0 if it is not said.
-        min_validation_period: How often to validate at least; None: at the end only.
-        min_checkpoint_period: How often to save a checkpoint at least; None: at the end only.
-        checkpoint_policy: Whether to save after the best validation, after all, or not.
+        scheduling_unit: The number of batches between two reports; ``batches_per_step`` in 2020.
+        records_per_epoch: The number of records of an epoch if the loader does not provide it; 0 if not set.
+        min_validation_period: The longest period without a validation; None: validate only at the end.
+        min_checkpoint_period: The longest period without a checkpoint; None: save only at the end.
+        checkpoint_policy: Whether to save a checkpoint after the best validations, after all, or after none.
         perform_initial_validation: Whether to validate before the first batch.
-        max_restarts: How often a trial that fails is started anew.
-        experiment_seed: None if it is not said.
-        aggregation_frequency: Batches whose gradients make one step.
-        average_aggregated_gradients: Whether those gradients are averaged, not summed.
-        average_training_metrics: Whether metrics are averaged over processes; None if it is not said (its default has changed).
-        gradient_compression: Whether gradients travel in 16 bits.
+        max_restarts: How often a failed trial is restarted.
+        experiment_seed: The seed; None if not set.
+        aggregation_frequency: The number of batches whose gradients are aggregated for one optimizer step.
+        average_aggregated_gradients: Whether aggregated gradients are averaged, not summed.
+        average_training_metrics: Whether metrics are averaged over processes; None if not set (its default has changed).
+        gradient_compression: Whether gradients are sent in 16 bits.
         mixed_precision: ``O0`` (none) to ``O3``.
-        environment_variables: By slot, ``cpu`` and ``gpu``, name and value.
-        bind_mounts: Directories that the code expects elsewhere.
-        searcher: The searcher's name; None if it is not said.
-        searcher_length: How long a trial trains at most; None if it is not said, or told in seconds.
-        max_trials: How many trials a search makes; None if it is not said.
-        save_experiment_best: Checkpoints to keep of the best of all trials.
-        save_trial_best: Checkpoints to keep of each trial's best.
-        save_trial_latest: Checkpoints to keep of each trial's latest.
+        environment_variables: For each kind of slot, ``cpu`` and ``gpu``, names and values.
+        bind_mounts: Directories that the code expects at other paths.
+        searcher: The name of the searcher; None if not set.
+        searcher_length: The maximum training length of a trial; None if not set, or set in seconds.
+        max_trials: The number of trials of a search; None if not set.
+        save_experiment_best: How many of the best checkpoints of all trials to keep.
+        save_trial_best: How many of the best checkpoints of each trial to keep.
+        save_trial_latest: How many of the latest checkpoints of each trial to keep.
         debug: Whether to log more.
     """
 
     scheduling_unit: int = _DEFAULT_UNIT_BATCHES
     records_per_epoch: int = 0
-    min_validation_period: Length | None = None
-    min_checkpoint_period: Length | None = None
+    min_validation_period: Batch | Epoch | Records | None = None
+    min_checkpoint_period: Batch | Epoch | Records | None = None
     checkpoint_policy: CheckpointPolicy = "best"
     perform_initial_validation: bool = False
     max_restarts: int = 5
@@ -84,7 +71,7 @@ class Settings:
     environment_variables: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"cpu": {}, "gpu": {}})
     bind_mounts: tuple[BindMount, ...] = ()
     searcher: str | None = None
-    searcher_length: Length | None = None
+    searcher_length: Batch | Epoch | Records | None = None
     max_trials: int | None = None
     save_experiment_best: int = 0
     save_trial_best: int = 1
@@ -97,13 +84,13 @@ class Settings:
 
 
 def read_settings(raw: Mapping[str, Any], source: ConfigSource) -> Settings:
-    """Read the keys; an absent or empty one has its default.
+    """Read the keys; an absent or empty key has its default.
 
-    A bare number as a period or length is in steps (of ``batches_per_step``, 100) where the config speaks of steps elsewhere, as all did
-    before 0.13; else in batches.
+    A bare number as a period or length counts steps (of ``batches_per_step``, 100) if the config uses steps in another key, as all configs
+    did before 0.13. In other configs it counts batches.
 
     Raises:
-        ConfigError: A value is of the wrong kind, or impossible; with line and column.
+        ConfigError: A value has the wrong type or is invalid; with line and column.
     """
     keys = _Keys(raw, source)
     unit = keys.whole("scheduling_unit", keys.whole("batches_per_step", _DEFAULT_UNIT_BATCHES, least=1), least=1)
@@ -136,14 +123,14 @@ def read_settings(raw: Mapping[str, Any], source: ConfigSource) -> Settings:
 
 
 class _Keys:
-    """Takes values out of a config by dotted name, each of its kind, or says in which line it is not."""
+    """Reads values of a config by dotted name, checks their types, and raises errors with their lines."""
 
     def __init__(self, raw: Mapping[str, Any], source: ConfigSource) -> None:
         self._raw = raw
         self._source = source
 
-    def get(self, name: str) -> Any:  # Any: whatever the user wrote
-        """Return the value; None if it, or the map that it is in, is absent or empty."""
+    def get(self, name: str) -> Any:  # Any: any value of the user
+        """Return the value; None if it, or the map that contains it, is absent or empty."""
         section, dot, key = name.partition(".")
         return self._source.mapping(self._raw, section).get(key) if dot else self._raw.get(name)
 
@@ -173,7 +160,7 @@ class _Keys:
         return value
 
     def choice(self, name: str, options: tuple[str, ...]) -> str:
-        """Return one of a few words; the first is the default."""
+        """Return one of ``options``; the first is the default."""
         value = self.get(name)
         if value is None:
             return options[0]
@@ -181,8 +168,8 @@ class _Keys:
             raise self.error(name, value, f"one of {', '.join(options)}")
         return str(value)
 
-    def length(self, name: str, step: int) -> Length | None:
-        """Return ``{batches: 100}``, or a bare number of ``step`` batches each; 0 and absent are None."""
+    def length(self, name: str, step: int) -> Batch | Epoch | Records | None:
+        """Return a length such as ``{batches: 100}``, or a bare number of units of ``step`` batches; 0 and absent are None."""
         value = self.get(name)
         if isinstance(value, Mapping) and len(value) == 1:
             (unit,) = value
@@ -190,32 +177,32 @@ class _Keys:
                 raise self.error(f"{name}.{unit}", value[unit], f"under a unit: {', '.join(_UNITS)}")
             if type(value[unit]) is not int or value[unit] < 0:
                 raise self.error(f"{name}.{unit}", value[unit], "a whole number, at least 0")
-            return Length(value[unit], cast("Unit", unit)) if value[unit] else None
+            return _UNITS[unit](value[unit]) if value[unit] else None
         if value is not None and (type(value) is not int or value < 0):
             raise self.error(name, value, "one amount, such as `{batches: 100}`, `{epochs: 1}` or a whole number")
-        return Length(value * step, "batches") if value else None
+        return Batch(value * step) if value else None
 
     def error(self, name: str, value: object, expected: str, *more: str | int) -> ConfigError:
-        """Make the error for a value; ``more`` leads on inside of it."""
+        """Create the error for a value; ``more`` are keys and indices inside the value."""
         return self._source.error((*name.split("."), *more), value, expected)
 
 
-def _searcher_length(keys: _Keys, unit: int) -> Length | None:
-    """Return how long a trial trains at most, in the words of any era."""
+def _searcher_length(keys: _Keys, unit: int) -> Batch | Epoch | Records | None:
+    """Return the maximum training length of a trial, from the keys of any version of Determined."""
     for key in ("max_steps", "target_trial_steps"):
         steps = keys.whole(f"searcher.{key}", None, least=1)
         if steps is not None:
-            return Length(steps * unit, "batches")
+            return Batch(steps * unit)
     length = keys.length("searcher.max_length", 1)
     metric = keys.text("searcher.time_metric")
     if length is None and metric in _UNITS:
         time = keys.whole("searcher.max_time", None, least=1)
-        return None if time is None else Length(time, cast("Unit", metric))
+        return None if time is None else _UNITS[metric](time)
     return length
 
 
 def _environment_variables(keys: _Keys) -> dict[str, dict[str, str]]:
-    """Read ``[NAME=VALUE, …]``, or such a list for each kind of slot; a name alone is empty text, as in Determined."""
+    """Read ``[NAME=VALUE, …]``, or such a list for each kind of slot; a name without a value means empty text, as in Determined."""
     name = "environment.environment_variables"
     written = keys.get(name)
     read: dict[str, dict[str, str]] = {"cpu": {}, "gpu": {}}

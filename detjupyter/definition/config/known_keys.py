@@ -1,4 +1,4 @@
-"""Which keys a configuration may have, and what to say of those that nobody knows."""
+"""The known keys of a configuration, and the message for unknown ones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from detjupyter.definition.config.source import ConfigSource, dotted
 
-#: Keys of searchers that count in steps of ``batches_per_step`` batches, as all did before 0.13.
+#: Keys of searchers that count in steps of ``batches_per_step`` batches, as all keys did before 0.13.
 STEP_KEYS = ("max_steps", "target_trial_steps", "step_budget", "steps_per_round")
 
 _SEARCHERS = ("single", "random", "grid", "adaptive", "adaptive_simple", "sync_halving", "async_halving", "adaptive_asha", "pbt", "custom")
 
-_FREE: frozenset[str] | None = None  # a key whose value may hold any keys, or is no map
+_FREE: frozenset[str] | None = None  # a key whose value may have any keys, or is not a map
 
-# Every key that Determined has had, with the keys in it where it is a map of its own. Many do nothing on a single machine.
+# Every key of any version of Determined, with its inner keys if its value is a map. Many have no effect on a single machine.
 _KNOWN: Mapping[str, frozenset[str] | None] = {
     **dict.fromkeys(("name", "description", "labels", "project", "workspace", "entrypoint", "hyperparameters", "data"), _FREE),
     **dict.fromkeys(("data_layer", "resources", "internal", "tensorboard_storage", "debug", "profiling", "slurm", "pbs"), _FREE),
@@ -87,7 +87,7 @@ _KNOWN: Mapping[str, frozenset[str] | None] = {
 
 
 def unknown_keys(raw: Mapping[str, Any], source: ConfigSource) -> Iterator[str]:
-    """Yield a sentence for each key that is in no version of Determined, and for a searcher that is not."""
+    """Yield a sentence for each key that no version of Determined has, and for an unknown searcher."""
     for key, value in raw.items():
         if key not in _KNOWN:
             yield _sentence((key,), source, _KNOWN)
@@ -98,11 +98,11 @@ def unknown_keys(raw: Mapping[str, Any], source: ConfigSource) -> Iterator[str]:
     name = searcher.get("name") if isinstance(searcher, Mapping) else None
     if isinstance(name, str) and name not in _SEARCHERS:
         place = source.place(("searcher", "name"))
-        yield f"`{name}` in {place} is not a searcher that detjupyter knows.{did_you_mean(name, _SEARCHERS)}"
+        yield f"`{name}` in {place} is not a known searcher.{did_you_mean(name, _SEARCHERS)}"
 
 
 def did_you_mean(wanted: str, known: Iterable[str], before: str = "") -> str:
-    """Return a question that offers the nearest name, to be put behind a sentence; nothing if none is near.
+    """Return a question that suggests the most similar name, to append to a sentence; empty if no name is similar.
 
     Examples:
         >>> did_you_mean("serachr", ["data", "searcher"])
@@ -115,4 +115,4 @@ def did_you_mean(wanted: str, known: Iterable[str], before: str = "") -> str:
 def _sentence(keys: tuple[str, ...], source: ConfigSource, known: Iterable[str]) -> str:
     before = f"{dotted(keys[:-1])}." if len(keys) > 1 else ""
     question = did_you_mean(keys[-1], known, before)
-    return f"`{dotted(keys)}` in {source.place(keys)} is not a key that detjupyter knows; kept.{question}"
+    return f"`{dotted(keys)}` in {source.place(keys)} is not a known key; its value is kept.{question}"

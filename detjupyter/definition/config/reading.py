@@ -1,4 +1,4 @@
-"""The configuration of a model definition: YAML 1.2, or a dict, with what the user overrides."""
+"""Read the configuration of a model definition: YAML 1.2 or a dict, with the user's overrides."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from detjupyter.errors import HyperparameterError
 
 __all__ = ["DEFAULT_NAME", "Config", "read_config"]
 
-_FROM_OVERRIDE = "--hparam"
+_FROM_OVERRIDE = "override"
 _ENTRYPOINT_WORD = re.compile(r"[\w.]*:[\w.]+")
 
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration, read and with its ranges sampled.
+    """A configuration with sampled ranges.
 
     Attributes:
-        raw: All keys as they were read; without overrides and with ranges as written.
+        raw: All keys as read, without overrides and with ranges as written.
         path: The file; None if there was none.
-        entrypoint: What it names as the entrypoint; None if nothing, or a command that names no Trial class.
-        hyperparameters: Nested as written, with overrides, ranges sampled.
-        origins: Where each value came from, by dotted name: ``const.yaml line 12``, ``config`` (a dict), ``--hparam``,
+        entrypoint: The entrypoint; None if not set, or if it is a command without a Trial class.
+        hyperparameters: Nested as written, with overrides and sampled ranges.
+        origins: Where each value came from, by dotted name: ``const.yaml line 12``, ``config`` (a dict), ``override``,
             ``sampled from const.yaml line 12, seed 7``.
-        searcher_metric: The metric that ranks runs; None if it names none.
-        smaller_is_better: Whether less of it is better (Determined's default: yes); None without a metric.
-        data: What ``get_data_config()`` returns.
-        settings: The other keys that mean something here, checked, with their defaults.
-        warnings: Sentences about keys, and overrides, that look like a slip. What they speak of is kept.
+        searcher_metric: The metric that ranks runs; None if not set.
+        smaller_is_better: Whether smaller values of this metric are better (Determined's default: yes); None without a metric.
+        data: The value that ``get_data_config()`` returns.
+        settings: The other keys that apply here, checked, with their defaults.
+        warnings: Sentences about keys and overrides that are probably misspelled. Their values are kept.
     """
 
     raw: dict[str, Any] = field(default_factory=dict)
@@ -51,8 +51,8 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     warnings: tuple[str, ...] = ()
 
-    def value(self, name: str) -> Any:  # Any: whatever the user wrote
-        """Return a hyperparameter by its dotted name, as in ``origins``; a name may itself have dots in it.
+    def value(self, name: str) -> Any:  # Any: any value of the user
+        """Return a hyperparameter by its dotted name, as in ``origins``; a name may itself contain dots.
 
         Raises:
             HyperparameterError: There is none.
@@ -72,15 +72,15 @@ def read_config(
     """Read a configuration.
 
     Args:
-        config: The keys themselves; or the path of a YAML file, from the working directory, else from ``root``; or None for the
-            `const.yaml` at ``root`` if there is one.
+        config: The keys; or the path of a YAML file, relative to the working directory or to ``root``; or None for the `const.yaml` at
+            ``root`` if it exists.
         root: The directory of the definition, or its single file.
         hparams: Hyperparameters that override those of the config; nested ones by dotted names (``optimizer.lr``). A range is sampled.
-        seed: What ranges are sampled with.
+        seed: The seed for sampling ranges.
 
     Raises:
-        ConfigError: The file is missing or does not parse, or a key has an impossible value (with line and column).
-        HyperparameterError: A range cannot be sampled, or an override goes through something that is not a map.
+        ConfigError: The file is missing or cannot be parsed, or a key has an invalid value (with line and column).
+        HyperparameterError: A range cannot be sampled, or an override leads into a value that is not a map.
     """
     directory = root.parent if root.is_file() else root
     source, raw = ConfigSource.read(config, directory)
@@ -111,7 +111,7 @@ def read_config(
 
 
 def _entrypoint(source: ConfigSource, raw: Mapping[str, Any]) -> str | None:
-    """Return the entrypoint; of a command (Determined 0.18 and later) the word of it that names a Trial class, if any."""
+    """Return the entrypoint; for a command (Determined 0.18 and later), the word that names a Trial class, if any."""
     value = raw.get("entrypoint")
     if value is None:
         return None
@@ -119,7 +119,7 @@ def _entrypoint(source: ConfigSource, raw: Mapping[str, Any]) -> str | None:
         raise source.error(("entrypoint",), value, "text such as model_def:MNistTrial")
     try:
         words = shlex.split(value) if isinstance(value, str) else value
-    except ValueError:  # a quote that is not closed: no command, and parsing the entrypoint will say what is wrong
+    except ValueError:  # an unclosed quote, so not a command: parsing the entrypoint raises a clear error
         return str(value)
     if len(words) == 1:
         return str(words[0])
@@ -158,7 +158,7 @@ def _nested(parts: list[str], value: Any) -> dict[str, Any]:
 
 
 def _with_samples(written: Mapping[str, Any], origins: Mapping[str, str], seed: int) -> dict[str, str]:
-    """Say of each value that was drawn that it was drawn."""
+    """Return the origins, with a remark for each sampled value."""
     return {
         name: f"sampled from {origin}, seed {seed}" if is_range(value) and value["type"] != "const" else origin
         for name, value, origin in ((name, value, origins.get(name, _FROM_OVERRIDE)) for name, value in leaves(written))
@@ -166,15 +166,15 @@ def _with_samples(written: Mapping[str, Any], origins: Mapping[str, str], seed: 
 
 
 def _unknown_overrides(written: Mapping[str, Any], hparams: Mapping[str, Any], source: ConfigSource) -> Iterator[str]:
-    """Yield a sentence for each override of what the config does not have; nothing if it has no hyperparameters at all."""
+    """Yield a sentence for each override that the config does not contain, unless the config has no hyperparameters."""
     names = [name for name, _ in leaves(written)]
     for name in map(str, hparams) if names else ():
         if not _look_up(written, name)[0]:
-            yield f"`--hparam {name}` is not a hyperparameter of {source.name}; added.{did_you_mean(name, names)}"
+            yield f"The override `{name}` is not a hyperparameter of {source.name}; it was added.{did_you_mean(name, names)}"
 
 
 def _look_up(values: Any, name: str) -> tuple[bool, Any]:
-    """Follow a dotted name through nested maps; return whether there is such a value, and the value."""
+    """Look up a dotted name in nested maps; return whether the value exists, and the value."""
     if not isinstance(values, Mapping):
         return False, None
     if name in values:

@@ -1,4 +1,4 @@
-"""Where a configuration came from, so that an error about a key, and the origin of a value, can point at its line."""
+"""The source of a configuration, so that errors about keys and the origins of values can name their lines."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from detjupyter.definition.config.yaml_lines import Keys, Lines, json_key, read_yaml
 from detjupyter.errors import ConfigError
 
-#: Read when no config is given and it stands beside the definition.
+#: Read if no config is given and the definition contains this file.
 DEFAULT_NAME = "const.yaml"
 
-#: The size of a file that is still read: the parser takes about four seconds for a megabyte.
+#: The largest file that is read: the parser takes about four seconds for a megabyte.
 MAX_BYTES = 2_000_000
 
 
@@ -21,7 +21,7 @@ class ConfigSource:
     """A dict, a file, or nothing.
 
     Attributes:
-        name: For messages: the file's name, or ``config``.
+        name: The name for messages: the file's name, or ``config``.
         path: The file, absolute; None if there is none.
     """
 
@@ -32,15 +32,15 @@ class ConfigSource:
 
     @classmethod
     def read(cls, config: Mapping[str, Any] | str | Path | None, directory: Path) -> tuple[ConfigSource, dict[str, Any]]:
-        """Return the source and the keys of what the user gave; see `detjupyter.definition.config.read_config`.
+        """Return the source and the keys of a config given by the user; see `detjupyter.definition.config.read_config`.
 
-        Keys that are no text become text as in JSON, in which Determined sends a config to its master.
+        Keys that are not text are converted to text as in JSON, in which Determined sends a config to its master.
         """
         if isinstance(config, Mapping):
             try:
                 return cls(), _as_json(config)
             except RecursionError:
-                raise ConfigError("The config holds itself, or is nested too deeply.") from None
+                raise ConfigError("The config contains itself, or is nested too deeply.") from None
         if config is None:
             path = directory / DEFAULT_NAME
             if not path.is_file() and not path.is_dir():
@@ -53,7 +53,7 @@ class ConfigSource:
         return cls(path.name, str(path), lines), raw
 
     def mapping(self, raw: Mapping[str, Any], key: str) -> dict[str, Any]:
-        """Return a key that holds a map; an absent or empty one is an empty map."""
+        """Return the map of a key; an absent or empty one is an empty map."""
         value = raw.get(key)
         if value is None:
             return {}
@@ -62,26 +62,26 @@ class ConfigSource:
         return dict(value)
 
     def place(self, keys: Keys) -> str:
-        """Return where a key stands, for people: ``const.yaml line 12``."""
+        """Return where a key is, for messages: ``const.yaml line 12``."""
         line = self._position(keys)[0]
         return f"{self.name} line {line}" if line else self.name
 
     def error(self, keys: Keys, value: object, expected: str, *, hint: str | None = None) -> ConfigError:
-        """Make the error for a key whose value is of the wrong kind."""
+        """Create the error for a key whose value has the wrong type."""
         line, column = self._position(keys)
         shown = repr(value) if len(repr(value)) <= 200 else f"{repr(value)[:200]}…"
         message = f"`{dotted(keys)}` in {self.name} is {shown}; it should be {expected}."
         return ConfigError(message, path=self.path, line=line, column=column, hint=hint)
 
     def _position(self, keys: Keys) -> tuple[int, int] | tuple[None, None]:
-        """Return line and column of a key, or of what it is in."""
+        """Return line and column of a key, or of the nearest key that contains it."""
         while keys and keys not in self._lines:
             keys = keys[:-1]
         return self._lines[keys] if keys else (None, None)
 
 
 def dotted(keys: Keys) -> str:
-    """Write keys as people do.
+    """Return keys in dotted form.
 
     Examples:
         >>> dotted(("bind_mounts", 0, "host_path"))
@@ -90,15 +90,15 @@ def dotted(keys: Keys) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
 
 
-def _as_json(value: Any) -> Any:  # Any: whatever a user's dict holds
-    """Copy a dict as JSON would have it, though with values that JSON has no form for."""
+def _as_json(value: Any) -> Any:  # Any: any value of the user's dict
+    """Copy a dict with keys as in JSON; values that JSON cannot represent are kept."""
     if isinstance(value, Mapping):
         return {json_key(key): _as_json(inner) for key, inner in value.items()}
     return [_as_json(inner) for inner in value] if isinstance(value, list) else copy.deepcopy(value)
 
 
 def _locate(path: Path, directory: Path) -> Path:
-    """Find a config that the user named: from the working directory, else beside the definition."""
+    """Find the config that the user named: relative to the working directory, else to the definition's directory."""
     for candidate in (path, directory / path):
         if candidate.is_file():
             return candidate.resolve()
@@ -118,7 +118,7 @@ def _text(path: Path) -> str:
         size = path.stat().st_size
         if size > MAX_BYTES:
             hint = "Put tables of values into a file of the definition's own, and its name into the config."
-            raise ConfigError(f"{path.name} has {size:,} bytes; a config has at most {MAX_BYTES:,}.", path=str(path), hint=hint)
+            raise ConfigError(f"{path.name} has {size:,} bytes; the limit for a config is {MAX_BYTES:,}.", path=str(path), hint=hint)
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start}).", path=str(path)) from None

@@ -1,4 +1,4 @@
-"""Hyperparameters as a config writes them: nested values, and ranges to sample from."""
+"""Hyperparameters of a config: nested values, and ranges to sample from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from detjupyter.errors import HyperparameterError
+from detjupyter.errors import ArgumentError, HyperparameterError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ _RANGE_KEYS = frozenset({"val", "vals", "minval", "maxval", "base", "count"})
 def is_range(value: object) -> bool:
     """Return whether a value is a range (``{type: int, minval: 1, maxval: 8}``), and not a value or a map of hyperparameters.
 
-    A map whose ``type`` is none of ours is a range with a slip if it has the keys of one, else a plain map (``{type: adam, lr: 0.1}``).
+    A map with an unknown ``type`` is a misspelled range if it has the keys of a range, else a plain map (``{type: adam, lr: 0.1}``).
     """
     if not isinstance(value, Mapping) or not isinstance(value.get("type"), str):
         return False
@@ -38,7 +38,7 @@ def leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def leaf_paths(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the same with the names that lead to each value."""
+    """Yield every value with the tuple of names that lead to it, in the same order."""
     for name in sorted(values, key=str):
         value = values[name]
         if isinstance(value, Mapping) and value and not is_range(value):
@@ -48,31 +48,32 @@ def leaf_paths(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterat
 
 
 def sample(values: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Replace each range by one draw, the way Determined draws a trial (determined_api.md §17.2).
+    """Replace each range by one sampled value, as Determined samples a trial (determined_api.md §17.2).
 
-    The generator is numpy's legacy ``RandomState(seed)``; names are taken in sorted order, level by level (Determined itself takes nested
-    ones in no order). ``int`` draws ``randint`` and includes its maximum, as Determined does since 0.17; ``double`` draws ``uniform``;
-    ``log`` is ``base ** uniform``, where the base may be left out and is 10 then; ``categorical`` draws ``randint`` over its values;
-    ``const`` draws nothing.
+    The generator is numpy's legacy ``RandomState(seed)``; names are sampled in sorted order, level by level (Determined itself has no
+    defined order for nested ones). ``int`` uses ``randint`` and includes its maximum, as Determined does since 0.17; ``double`` uses
+    ``uniform``; ``log`` is ``base ** uniform`` with a default base of 10; ``categorical`` uses ``randint`` over its values; ``const`` uses
+    no random number.
 
     Args:
         values: Nested hyperparameters; not changed.
         seed: From 0 to 2**32 - 1.
 
     Raises:
-        HyperparameterError: A range lacks a key, or its bounds make no sense; or the seed is out of bounds.
+        HyperparameterError: A range lacks a key or has invalid bounds.
+        ArgumentError: There is a range, and the seed is out of range.
     """
     if not any(is_range(value) for _, value in leaves(values)):
         return _sample(values, "", None)
     import numpy as np
 
     if not 0 <= seed < 2**32:
-        raise HyperparameterError(f"The seed {seed} cannot be used to sample.", name="seed", hint="Give one from 0 to 4294967295.")
+        raise ArgumentError(f"Ranges cannot be sampled with the seed {seed}.", hint="Give a seed from 0 to 4294967295.")
     return _sample(values, "", np.random.RandomState(seed))
 
 
 def _sample(values: Mapping[str, Any], prefix: str, random: np.random.RandomState | None) -> dict[str, Any]:
-    """Sample one level; ``random`` is None when there is nothing to draw."""
+    """Sample one level; ``random`` is None if there is nothing to sample."""
     sampled: dict[str, Any] = {}
     for name in sorted(values, key=str):
         value = values[name]
@@ -86,7 +87,7 @@ def _sample(values: Mapping[str, Any], prefix: str, random: np.random.RandomStat
 
 
 def _draw(name: str, given: Mapping[str, Any], random: np.random.RandomState) -> Any:
-    """Draw from one range."""
+    """Sample one range."""
     kind = given["type"]
     if kind not in _TYPES:
         raise HyperparameterError(
@@ -121,14 +122,14 @@ def _draw(name: str, given: Mapping[str, Any], random: np.random.RandomState) ->
         return float(base**drawn)
     except OverflowError:
         raise HyperparameterError(
-            f"The hyperparameter {name} is {base} to the power of {drawn:.4g}, which is no number.",
+            f"The hyperparameter {name} is {base} to the power of {drawn:.4g}, which is not a finite number.",
             name=name,
             hint="The bounds of a log range are exponents: -4 and -1 for 0.0001 to 0.1.",
         ) from None
 
 
 def _too_wide(name: str, low: float, high: float) -> HyperparameterError:
-    return HyperparameterError(f"The hyperparameter {name} cannot be drawn between {low} and {high}: they are too far apart.", name=name)
+    return HyperparameterError(f"The hyperparameter {name} cannot be sampled between {low} and {high}: the range is too wide.", name=name)
 
 
 def _bounds(name: str, given: Mapping[str, Any], *, whole: bool) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Reading YAML 1.2 with the line of every key."""
+"""Read YAML 1.2 with the line of every key."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import Any
 
 from detjupyter.errors import ConfigError
 
-#: The number of values that anchors may unfold to.
+#: The maximum number of values that anchors may expand to.
 MAX_VALUES = 200_000
 
-Keys = tuple[str | int, ...]  # what leads to a value: names, and numbers in a list
-Lines = Mapping[Keys, tuple[int, int]]  # line and column of each key, and of each part of a list, from 1
+Keys = tuple[str | int, ...]  # the path to a value: names, and indices of lists
+Lines = Mapping[Keys, tuple[int, int]]  # line and column of each key, and of each item of a list, from 1
 
 _TAG = "tag:yaml.org,2002:"
 
 
 def read_yaml(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
-    """Return the keys of a file, and where each stands.
+    """Return the keys of a file, and the position of each.
 
-    It is YAML 1.2: ``1e-4`` is a number, ``on`` is text, ``0777`` is 777. Anchors and ``<<`` are understood. A date is text. Keys that are
-    no text become text as in JSON, in which Determined sends a config to its master.
+    The format is YAML 1.2: ``1e-4`` is a number, ``on`` is text, ``0777`` is 777. Anchors and ``<<`` are supported. A date is text. Keys
+    that are not text are converted to text as in JSON, in which Determined sends a config to its master.
 
     Args:
-        text: What the file holds.
+        text: The content of the file.
         path: The file, for messages.
 
     Raises:
-        ConfigError: It is no YAML, a key stands twice, or it holds what no JSON can.
+        ConfigError: The text is not YAML, contains a duplicate key, or has values that JSON cannot represent.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     yaml = YAML(typ="safe", pure=True)
-    yaml.composer.warn_double_anchors = False  # a second anchor of a name holds from there on, as YAML says
+    yaml.composer.warn_double_anchors = False  # a second anchor with the same name replaces the first, as YAML specifies
     lines: dict[Keys, tuple[int, int]] = {}
     try:
         node = yaml.compose(text)
         raw = None if node is None else _Builder(yaml.constructor, text, path, lines).value(node, ())
     except MarkedYAMLError as error:
-        reason = (error.problem or error.context or "it does not parse").strip().splitlines()[0]
+        reason = (error.problem or error.context or "it cannot be parsed").strip().splitlines()[0]
         raise _invalid(reason, text, path, error.problem_mark or error.context_mark) from None
     except (YAMLError, ValueError, RecursionError) as error:
         reason = (str(error).strip() or "it is nested too deeply").splitlines()[0]
@@ -49,12 +49,12 @@ def read_yaml(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
     if raw is None:
         return {}, {}
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path.name} holds {type(raw).__name__}, not a map of keys to values.", path=str(path), line=1, column=1)
+        raise ConfigError(f"{path.name} contains a {type(raw).__name__}, not a map of keys to values.", path=str(path), line=1, column=1)
     return raw, lines
 
 
 def json_key(key: object) -> str:
-    """Return a key as JSON would have it.
+    """Return a key as JSON represents it.
 
     Examples:
         >>> json_key("a"), json_key(1), json_key(True), json_key(None)
@@ -76,10 +76,10 @@ def _invalid(reason: str, text: str, path: Path, mark: Any) -> ConfigError:  # A
 
 
 class _Builder:
-    """Turns the nodes of a parsed file into values.
+    """Converts the nodes of a parsed file into values.
 
-    ruamel's own constructor would do, but for four things: it forgets the lines; it does not see a key that stands twice in a map with
-    ``<<``; it makes dates, sets and bytes, which no JSON holds; and it takes ``1`` and ``true`` for one key.
+    ruamel's own constructor has four problems: it drops the lines; it does not detect duplicate keys in a map with ``<<``; it creates
+    dates, sets and bytes, which JSON cannot represent; and it treats ``1`` and ``true`` as the same key.
     """
 
     def __init__(self, scalars: Any, text: str, path: Path, lines: dict[Keys, tuple[int, int]]) -> None:
@@ -91,10 +91,10 @@ class _Builder:
         self._values = 0
 
     def value(self, node: Any, keys: Keys) -> Any:
-        """Build the value of a node that ``keys`` lead to."""
+        """Build the value of the node at ``keys``."""
         self._values += 1
         if self._values > MAX_VALUES:
-            raise _invalid(f"its anchors unfold to more than {MAX_VALUES:,} values", self._text, self._path, node.start_mark)
+            raise _invalid(f"its anchors expand to more than {MAX_VALUES:,} values", self._text, self._path, node.start_mark)
         kind = node.tag.removeprefix(_TAG)
         if isinstance(node.value, str):
             if kind not in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value"):
@@ -103,7 +103,7 @@ class _Builder:
         if kind not in ("map", "seq"):
             raise self._unknown_tag(node)
         if id(node) in self._open:
-            raise _invalid("an anchor holds itself", self._text, self._path, node.start_mark)
+            raise _invalid("an anchor contains itself", self._text, self._path, node.start_mark)
         self._open.add(id(node))
         built = self._map(node, keys) if kind == "map" else self._list(node, keys)
         self._open.discard(id(node))
@@ -122,7 +122,7 @@ class _Builder:
             key = "<<" if key_node.tag == f"{_TAG}merge" else self._key(key_node)
             if key in own:
                 first = own[key][0].start_mark.line + 1
-                raise _invalid(f"the key `{key}` stands twice, first in line {first}", self._text, self._path, key_node.start_mark)
+                raise _invalid(f"duplicate key `{key}` (first defined on line {first})", self._text, self._path, key_node.start_mark)
             own[key] = (key_node, value_node)
             if key_node.tag == f"{_TAG}merge":
                 merged = self._merged(value_node, keys)
@@ -135,12 +135,12 @@ class _Builder:
         return built
 
     def _merged(self, node: Any, keys: Keys) -> dict[str, Any]:
-        """Build what ``<<`` brings in; of several maps the earlier ones win."""
+        """Build the keys that ``<<`` merges; of several maps the earlier ones take precedence."""
         built: dict[str, Any] = {}
         for inner in reversed(node.value) if node.tag == f"{_TAG}seq" else [node]:
             value = self.value(inner, keys)
             if not isinstance(value, dict):
-                raise _invalid("`<<` takes a map, or a list of maps", self._text, self._path, inner.start_mark)
+                raise _invalid("the value of `<<` must be a map or a list of maps", self._text, self._path, inner.start_mark)
             built.update(value)
         return built
 
@@ -151,7 +151,7 @@ class _Builder:
 
     def _unknown_tag(self, node: Any) -> ConfigError:
         tag = node.tag.replace(_TAG, "!!")
-        return _invalid(f"a config holds no values of the kind `{tag}`", self._text, self._path, node.start_mark)
+        return _invalid(f"values of the type `{tag}` are not allowed in a config", self._text, self._path, node.start_mark)
 
 
 def _position(node: Any) -> tuple[int, int]:

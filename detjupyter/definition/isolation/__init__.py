@@ -1,1 +1,1 @@
-"""Importing a definition without touching what the kernel imports, and running its code where it expects to be."""
+"""Import a definition isolated from the kernel's own imports, and run its code in its own working directory."""

@@ -1,9 +1,9 @@
-"""Finding the modules of loaded definitions by their private names: in this process, and in those that are spawned from it.
+"""Find the modules of loaded definitions by their private names, in this process and in processes spawned from it.
 
-A name may come out of a pickle. In a worker that a data loader spawned it names a scope of the parent, so what the parent has loaded is
-published in a scratch directory whose place the environment variable ``DETJUPYTER_LOADED`` tells: the root of each definition, and the
-source of each module as it was when it was loaded (the file may have been edited since). A name of another day, whose scope is nowhere
-any more, means the newest load of a definition of the same name.
+A private name may come from a pickle. In a worker that a data loader spawned, it names a scope of the parent. So the parent publishes its
+loaded definitions in a temporary directory, whose path is in the environment variable ``DETJUPYTER_LOADED``: the root of each definition,
+and the source of each module as it was loaded (the file may have been edited since). A name whose scope no longer exists anywhere refers to
+the newest load of a definition of the same name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Protocol
 from detjupyter.definition.isolation.names import PREFIX
 
 if TYPE_CHECKING:
-    from detjupyter.definition.file_watch import UsageWatch
+    from detjupyter.definition.opened_files import UsageWatch
 
 VARIABLE = "DETJUPYTER_LOADED"
 
@@ -37,17 +37,17 @@ _USAGE_FILE = ".usage"
 
 
 class Scope(Protocol):
-    """The modules of one load, as this module knows them."""
+    """The modules of one load, as far as this module needs them."""
 
     package: str
     path: Path
     loaded_at: float
 
     def modules(self) -> dict[str, ModuleType]:
-        """Return those imported so far by their names relative to the root."""
+        """Return the modules imported so far, by their names relative to the root."""
 
     def find_spec(self, fullname: str, search_path: Sequence[str] | None) -> ModuleSpec | None:
-        """Find one by its private name."""
+        """Find a module by its private name."""
 
 
 _lock = threading.RLock()
@@ -59,14 +59,14 @@ _published: tuple[int, Path] | None = None
 
 
 def install() -> None:
-    """Put the finder before Python's own, once for each process."""
+    """Insert the finder before Python's own, once per process."""
     with _lock:
         if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
             sys.meta_path.insert(0, _Finder())
 
 
 def adopt_with(adopt: Callable[[Path, str], Scope]) -> None:
-    """Say how to make the scope of a load of the parent process, from its root and its private name."""
+    """Set the function that creates the scope of a load of the parent process, from its root and its private name."""
     global _adopt
     _adopt = adopt
 
@@ -80,12 +80,12 @@ def add(scope: Scope) -> None:
 
 
 def remove(scope: Scope, replaced: str | None) -> None:
-    """Forget ``scope`` and its modules, but not what became of it."""
+    """Remove ``scope`` and its modules, but remember when it was loaded and what replaced it."""
     loaded_at = time.strftime("%H:%M:%S", time.localtime(scope.loaded_at))
     with _lock:
         _scopes.pop(scope.package, None)
         _replaced[scope.package] = f"code of {loaded_at}; " + (f"a reload replaced {replaced}" if replaced else "it is no longer loaded")
-        # By what they are, not by name: names of earlier loads may have come to mean them.
+        # Compared by identity, not by name: names of earlier loads may refer to the same modules.
         own = set(map(id, scope.modules().values()))
         for name in [name for name, module in list(sys.modules.items()) if id(module) in own]:
             del sys.modules[name]
@@ -96,18 +96,18 @@ def remove(scope: Scope, replaced: str | None) -> None:
 
 
 def replaced_text(package: str) -> str:
-    """Say of a released scope when its code was loaded, and what took its place: ``code of 14:02:11; a reload replaced train_batch``."""
+    """Describe a released scope by the time of its load and what replaced it: ``code of 14:02:11; a reload replaced train_batch``."""
     return _replaced.get(package, "code of an earlier load")
 
 
 def staleness(value: object) -> str | None:
-    """Say of an object of a definition that it was built from code which is no longer loaded; None if it is, or is of no definition."""
+    """Describe an object that was built from code of a definition that is no longer loaded; None for all other objects."""
     package = scope_of(value)
     return f"built from {_replaced[package]}" if package in _replaced else None
 
 
 def scope_of(value: object) -> str | None:
-    """Return the private package that an object's class, or a class or function itself, was loaded in; None if in no definition."""
+    """Return the private package of an object's class, or of a class or function; None if it is not from a definition."""
     owner = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
     module = getattr(owner, "__module__", None)
     if not isinstance(module, str) or not module.startswith(f"{PREFIX}."):
@@ -116,21 +116,21 @@ def scope_of(value: object) -> str | None:
 
 
 def publish_source(package: str, name: str, content: bytes) -> None:
-    """Write a file where processes spawned from here find it; a disk that does not take it is none of the definition's business."""
+    """Write a file for processes spawned from this one; an error of the disk is ignored, because the definition did not cause it."""
     with suppress(OSError):
-        path = _publishing_place() / _short(package) / name
+        path = _publishing_directory() / _short(package) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
 def published_path(package: str, name: str) -> Path | None:
-    """Return where this process has published a module's source as it was loaded; None if it has not."""
+    """Return the path at which this process published the loaded source of a module; None if it did not."""
     path = _published[1] / _short(package) / name if _published is not None else None
     return path if path is not None and path.is_file() else None
 
 
 def published_source(package: str, name: str) -> bytes | None:
-    """Return what the parent process published; None in the process that loaded the definition itself."""
+    """Return the source that the parent process published; None in the process that loaded the definition itself."""
     if not is_inherited(package):
         return None
     try:
@@ -140,12 +140,12 @@ def published_source(package: str, name: str) -> bytes | None:
 
 
 def publish_usage(package: str, watch: UsageWatch) -> None:
-    """Have processes that are spawned for this load report the files that they open."""
+    """Let processes that are spawned for this load report the files that they open."""
     publish_source(package, _USAGE_FILE, json.dumps(watch.environment()).encode())
 
 
 class _Finder(MetaPathFinder):
-    """Finds what stands below the private prefix, and nothing else."""
+    """Finds only modules below the private prefix."""
 
     def find_spec(
         self,
@@ -164,7 +164,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Alias(Loader):
-    """Gives the module of the newest load for the name of one that is gone."""
+    """Loads the module of the newest load in place of a module that is no longer loaded."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -176,21 +176,21 @@ class _Alias(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec  # the import system has put that of the alias there
+        module.__spec__ = self._spec  # the import system has replaced it with the spec of the alias
 
 
 def _from_parent(package: str) -> Scope | None:
-    """Return the scope that the process which spawned this one has published, if it has."""
+    """Return the scope that the parent process published, if any."""
     path = published_source(package, _ROOT_FILE)
     if path is None:
         return None
-    from detjupyter.definition.file_watch import join_from_environment
+    from detjupyter.definition.opened_files import join_from_environment
 
     usage = published_source(package, _USAGE_FILE)
     if usage is not None:
         join_from_environment(json.loads(usage))
     with _lock:
-        assert _adopt is not None  # the module of scopes has been imported by whoever may ask for one
+        assert _adopt is not None  # every caller has imported the module that sets it
         return _scopes.get(package) or _adopt(Path(os.fsdecode(path)), package)
 
 
@@ -201,14 +201,14 @@ def _newest_of_the_name(package: str) -> Scope | None:
 
 
 def is_inherited(package: str) -> bool:
-    """Return whether the scope was published by the process that spawned this one."""
+    """Return whether the parent process published the scope."""
     if _inherited is None or (_published is not None and str(_published[1]) == _inherited):
         return False
     return (Path(_inherited) / _short(package) / _ROOT_FILE).is_file()
 
 
-def _publishing_place() -> Path:
-    """Return this process's scratch directory, made when first needed and removed at its end."""
+def _publishing_directory() -> Path:
+    """Return the temporary directory of this process, created on first use and removed when the process ends."""
     global _published
     with _lock:
         if _published is None:
@@ -220,7 +220,7 @@ def _publishing_place() -> Path:
 
 
 def _remove_published() -> None:
-    if _published is not None and _published[0] == os.getpid():  # a forked child ends without taking it from its parent
+    if _published is not None and _published[0] == os.getpid():  # a forked child must not remove its parent's directory
         shutil.rmtree(_published[1], ignore_errors=True)
 
 

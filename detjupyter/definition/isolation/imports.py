@@ -1,20 +1,20 @@
-"""Importing one version of one model definition without touching what the kernel imports.
+"""Import one version of one model definition, isolated from the kernel's own imports.
 
-Each load gives the definition a private package, ``detjupyter.loaded.<name>_<n>``, and its modules stand in ``sys.modules`` only below
-that name. So the user's own cells keep their ``sys.path``, their working directory and their ``import data``; two definitions that both
-have a ``model_def``, and two versions of the same one, live side by side.
+Each load gives the definition a private package, ``detjupyter.loaded.<name>_<n>``, and its modules are in ``sys.modules`` only below
+that name. So the user's own cells keep their ``sys.path``, their working directory and their ``import data``. Two definitions that both
+have a ``model_def``, and two versions of the same definition, can be loaded at the same time.
 
 Inside a definition all import styles lead to the same private module:
 
 * package style (``from . import data``) by Python's own rules, because the private package is a package;
-* sibling style (``import data``) because each module of the definition is given its own ``__builtins__``, whose ``__import__`` first looks
-  for the name at the root of the definition. A function keeps the builtins of the module it was written in, so this holds for imports
-  that run later, in any thread, too;
-* by the name of the directory (``from mnist import data`` in ``mnist/``), as Determined's documentation prefixes it, unless an installed
-  package has that name.
+* sibling style (``import data``) because each module of the definition gets its own ``__builtins__``, whose ``__import__`` first searches
+  the root of the definition. A function keeps the builtins of its module, so this also applies to imports that run later, in any thread;
+* by the name of the directory (``from mnist import data`` in ``mnist/``), as in Determined's documentation, unless an installed package
+  has that name.
 
-``determined`` and ``determined_common`` are answered by :mod:`detjupyter.compat`, installed or not. All other names take the ordinary way,
-and so do imports made by C code on behalf of a definition; for pickles see :mod:`detjupyter.definition.isolation.stand_ins`.
+:mod:`detjupyter.compat` provides ``determined`` and ``determined_common``, whether they are installed or not. All other names are imported
+as usual, and so are imports made by C code for a definition. For pickles see :mod:`detjupyter.definition.isolation.builtin_shims`, for
+installed modules that have changed :mod:`detjupyter.definition.isolation.shims`.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from detjupyter.definition.isolation import finding, working_directory
+from detjupyter.definition.isolation.builtin_shims import ImportlibShim, PickleShim
 from detjupyter.definition.isolation.names import COMPAT, DETERMINED, PREFIX, identifier
 from detjupyter.definition.isolation.search_path import SearchPath
-from detjupyter.definition.isolation.stand_ins import ImportlibOfDefinition, PickleOfDefinition, numpy_of_definition
+from detjupyter.definition.isolation.shims import ImportShims
 
 _numbers = itertools.count(1)
 _STANDARD = sys.stdlib_module_names | {"test"}
@@ -51,7 +52,7 @@ _SITE = {"site-packages", "dist-packages"}
 
 
 def _new_package(name: str) -> str:
-    """Return a private name that no load has, here or in the process that started this one."""
+    """Return a private name that no load has, in this process or in its parent."""
     return next(one for number in _numbers if not finding.is_inherited(one := f"{PREFIX}.{name}_{number}"))
 
 
@@ -60,15 +61,15 @@ class DefinitionScope:
 
     Args:
         path: The directory, or the single file.
-        package: The private name, in a process that was spawned by one that has loaded it; None for a new load.
+        package: The private name of a load of the parent process; None for a new load.
 
     Attributes:
         path: The directory, or the single file.
         package: The private name of the definition as a package.
-        loaded_at: When it was made, in seconds since the epoch.
-        is_released: Whether another load has taken its place.
+        loaded_at: The time of the load, in seconds since the Unix epoch.
+        is_released: Whether the scope was released, for example because another load replaced it.
 
-    Thread: any; Python's own import locks guard each module, and no two scopes share one.
+    Thread: any; Python's own import locks protect each module, and no two scopes share a module.
     """
 
     def __init__(self, path: Path, *, package: str | None = None) -> None:
@@ -85,7 +86,8 @@ class DefinitionScope:
         self.builtins = {**vars(builtins), "__import__": self._import}
         if not working_directory.threads_may_have_their_own():
             self.builtins["open"] = working_directory.open_from(self.root)
-        self._stand_ins: dict[str, ModuleType] = {"importlib": ImportlibOfDefinition(self), "pickle": PickleOfDefinition(self)}
+        self._replacements: dict[str, ModuleType] = {"importlib": ImportlibShim(self), "pickle": PickleShim(self)}
+        self._shims = ImportShims()
         finding.add(self)
 
     def __repr__(self) -> str:
@@ -98,14 +100,14 @@ class DefinitionScope:
 
     @property
     def root(self) -> Path:
-        """The directory that relative names start at."""
+        """The directory that relative names start from."""
         return self.path.parent if self.path.is_file() else self.path
 
     def import_module(self, name: str) -> ModuleType:
         """Import a module by its name relative to the root (empty: the definition itself) and return it.
 
         Raises:
-            Whatever the code of the definition raises.
+            Exception: Any exception of the definition's code.
         """
         return importlib.import_module(self._private(name))
 
@@ -118,11 +120,11 @@ class DefinitionScope:
         }
 
     def sources(self) -> dict[str, bytes]:
-        """Return the source of each module imported so far, as it was read then, by path relative to the root (POSIX)."""
+        """Return the source of each module imported so far, as it was loaded, by path relative to the root (POSIX)."""
         return dict(self._sources)
 
     def sources_now(self) -> dict[str, bytes]:
-        """Return what the files of the modules imported so far say now, without those that are gone. Reads only what was written to."""
+        """Return the current content of the files of the imported modules, without deleted ones. Only changed files are read again."""
         sources = {}
         for name, source in self.sources().items():
             path = self.root / name
@@ -133,28 +135,28 @@ class DefinitionScope:
         return sources
 
     def read_source(self, path: Path) -> bytes:
-        """Return what a file of the definition says, and keep it: as this scope's version of it, and for processes spawned from here."""
+        """Read a file of the definition, and keep its content as the version of this scope, also for spawned processes."""
         name = path.relative_to(self.root).as_posix()
         source = finding.published_source(self.package, name)
         if source is None:
-            self._signatures[name] = _signature(path)  # before the reading: an edit in between is not missed
+            self._signatures[name] = _signature(path)  # before reading, so that an edit in between is not missed
             source = path.read_bytes()
             finding.publish_source(self.package, name, source)
         self._sources[name] = source
         return source
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Run code of the definition inside the block: relative paths start at its root, and what it adds to ``sys.path`` is its own.
+    def active(self) -> Iterator[None]:
+        """Run code of the definition in the block: relative paths start at its root, and its additions to ``sys.path`` are private.
 
         Raises:
-            OSError: The root is gone.
+            OSError: The root does not exist any more.
         """
         with self._search_path.kept(), working_directory.at(self.root):
             yield
 
     def missing_part(self, name: str) -> str | None:
-        """Return the first part of a module's name that is not there (``pkg.nets`` of ``pkg.nets.deep``), without importing; else None."""
+        """Return the first missing part of a module's name (``pkg.nets`` of ``pkg.nets.deep``), without importing; None if all exist."""
         spec: ModuleSpec | None = self._root_spec()
         parts = name.split(".") if name else []
         for depth, part in enumerate(parts, start=1):
@@ -164,40 +166,40 @@ class DefinitionScope:
         return None
 
     def hidden_modules(self) -> list[str]:
-        """Return the names of Python's own and of installed modules that modules of the definition hide, inside of it only."""
+        """Return the names of Python's own and of installed modules that modules of the definition hide inside the definition."""
         tops = sorted({name.partition(".")[0] for name in self.modules() if name})
         installed = [place for place in sys.path if _SITE.intersection(Path(place).parts)]
         return [top for top in tops if top in _STANDARD or PathFinder.find_spec(top, installed) is not None]
 
     def release(self, replaced: str | None = None) -> None:
-        """Take the modules out of ``sys.modules``. Code that is in use goes on, but can import no more of its siblings.
+        """Remove the modules from ``sys.modules``. Code in use continues to run, but cannot import more modules of the definition.
 
         Args:
-            replaced: What a reload put in its place, in a few words (``train_batch``); None if nothing took its place.
+            replaced: The names that a reload replaced (``train_batch``); None if no reload replaced the scope.
         """
         if not self.is_released:
             self.is_released = True
             finding.remove(self, replaced)
 
     def find_spec(self, fullname: str, search_path: Sequence[str] | None) -> ModuleSpec | None:
-        """Find a module of this scope by its private name (the finder's part of an import)."""
+        """Find a module of this scope by its private name, for the import system's finder."""
         return self._root_spec() if fullname == self.package else _find(fullname, search_path or (), self)
 
     def owns(self, name: str) -> bool:
         """Return whether an absolute import of ``name`` inside the definition means a module of the definition.
 
-        It does if the root holds ``name.py``, a package ``name/``, or a directory ``name/`` with Python files in it. A directory of mere
-        data does not hide an installed package of the same name. The answer is kept for the life of the scope.
+        It does if the root contains ``name.py``, a package ``name/``, or a directory ``name/`` with Python files. A directory that contains
+        only data does not hide an installed package of the same name. The result is cached for the lifetime of the scope.
         """
         top = name.partition(".")[0]
-        if self._search_path.look():  # the definition has added a directory of its own
+        if self._search_path.update():  # the definition has added one of its directories
             self._at_root.clear()
         if top not in self._at_root:
             self._at_root[top] = self._is_at_root(top)
         return self._at_root[top]
 
     def private_name(self, name: str) -> str:
-        """Return the name under which an absolute import of ``name`` inside the definition is to be found; most stay as they are.
+        """Return the name to import for an absolute import of ``name`` inside the definition; most names are returned unchanged.
 
         Raises:
             ImportError: This version of the code was replaced by a reload.
@@ -223,16 +225,16 @@ class DefinitionScope:
     def _is_at_root(self, top: str) -> bool:
         if self.path.is_file():
             return top == self.path.stem
-        # Python never looks these up on the path either.
+        # Python never searches the path for these modules either.
         if top in sys.builtin_module_names or top == "__main__":
             return False
         spec = _find(f"{self.package}.{top}", self._search_path.inside, self)
         if spec is None:
             return False
-        return spec.loader is not None or any(_holds_python(Path(place)) for place in spec.submodule_search_locations or ())
+        return spec.loader is not None or any(_contains_python(Path(place)) for place in spec.submodule_search_locations or ())
 
     def _is_own_name(self, top: str) -> bool:
-        """Return whether the directory's own name is free: not Python's, and not that of a package installed elsewhere."""
+        """Return whether the directory's name is free: not a module of Python, and not an installed package."""
         if top in sys.stdlib_module_names:
             return False
         spec = PathFinder.find_spec(top)
@@ -242,15 +244,15 @@ class DefinitionScope:
     def _root_spec(self) -> ModuleSpec:
         """Return the spec of the definition as a package: its `__init__.py`, the single file, or neither (a namespace package)."""
         file = self.path if self.path.is_file() else self.path / "__init__.py"
-        inside = [] if self.path.is_file() else self._search_path.inside  # the list itself: what is added later is found, too
+        inside = [] if self.path.is_file() else self._search_path.inside  # the list itself, so that later additions are found, too
         if not file.is_file():
             spec = ModuleSpec(self.package, None, is_package=True)
             spec.submodule_search_locations = inside
             return spec
         loader = DefinitionLoader(self.package, str(file), scope=self)
         found = spec_from_file_location(self.package, file, loader=loader)
-        assert found is not None  # it is None only for a loader without a file
-        found.submodule_search_locations = inside  # given to the call, an empty list would become the file's directory
+        assert found is not None  # None is only returned for a loader without a file
+        found.submodule_search_locations = inside  # passed to the call, an empty list would become the file's directory
         return found
 
     def _import(
@@ -261,8 +263,8 @@ class DefinitionScope:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """Do what ``__import__`` does, for a module of the definition."""
-        # C code (PyImport_Import) passes an empty list, and looks the plain name up in sys.modules afterwards.
+        """Replace ``__import__`` for a module of the definition."""
+        # C code (PyImport_Import) passes an empty list, and looks up the plain name in sys.modules afterwards.
         by_c_code = isinstance(fromlist, list) and not fromlist
         if by_c_code or (level != 0 and not self.is_released):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
@@ -277,15 +279,15 @@ class DefinitionScope:
                 raise
             module = builtins.__import__(name, globals, locals, fromlist or (), level)
         found = getattr(module, "__name__", "")
-        if found == "numpy" and found not in self._stand_ins:
-            self._stand_ins[found] = numpy_of_definition(module)
-        return self._stand_ins.get(found, module)
+        if found not in self._replacements and self._shims.applies_to(found):
+            self._replacements[found] = self._shims.apply(found, module)
+        return self._replacements.get(found, module)
 
 
 class DefinitionLoader(SourceFileLoader):
-    """Loads a module of a definition from its source: always what the file says now, and nothing written beside it.
+    """Loads a module of a definition from its source: always the current text of the file, without writing byte code.
 
-    Python's own loader trusts a `__pycache__` whose time stamp (in seconds) and size agree, and so misses quick edits.
+    Python's own loader trusts a `__pycache__` with the same time stamp (in seconds) and size, and therefore misses quick edits.
     """
 
     def __init__(self, fullname: str, path: str, *, scope: DefinitionScope) -> None:
@@ -300,11 +302,11 @@ class DefinitionLoader(SourceFileLoader):
         try:
             return self.source_to_code(self._source, path)
         except SyntaxError as error:
-            error.filename = error.filename or path  # about a null byte Python 3.11 does not say where
+            error.filename = error.filename or path  # for a null byte, Python 3.11 does not set the file name
             raise
 
     def lines(self) -> list[str]:
-        """Return the lines of the source that was loaded; the file may say something else by now."""
+        """Return the lines of the loaded source; the file may have changed since."""
         return [f"{line}\n" for line in self._source.decode("utf-8", "replace").splitlines()]
 
     def exec_module(self, module: ModuleType) -> None:
@@ -314,11 +316,11 @@ class DefinitionLoader(SourceFileLoader):
 
 
 def _find(fullname: str, search_path: Sequence[str], scope: DefinitionScope) -> ModuleSpec | None:
-    """Look for a module by the last part of its name in directories, as Python would: package, file, then plain directory."""
+    """Search directories for a module by the last part of its name, as Python does: package, file, then plain directory."""
     loader = functools.partial(DefinitionLoader, scope=scope)
     namespace: ModuleSpec | None = None
     for directory in search_path:
-        # A new finder each time: one that is kept lists its directory again only when the time stamp moves, and misses quick edits.
+        # A new finder each time: a cached finder reads its directory again only if the time stamp changes, and misses quick edits.
         finder = FileFinder(directory, (ExtensionFileLoader, EXTENSION_SUFFIXES), (loader, SOURCE_SUFFIXES))  # type: ignore[arg-type]
         spec = finder.find_spec(fullname)
         if spec is not None and spec.loader is not None:
@@ -328,28 +330,28 @@ def _find(fullname: str, search_path: Sequence[str], scope: DefinitionScope) -> 
 
 
 def _signature(path: Path) -> object:
-    """Return what is another after a file was written to."""
+    """Return a value that changes when a file is written."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
 
 
-def _holds_python(directory: Path, *, depth: int = 2) -> bool:
-    """Return whether there are Python files in a directory, or a little below."""
+def _contains_python(directory: Path, *, depth: int = 2) -> bool:
+    """Return whether there are Python files in a directory, or at most ``depth`` levels below."""
     try:
         entries = list(directory.iterdir())
     except OSError:
         return False
     if any(entry.suffix == ".py" for entry in entries):
         return True
-    return depth > 0 and any(_holds_python(entry, depth=depth - 1) for entry in entries if "." not in entry.name and entry.is_dir())
+    return depth > 0 and any(_contains_python(entry, depth=depth - 1) for entry in entries if "." not in entry.name and entry.is_dir())
 
 
 def _has_code(place: Path, definition: Path) -> bool:
-    """Return whether a place on Python's path is a module, and not the definition itself or a directory of mere data."""
+    """Return whether a location on Python's path is a module, and not the definition itself or a directory that contains only data."""
     resolved = place.resolve()
     if resolved.is_relative_to(definition):
         return False
-    return resolved.is_file() or _holds_python(resolved)
+    return resolved.is_file() or _contains_python(resolved)
 
 
 finding.adopt_with(lambda path, package: DefinitionScope(path, package=package))

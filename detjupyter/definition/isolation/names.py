@@ -1,14 +1,14 @@
-"""The private names under which a definition's modules stand, and the names that people read instead."""
+"""The private names of a definition's modules, and the names that users see instead."""
 
 from __future__ import annotations
 
 import keyword
 import re
 
-#: The package that holds all that was ever loaded.
+#: The package of all loaded definitions.
 PREFIX = "detjupyter.loaded"
 
-#: Where ``determined`` and ``determined_common`` are answered from, inside of definitions.
+#: The package that provides ``determined`` and ``determined_common`` inside of definitions.
 COMPAT = "detjupyter.compat"
 
 #: The packages that a definition written for Determined imports.
@@ -18,7 +18,7 @@ _PRIVATE = re.compile(rf"{re.escape(PREFIX)}\.(\w+)_\d+(\.?)")
 
 
 def public_text(text: str) -> str:
-    """Turn private names in a message of Python's into the names that the user wrote.
+    """Replace private names in a message of Python with the names that the user wrote.
 
     Examples:
         >>> public_text("No module named 'detjupyter.loaded.digits_3.layers'")
@@ -32,7 +32,7 @@ def public_text(text: str) -> str:
 
 
 def identifier(name: str) -> str:
-    """Turn a directory's name into a Python name that people still recognise.
+    """Turn a directory's name into a recognizable Python name.
 
     Examples:
         >>> identifier("nas-search"), identifier("1st"), identifier("class"), identifier("数据")

@@ -1,8 +1,8 @@
-"""What a definition adds to ``sys.path``: its own from then on, and not the kernel's.
+"""The directories that a definition adds to ``sys.path``: they apply only to the definition, not to the kernel.
 
-``sys.path.insert(0, "lib")`` at the top of a module is common. A directory below the root becomes one more place of the definition's own
-modules; one outside (``sys.path.append("../common")``) is searched for the definition alone, and what is found there is imported like any
-installed package.
+``sys.path.insert(0, "lib")`` at the top of a module is common. A directory below the root becomes another directory of the definition's own
+modules. A directory outside (``sys.path.append("../common")``) is searched only for the definition, and its modules are imported like those
+of any installed package.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 class SearchPath:
-    """Where the modules of one load are looked for.
+    """The directories that are searched for the modules of one load.
 
     Args:
         path: The directory of the definition, or its single file.
@@ -35,23 +35,23 @@ class SearchPath:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Put ``sys.path`` back after the block, in which ``""`` goes on to mean the directory that the kernel works in."""
+        """Restore ``sys.path`` after the block; inside the block, ``""`` still means the kernel's working directory."""
         before = list(sys.path)
         try:
             here = os.getcwd()  # noqa: PTH109 -- as the import system does
-        except OSError:  # the kernel's directory was deleted: nothing is found there, and nothing shall be
+        except OSError:  # the kernel's directory was deleted: no module can be found there
             here = ""
         self._kernels = self._seen = [place for place in (entry or here for entry in before) if place]
         sys.path[:] = self._kernels
         try:
             yield
         finally:
-            self.look()
+            self.update()
             sys.path[:] = before
             self._seen = list(before)
 
-    def look(self) -> bool:
-        """Take over what was added to ``sys.path`` since the last look; return whether a directory of the definition is among it."""
+    def update(self) -> bool:
+        """Add the directories that were added to ``sys.path`` since the last call; return whether one is inside the definition."""
         if sys.path == self._seen:
             return False
         known = {*self._kernels, *self._seen}
@@ -63,7 +63,7 @@ class SearchPath:
         return bool(own)
 
     def load(self, top: str) -> bool:
-        """Import the package or module ``top`` from a directory outside that was added; return whether it is there."""
+        """Import the package or module ``top`` from an added directory outside; return whether it exists."""
         spec = PathFinder.find_spec(top, self._outside) if self._outside else None
         if spec is None or spec.loader is None:
             return False

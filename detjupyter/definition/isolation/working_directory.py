@@ -1,13 +1,14 @@
-"""Where relative paths of a definition start: at its root, as on a cluster, while the kernel's own working directory stays.
+"""Make relative paths of a definition start at its root, as on a cluster, without changing the kernel's working directory.
 
-A definition opens ``vocab.txt`` and means the file beside its code, whichever call it uses (``open``, ``numpy.load``, a shell command).
-Only the working directory does that for all of them, and it belongs to the whole process, with these exceptions: on Linux a thread may
-have one of its own (``unshare(2)`` with ``CLONE_FS``), and on macOS as well (``pthread_chdir_np``). So
+A definition opens ``vocab.txt`` and means the file next to its code, with any call (``open``, ``numpy.load``, a shell command). Only the
+working directory affects all of them, and it usually belongs to the whole process. But on Linux a thread can have its own
+(``unshare(2)`` with ``CLONE_FS``), and on macOS as well (``pthread_chdir_np``). So
 
-* the thread that trains has its own, for its whole life; the workers that it starts inherit it;
-* while a definition is imported and its trial is built, in the caller's thread, the process's is changed and put back: no cell runs then;
-* where a thread cannot have its own (a container that forbids the call, Windows), the ``open`` that a definition sees starts relative
-  paths at the root, and other calls start where the kernel is.
+* the engine's thread has its own for its whole life, and the workers that it starts inherit it;
+* while a definition is imported and its trial is built in the caller's thread, that of the process is changed and restored: no cell runs
+  then;
+* if a thread cannot have its own (a container that forbids the call, Windows), the ``open`` of the definition resolves relative paths from
+  the root, and other calls resolve them from the kernel's working directory.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _lock = threading.Lock()
 
 
 def enter(root: Path) -> bool:
-    """Give this thread a working directory of its own, ``root``; return whether the platform lets it.
+    """Give this thread its own working directory, ``root``; return whether the platform allows it.
 
     Thread: one that was started for a definition, never the main thread.
     """
@@ -37,17 +38,17 @@ def enter(root: Path) -> bool:
         return False
     try:
         _change(root)
-    except OSError:  # deleted meanwhile: the next relative path says so in the definition's own words
+    except OSError:  # the directory was deleted: the definition's next relative path raises its own error
         return False
     return True
 
 
 @contextmanager
 def at(root: Path) -> Iterator[None]:
-    """Work in ``root`` inside the block: by a working directory of the thread's own where it has or may have one, else by the process's.
+    """Use ``root`` as the working directory in the block: of the thread if it can have its own, else of the process.
 
     Raises:
-        OSError: there is no such directory any more.
+        OSError: The directory does not exist any more.
     """
     before = os.getcwd() if _exists() else None  # noqa: PTH109 -- as open() does
     if before == str(root):
@@ -61,12 +62,12 @@ def at(root: Path) -> Iterator[None]:
         yield
     finally:
         if before is not None:
-            with suppress(OSError):  # the code deleted it; there is no better place to be
+            with suppress(OSError):  # the code deleted the old directory: stay here
                 _change(Path(before), whole_process=is_main)
 
 
 def threads_may_have_their_own() -> bool:
-    """Return whether threads of this process can have working directories of their own. Tried once, in a thread that ends at once."""
+    """Return whether threads of this process can have their own working directories. Tested once, in a short-lived thread."""
     global _verdict
     with _lock:
         if _verdict is None:
@@ -82,7 +83,7 @@ def open_from(root: Path) -> Callable[..., Any]:
     """Return an ``open`` whose relative paths start at ``root``, for platforms where threads share one working directory."""
 
     def open_at_root(file: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(file, (str, bytes, os.PathLike)):  # else a file descriptor
+        if isinstance(file, (str, bytes, os.PathLike)):  # otherwise it is a file descriptor
             name = os.fspath(file)
             file = os.path.join(os.fsencode(root), name) if isinstance(name, bytes) else os.path.join(root, name)  # noqa: PTH118
         return builtins.open(file, *args, **kwargs)  # noqa: PTH123 -- this is `open`
@@ -91,11 +92,11 @@ def open_from(root: Path) -> Callable[..., Any]:
 
 
 def _separate() -> bool:
-    """Take this thread's working directory out of those that move together; return whether that worked."""
+    """Separate the working directory of this thread from that of the process; return whether that worked."""
     try:
         if sys.platform == "linux":
             return int(ctypes.CDLL(None, use_errno=True).unshare(_CLONE_FS)) == 0
-        if sys.platform == "darwin":  # nothing to separate: pthread_chdir_np does it
+        if sys.platform == "darwin":  # pthread_chdir_np separates the thread
             return hasattr(ctypes.CDLL(None), "pthread_chdir_np")
     except (OSError, AttributeError):
         return False

@@ -1,1 +1,1 @@
-"""The state of a PyTorch trial: gathered, copied, written, and read in every layout there was."""
+"""Gathers, copies, writes and restores the state of a PyTorch trial, and reads the layouts of earlier versions of Determined."""

@@ -1,4 +1,4 @@
-"""The state of a trial, copied so that the training can go on while it is written."""
+"""A copy of a trial's state, so that the training can continue while the state is written."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
+from detjupyter.engine.checkpoints.determined import WRITTEN_BY_US
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.state import HostMemory, copied
-from detjupyter.pytorch.checkpoints.trial_state import OURS
-from detjupyter.training.checkpoints.foreign import OURS as WRITTEN_BY_US
+from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY
 
 STATE_FILE = "state_dict.pth"
 
@@ -22,19 +22,22 @@ def take_snapshot(state: dict[str, Any], callbacks: Callbacks, memory: HostMemor
     """Return a copy of ``state`` on the host.
 
     Args:
-        state: What :func:`detjupyter.pytorch.checkpoints.trial_state.gather` gives, with ``rng_state``.
-        callbacks: The trial's.
-        memory: Where the copy goes; by default memory that is used once.
+        state: The state that :func:`detjupyter.pytorch.checkpoints.trial_state.gather` returned, with ``rng_state`` added.
+        callbacks: The trial's callbacks.
+        memory: The memory for the copy, which later copies reuse; by default newly allocated memory.
+
+    Raises:
+        CheckpointError: A value in the state cannot be copied.
     """
     memory = HostMemory() if memory is None else memory
     return StateSnapshot(*copied(state, memory), callbacks, memory)
 
 
 class StateSnapshot:
-    """A state that nothing changes any more, to be written once. Made by :func:`take_snapshot`.
+    """A copied state, which can be written once. Created by :func:`take_snapshot`.
 
     Attributes:
-        needs_driver: Whether callbacks look at the files.
+        needs_driver: Whether callbacks use the files, so that the engine's thread must write them.
     """
 
     def __init__(self, state: dict[str, Any], region: torch.Tensor, callbacks: Callbacks, memory: HostMemory) -> None:
@@ -45,17 +48,17 @@ class StateSnapshot:
         self._memory = memory
 
     def write(self, directory: Path) -> None:
-        """Write ``state_dict.pth`` and ``metadata.json``, in Determined's layout; the copy is given up with that.
+        """Write ``state_dict.pth`` and ``metadata.json`` in Determined's layout, and release the copy.
 
         Raises:
-            CheckpointError: Something in the state cannot be saved.
-            OSError: The disk does not take it.
+            CheckpointError: A value in the state cannot be saved.
+            OSError: Writing failed, for example because the disk is full.
         """
-        steps_completed = self._state.get(OURS, {}).get("batches_trained", 0)
+        steps_completed = self._state.get(OUR_KEY, {}).get("batches_trained", 0)
         try:
             self._write_state(directory / STATE_FILE)
         finally:
-            self._state = {}
+            self._state = {}  # its tensors are views of the memory that the next copy overwrites
             self._memory.give_back(self._region)
         metadata = {
             "framework": f"torch-{torch.__version__}",
@@ -68,20 +71,20 @@ class StateSnapshot:
 
     def _write_state(self, target: Path) -> None:
         try:
-            # Into a file of Python's: torch then leaves the interpreter to the training; with a path (2.13) it does not for 0.2 s/GB.
+            # Into a Python file object: torch then writes without the interpreter's lock. Given a path, torch 2.13 holds it for 0.2 s/GB.
             with target.open("wb") as file:
                 torch.save(self._state, file)
         except RuntimeError as error:
-            full = _cause_on_disk(error)
-            if full is None:
+            cause = _cause_on_disk(error)
+            if cause is None:
                 raise
-            raise full from None
+            raise cause from None
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise CheckpointError(f"The trial's state cannot be saved: {error}.", hint="State holds tensors, numbers and text.") from None
 
 
 def _cause_on_disk(error: BaseException) -> OSError | None:
-    """Return the system's error that torch's writer raised ``error`` for, None if it is about something else."""
+    """Return the OSError that made torch's writer raise ``error``, None if it has another cause."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__context__

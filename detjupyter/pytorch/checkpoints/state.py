@@ -1,4 +1,4 @@
-"""Copies of a trial's state on the host, quickly: the training waits for them."""
+"""Copies a trial's state to the host. The training waits for the copy, so it must be fast."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import torch
 from detjupyter.errors import CheckpointError
 
 _ALIGNMENT_BYTES = 64
-_WORTH_PREPARING_BYTES = 64 << 20
-_ROOM_BYTES = 1 << 20  # for what is small beside models and optimizers: random states, the place in the data
+_MIN_PREPARED_BYTES = 64 << 20
+_EXTRA_BYTES = 1 << 20  # for the small parts of a state besides models and optimizers: random states, the position in the data
 
 
 class HostMemory:
-    """Memory for copies, used again from one copy to the next: fresh memory costs several times as much as the copying itself.
+    """Memory for copies, which consecutive copies reuse: allocating new memory takes several times as long as the copying.
 
-    A copy that is made while another is still being written gets fresh memory.
+    A copy that is made while an earlier one is still being written gets new memory.
 
     Thread: any.
     """
@@ -33,50 +33,50 @@ class HostMemory:
         self._preparing: threading.Thread | None = None
 
     def prepare(self, values: Any, *, pinned: bool) -> None:
-        """Begin to get memory for a copy of ``values`` behind, so that the first copy finds it ready; nothing if it would be little.
+        """Allocate memory for the first copy of ``values`` in the background. Does nothing if they have less than 64 MiB.
 
         Args:
             values: Tensors, in dicts, lists and tuples.
-            pinned: Whether they are on a GPU.
+            pinned: Whether to allocate page-locked memory, for tensors on a GPU.
         """
         size_bytes = sum(_aligned(storage.nbytes()) for storage in _storages(values).values())
         with self._lock:
-            if size_bytes < _WORTH_PREPARING_BYTES or self._preparing is not None or self._free is not None:
+            if size_bytes < _MIN_PREPARED_BYTES or self._preparing is not None or self._free is not None:
                 return
-            wanted = (size_bytes + _ROOM_BYTES, pinned)
-            self._preparing = threading.Thread(target=self._prepare, args=wanted, name="detjupyter memory", daemon=True)
+            arguments = (size_bytes + _EXTRA_BYTES, pinned)
+            self._preparing = threading.Thread(target=self._prepare, args=arguments, name="detjupyter memory", daemon=True)
             self._preparing.start()
 
     def take(self, size_bytes: int, *, pinned: bool) -> torch.Tensor:
-        """Return at least ``size_bytes`` bytes, (N,) uint8; what is in them does not matter."""
+        """Return at least ``size_bytes`` bytes, (N,) uint8, uninitialized."""
         preparing = self._preparing
         if preparing is not None:
-            preparing.join()  # it does what would have to be done now
+            preparing.join()  # waiting is faster than allocating the same memory here
         with self._lock:
             self._preparing = None
             free, self._free = self._free, None
         if free is not None and free.numel() >= size_bytes and (free.is_pinned() or not pinned):
             return free
-        return _fresh(size_bytes, pinned=pinned)
+        return _allocated(size_bytes, pinned=pinned)
 
     def give_back(self, memory: torch.Tensor) -> None:
-        """Keep ``memory`` for the next copy; nobody uses it any more."""
+        """Keep ``memory`` for the next copy. The caller must not use it any more."""
         with self._lock:
             self._free = memory
 
     def _prepare(self, size_bytes: int, pinned: bool) -> None:
-        memory = _fresh(size_bytes, pinned=pinned)
-        memory.zero_()  # the first touch is what costs
+        memory = _allocated(size_bytes, pinned=pinned)
+        memory.zero_()  # the system assigns pages at the first access, and that is the expensive part
         self.give_back(memory)
 
 
 def copied(values: Any, memory: HostMemory) -> tuple[Any, torch.Tensor]:
-    """Return a copy of ``values`` on the host, and the memory that its tensors are in.
+    """Return a copy of ``values`` on the host, and the memory that contains its tensors.
 
-    Tensors that share storage share it in the copy, too. The copies from a GPU run side by side, with one wait for all.
+    Tensors that share storage also share it in the copy. Copies from a GPU run asynchronously, with one synchronization at the end.
 
     Raises:
-        CheckpointError: Something in it cannot be copied.
+        CheckpointError: A value cannot be copied.
     """
     storages = _storages(values)
     on_gpu = any(storage.device.type == "cuda" for storage in storages.values())
@@ -96,8 +96,8 @@ def copied(values: Any, memory: HostMemory) -> tuple[Any, torch.Tensor]:
 
     known = {id(tensor): _copy_of(tensor, copies) for tensor in tensors_in(values)}
     try:
-        result = _copy_of_all(values, known)  # all the rest, which somebody may change as well
-    except Exception as error:  # whatever the objects in it raise that cannot be copied
+        result = _copy_of_all(values, known)  # other objects are copied, too: the training can change them as well
+    except Exception as error:  # a user's object can raise any class
         raise CheckpointError(
             f"The trial's state cannot be saved: {type(error).__name__}: {error}.", hint="State holds tensors, numbers and text."
         ) from None
@@ -108,41 +108,51 @@ def copied(values: Any, memory: HostMemory) -> tuple[Any, torch.Tensor]:
 
 
 def _copy_of_all(values: Any, known: Mapping[int, torch.Tensor]) -> Any:
-    """Return a copy of ``values`` with the tensors in ``known`` (by the id of the original) in the places of theirs.
+    """Return a copy of ``values`` with the tensors from ``known`` (by the id of the original) in place of the originals.
 
-    Made as pickle makes it, because that is how the state is read back: ``copy.deepcopy`` sets the attributes of a dict's subclass before
-    its items, and loses those of a class that keeps its items as attributes (``self.__dict__ = self``).
+    This copies through pickle, because the state is also read back through pickle. ``copy.deepcopy`` would set the attributes of a dict's
+    subclass before its items, and lose those of a class that keeps its items as attributes (``self.__dict__ = self``).
     """
-    file, kept = io.BytesIO(), _Kept(known)
-    pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
-    pickler.persistent_id = kept.number  # type: ignore[method-assign]
+    file = io.BytesIO()
+    pickler = _Pickler(file, known)
     pickler.dump(values)
     file.seek(0)
-    unpickler = pickle.Unpickler(file)
-    unpickler.persistent_load = kept.things.__getitem__  # type: ignore[method-assign]
-    return unpickler.load()
+    return _Unpickler(file, pickler.kept).load()
 
 
-class _Kept:
-    """What a copy takes as it is: tensors, each by its own copy, and classes, functions and modules, which are nobody's state."""
+class _Pickler(pickle.Pickler):
+    """A pickler that leaves out tensors, which are copied separately, and classes, functions and modules, which are shared."""
 
-    def __init__(self, known: Mapping[int, torch.Tensor]) -> None:
+    def __init__(self, file: io.BytesIO, known: Mapping[int, torch.Tensor]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.kept: list[Any] = []
         self._known = known
         self._numbers: dict[int, int] = {}
-        self.things: list[Any] = []
 
-    def number(self, thing: Any) -> int | None:
-        """Return the number of ``thing`` if it is kept."""
-        if not isinstance(thing, (torch.Tensor, type, FunctionType, ModuleType)):
+    def persistent_id(self, value: Any) -> int | None:
+        """Return the index in :attr:`kept` of a value that is left out, None for one that is pickled."""
+        if not isinstance(value, (torch.Tensor, type, FunctionType, ModuleType)):
             return None
-        if id(thing) not in self._numbers:
-            self._numbers[id(thing)] = len(self.things)
-            self.things.append(self._copy_of(thing) if isinstance(thing, torch.Tensor) else thing)
-        return self._numbers[id(thing)]
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self.kept)
+            self.kept.append(self._copy_of(value) if isinstance(value, torch.Tensor) else value)
+        return self._numbers[id(value)]
 
     def _copy_of(self, tensor: torch.Tensor) -> torch.Tensor:
         copied = self._known.get(id(tensor))
-        return tensor.detach().to("cpu", copy=True) if copied is None else copied  # None: inside an object, such as an inner scheduler
+        return tensor.detach().to("cpu", copy=True) if copied is None else copied  # None: a tensor in an object, such as a nested scheduler
+
+
+class _Unpickler(pickle.Unpickler):
+    """An unpickler that inserts the values which :class:`_Pickler` left out."""
+
+    def __init__(self, file: io.BytesIO, kept: list[Any]) -> None:
+        super().__init__(file)
+        self._kept = kept
+
+    def persistent_load(self, number: int) -> Any:
+        """Return the value with that index."""
+        return self._kept[number]
 
 
 def tensors_in(values: Any) -> Iterator[torch.Tensor]:
@@ -160,12 +170,12 @@ def tensors_in(values: Any) -> Iterator[torch.Tensor]:
 def _copy_of(tensor: torch.Tensor, copies: Mapping[tuple[Any, ...], torch.UntypedStorage]) -> torch.Tensor:
     if not _is_plain(tensor):
         return tensor.detach().to("cpu", copy=True)
-    there = torch.empty(0, dtype=tensor.dtype)
-    return there.set_(copies[_key(tensor.untyped_storage())], tensor.storage_offset(), tensor.size(), tensor.stride())
+    view = torch.empty(0, dtype=tensor.dtype)
+    return view.set_(copies[_key(tensor.untyped_storage())], tensor.storage_offset(), tensor.size(), tensor.stride())
 
 
 def _storages(values: Any) -> dict[tuple[Any, ...], torch.UntypedStorage]:
-    """Return every storage once, by what tells it from others."""
+    """Return every storage of the tensors in ``values`` once, by a key that identifies it."""
     storages = (tensor.untyped_storage() for tensor in tensors_in(values) if _is_plain(tensor))
     return {_key(storage): storage for storage in storages}
 
@@ -175,7 +185,7 @@ def _key(storage: torch.UntypedStorage) -> tuple[Any, ...]:
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:
-    """Return whether a tensor is nothing but a view of a storage."""
+    """Return whether a tensor is fully described by its dtype and a strided view of a storage."""
     return (
         type(tensor) in (torch.Tensor, torch.nn.Parameter)
         and tensor.layout is torch.strided
@@ -184,14 +194,14 @@ def _is_plain(tensor: torch.Tensor) -> bool:
     )
 
 
-def _fresh(size_bytes: int, *, pinned: bool) -> torch.Tensor:
+def _allocated(size_bytes: int, *, pinned: bool) -> torch.Tensor:
     if pinned:
         return torch.empty(size_bytes, dtype=torch.uint8, pin_memory=True)
     if not size_bytes:
         return torch.empty(0, dtype=torch.uint8)
     region = mmap.mmap(-1, size_bytes)
     if hasattr(region, "madvise") and hasattr(mmap, "MADV_HUGEPAGE"):
-        region.madvise(mmap.MADV_HUGEPAGE)  # 512 times fewer faults at the first touch
+        region.madvise(mmap.MADV_HUGEPAGE)  # pages of 2 MiB instead of 4 KiB: 512 times fewer page faults at the first access
     return torch.frombuffer(region, dtype=torch.uint8)
 
 

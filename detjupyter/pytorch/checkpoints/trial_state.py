@@ -1,7 +1,7 @@
-"""All that makes a trial go on as it would have: gathered for a checkpoint, and put back.
+"""Gathers the state of a trial for a checkpoint, and loads it into a trial.
 
-The layout is Determined's, so that its own loader reads it, with one key more (``detjupyter``) for what it has no place for: where in the
-data the trial stands, and gradients that wait for more batches.
+The layout is Determined's, so that Determined can load the checkpoint. One additional key, ``detjupyter``, contains what that layout lacks:
+the position in the data, and gradients that are being accumulated over several batches.
 """
 
 from __future__ import annotations
@@ -21,24 +21,31 @@ from detjupyter.pytorch.lr_scheduler import LRScheduler
 
 logger = logging.getLogger("detjupyter")
 
-OURS = "detjupyter"
+OUR_KEY = "detjupyter"
 _FORMAT = 1
-_SEVERAL = "module."  # what DistributedDataParallel puts before every name
+_DISTRIBUTED_PREFIX = "module."  # DistributedDataParallel adds it to every parameter's name
 
 
-def gather(context: PyTorchTrialContext, callbacks: Callbacks, place: Mapping[str, Any], batches_trained: int) -> dict[str, Any]:
-    """Return the state of a trial but for ``rng_state``; its tensors are the trial's own, not copies."""
-    waiting = batches_trained % context.aggregation != 0
+def gather(context: PyTorchTrialContext, callbacks: Callbacks, position: Mapping[str, Any], batches_trained: int) -> dict[str, Any]:
+    """Return the state of a trial without ``rng_state``. Its tensors are the trial's own, not copies.
+
+    Args:
+        context: The trial's context.
+        callbacks: The trial's callbacks.
+        position: The position in the data.
+        batches_trained: How many batches the trial has trained.
+    """
+    is_accumulating = batches_trained % context.aggregation != 0
     state: dict[str, Any] = {
         "models_state_dict": [model.state_dict() for model in context.models],
         "optimizers_state_dict": [optimizer.state_dict() for optimizer in context.optimizers],
         "lr_schedulers_state_dict": [_without_functions(scheduler.state_dict()) for scheduler in context.lr_schedulers],
         "callbacks": callbacks.state_dict(),
-        OURS: {
+        OUR_KEY: {
             "format": _FORMAT,
             "batches_trained": batches_trained,
-            "data": dict(place),
-            "gradients": [_gradients(model) for model in context.models] if waiting else [],
+            "data": dict(position),
+            "gradients": [_gradients(model) for model in context.models] if is_accumulating else [],
         },
     }
     if context.scaler is not None:
@@ -47,17 +54,17 @@ def gather(context: PyTorchTrialContext, callbacks: Callbacks, place: Mapping[st
 
 
 def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | None) -> None:
-    """Put models, optimizers, schedulers, gradients and the scaler where ``state`` says; callbacks are the caller's.
+    """Load ``state`` into the models, optimizers, schedulers, gradients and the scaler; not into the callbacks.
 
-    A scaler that only one of the two has is warned of.
+    A warning is logged if only the state or only the trial has a scaler.
 
     Args:
-        context: The trial's.
-        state: What :func:`gather` gave, or a checkpoint holds.
-        path: The checkpoint; None for a state that was in no file.
+        context: The trial's context.
+        state: A state from :func:`gather` or from a checkpoint.
+        path: The checkpoint; None for a state that comes from no file.
 
     Raises:
-        CheckpointError: Something does not fit; what came before it is changed already.
+        CheckpointError: A part of the state does not fit. The parts before it are loaded already.
     """
     parts: list[tuple[str, list[Any], list[Any]]] = [
         ("model", list(context.models), state["models_state_dict"]),
@@ -66,7 +73,7 @@ def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | Non
     ]
     for what, mine, theirs in parts:
         if len(mine) != len(theirs):
-            raise CheckpointError(f"The state is of {len(theirs)} {what}s, the trial has {len(mine)}.", path=path)
+            raise CheckpointError(f"The state has {len(theirs)} {what}s, the trial has {len(mine)}.", path=path)
     for what, mine, theirs in parts:
         for index, (target, source) in enumerate(zip(mine, theirs, strict=True)):
             if what == "model":
@@ -75,16 +82,18 @@ def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | Non
             try:
                 if misfits:
                     raise ValueError(misfits)
+                # A scheduler's saved state lacks functions; those of the present code take their place.
                 target.load_state_dict({**target.state_dict(), **source} if what == "LR scheduler" else source)
             except (RuntimeError, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"The state of {what} {index} does not fit: {error}", path=path) from None
     for scheduler in context.lr_schedulers:
         _reattach(scheduler)
     _load_scaler(context, state.get("scaler_state_dict"), path)
-    gradients = state.get(OURS, {}).get("gradients") or [{} for _ in context.models]
-    for model, waiting in zip(context.models, gradients, strict=False):
+    gradients = state.get(OUR_KEY, {}).get("gradients") or [{} for _ in context.models]
+    for model, accumulated in zip(context.models, gradients, strict=False):
         for name, parameter in model.named_parameters():
-            parameter.grad = waiting[name].to(parameter.device, copy=True) if name in waiting else None
+            # None, too: gradients of the state before the load must not enter the next update.
+            parameter.grad = accumulated[name].to(parameter.device, copy=True) if name in accumulated else None
 
 
 def _load_scaler(context: PyTorchTrialContext, state: dict[str, Any] | None, path: str | None) -> None:
@@ -92,18 +101,18 @@ def _load_scaler(context: PyTorchTrialContext, state: dict[str, Any] | None, pat
     if scaler is not None and state:
         scaler.load_state_dict(state)
     elif path is not None and state:
-        logger.warning("The checkpoint has the state of a scaler for mixed precision, and the trial has none; it is left out.")
+        logger.warning("The checkpoint has the state of a scaler for mixed precision, but the trial has no scaler; the state is ignored.")
     elif path is not None and scaler is not None and scaler.state_dict():
-        logger.warning("The checkpoint has no state of the trial's scaler for mixed precision; it begins anew.")
+        logger.warning("The checkpoint has no state for the trial's scaler of mixed precision; the scaler keeps its initial state.")
 
 
 def _without_functions(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a scheduler's state without functions that no file can name, lambdas above all: the code brings them along."""
+    """Return a scheduler's state without functions that cannot be pickled by name, such as lambdas; the code defines them again."""
     return {name: value for name, value in state.items() if not (isinstance(value, FunctionType) and "<" in value.__qualname__)}
 
 
 def _reattach(scheduler: LRScheduler) -> None:
-    """Have schedulers inside of ``scheduler`` set the learning rates of its optimizer: a state brings copies of both along."""
+    """Connect the nested schedulers of ``scheduler`` to its optimizer: loading replaces them by copies that refer to a copy of it."""
     outer = scheduler.scheduler
     for inner in getattr(outer, "__dict__", {}).values():
         if isinstance(inner, torch.optim.lr_scheduler.LRScheduler) and hasattr(outer, "optimizer"):
@@ -111,7 +120,7 @@ def _reattach(scheduler: LRScheduler) -> None:
 
 
 def copied_to_host(value: Any) -> Any:
-    """Return a copy of a state that the trial cannot change."""
+    """Return a copy of ``value`` with the tensors on the host. Dicts, lists and tuples are copied, other objects are shared."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):
@@ -123,9 +132,10 @@ def copied_to_host(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class WrittenOptions:
-    """The options of optimizers and schedulers as the code wrote them.
+    """The options of optimizers and schedulers as the user's code set them.
 
-    A state brings the options along that it was saved with; without these, a learning rate that was edited would have no effect.
+    A saved state contains options, too, and loading it overwrites those of the code. Without this class, an edit of a learning rate would
+    therefore have no effect.
     """
 
     groups: list[list[dict[str, Any]]]
@@ -133,7 +143,7 @@ class WrittenOptions:
 
     @classmethod
     def of(cls, context: PyTorchTrialContext) -> WrittenOptions:
-        """Return the options of a trial that was just built."""
+        """Return the options of a newly built trial."""
         groups = [
             [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
             for optimizer in context.optimizers
@@ -141,17 +151,17 @@ class WrittenOptions:
         return cls(groups, [dict(copied_to_host(scheduler.state_dict())) for scheduler in context.lr_schedulers])
 
     def restore_edits(self, context: PyTorchTrialContext, before: WrittenOptions) -> None:
-        """Give the trial of ``context`` what its code writes otherwise than the code ``before``."""
+        """Set the options again that the code of this trial sets to other values than the code of ``before``."""
         for optimizer, mine, theirs in zip(context.optimizers, self.groups, before.groups, strict=True):
             for group, new, old in zip(optimizer.param_groups, mine, theirs, strict=True):
-                group.update({name: value for name, value in new.items() if name not in old or not _same(old[name], value)})
+                group.update({name: value for name, value in new.items() if name not in old or not _is_equal(old[name], value)})
         for scheduler, new, old in zip(context.lr_schedulers, self.schedulers, before.schedulers, strict=False):
-            edits = {name: value for name, value in new.items() if name not in old or not _same(old[name], value)}
+            edits = {name: value for name, value in new.items() if name not in old or not _is_equal(old[name], value)}
             if edits:
                 scheduler.load_state_dict({**scheduler.state_dict(), **edits})
 
 
-def _same(one: Any, two: Any) -> bool:
+def _is_equal(one: Any, two: Any) -> bool:
     if isinstance(one, torch.Tensor) or isinstance(two, torch.Tensor):
         return isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor) and torch.equal(one.cpu(), two.cpu())
     return bool(one == two)
@@ -162,16 +172,16 @@ def _gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _named_as_in(model: torch.nn.Module, state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a model's state without the prefix that training in several processes gave its names, or with it if the model has it."""
-    has = bool(state) and all(name.startswith(_SEVERAL) for name in state)
-    wants = all(name.startswith(_SEVERAL) for name in model.state_dict())
+    """Return a model's state with the prefix of DistributedDataParallel added or removed, so that its names match those of ``model``."""
+    has = bool(state) and all(name.startswith(_DISTRIBUTED_PREFIX) for name in state)
+    wants = all(name.startswith(_DISTRIBUTED_PREFIX) for name in model.state_dict())
     if has and not wants:
-        return {name.removeprefix(_SEVERAL): value for name, value in state.items()}
-    return {f"{_SEVERAL}{name}": value for name, value in state.items()} if wants and not has else state
+        return {name.removeprefix(_DISTRIBUTED_PREFIX): value for name, value in state.items()}
+    return {f"{_DISTRIBUTED_PREFIX}{name}": value for name, value in state.items()} if wants and not has else state
 
 
 def _misfits(model: torch.nn.Module, state: Mapping[str, Any]) -> str:
-    """Return the tensors whose shapes differ, for people; empty if torch may try."""
+    """Return a message that names the tensors whose shapes differ, empty if none do."""
     mine = model.state_dict()
     shapes = [
         f"{name} is {tuple(state[name].shape)} in the state and {tuple(tensor.shape)} in the model"

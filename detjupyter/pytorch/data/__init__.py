@@ -1,1 +1,1 @@
-"""Where a trial's batches come from, and how the training goes on in the middle of them."""
+"""Where a trial's batches come from, and how a training continues in the middle of an epoch."""

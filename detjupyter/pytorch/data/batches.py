@@ -1,29 +1,29 @@
-"""Batches: how many records one holds, and how it gets to the device."""
+"""Batches: how many records a batch holds, and how it is moved to the device."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import torch
 
-TorchData = Union[dict[str, torch.Tensor], Sequence[torch.Tensor], torch.Tensor]
+TorchData = dict[str, torch.Tensor] | Sequence[torch.Tensor] | torch.Tensor
 
 
 def data_length(batch: Any) -> int:
-    """Return how many records ``batch`` holds: the length of it, or of the first thing in it if it is a list, a tuple or a dict.
+    """Return the number of records in ``batch``: its length, or that of its first item if it is a list, a tuple or a dict.
 
     Raises:
         ValueError: The batch is an empty container.
-        TypeError: It, or the first thing in it, has no length.
+        TypeError: The batch, or its first item, has no length.
     """
     first = batch
     try:
         if isinstance(batch, (list, tuple)):
             first = batch[0]
-            if type(first) is torch.Tensor and (shape := first.shape):  # what nearly all batches are, in every one of which this is asked
+            if type(first) is torch.Tensor and (shape := first.shape):  # fast path for nearly all batches: this runs once a batch
                 return shape[0]
         elif isinstance(batch, Mapping):
             first = next(iter(batch.values()))
@@ -36,28 +36,28 @@ def data_length(batch: Any) -> int:
             return len(first)
         except TypeError:
             raise TypeError(
-                f"A batch of type {type(batch).__name__} that begins with a {_described(first)} has no length that we know; "
+                f"The length of a {type(batch).__name__} batch whose first item is a {_described(first)} is unknown; "
                 "override get_batch_length()."
             ) from None
-    raise TypeError(f"A batch that is a {_described(batch)} has no length that we know; override get_batch_length().")
+    raise TypeError(f"The length of a batch that is a {_described(batch)} is unknown; override get_batch_length().")
 
 
 def _described(value: Any) -> str:
-    return f"{type(value).__name__}{' of no dimension' if isinstance(value, (torch.Tensor, np.ndarray)) else ''}"
+    return f"{type(value).__name__}{' without dimensions' if isinstance(value, (torch.Tensor, np.ndarray)) else ''}"
 
 
 _unmovable_types: set[type] = set()
 
 
 def to_device(data: Any, device: torch.device, warned_types: set[type] | None = None) -> Any:
-    """Return ``data`` with every tensor and numeric array in it on ``device``; strings and the like stay as they are.
+    """Return ``data`` with every tensor and numeric array in it on ``device``. Values of other types, such as strings, stay unchanged.
 
-    Dicts, lists and tuples, named ones too, are walked through, and what has a method ``to`` moves itself. A type that cannot be moved
-    is warned of once: for each set of ``warned_types`` that a caller keeps, else once in a process.
+    Dicts, lists, tuples and named tuples are searched, and an object with a method ``to`` moves itself. For each type that cannot be
+    moved there is one warning: per set of ``warned_types`` if the caller keeps one, else per process.
     """
     if isinstance(data, torch.Tensor):
         return data if data.device == device else data.to(device, non_blocking=True)
-    if hasattr(data, "to"):  # before the containers: a packed sequence is a tuple that knows what must stay on the host
+    if hasattr(data, "to"):  # before the containers: a PackedSequence is a tuple, and only its own `to` keeps the lengths on the host
         return data.to(device)
     if isinstance(data, Mapping):
         return {name: to_device(value, device, warned_types) for name, value in data.items()}
@@ -67,11 +67,11 @@ def to_device(data: Any, device: torch.device, warned_types: set[type] | None = 
         moved = [to_device(value, device, warned_types) for value in data]
         return type(data)(*moved) if hasattr(data, "_fields") else tuple(moved)
     if isinstance(data, np.ndarray) and data.dtype.kind in "fciub":
-        # Torch takes neither a reversed array nor one of foreign byte order, and warns of one that is not to be written to.
+        # torch.from_numpy rejects negative strides and foreign byte order, and warns about read-only arrays.
         native = np.require(data, data.dtype.newbyteorder("="), ["C", "W"])
         return torch.from_numpy(native).to(device)
     warned = _unmovable_types if warned_types is None else warned_types
     if type(data) not in warned:
         warned.add(type(data))
-        warnings.warn(f"Values of type {type(data).__name__} in a batch stay where they are.", stacklevel=2)
+        warnings.warn(f"Values of type {type(data).__name__} in a batch cannot be moved to the device; left as they are.", stacklevel=2)
     return data

@@ -1,4 +1,4 @@
-"""Data loaders that know where in the data a training stands."""
+"""The data loader that a trial returns: it can continue at any batch of an epoch."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from detjupyter.pytorch.samplers import Batches, adapt_batch_sampler
 class DataLoader:
     """A description of a data loader, with the arguments of ``torch.utils.data.DataLoader``.
 
-    The loader proper is made by :meth:`get_data_loader`, which knows where in the data a training stands. Iterating over this
-    object gives one plain pass.
+    :meth:`get_data_loader` makes torch's loader, which can begin at any batch. Iterating over this object gives one epoch from its
+    beginning.
 
     Raises:
-        ValueError: an iterable dataset, no batch size, or arguments that exclude each other.
+        ValueError: The dataset is iterable, there is no batch size, or arguments exclude each other.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class DataLoader:
         if sampler is not None and shuffle:
             raise ValueError("sampler excludes shuffle.")
         if batch_sampler is None and batch_size is None:
-            raise ValueError("A batch_size is needed where there is no batch_sampler.")
+            raise ValueError("batch_size is required without a batch_sampler.")
         self.dataset = dataset
         self.batch_size = batch_size if batch_sampler is None else getattr(batch_sampler, "batch_size", None)
         if batch_sampler is None:
@@ -63,7 +63,8 @@ class DataLoader:
             batch_sampler = BatchSampler(sampler, cast("int", batch_size), drop_last)
         self.batch_sampler: Batches = batch_sampler
         if num_workers and multiprocessing_context is None and sys.platform == "linux":
-            # Forked workers have all that is loaded at hand. Python 3.14 would start them anew, which takes seconds for torch alone.
+            # A forked worker shares the modules and data of the kernel. Python 3.14 no longer forks by default; its new processes
+            # import everything again, which takes seconds for torch alone.
             multiprocessing_context = "fork"
         self.options: dict[str, Any] = {
             "num_workers": num_workers,
@@ -82,7 +83,14 @@ class DataLoader:
     def get_data_loader(
         self, repeat: bool = False, skip: int = 0, num_replicas: int = 1, rank: int = 0
     ) -> torch.utils.data.DataLoader[Any]:
-        """Return a loader of every ``num_replicas``-th batch from ``rank`` on, without its first ``skip``, over and over if ``repeat``."""
+        """Return torch's loader of this process's batches.
+
+        Args:
+            repeat: Whether to start over at the end of the data, without end.
+            skip: How many of the batches to leave out at the beginning.
+            num_replicas: How many processes share the data; each gets every ``num_replicas``-th batch.
+            rank: The index of this process, which is also the index of its first batch.
+        """
         sampler = adapt_batch_sampler(self.batch_sampler, repeat, skip, num_replicas, rank)
         return torch.utils.data.DataLoader(self.dataset, batch_sampler=sampler, **self.options)
 
@@ -94,15 +102,16 @@ class DataLoader:
 
 
 def guarded(worker_init_fn: Callable[[int], None] | None) -> Callable[[int], None]:
-    """Return what a worker begins with: our part, and then the user's."""
+    """Return the function that a worker calls first; it calls the user's ``worker_init_fn`` at its end."""
     return functools.partial(_begin_worker, worker_init_fn)
 
 
 def _begin_worker(worker_init_fn: Callable[[int], None] | None, worker_id: int) -> None:
-    """Have a loader's worker ignore interrupts: Jupyter sends them to all of a kernel's processes, and a training is to outlive them."""
+    """Make a loader's worker ignore interrupts: Jupyter sends them to all processes of a kernel, and a training must survive them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker = torch.utils.data.get_worker_info()
     if worker is not None and isinstance(worker.dataset, SeededDataset):
-        object.__setattr__(worker, "dataset", worker.dataset.dataset)  # what the user's functions know; torch's class is frozen
+        # User code that asks get_worker_info() expects its own dataset. Torch's WorkerInfo rejects assignments.
+        object.__setattr__(worker, "dataset", worker.dataset.dataset)
     if worker_init_fn is not None:
         worker_init_fn(worker_id)

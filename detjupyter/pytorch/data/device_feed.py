@@ -1,4 +1,4 @@
-"""Batches on their way to a GPU while it computes."""
+"""Copies batches to a GPU while the GPU computes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from detjupyter.pytorch.data.batches import to_device
 
 
 def feed(batches: Iterator[Any], device: torch.device, *, ahead: bool) -> Iterator[Any]:
-    """Yield ``batches`` on the GPU ``device``, copied on a stream of their own beside what it computes.
+    """Yield ``batches`` on the GPU ``device``, copied on a separate CUDA stream concurrently with the computation.
 
-    With ``ahead`` each copy begins before the batch in front of it is trained, so that it overlaps even with a trial that waits for the
-    GPU in every batch. The batches are the same, in the same order.
+    With ``ahead`` the copy of a batch begins before the previous batch is trained, so that the two overlap even if the trial waits for
+    the GPU in every batch. The batches and their order stay the same.
     """
     copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     upcoming = _copy(batches, device, copies) if ahead else None
@@ -22,7 +22,7 @@ def feed(batches: Iterator[Any], device: torch.device, *, ahead: bool) -> Iterat
         batch, copied = upcoming if upcoming is not None else _copy(batches, device, copies)
         upcoming = _copy(batches, device, copies) if ahead else None
         current = torch.cuda.current_stream(device)
-        current.wait_event(copied)
+        current.wait_event(copied)  # makes the GPU wait, not this thread
         _belongs_to(batch, current)
         yield batch
 
@@ -35,7 +35,11 @@ def _copy(batches: Iterator[Any], device: torch.device, copies: torch.cuda.Strea
 
 
 def _belongs_to(data: Any, stream: torch.cuda.Stream) -> None:
-    """Keep the memory of a batch from being used again before ``stream`` is through with it."""
+    """Keep the memory of a batch reserved until ``stream`` has finished with it.
+
+    The allocator knows only the stream that the memory was allocated on, the one of the copies. Without this it would reuse the memory for
+    a later copy while the computation still reads it. Source: ``torch.Tensor.record_stream``.
+    """
     if isinstance(data, torch.Tensor):
         if data.is_cuda:
             data.record_stream(stream)

@@ -1,4 +1,4 @@
-"""Random-number generators that a sampler or a dataset keeps for itself, as attributes."""
+"""Random-number generators that a sampler, a dataset or a trial keeps as attributes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from detjupyter.pytorch.randomness import mixed_seed
 
 Generator = torch.Generator | np.random.RandomState | np.random.Generator | random.Random
 
-_MOST_OBJECTS = 500
-_MOST_ENTRIES = 64
-_NEVER_INSIDE = (torch.Tensor, np.ndarray, torch.nn.Module, random.SystemRandom, ModuleType, type, str, bytes, int, float)
+_MAX_OBJECTS = 500
+_MAX_ENTRIES = 64
+_NOT_SEARCHED = (torch.Tensor, np.ndarray, torch.nn.Module, random.SystemRandom, ModuleType, type, str, bytes, int, float)
 
 
 def find_generators(owner: object, *, without: object = None) -> dict[str, Generator]:
-    """Return the generators that are attributes of ``owner``, or of what its attributes hold, by dotted path.
+    """Return the generators among the attributes of ``owner``, and of the objects in its attributes, by dotted path.
 
-    Large containers are not searched, nor more than a few hundred objects: a dataset of a million records keeps its generator beside them.
-    What belongs to ``without`` is left out, too: samplers hold the dataset that they draw from.
+    The search skips containers with more than 64 entries, and ends after 500 objects: a dataset of a million records keeps its generator
+    next to them, not among them. ``without`` is not searched either: a sampler refers to its dataset, whose generators are not the
+    sampler's.
     """
     found: dict[str, Generator] = {}
     seen: set[int] = {id(without)}
     waiting: list[tuple[str, object]] = [("", owner)]
-    while waiting and len(seen) < _MOST_OBJECTS:
-        path, value = waiting.pop(0)
-        if id(value) in seen or isinstance(value, _NEVER_INSIDE):
+    while waiting and len(seen) < _MAX_OBJECTS:
+        path, value = waiting.pop(0)  # breadth first, so that the limit cuts off the objects farthest from the owner
+        if id(value) in seen or isinstance(value, _NOT_SEARCHED):
             continue
         seen.add(id(value))
         if isinstance(value, Generator):
@@ -41,19 +42,19 @@ def find_generators(owner: object, *, without: object = None) -> dict[str, Gener
 
 
 def states_of(generators: Mapping[str, Generator]) -> dict[str, Any]:
-    """Return the generators' states, of nothing but tensors, numbers and text."""
+    """Return the generators' states, which contain only tensors, numbers and text, so that a checkpoint can hold them."""
     return {path: _state(generator) for path, generator in generators.items()}
 
 
 def set_states(generators: Mapping[str, Generator], states: Mapping[str, Any]) -> None:
-    """Put the generators that ``states`` knows where they were."""
+    """Set each generator that has an entry in ``states`` to that state."""
     for path, generator in generators.items():
         if path in states:
             _set_state(generator, states[path])
 
 
 def seed_generators(generators: Mapping[str, Generator], seed: int) -> None:
-    """Seed every generator from ``seed`` and its place."""
+    """Seed every generator by ``seed`` and its position in ``generators``, so that no two of them draw the same numbers."""
     for number, generator in enumerate(generators.values()):
         own = mixed_seed(seed, number)
         if isinstance(generator, torch.Generator):
@@ -62,17 +63,17 @@ def seed_generators(generators: Mapping[str, Generator], seed: int) -> None:
             generator.seed(own % 2**32)
         elif isinstance(generator, np.random.Generator):
             kind: Any = type(generator.bit_generator)
-            generator.bit_generator.state = kind(own).state
+            generator.bit_generator.state = kind(own).state  # in place, because the owner refers to this generator
         else:
             generator.seed(own)
 
 
 def _inside(value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
-        if len(value) <= _MOST_ENTRIES:
+        if len(value) <= _MAX_ENTRIES:
             yield from ((str(name), inner) for name, inner in value.items())
     elif isinstance(value, (list, tuple)):
-        if len(value) <= _MOST_ENTRIES:
+        if len(value) <= _MAX_ENTRIES:
             yield from ((str(index), inner) for index, inner in enumerate(value))
     else:
         yield from getattr(value, "__dict__", {}).items()
@@ -102,7 +103,7 @@ def _set_state(generator: Generator, state: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Replace arrays and numpy's numbers, which a checkpoint that unpickles nothing cannot hold."""
+    """Convert arrays and numpy scalars to Python's types: ``torch.load`` with ``weights_only`` does not read the former."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

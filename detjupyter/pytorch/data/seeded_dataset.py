@@ -1,4 +1,4 @@
-"""A dataset in a loader's worker, whose random numbers depend on the batch alone."""
+"""A dataset for the workers of a loader, whose random numbers depend only on the batch."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from torch.utils.data import Dataset
 from detjupyter.pytorch.data.generators import Generator, find_generators, seed_generators
 from detjupyter.pytorch.randomness import mixed_seed
 
-_WORKER = 2  # tells these seeds from those of other purposes
-# Torch raises a worker's StopIteration again in the kernel's process, where it would end the data without a word.
+_WORKER = 2  # distinguishes these seeds from those for other purposes
+# Torch raises a worker's StopIteration again in the kernel's process, where it would end the data silently.
 _ENDED = "The dataset raised StopIteration."
 
 
 class NumberedBatch:
-    """The indices of one batch, and which batch of the training it is."""
+    """The indices of one batch, and the batch's number in the training, counted from 0."""
 
     __slots__ = ("indices", "number")
 
-    def __init__(self, number: int, indices: Any) -> None:  # Any: whatever the batch sampler gave
+    def __init__(self, number: int, indices: Any) -> None:  # Any: batch samplers may yield any kind of indices
         self.number = number
         self.indices = indices
 
 
 class SeededDataset(Dataset[Any]):
-    """What a worker fetches from: for each batch every random state is seeded by the trial's seed and the batch's number.
+    """The dataset as workers see it: before each batch, every random state is seeded by the trial's seed and the batch's number.
 
-    Augmentation is then the same whichever worker fetches a batch, however many there are, and whether the training was interrupted
-    before it. Also seeded are the generators that the dataset keeps as attributes; forked workers would all draw the same from them.
+    The augmentation of a batch then depends neither on the worker that fetches it, nor on the number of workers, nor on interruptions of
+    the training. Generators that the dataset keeps as attributes are seeded, too: forked workers have identical copies of them.
     """
 
-    def __init__(self, dataset: Any, seed: int) -> None:  # Any: whatever can be indexed
+    def __init__(self, dataset: Any, seed: int) -> None:  # Any: anything that can be indexed
         self.dataset = dataset
         self._seed = seed
         self._generators: dict[str, Generator] | None = None  # found in the worker
@@ -52,7 +52,7 @@ class SeededDataset(Dataset[Any]):
             raise RuntimeError(_ENDED) from error
 
     def __getitem__(self, batch: NumberedBatch) -> Any:
-        """Return what stands at one index of a dataset whose items are whole batches."""
+        """Return one item of a dataset whose items are whole batches."""
         self._seed_for(batch.number)
         try:
             return self.dataset[batch.indices]
@@ -71,6 +71,6 @@ class SeededDataset(Dataset[Any]):
 
 
 def fetch(dataset: Any, indices: Sequence[Any]) -> Any:
-    """Return the records of ``indices``, all at once where the dataset can, as torch's loader does."""
+    """Return the records at ``indices``: in one call if the dataset has ``__getitems__``, as torch's loader does, else one by one."""
     fetch_all = getattr(dataset, "__getitems__", None)
     return fetch_all(indices) if fetch_all else [dataset[index] for index in indices]

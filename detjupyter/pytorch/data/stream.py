@@ -1,16 +1,17 @@
-"""The batches of a training, the same whether it was interrupted or not.
+"""The batches of a training, in the same order whether or not the training was interrupted.
 
-A training goes over its data pass after pass. What a sampler draws in a pass depends on the trial's seed and the number of the pass alone
-(the sampler runs in a random stream of its own), so the stream can begin at any batch: it begins the pass and leaves out what was trained
-already, without loading it. What a dataset draws in the kernel's own process it draws from the trial's random states, which a checkpoint
-holds; in workers it is seeded for every batch.
+A training iterates over its data epoch after epoch. The sampler runs in a separate random stream, so its order in an epoch depends only on
+the trial's seed and the number of the epoch. The stream can therefore begin at any batch: it begins that batch's epoch, and skips the
+indices that were trained already without loading their records. A dataset in the kernel's process draws from the trial's random states,
+which a checkpoint contains; a dataset in a worker is seeded for every batch.
 """
 
 from __future__ import annotations
 
 import itertools
+import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,73 +28,84 @@ from torch.utils.data import (
 )
 
 from detjupyter.pytorch.data.batches import to_device
+from detjupyter.pytorch.data.counters import Counters, parts_of_loader, samplers_of
 from detjupyter.pytorch.data.data_loader import DataLoader, guarded
 from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
 from detjupyter.pytorch.data.seeded_dataset import NumberedBatch, SeededDataset, fetch
 from detjupyter.pytorch.randomness import RandomStream
 
-_PASS, _PLAIN_PASS = 1, 3  # tell the seeds of one purpose from those of others
-_MOST_INDICES_AHEAD = 1 << 16
-_MOST_BATCHES_AHEAD = 1024
-_MOST_SAMPLERS = 8  # one in another
-# Samplers that draw all they will at the beginning of a pass, or do not mind being asked ahead of the training.
+_HOST = torch.device("cpu")
+_SAMPLER, _LOADER = 1, 3  # distinguish the seeds of one purpose from those of others; 2 is a worker's
+_MAX_INDICES_AHEAD = 1 << 16
+_MAX_BATCHES_AHEAD = 1024
+_MAX_BATCHES_BEHIND = 1 << 14  # how far the training can lag behind the newest epoch that workers have begun to fetch
+# Samplers that draw everything at the beginning of an epoch, or give the same indices if they are asked ahead of the training.
 _PREDICTABLE = (BatchSampler, RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a pass over the data begins: its number, its first batch, and the states of the sampler's own generators and counters then."""
+class EpochStart:
+    """The beginning of an epoch, from which the epoch can be repeated.
 
-    pass_number: int
+    Attributes:
+        epoch: The number of the epoch, from 0.
+        first_batch: The number of its first batch in the whole training, from 0.
+        generators: The states that the generators among the sampler's attributes had, by dotted path.
+        counters: The values that the sampler's counters had, where they differed from the initial ones.
+    """
+
+    epoch: int
     first_batch: int
     generators: Mapping[str, Any] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
 
 
-class PassLog:
-    """The places of the passes that were begun, of which workers may be some ahead of the training."""
+class EpochLog:
+    """The beginnings of recent epochs. Workers can be several epochs ahead of the training."""
 
     def __init__(self) -> None:
-        self._places: list[Place] = []
+        self._starts: deque[EpochStart] = deque()
 
-    def begin(self, place: Place) -> None:
-        """Take note of a pass."""
-        self._places.append(place)
+    def begin(self, start: EpochStart) -> None:
+        """Record an epoch, and drop those that the training must have completed."""
+        self._starts.append(start)
+        while len(self._starts) > 1 and self._starts[1].first_batch <= start.first_batch - _MAX_BATCHES_BEHIND:
+            self._starts.popleft()
 
-    def place_of(self, batch_idx: int) -> Place | None:
-        """Return the place of the pass that the batch belongs to, None if it was not begun here; earlier ones are forgotten."""
-        while len(self._places) > 1 and self._places[1].first_batch <= batch_idx:
-            del self._places[0]
-        return self._places[0] if self._places and self._places[0].first_batch <= batch_idx else None
+    def start_of(self, batch_idx: int) -> EpochStart | None:
+        """Return the beginning of the batch's epoch, None if it is not recorded here; drops earlier epochs."""
+        while len(self._starts) > 1 and self._starts[1].first_batch <= batch_idx:
+            self._starts.popleft()
+        return self._starts[0] if self._starts and self._starts[0].first_batch <= batch_idx else None
 
 
 class EmptyDataError(Exception):
-    """A pass over the data held no batch."""
+    """An epoch of the data contained no batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The parts of a loader over a dataset with indices: ours, or torch's own.
+    """The parts of a loader over an indexed dataset, either ``detjupyter.pytorch.DataLoader`` or torch's own class.
 
     Attributes:
-        dataset: What is indexed.
-        sampler: Gives the indices of a batch, or single ones where an item is a whole batch.
-        items_are_batches: Which of the two.
+        dataset: The dataset.
+        sampler: Yields the indices of a batch; single indices where an item of the dataset is a whole batch.
+        items_are_batches: Whether an item of the dataset is a whole batch.
         options: The other arguments of torch's loader.
-        counters: The whole numbers among the sampler's attributes before its first pass.
+        counters: The counters of the sampler.
     """
 
     dataset: Any
     sampler: Any
     items_are_batches: bool
     options: Mapping[str, Any]
-    counters: Mapping[str, int]
+    counters: Counters
 
     @classmethod
     def of(cls, loader: Any) -> Source | None:
-        """Return the parts, None for a loader that cannot be taken apart: an iterable dataset's, or somebody's own class."""
+        """Return the parts of a loader, None if it has an iterable dataset or is of the user's own class."""
         if isinstance(loader, DataLoader):
-            return cls(loader.dataset, loader.batch_sampler, False, loader.options, counters_of(loader.batch_sampler))
+            return cls(loader.dataset, loader.batch_sampler, False, loader.options, Counters(loader.batch_sampler, samplers_of))
         if type(loader) is not torch.utils.data.DataLoader or isinstance(loader.dataset, IterableDataset):
             return None
         names = ("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "persistent_workers")
@@ -102,59 +114,71 @@ class Source:
             options |= {"prefetch_factor": loader.prefetch_factor, "worker_init_fn": guarded(loader.worker_init_fn)}
         items_are_batches = loader.batch_sampler is None
         sampler = loader.sampler if items_are_batches else loader.batch_sampler
-        return cls(loader.dataset, sampler, items_are_batches, options, counters_of(sampler))
+        return cls(loader.dataset, sampler, items_are_batches, options, Counters(sampler, samplers_of))
 
     @property
     def num_workers(self) -> int:
-        """How many processes fetch; 0 for this one."""
+        """The number of worker processes; with 0, this process fetches the records."""
         return int(self.options["num_workers"])
 
     def loader_over(self, dataset: Any, sampler: Any, *, pin_memory: bool) -> Any:
-        """Return torch's loader of ``dataset`` by ``sampler``. It takes no generator: it would draw from it whenever it is begun."""
+        """Return torch's loader of ``dataset``, with ``sampler``.
+
+        The loader gets no generator: each iterator over a loader draws a seed from it first, which would advance the user's generator.
+        """
         options = {**self.options, "generator": None, "pin_memory": pin_memory or self.options["pin_memory"]}
         by = {"sampler": sampler, "batch_size": None} if self.items_are_batches else {"batch_sampler": sampler}
         return torch.utils.data.DataLoader(dataset, **by, **options)
 
 
 def training_batches(
-    source: Source, seed: int, place: Place, batch_idx: int, log: PassLog, *, pin_memory: bool = False, on_host: bool = False
+    source: Source,
+    seed: int,
+    start: EpochStart,
+    batch_idx: int,
+    log: EpochLog,
+    *,
+    pin_memory: bool = False,
+    on_host: bool = False,
+    device: torch.device = _HOST,
 ) -> Iterator[Any]:
-    """Return the batches of the training from ``batch_idx`` on, for ever.
+    """Return an endless iterator over the batches of the training, beginning with ``batch_idx``.
 
     Args:
         source: The data.
-        seed: The trial's.
-        place: Where the pass of that batch begins.
+        seed: The trial's seed.
+        start: The beginning of the epoch of that batch.
         batch_idx: The first batch to yield, counted from 0 over the whole training.
-        log: Told of every pass.
-        pin_memory: Whether batches go to page-locked memory, from which they are copied to a GPU without waiting.
-        on_host: Whether the host is where they are trained on, so that arrays become tensors here.
+        log: Records every epoch.
+        pin_memory: Whether batches go to page-locked memory, which is copied to a GPU asynchronously.
+        on_host: Whether the trial trains on the host, so that arrays become tensors here.
+        device: The device that a sampler may draw on, besides the host.
 
     Raises:
-        EmptyDataError: There is no batch in a pass.
+        EmptyDataError: An epoch contains no batch.
     """
-    # Iterators of C, one in another: what stands between two batches is paid for in every one of them.
-    indices = itertools.chain.from_iterable(_lists_of_indices(source, seed, place, batch_idx, log))
+    # Nested iterators that run in C, because this code runs between any two batches; a Python generator would slow down every batch.
+    indices = itertools.chain.from_iterable(_lists_of_indices(source, seed, start, batch_idx, log, device))
     if not source.num_workers and not pin_memory:
-        return map(_loading(source, on_host=on_host), itertools.chain(indices, _the_end()))
+        return map(_loading(source, on_host=on_host), itertools.chain(indices, _raise_empty()))
     if not source.num_workers:
-        batches = begin(source.loader_over(source.dataset, _Stream(indices), pin_memory=True))
+        batches = begin(source.loader_over(source.dataset, _OneShotSampler(indices), pin_memory=True))
     else:
-        numbered = _Stream(NumberedBatch(number, batch) for number, batch in enumerate(indices, batch_idx))
+        numbered = _OneShotSampler(NumberedBatch(number, batch) for number, batch in enumerate(indices, batch_idx))
         batches = begin(source.loader_over(SeededDataset(source.dataset, seed), numbered, pin_memory=pin_memory))
-    return itertools.chain(map(ready_on_host, batches) if on_host else batches, _the_end())
+    return itertools.chain(map(ready_on_host, batches) if on_host else batches, _raise_empty())
 
 
-def _the_end() -> Iterator[Any]:
-    """Raise instead of ending."""
+def _raise_empty() -> Iterator[Any]:
+    """Raise EmptyDataError at the first ``next``: it follows an iterator that ends only if an epoch is empty."""
     yield from ()
     raise EmptyDataError
 
 
 def _loading(source: Source, *, on_host: bool) -> Callable[[Any], Any]:
-    """Return what makes a batch of its indices: what torch's loader does without workers, without what it spends on each batch."""
+    """Return a function from indices to a batch: the work of torch's loader without workers, minus its overhead for each batch."""
     dataset, collate = source.dataset, source.options["collate_fn"] or (default_convert if source.items_are_batches else default_collate)
-    finish: Callable[[Any], Any] = ready_on_host if on_host else _as_it_is
+    finish: Callable[[Any], Any] = ready_on_host if on_host else _unchanged
     if not source.items_are_batches:
         return lambda indices: finish(collate(fetch(dataset, indices)))
     if collate is not default_convert:
@@ -166,19 +190,19 @@ def _loading(source: Source, *, on_host: bool) -> Callable[[Any], Any]:
             for part in item:
                 if type(part) is not torch.Tensor or not part.is_cpu:
                     break
-            else:  # a pair of tensors or the like: all that default_convert does to it
+            else:  # fast path: default_convert only makes a list of tensors such as these
                 return list(item)
         return finish(default_convert(item))  # type: ignore[no-untyped-call]
 
     return load
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch
 
 
 def ready_on_host(batch: Any) -> Any:
-    """Return what :func:`to_device` would for the host, quickly if all are tensors that are there already."""
+    """Do the work of :func:`to_device` for the host, with a fast path for a list or a tuple of tensors that are there already."""
     if type(batch) is list or type(batch) is tuple:
         for part in batch:
             if type(part) is not torch.Tensor or not part.is_cpu:
@@ -188,35 +212,44 @@ def ready_on_host(batch: Any) -> Any:
     return to_device(batch, _HOST)
 
 
-_HOST = torch.device("cpu")
+def plain_batches(
+    loader: Any,
+    seed: int,
+    start: EpochStart,
+    batch_idx: int,
+    log: EpochLog,
+    *,
+    counters: Counters | None = None,
+    device: torch.device = _HOST,
+) -> Iterator[Any]:
+    """Yield the batches of any iterable, epoch after epoch, beginning with ``batch_idx``.
 
+    An iterable cannot skip, so the earlier batches of the first epoch are loaded and dropped. Each epoch runs in a separate random stream
+    and can therefore be repeated; a loader with workers seeds them from that stream. Generators and counters that the loader or its dataset
+    keeps are restored to their states at the beginning of the epoch.
 
-def plain_batches(loader: Any, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Any]:
-    """Yield the batches of any iterable, over and over, from ``batch_idx`` on: what comes before it in its pass is loaded and dropped.
-
-    Each pass runs in a random stream of its own, so that it can be repeated; loaders with workers seed them from it. Generators that the
-    loader or its dataset keeps are put where they were when the pass began.
+    Args:
+        loader: The iterable.
+        seed: The trial's seed.
+        start: The beginning of the epoch of that batch.
+        batch_idx: The first batch to yield, counted from 0 over the whole training.
+        log: Records every epoch.
+        counters: The loader's counters; by default their present values are taken as the initial ones.
+        device: The device that the loader may draw on, besides the host.
 
     Raises:
-        EmptyDataError: There is no batch in a pass.
+        EmptyDataError: An epoch contains no batch.
     """
+    counters = counters or Counters(loader, parts_of_loader)
+    counters.set(start.counters)
     generators = find_generators(loader)
-    set_states(generators, place.generators)
-    number = place.first_batch
-    for pass_number in itertools.count(place.pass_number):
-        log.begin(Place(pass_number, number, states_of(generators)))
-        if getattr(loader, "persistent_workers", False):
-            loader._iterator = None  # workers that stay would go on drawing where the pass before ended
-        stream = RandomStream.of(seed, _PLAIN_PASS, pass_number)
-        with stream.active():
-            batches = iter(loader)
-        draws_here = not getattr(loader, "num_workers", 0)
+    set_states(generators, start.generators)
+    number = start.first_batch
+    for epoch in itertools.count(start.epoch):
+        log.begin(EpochStart(epoch, number, states_of(generators), counters.moved()))
         first = number
-        while True:
-            with stream.active() if draws_here else nullcontext():
-                batch = next(batches, _END)
-            if batch is _END:
-                break
+        batches = iter(loader) if type(loader) in _NEVER_DRAW else _epoch_in_stream(loader, RandomStream.of(device, seed, _LOADER, epoch))
+        for batch in batches:
             number += 1
             if number > batch_idx:
                 yield batch
@@ -224,11 +257,31 @@ def plain_batches(loader: Any, seed: int, place: Place, batch_idx: int, log: Pas
             raise EmptyDataError
 
 
+def _epoch_in_stream(loader: Any, stream: RandomStream) -> Iterator[Any]:
+    """Yield the batches of one epoch. Everything that the loader draws, also while its iterator is closed, comes from ``stream``."""
+    if getattr(loader, "persistent_workers", False):
+        loader._iterator = None  # persistent workers would continue to draw from their states at the end of the previous epoch
+    with stream.active():
+        batches = iter(loader)
+    try:
+        while True:
+            with stream.active():
+                batch = next(batches, _END)
+            if batch is _END:
+                return
+            yield batch
+    finally:
+        if not sys.is_finalizing():
+            with stream.active():
+                del batches  # a generator may draw while it is closed
+
+
 _END = object()
+_NEVER_DRAW = (list, tuple)
 
 
-class _Stream:
-    """A sampler that is begun once."""
+class _OneShotSampler:
+    """Makes a sampler of an iterator, for a loader that is iterated over only once."""
 
     def __init__(self, samples: Iterator[Any]) -> None:
         self._samples = samples
@@ -237,17 +290,18 @@ class _Stream:
         return self._samples
 
 
-def _lists_of_indices(source: Source, seed: int, place: Place, batch_idx: int, log: PassLog) -> Iterator[Sequence[Any]]:
-    """Yield lists of the indices of batches, pass after pass, from ``batch_idx`` on; end when a pass is empty."""
+def _lists_of_indices(
+    source: Source, seed: int, start: EpochStart, batch_idx: int, log: EpochLog, device: torch.device
+) -> Iterator[Sequence[Any]]:
+    """Yield the indices of batches in lists of several batches, epoch after epoch, beginning with ``batch_idx``; end at an empty epoch."""
     generators = find_generators(source.sampler, without=source.dataset)
-    set_states(generators, place.generators)
-    _set_counters(source, place.counters)
-    number = place.first_batch
-    for pass_number in itertools.count(place.pass_number):
-        moved = {name: value for name, value in counters_of(source.sampler).items() if source.counters.get(name) != value}
-        log.begin(Place(pass_number, number, states_of(generators), moved))
+    set_states(generators, start.generators)
+    source.counters.set(start.counters)
+    number = start.first_batch
+    for epoch in itertools.count(start.epoch):
+        log.begin(EpochStart(epoch, number, states_of(generators), source.counters.moved()))
         first = number
-        for drawn in _pass(source.sampler, seed, pass_number):
+        for drawn in _epoch_indices(source.sampler, RandomStream.of(device, seed, _SAMPLER, epoch)):
             number += len(drawn)
             if number > batch_idx:
                 yield drawn[max(len(drawn) - (number - batch_idx), 0) :]
@@ -255,9 +309,8 @@ def _lists_of_indices(source: Source, seed: int, place: Place, batch_idx: int, l
             return
 
 
-def _pass(sampler: Any, seed: int, pass_number: int) -> Iterator[list[Any]]:
-    """Yield the indices of one pass, drawn in a stream of their own; taking its states in and out costs, so many are drawn at once."""
-    stream = RandomStream.of(seed, _PASS, pass_number)
+def _epoch_indices(sampler: Any, stream: RandomStream) -> Iterator[list[Any]]:
+    """Yield the indices of one epoch, drawn from ``stream``, in lists of several batches: exchanging the random states has a price."""
     with stream.active():
         samples = iter(sampler)
         drawn = list(itertools.islice(samples, 1))
@@ -267,39 +320,14 @@ def _pass(sampler: Any, seed: int, pass_number: int) -> Iterator[list[Any]]:
         if len(drawn) < at_once:
             return
         if _is_predictable(sampler):
-            at_once = min(max(_MOST_INDICES_AHEAD // max(_size(drawn[0]), 1), 1), _MOST_BATCHES_AHEAD)
+            at_once = min(max(_MAX_INDICES_AHEAD // max(_size(drawn[0]), 1), 1), _MAX_BATCHES_AHEAD)
         with stream.active():
             drawn = list(itertools.islice(samples, at_once))
 
 
 def _is_predictable(sampler: Any) -> bool:
-    """Return whether nobody can tell that the sampler was asked ahead."""
-    return all(type(part) in _PREDICTABLE or type(part).__module__.startswith("detjupyter.pytorch.") for _, part in _parts(sampler))
-
-
-def _parts(sampler: Any) -> Iterator[tuple[int, Any]]:
-    """Yield a sampler and those that it draws from, the outermost first, numbered."""
-    for number in range(_MOST_SAMPLERS):
-        yield number, sampler
-        sampler = getattr(sampler, "batch_sampler", None) or getattr(sampler, "sampler", None)
-        if sampler is None:
-            return
-
-
-def counters_of(sampler: Any) -> dict[str, int]:
-    """Return the whole numbers among the attributes of a sampler and of those inside it: some count their passes, to shuffle by that."""
-    parts = ((number, getattr(part, "__dict__", {})) for number, part in _parts(sampler))
-    return {f"{number}.{name}": value for number, attributes in parts for name, value in attributes.items() if type(value) is int}
-
-
-def _set_counters(source: Source, moved: Mapping[str, int]) -> None:
-    """Put a sampler's counters where they were: those in ``moved``, and the others where they began."""
-    for number, part in _parts(source.sampler):
-        for name, value in list(getattr(part, "__dict__", {}).items()):
-            path = f"{number}.{name}"
-            then = moved.get(path, source.counters.get(path, value))
-            if type(value) is int and value != then:
-                setattr(part, name, then)
+    """Return whether drawing ahead of the training makes no difference; the user's own sampler may depend on it, as on the loss."""
+    return all(type(part) in _PREDICTABLE or type(part).__module__.startswith("detjupyter.pytorch.") for part in samplers_of(sampler))
 
 
 def _size(indices: Any) -> int:
@@ -310,6 +338,6 @@ def _size(indices: Any) -> int:
 
 
 def begin(loader: Any) -> Iterator[Any]:
-    """Iterate over ``loader`` without moving torch's random state, from which a loader seeds its workers, whether it has any or not."""
+    """Return an iterator over ``loader`` without advancing torch's random state: a loader draws a seed for workers even if it has none."""
     with torch.random.fork_rng(devices=[]):
         return iter(loader)

@@ -2,16 +2,9 @@
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { ChartPatch } from '../../chart';
-import { toNumber } from '../../chart';
-import type { Group, SeriesPatch } from '../../protocol';
-
-interface Curve {
-  group: Group;
-  name: string;
-  batches: number[];
-  values: number[];
-}
+import { type ChartPatch, Curve } from '../../chart/curve';
+import { toNumber } from '../../live/format';
+import type { SeriesPatch } from '../../protocol';
 
 export class Curves {
   /** What was added; null when everything was forgotten. */
@@ -25,7 +18,13 @@ export class Curves {
 
   /** Return the curves as patches that build them from nothing. */
   all(): ChartPatch[] {
-    return Array.from(this._curves.values(), curve => ({ ...curve, start: 0 }));
+    return Array.from(this._curves.values(), ({ group, name, batches, values }) => ({
+      group,
+      name,
+      start: 0,
+      batches,
+      values
+    }));
   }
 
   /** Add the points, and return whether they joined on: false means that points in between never came. */
@@ -33,13 +32,12 @@ export class Curves {
     const added: ChartPatch[] = [];
     for (const { group, name, start, batches, values } of patches) {
       const key = `${group}/${name}`;
-      const curve = this._curves.get(key) ?? { group, name, batches: [], values: [] };
-      if (start > curve.values.length) {
+      const curve = this._curves.get(key) ?? new Curve(group, name);
+      if (start > curve.length) {
         return false;
       }
       const patch = { group, name, start, batches: batches.map(toNumber), values: values.map(toNumber) };
-      replaceFrom(curve.batches, start, patch.batches);
-      replaceFrom(curve.values, start, patch.values);
+      curve.apply(patch);
       this._curves.set(key, curve);
       added.push(patch);
     }
@@ -58,11 +56,4 @@ export class Curves {
 
   private readonly _patched = new Signal<this, readonly ChartPatch[] | null>(this);
   private readonly _curves = new Map<string, Curve>();
-}
-
-function replaceFrom(list: number[], start: number, tail: readonly number[]): void {
-  list.length = start;
-  for (const item of tail) {
-    list.push(item);
-  }
 }

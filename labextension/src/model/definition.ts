@@ -4,17 +4,31 @@ import { Signal } from '@lumino/signaling';
 
 import type { DefinitionRecord, DeterminedRecord } from '../../protocol';
 import type { Api } from '../api';
-import { AnswerError } from '../api';
+import { AnswerError } from '../errors';
+
+/**
+ * What the view says about the scan. The record of an earlier scan stays on display.
+ *
+ * `idle`: nothing; a short scan is not mentioned. `slow`: it takes longer, and has met `found` paths so far.
+ * `stopped`: by the user. `too-large`: the server asks the user to confirm the number of paths. `failed`: with `error`.
+ */
+export type ScanStatus =
+  | { kind: 'idle' }
+  | { kind: 'slow'; found: number }
+  | { kind: 'stopped' }
+  | { kind: 'too-large'; error: Error }
+  | { kind: 'failed'; error: Error };
 
 const SETTLE_MS = 150;
-/** A scan that takes no longer shows what was there before, and no word of itself. */
+/** A shorter scan is not mentioned: the record before it stays on display. */
 const QUIET_MS = 1000;
-/** Beyond so many files the comparison with Determined's uploader is left to `%det_files --as determined`. */
+/** Above this number of files the comparison with Determined's uploader is left to `%det_files --as determined`. */
 const MOST_COMPARED = 100_000;
 const TOO_LARGE = 413;
+const IDLE: ScanStatus = { kind: 'idle' };
 
 export class DefinitionModel {
-  constructor(api: Api) {
+  constructor(api: Pick<Api, 'definition' | 'determined'>) {
     this._api = api;
   }
 
@@ -27,7 +41,7 @@ export class DefinitionModel {
     return this._path;
   }
 
-  /** The path whose edits on disk the server should tell of: none while nobody sees them. */
+  /** The path whose edits on disk the server should report: none while the files are hidden. */
   get watchedPath(): string | null {
     return this._isVisible ? this._path : null;
   }
@@ -36,23 +50,13 @@ export class DefinitionModel {
     return this._record;
   }
 
-  /** Where Determined's uploader would decide otherwise; null while that is not known. */
+  /** Where Determined's uploader decides differently; null while that is not known. */
   get comparison(): DeterminedRecord | null {
     return this._comparison;
   }
 
-  get error(): Error | null {
-    return this._error;
-  }
-
-  /** Whether there are so many paths that a person must say that they are meant. */
-  get isTooLarge(): boolean {
-    return this._error instanceof AnswerError && this._error.status === TOO_LARGE;
-  }
-
-  /** How many paths a scan has met so far that takes longer than a moment; null if none does. */
-  get found(): number | null {
-    return this._isSlow ? this._found : null;
+  get status(): ScanStatus {
+    return this._status;
   }
 
   /** Show the definition at `path`. */
@@ -60,20 +64,20 @@ export class DefinitionModel {
     if (path === this._path) {
       return;
     }
+    this.abort();
     this._path = path;
     this._record = null;
     this._etag = null;
     this._comparison = null;
-    this._error = null;
+    this._status = IDLE;
     this._anySize = false;
     this._isWatched = false;
     this._tookMs = 0;
-    this.abort();
     this._changed.emit();
     void this.refresh();
   }
 
-  /** Say whether anybody sees the files: while nobody does, nothing is scanned. */
+  /** Say whether the files can be seen: while they are hidden, nothing is scanned. */
   setVisible(isVisible: boolean): void {
     if (isVisible === this._isVisible) {
       return;
@@ -87,12 +91,12 @@ export class DefinitionModel {
     this._changed.emit();
   }
 
-  /** Say whether the server tells of edits on disk; if not, they are looked for when the window gets the focus. */
+  /** Say whether the server reports edits on disk; if not, they are looked for when the window gets the focus. */
   setWatched(isWatched: boolean): void {
     this._isWatched = isWatched;
   }
 
-  /** The window has the focus again: edits were perhaps made elsewhere. */
+  /** The window has the focus again: files may have been edited elsewhere. */
   focused(): void {
     if (!this._isWatched && this._record !== null) {
       this.refreshSoon();
@@ -100,15 +104,13 @@ export class DefinitionModel {
   }
 
   async refresh(): Promise<void> {
-    window.clearTimeout(this._timer);
-    this._timer = 0;
-    this._isStopped = false;
+    this.clearTimer();
     const path = this._path;
     if (path === null || !this._isVisible) {
       return;
     }
     if (this._scan !== null) {
-      // The scan under way may have passed already what is new.
+      // The current scan may already have passed the path that changed.
       this._isStale = true;
       return;
     }
@@ -116,7 +118,9 @@ export class DefinitionModel {
     this._scan = scan;
     this._isStale = false;
     const begun = performance.now();
-    const slow = window.setTimeout(() => this.setSlow(true), QUIET_MS);
+    const slow = setTimeout(() => this.setStatus({ kind: 'slow', found: 0 }), QUIET_MS);
+    scan.signal.addEventListener('abort', () => clearTimeout(slow), { once: true });
+    let status = IDLE;
     try {
       const answer = await this._api.definition(path, {
         anySize: this._anySize,
@@ -127,7 +131,6 @@ export class DefinitionModel {
       if (scan.signal.aborted) {
         return;
       }
-      this._error = null;
       if (answer !== null) {
         this._record = answer.record;
         this._etag = answer.etag;
@@ -136,56 +139,48 @@ export class DefinitionModel {
       if (scan.signal.aborted) {
         return;
       }
-      this._error = error as Error;
-    } finally {
-      window.clearTimeout(slow);
+      status = statusOf(error as Error);
     }
+    clearTimeout(slow);
     this._tookMs = performance.now() - begun;
     this._scan = null;
-    this._found = 0;
-    this._isSlow = false;
-    this._changed.emit();
+    this.setStatus(status);
     if (this._isStale) {
       this.refreshSoon();
-    } else if (this._error === null) {
+    } else if (status === IDLE) {
       void this.compare(path);
     }
   }
 
   /**
-   * Scan again when things have settled; the longer the last scan took, the longer this waits.
+   * Scan again when the edits have settled; the longer the last scan took, the longer this waits.
    *
-   * What a person has stopped, or not said yes to, is scanned again only when a person says so.
+   * A scan that the user has stopped, or was asked about, begins again only when the user says so.
    */
   refreshSoon(): void {
-    if (this._timer === 0 && !this._isStopped && !this.isTooLarge) {
-      this._timer = window.setTimeout(() => void this.refresh(), SETTLE_MS + this._tookMs);
+    const { kind } = this._status;
+    if (this._timer === null && kind !== 'stopped' && kind !== 'too-large') {
+      this._timer = setTimeout(() => void this.refresh(), SETTLE_MS + this._tookMs);
     }
   }
 
-  /** Stop the scan that takes long, and say so. */
+  /** Stop the scan that takes long. */
   stop(): void {
     this.abort();
-    this._isStopped = true;
-    this._error = new AnswerError(0, 'The scan was stopped.');
-    this._changed.emit();
+    this.setStatus({ kind: 'stopped' });
   }
 
-  /** Scan the directory though it holds very many paths. */
+  /** Scan the directory although it holds very many paths. */
   scanAnyway(): void {
     this._anySize = true;
-    this._error = null;
-    this._changed.emit();
+    this.setStatus(IDLE);
     void this.refresh();
   }
 
-  /** Take notice of how far the scan is. */
+  /** Show how far the scan is. */
   setFound(path: string, found: number): void {
-    if (path === this._path && this._scan !== null && found !== this._found) {
-      this._found = found;
-      if (this._isSlow) {
-        this._changed.emit();
-      }
+    if (path === this._path && this._status.kind === 'slow' && found !== this._status.found) {
+      this.setStatus({ kind: 'slow', found });
     }
   }
 
@@ -200,22 +195,29 @@ export class DefinitionModel {
     Signal.clearData(this);
   }
 
-  private setSlow(isSlow: boolean): void {
-    this._isSlow = isSlow;
+  private setStatus(status: ScanStatus): void {
+    this._status = status;
     this._changed.emit();
   }
 
+  private clearTimer(): void {
+    if (this._timer !== null) {
+      clearTimeout(this._timer);
+      this._timer = null;
+    }
+  }
+
   private abort(): void {
-    window.clearTimeout(this._timer);
-    this._timer = 0;
+    this.clearTimer();
     this._scan?.abort();
     this._scan = null;
     this._comparing?.abort();
-    this._isSlow = false;
-    this._found = 0;
+    if (this._status.kind === 'slow') {
+      this._status = IDLE;
+    }
   }
 
-  /** Ask for the comparison, beside the listing: it takes longer, and nobody waits for it. */
+  /** Ask for the comparison after the listing: it takes longer, and the listing does not wait for it. */
   private async compare(path: string): Promise<void> {
     this._comparing?.abort();
     const record = this._record;
@@ -228,7 +230,7 @@ export class DefinitionModel {
     try {
       comparison = await this._api.determined(path, { anySize: this._anySize, signal: comparing.signal });
     } catch {
-      // The listing is what counts; whatever is wrong with the directory, its own scan says.
+      // The listing is what counts. Its own scan reports what is wrong with the directory.
     }
     if (!comparing.signal.aborted && JSON.stringify(comparison) !== JSON.stringify(this._comparison)) {
       this._comparison = comparison;
@@ -236,22 +238,26 @@ export class DefinitionModel {
     }
   }
 
-  private readonly _api: Api;
+  private readonly _api: Pick<Api, 'definition' | 'determined'>;
   private readonly _changed = new Signal<this, void>(this);
   private _path: string | null = null;
   private _record: DefinitionRecord | null = null;
   private _etag: string | null = null;
   private _comparison: DeterminedRecord | null = null;
-  private _error: Error | null = null;
+  private _status: ScanStatus = IDLE;
   private _scan: AbortController | null = null;
   private _comparing: AbortController | null = null;
   private _anySize = false;
   private _isVisible = false;
   private _isWatched = false;
-  private _isSlow = false;
+  /** Something changed since the current scan began. */
   private _isStale = false;
-  private _isStopped = false;
-  private _found = 0;
-  private _timer = 0;
+  /** Runs before the next scan. Not a Debouncer of Lumino's: how long it waits depends on the last scan. */
+  private _timer: ReturnType<typeof setTimeout> | null = null;
   private _tookMs = 0;
+}
+
+function statusOf(error: Error): ScanStatus {
+  const isTooLarge = error instanceof AnswerError && error.status === TOO_LARGE;
+  return { kind: isTooLarge ? 'too-large' : 'failed', error };
 }

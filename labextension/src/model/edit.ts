@@ -1,14 +1,14 @@
-/** An edit of the definition's `.detignore`: proposed with its effect, saved or dropped, and taken back. */
+/** An edit of the definition's `.detignore`: proposed with its effect, saved or canceled, and undone. */
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type { IgnoreEditRecord } from '../../protocol';
 import type { Api } from '../api';
-import { AnswerError } from '../api';
+import { AnswerError } from '../errors';
 import type { DefinitionModel } from './definition';
 
-/** `wanted`: the effect is being found out. `proposed`: to be saved or dropped. `saved`: it can be taken back. `undone`: it was. */
-export type EditState = 'none' | 'wanted' | 'proposed' | 'saving' | 'saved' | 'undone';
+/** `computing`: the server computes the effect. `proposed`: the user may save or cancel it. `saved`: the user may undo it. `undone`. */
+export type EditState = 'none' | 'computing' | 'proposed' | 'saving' | 'saved' | 'undone';
 
 const CONFLICT = 409;
 
@@ -27,9 +27,9 @@ export class EditModel {
     return this._state;
   }
 
-  /** What was asked for: the path, and whether it is to ship. */
-  get wish(): { file: string; include: boolean } | null {
-    return this._wish;
+  /** What the user asked for: the path, and whether it should ship. */
+  get change(): { file: string; include: boolean } | null {
+    return this._change;
   }
 
   get record(): IgnoreEditRecord | null {
@@ -41,15 +41,15 @@ export class EditModel {
     return this._error;
   }
 
-  /** Find out what it would take to let `file` ship, or to leave it out, and what else would follow. Nothing is written. */
+  /** Compute the lines that let `file` ship or exclude it, and their effect. Nothing is written. */
   async propose(file: string, include: boolean): Promise<void> {
     const path = this._definition.path;
     if (path === null) {
       return;
     }
-    this._wish = { file, include };
+    this._change = { file, include };
     this._record = null;
-    await this.step('wanted', 'none', async () => {
+    await this.step('computing', 'none', async () => {
       this._record = await this._api.proposeIgnore(path, file, include);
       return 'proposed';
     });
@@ -67,7 +67,7 @@ export class EditModel {
     });
     const refusal = this._error;
     if (refusal instanceof AnswerError && refusal.status === CONFLICT) {
-      // Somebody else has written the file: show what the change would do now, beside why it was not saved.
+      // Another program has written the file: show why the change was not saved, and its effect on the new file.
       await this.propose(record.file, record.include);
       this._error ??= refusal;
       this._changed.emit();
@@ -87,10 +87,10 @@ export class EditModel {
     void this._definition.refresh();
   }
 
-  /** Drop the proposal, or the word about what was saved. */
+  /** Close the proposal, or the message about what was saved. */
   dismiss(): void {
     this._turn++;
-    this._wish = this._record = this._error = null;
+    this._change = this._record = this._error = null;
     this._state = 'none';
     this._changed.emit();
   }
@@ -101,7 +101,7 @@ export class EditModel {
     Signal.clearData(this);
   }
 
-  /** Be `during` while `work` is done, then what it says; after a refusal be `after`, and say why. */
+  /** Enter `during` while `work` runs, then the state that it returns; if it is refused, enter `after` and keep the error. */
   private async step(during: EditState, after: EditState, work: () => Promise<EditState>): Promise<void> {
     const turn = ++this._turn;
     this._state = during;
@@ -135,7 +135,7 @@ export class EditModel {
   private readonly _changed = new Signal<this, void>(this);
   private _path: string | null = null;
   private _state: EditState = 'none';
-  private _wish: { file: string; include: boolean } | null = null;
+  private _change: { file: string; include: boolean } | null = null;
   private _record: IgnoreEditRecord | null = null;
   private _error: Error | null = null;
   private _turn = 0;

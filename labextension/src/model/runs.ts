@@ -1,8 +1,8 @@
-/** The history: pages of runs from the server, kept current by what the WebSocket says. */
+/** The history: pages of runs from the server, kept current by the messages of the WebSocket. */
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import { toNumber } from '../../chart';
+import { toNumber } from '../../live/format';
 import type { RunRecord } from '../../protocol';
 import type { Api } from '../api';
 
@@ -11,7 +11,7 @@ const PAGE = 50;
 const MOST = 500;
 
 export class RunsModel {
-  constructor(api: Api) {
+  constructor(api: Pick<Api, 'runs' | 'deleteRun'>) {
     this._api = api;
   }
 
@@ -90,7 +90,7 @@ export class RunsModel {
         this._byId.clear();
       }
       this._hasMore = runs.length === limit;
-      // Runs older than the last page are known (the WebSocket may speak of them), but would leave a gap in the list.
+      // Runs older than the last page are known (the WebSocket may report them), but would leave a gap in the list.
       const oldest = runs.at(-1);
       this._oldest = this._hasMore && oldest !== undefined ? toNumber(oldest.created_at) : -Infinity;
       this._state = 'ready';
@@ -114,7 +114,7 @@ export class RunsModel {
     this._changed.emit();
   }
 
-  private readonly _api: Api;
+  private readonly _api: Pick<Api, 'runs' | 'deleteRun'>;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _byId = new Map<string, RunRecord>();
   private _list: readonly RunRecord[] = [];

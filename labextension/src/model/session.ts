@@ -1,10 +1,21 @@
 /** What the active notebook's kernel has loaded, and the session that the Live section shows and steers. */
+import { Debouncer } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { CardRecord, Command, KernelReply, RunRecord, SessionRecord, State } from '../../protocol';
+import { allows } from '../../live/controls';
+import { isLive } from '../../live/words';
+import type {
+  CardRecord,
+  Command,
+  CommandKind,
+  KernelReply,
+  RunRecord,
+  SessionRecord,
+  State
+} from '../../protocol';
 import type { Api } from '../api';
-import { AnswerError } from '../api';
+import { AnswerError } from '../errors';
 import type { RunsModel } from './runs';
 
 /** A session as it is now, with its run if it has trained. `steerable`: its kernel holds it, so commands reach it. */
@@ -16,8 +27,8 @@ export interface Current {
 }
 
 const ASK_AGAIN_MS = 2500;
-/** A reload imports whatever the code imports; the pauses between questions grow up to this. */
-const LONGEST_RELOAD_MS = 20_000;
+/** A reload imports whatever the code imports, so it can take long: the pauses between questions grow up to this. */
+const LONGEST_RELOAD_PAUSE_MS = 20_000;
 
 const NOTHING: KernelReply = {
   kind: 'kernel',
@@ -29,10 +40,13 @@ const NOTHING: KernelReply = {
   error: null
 };
 
-export type CommandKind = Command['kind'];
+/** A command on its way. */
+interface Sent {
+  kind: CommandKind;
+}
 
 export class SessionModel {
-  constructor(api: Api, runs: RunsModel) {
+  constructor(api: Pick<Api, 'kernel' | 'command'>, runs: Pick<RunsModel, 'changed' | 'get' | 'newestOf'>) {
     this._api = api;
     this._runs = runs;
     runs.changed.connect(this.onRuns, this);
@@ -88,7 +102,7 @@ export class SessionModel {
 
   /** The command that was sent and is not answered yet. */
   get sending(): CommandKind | null {
-    return this._sending;
+    return (this._sent ?? this._reload)?.kind ?? null;
   }
 
   get current(): Current | null {
@@ -109,23 +123,26 @@ export class SessionModel {
   /** Ask again because a cell has run. */
   async refreshAfterCell(): Promise<void> {
     await this.refresh();
-    window.clearTimeout(this._timer);
-    if (!this.loaded) {
-      // A kernel that imports a framework is late to answer, and is then taken for one without detjupyter.
-      this._timer = window.setTimeout(() => void this.refresh(), ASK_AGAIN_MS);
+    if (this.loaded) {
+      void this._askAgain.stop();
+    } else if (!this._askAgain.isDisposed) {
+      // A kernel that imports a framework answers late, and is then treated as one without detjupyter.
+      void this._askAgain.invoke();
     }
   }
 
   /** Forget what the kernel had loaded: its process is gone. */
   forget(): void {
     this._turn++;
+    this._process = {};
     this._reply = null;
     this._error = null;
     this._refusal = null;
-    this._sending = null;
+    this._sent = null;
+    this._reload = null;
     this._askAfterMs = 0;
     this._askPauseMs = ASK_AGAIN_MS;
-    window.clearTimeout(this._timer);
+    void this._askAgain.stop();
     this.settle();
   }
 
@@ -152,29 +169,13 @@ export class SessionModel {
     }
   }
 
-  /** Whether the command makes sense now. */
+  /** Whether the command does something now: it reaches the kernel, and Python says that it is allowed. */
   can(kind: CommandKind): boolean {
     const current = this._current;
-    if (current === null || !current.steerable) {
+    if (current === null || !current.steerable || !allows(current.session.allowed, kind)) {
       return false;
     }
-    switch (kind) {
-      case 'pause':
-        return current.state === 'running';
-      case 'resume':
-        // A step beside any training ends paused too, with nothing to go on with.
-        return current.state === 'paused' && current.session.plan_target_batches !== null;
-      case 'stop':
-        return isLive(current.state);
-      case 'step':
-        return current.state !== 'running';
-      case 'validate':
-        return current.session.activity !== 'validating';
-      case 'checkpoint':
-        return current.session.activity !== 'checkpointing';
-      case 'reload':
-        return this._sending !== 'reload';
-    }
+    return kind !== 'reload' || (this._reload === null && this._sent?.kind !== 'reload');
   }
 
   async send(command: Command): Promise<void> {
@@ -183,24 +184,30 @@ export class SessionModel {
       return;
     }
     const turn = ++this._turn;
+    const process = this._process;
+    const sent: Sent = { kind: command.kind };
     let reply: KernelReply | null = null;
     let refusal: Error | null = null;
-    this._sending = command.kind;
+    this._sent = sent;
     this._changed.emit();
     try {
       reply = await this._api.command(kernelId, this._current?.session.session_id ?? null, command);
     } catch (error) {
       refusal = error as Error;
     }
-    if (kernelId !== this._kernelId) {
+    // Another kernel is shown by now, or the same one in a new process: this answer is about what is gone.
+    if (process !== this._process) {
       return;
     }
-    this._sending = null;
+    // A command that was sent later is still on its way.
+    if (this._sent === sent) {
+      this._sent = null;
+    }
     this._refusal = refusal === null ? null : { kind: command.kind, error: refusal };
     if (command.kind === 'reload' && reply?.accepted === true) {
-      void this.awaitReload(this.card);
+      void this.awaitReload(sent);
     }
-    // A later question may have been answered meanwhile; then this answer is only good for its refusal.
+    // A later question may have been answered already. Then this answer is only good for its refusal.
     if (reply !== null && turn === this._turn) {
       this.take(reply);
     } else {
@@ -209,30 +216,30 @@ export class SessionModel {
   }
 
   /** Ask until a reload that was accepted is over: the card is another one then, or has a note of why it is not. */
-  private async awaitReload(before: CardRecord | null): Promise<void> {
-    const kernelId = this._kernelId;
-    this._sending = 'reload';
-    for (let pauseMs = 500; pauseMs < LONGEST_RELOAD_MS; pauseMs *= 1.3) {
-      await new Promise(resolve => window.setTimeout(resolve, pauseMs));
-      if (kernelId !== this._kernelId || this._sending !== 'reload') {
+  private async awaitReload(reload: Sent): Promise<void> {
+    const before = this.card;
+    this._reload = reload;
+    for (let pauseMs = 500; pauseMs < LONGEST_RELOAD_PAUSE_MS; pauseMs *= 1.3) {
+      await new Promise(resolve => setTimeout(resolve, pauseMs));
+      if (this._reload !== reload) {
         return;
       }
       await this.refresh();
-      const card = this.card;
+      const { card } = this;
       if (card?.loaded_at !== before?.loaded_at || card?.notes.join() !== before?.notes.join()) {
         break;
       }
     }
-    if (this._sending === 'reload') {
-      this._sending = null;
+    if (this._reload === reload) {
+      this._reload = null;
       this._changed.emit();
     }
   }
 
   dispose(): void {
     this._turn++;
-    this._sending = null;
-    window.clearTimeout(this._timer);
+    this._reload = null;
+    this._askAgain.dispose();
     Signal.clearData(this);
   }
 
@@ -256,11 +263,11 @@ export class SessionModel {
     this.settle();
   }
 
-  /** Ask the kernel when it trains a session that it has not told of: it began since, or the answer did not come. */
+  /** Ask the kernel when one of its runs is active that it has not named: the run began later, or the answer did not arrive. */
   private askForUnknown(): void {
     const newest = this._kernelId === null ? null : this._runs.newestOf(this._kernelId);
     const session = newest?.session ?? null;
-    if (session === null || this._reply === null || !isLive(session.state)) {
+    if (session === null || this._reply === null || !isAtWork(session)) {
       return;
     }
     const known = this._reply.sessions.some(({ run_id }) => run_id === newest?.id);
@@ -281,7 +288,7 @@ export class SessionModel {
     const held = this._reply?.sessions.at(-1);
     const run = this.findRun();
     if (held !== undefined) {
-      // The store and the kernel both speak of it: the one that spoke last is right.
+      // Both the store and the kernel report it: the newer report is right.
       const session = this._freshest?.session_id === held.session_id ? this._freshest : held;
       return { session, run, state: session.state, steerable: true };
     }
@@ -297,12 +304,13 @@ export class SessionModel {
     if (held === undefined || newest === null) {
       return newest;
     }
-    // It had no run when the kernel was asked. Ids of sessions come again after a restart, so only what trains now can be its run.
+    // It had no run when the kernel was asked. Session ids repeat after a restart, so only a run that is live now can be its run.
     return newest.session?.session_id === held.session_id && isLive(newest.state) ? newest : null;
   }
 
-  private readonly _api: Api;
-  private readonly _runs: RunsModel;
+  private readonly _api: Pick<Api, 'kernel' | 'command'>;
+  private readonly _runs: Pick<RunsModel, 'changed' | 'get' | 'newestOf'>;
+  private readonly _askAgain = new Debouncer<void, void, []>(() => this.refresh(), ASK_AGAIN_MS);
   private readonly _changed = new Signal<this, void>(this);
   private _kernelId: string | null = null;
   private _reply: KernelReply | null = null;
@@ -311,13 +319,18 @@ export class SessionModel {
   private _current: Current | null = null;
   private _error: Error | null = null;
   private _refusal: { kind: CommandKind; error: Error } | null = null;
-  private _sending: CommandKind | null = null;
+  /** The newest command that is not answered yet. */
+  private _sent: Sent | null = null;
+  /** The reload that was accepted and is not over yet. */
+  private _reload: Sent | null = null;
+  /** Identifies the kernel's process: a new object for each process. */
+  private _process = {};
   private _askAfterMs = 0;
   private _askPauseMs = ASK_AGAIN_MS;
-  private _timer = 0;
   private _turn = 0;
 }
 
-function isLive(state: State): boolean {
-  return state === 'running' || state === 'paused';
+/** A session that does not train can also validate, or save a checkpoint. */
+function isAtWork({ state, activity }: SessionRecord): boolean {
+  return isLive(state) || activity !== 'idle';
 }

@@ -1,15 +1,16 @@
-/** What is loaded: the class, its hyperparameters, whether the code stands otherwise on disk by now, and what of it would not ship. */
+/** What is loaded: the class, its hyperparameters, how the code differs from the files on disk, and what it uses that would not ship. */
 import { refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatBytes, formatCount, toNumber } from '../../chart';
+import { formatBytes, formatCount, toNumber } from '../../live/format';
 import type { CardRecord, ChangeRecord, UsageRecord } from '../../protocol';
+import { BUTTONS } from '../../protocol';
 import { warningIcon } from '../icons';
-import type { PanelModel } from '../model';
+import type { PanelModel } from '../model/panel';
 import { Hyperparameters } from './hyperparameters';
 import { Message, withCode } from './state';
 
-/** So many files that are used and not shipped are named before somebody asks for the rest. */
+/** How many files that are used and not shipped are listed at first. */
 const SHOWN_AT_FIRST = 4;
 
 interface CardProps {
@@ -22,7 +23,7 @@ interface CardProps {
 export function Card({ model, card, isListed }: CardProps): JSX.Element {
   const { hyperparameters, notes, startup_hook, usage } = card;
   const { refusal } = model.session;
-  // A reload that failed is a note, too, for whoever did not ask for it.
+  // A failed reload is also a note on the card; at the button it would be there twice.
   const isNews = (note: string): boolean =>
     refusal?.kind !== 'reload' || !note.includes(refusal.error.message);
   return (
@@ -70,7 +71,7 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
               )}
             </span>
           </summary>
-          <Hyperparameters rows={hyperparameters} />
+          <Hyperparameters rows={hyperparameters} changes={card.hyperparameter_changes} />
         </details>
       )}
       {usage !== null && usage.unused_files > 0 && <Unused usage={usage} />}
@@ -84,7 +85,7 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
   );
 }
 
-/** The code on disk is not the code that trains: what differs, and a button that loads it. */
+/** The code on disk differs from the code that trains: the differences, and a button that reloads it. */
 function Changed({ model, card }: { model: PanelModel; card: CardRecord }): JSX.Element {
   const { session } = model;
   const isReloading = session.sending === 'reload';
@@ -100,11 +101,11 @@ function Changed({ model, card }: { model: PanelModel; card: CardRecord }): JSX.
           type="button"
           className="dj-TextButton dj-mod-small"
           disabled={!session.can('reload')}
-          title="Import the edited code, and go on with the same weights"
+          title={BUTTONS.reload.title}
           onClick={() => void session.send({ kind: 'reload' })}
         >
           <refreshIcon.react tag="span" className="dj-IconButton-icon" />
-          {isReloading ? 'Reloading…' : 'Reload'}
+          {isReloading ? BUTTONS.reload.pending : BUTTONS.reload.label}
         </button>
       </div>
       <ul className="dj-Callout-list">
@@ -127,7 +128,7 @@ function changeText({ what, names }: ChangeRecord): string {
   return what === 'edited' && names.length > 0 ? names.join(', ') : what;
 }
 
-/** What the definition used although it would not ship: it would fail elsewhere. */
+/** What the definition used although it would not ship: on another machine it would fail. */
 function Unshipped({
   model,
   usage,

@@ -1,17 +1,17 @@
-/** An edit of `.detignore` before it is saved: its lines, and what would follow. And after: a word, and a way back. */
+/** An edit of `.detignore`: before it is saved its lines and their effect, afterwards a message and Undo. */
 import { classes, closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatBytes, formatCount } from '../../chart';
+import { formatBytes, formatCount } from '../../live/format';
 import type { EffectRecord, IgnoreEditRecord } from '../../protocol';
 import type { EditModel } from '../model/edit';
 import { IconButton, Message } from './state';
 
 export function EditView({ edit }: { edit: EditModel }): JSX.Element | null {
-  const { state, record, error, wish } = edit;
+  const { state, record, error, change } = edit;
   const host = React.useRef<HTMLDivElement>(null);
   React.useEffect(() => {
-    // The keyboard's next word is Enter or Escape; afterwards it goes on in the tree.
+    // The next key is Enter or Escape; after that the focus returns to the tree.
     if (state === 'proposed') {
       host.current?.scrollIntoView({ block: 'nearest' });
       host.current?.querySelector<HTMLElement>('.dj-Edit-buttons > button')?.focus();
@@ -44,7 +44,7 @@ export function EditView({ edit }: { edit: EditModel }): JSX.Element | null {
     >
       <div className="dj-Edit-head">
         <div className="dj-Edit-title" role="status">
-          <Title state={state} wish={wish} record={record} />
+          <Title state={state} change={change} record={record} />
         </div>
         {state === 'saved' && (
           <button type="button" className="dj-LinkButton" onClick={() => void edit.undo()}>
@@ -82,22 +82,22 @@ export function EditView({ edit }: { edit: EditModel }): JSX.Element | null {
   );
 }
 
-function Title({ state, wish, record }: Pick<EditModel, 'state' | 'wish' | 'record'>): JSX.Element {
-  const file = <code title={wish?.file}>{wish?.file}</code>;
+function Title({ state, change, record }: Pick<EditModel, 'state' | 'change' | 'record'>): JSX.Element {
+  const file = <code title={change?.file}>{change?.file}</code>;
   if (state === 'saved' && record !== null) {
-    return wish?.include ? <>{file} ships now.</> : <>{file} is left out now.</>;
+    return change?.include ? <>{file} ships now.</> : <>{file} is left out now.</>;
   }
   if (state === 'undone') {
     return (
       <>
-        <code>.detignore</code> is as it was.
+        <code>.detignore</code> is restored.
       </>
     );
   }
-  if (state === 'wanted') {
-    return <>Looking at what would change…</>;
+  if (state === 'computing') {
+    return <>Computing the effect…</>;
   }
-  return wish?.include ? <>Include {file}?</> : <>Exclude {file}?</>;
+  return change?.include ? <>Include {file}?</> : <>Exclude {file}?</>;
 }
 
 function Lines({ record }: { record: IgnoreEditRecord }): JSX.Element {
@@ -106,7 +106,7 @@ function Lines({ record }: { record: IgnoreEditRecord }): JSX.Element {
     ...record.added.map(text => ({ sign: '+', text }))
   ];
   if (lines.length === 0) {
-    return <p className="dj-faint">Nothing to do: it {record.include ? 'ships' : 'is left out'} already.</p>;
+    return <p className="dj-faint">It is already {record.include ? 'part of the bundle' : 'left out'}.</p>;
   }
   return (
     <>
@@ -128,14 +128,12 @@ function Lines({ record }: { record: IgnoreEditRecord }): JSX.Element {
 }
 
 function Effects({ record }: { record: IgnoreEditRecord }): JSX.Element {
-  const { ships, stays } = record;
+  const { ships, left_out } = record;
   return (
     <ul className="dj-Effects">
       {ships.files > 0 && <Effect effect={ships} verb="would ship, too" />}
-      {stays.files > 0 && <Effect effect={stays} verb="would no longer ship" />}
-      {ships.files === 0 && stays.files === 0 && (
-        <li className="dj-faint">Nothing that is here now would ship or stay otherwise.</li>
-      )}
+      {left_out.files > 0 && <Effect effect={left_out} verb="would no longer ship" />}
+      {ships.files === 0 && left_out.files === 0 && <li className="dj-faint">No file is affected.</li>}
     </ul>
   );
 }

@@ -2,6 +2,7 @@
 import * as React from 'react';
 
 import type { ErrorRecord } from '../../protocol';
+import { withCode } from './state';
 
 export function TrialError({ error }: { error: ErrorRecord }): JSX.Element {
   const { name, message, traceback, hint } = error;
@@ -10,7 +11,7 @@ export function TrialError({ error }: { error: ErrorRecord }): JSX.Element {
       <div className="dj-Error-message">
         <b>{name}</b>: {message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message}
       </div>
-      {hint !== null && <div className="dj-Message-hint">{hint}</div>}
+      {hint !== null && <div className="dj-Message-hint">{withCode(hint)}</div>}
       {traceback !== '' && (
         <details>
           <summary>Traceback</summary>

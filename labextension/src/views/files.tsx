@@ -2,7 +2,7 @@
 import { searchIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatCount } from '../../chart';
+import { formatCount } from '../../live/format';
 import type { DefinitionRecord, DeterminedRecord } from '../../protocol';
 import { biggestFirstIcon } from '../icons';
 import { FileRow, ROW_PX } from './row';
@@ -14,7 +14,7 @@ import { useWindow } from './window';
 interface FilesProps {
   record: DefinitionRecord;
   comparison: DeterminedRecord | null;
-  /** Whether only paths are shown about which Determined's uploader would decide otherwise. */
+  /** Whether only paths are shown about which Determined's uploader decides differently. */
   differingOnly: boolean;
   onOpen: (file: string) => void;
   onEdit: (file: string, include: boolean) => void;
@@ -30,11 +30,6 @@ export const Files = React.memo(function Files(props: FilesProps): JSX.Element {
   const [text, setText] = React.useState('');
   const [order, setOrder] = React.useState<Order>('name');
   const [active, setActive] = React.useState<string | null>(null);
-  React.useEffect(() => {
-    setToggled(NOTHING);
-    setText('');
-    setActive(null);
-  }, [record.path]);
 
   const tree = React.useMemo(() => new FileTree(record), [record]);
   const differences = React.useMemo(() => comparison && new Differences(comparison), [comparison]);
@@ -55,7 +50,7 @@ export const Files = React.memo(function Files(props: FilesProps): JSX.Element {
   const sight = React.useMemo(() => ({ order, toggled: shown, search }), [order, shown, search]);
   const rows = React.useMemo(() => tree.rows(sight), [tree, sight]);
   const { first, end } = useWindow(host, '.dj-Section', rows.length, ROW_PX);
-  const activeRow = React.useMemo(() => rows.findIndex(row => row.path === active), [rows, active]);
+  const activeRow = React.useMemo(() => rows.findIndex(({ node }) => node.path === active), [rows, active]);
   const canEdit = !record.is_file;
 
   const toggle = (node: TreeNode): void => {
@@ -84,12 +79,12 @@ export const Files = React.memo(function Files(props: FilesProps): JSX.Element {
   };
   const go = (index: number): void => {
     const row = Math.max(0, Math.min(rows.length - 1, index));
-    setActive(rows[row]?.path ?? null);
+    setActive(rows[row]?.node.path ?? null);
     reveal(host.current, row);
   };
 
   const onKeyDown = (event: React.KeyboardEvent): void => {
-    const node = rows[activeRow];
+    const node = rows[activeRow]?.node;
     const isParent = node !== undefined && node.children.length > 0;
     const isOpen = isParent && tree.isOpen(node, sight);
     if (event.ctrlKey || event.metaKey || event.altKey) {
@@ -125,7 +120,7 @@ export const Files = React.memo(function Files(props: FilesProps): JSX.Element {
         if (isOpen) {
           toggle(node);
         } else if (node !== undefined && node.depth > 0) {
-          go(rows.findLastIndex((row, index) => index < activeRow && row.depth < node.depth));
+          go(rows.findLastIndex((row, index) => index < activeRow && row.node.depth < node.depth));
         }
         break;
       case 'Enter':
@@ -167,7 +162,7 @@ export const Files = React.memo(function Files(props: FilesProps): JSX.Element {
       setText('');
     } else if (event.key === 'ArrowDown' || event.key === 'Enter') {
       host.current?.focus();
-      go(search === null ? 0 : rows.findIndex(row => row.found === search.turn));
+      go(search === null ? 0 : rows.findIndex(({ node }) => node.found === search.turn));
     } else {
       return;
     }
@@ -217,14 +212,16 @@ export const Files = React.memo(function Files(props: FilesProps): JSX.Element {
         aria-activedescendant={activeRow >= first && activeRow < end ? `${id}-${activeRow}` : undefined}
         tabIndex={0}
         style={{ height: rows.length * ROW_PX }}
-        onFocus={() => activeRow < 0 && setActive(rows[first]?.path ?? null)}
+        onFocus={() => activeRow < 0 && setActive(rows[first]?.node.path ?? null)}
         onKeyDown={onKeyDown}
       >
-        {rows.slice(first, end).map((node, index) => (
+        {rows.slice(first, end).map(({ node, position, setSize }, index) => (
           <FileRow
             key={node.path}
             id={`${id}-${first + index}`}
             node={node}
+            position={position}
+            setSize={setSize}
             top={(first + index) * ROW_PX}
             isOpen={node.children.length > 0 ? tree.isOpen(node, sight) : null}
             isActive={first + index === activeRow}

@@ -1,8 +1,8 @@
-/** The panel's head: which notebook it speaks of, and whether the server is there. */
+/** The panel's header: the notebook that it shows, and whether the server answers. */
 import { notebookIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import type { PanelModel } from '../model';
+import type { PanelModel } from '../model/panel';
 import { IconButton } from './state';
 
 export function HeaderView({ model }: { model: PanelModel }): JSX.Element {
@@ -23,9 +23,9 @@ export function HeaderView({ model }: { model: PanelModel }): JSX.Element {
       </div>
       {model.isCut && (
         <div className="dj-Cut" role="status">
-          <span>The connection to the server is lost. Trying again…</span>
+          <span>The connection to the server is lost. Reconnecting…</span>
           <button type="button" className="dj-TextButton" onClick={() => model.refresh()}>
-            Now
+            Try now
           </button>
         </div>
       )}

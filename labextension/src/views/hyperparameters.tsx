@@ -1,13 +1,23 @@
 /** Hyperparameters as a table: name, value, and where the value came from. */
 import * as React from 'react';
 
+import { formatCount } from '../../live/format';
+import type { HyperparameterChange } from '../../protocol';
+
 interface Row {
   name: string;
   value: unknown;
   origin?: string;
 }
 
-export function Hyperparameters({ rows }: { rows: readonly Row[] }): JSX.Element | null {
+export function Hyperparameters({
+  rows,
+  changes
+}: {
+  rows: readonly Row[];
+  /** What reloads have changed. */
+  changes: readonly HyperparameterChange[];
+}): JSX.Element | null {
   if (rows.length === 0) {
     return null;
   }
@@ -16,7 +26,10 @@ export function Hyperparameters({ rows }: { rows: readonly Row[] }): JSX.Element
       <caption className="dj-visually-hidden">Hyperparameters</caption>
       <tbody>
         {rows.map(({ name, value, origin }) => {
-          const text = typeof value === 'string' ? value : JSON.stringify(value);
+          const text = history(
+            value,
+            changes.filter(change => change.name === name)
+          );
           return (
             <tr key={name}>
               <th scope="row" title={name}>
@@ -36,6 +49,22 @@ export function Hyperparameters({ rows }: { rows: readonly Row[] }): JSX.Element
       </tbody>
     </table>
   );
+}
+
+/** Return a value, after the values that reloads have replaced: `0.003 → 0.0001 at 106`. */
+function history(value: unknown, changes: readonly HyperparameterChange[]): string {
+  const [first] = changes;
+  if (first === undefined) {
+    return format(value);
+  }
+  const later = changes.map(
+    ({ now, batches_trained }) => ` → ${format(now)} at ${formatCount(batches_trained)}`
+  );
+  return format(first.before) + later.join('');
+}
+
+function format(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** Return nested hyperparameters as rows with dotted names, in the order they were written. */

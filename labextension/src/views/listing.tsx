@@ -2,9 +2,9 @@
 import { classes } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatBytes, formatCount } from '../../chart';
+import { formatBytes, formatCount } from '../../live/format';
 import type { DefinitionRecord, DeterminedRecord } from '../../protocol';
-import type { PanelModel } from '../model';
+import type { PanelModel } from '../model/panel';
 import { EditView } from './edit';
 import { Files } from './files';
 import { Fact, Facts, withCode } from './state';
@@ -21,7 +21,6 @@ export function Listing({ model, record, isLoaded }: ListingProps): JSX.Element 
   const { comparison } = model.definition;
   const { entrypoints, problems, truncated } = record;
   const [differingOnly, setDifferingOnly] = React.useState(false);
-  React.useEffect(() => setDifferingOnly(false), [record.path]);
   const onOpen = React.useCallback((file: string) => model.openFileOfDefinition(file), [model]);
   const onEdit = React.useCallback(
     (file: string, include: boolean) => void model.edit.propose(file, include),
@@ -45,7 +44,17 @@ export function Listing({ model, record, isLoaded }: ListingProps): JSX.Element 
           </p>
         ))}
         {isLoaded && entrypoints.length > 1 && (
-          <p className="dj-faint">Also here: {entrypoints.join(', ')}</p>
+          <p className="dj-faint">
+            Also here:{' '}
+            {entrypoints.map((entrypoint, index) => (
+              <React.Fragment key={entrypoint}>
+                {index > 0 && ', '}
+                <span className="dj-Entrypoint" title={entrypoint}>
+                  {entrypoint}
+                </span>
+              </React.Fragment>
+            ))}
+          </p>
         )}
       </div>
       <EditView edit={model.edit} />
@@ -67,7 +76,7 @@ export function Listing({ model, record, isLoaded }: ListingProps): JSX.Element 
 }
 
 function Totals({ record }: { record: DefinitionRecord }): JSX.Element {
-  const { included_files, included_bytes, excluded_entries, limit_bytes, culprits } = record;
+  const { included_files, included_bytes, excluded_entries, limit_bytes, largest } = record;
   const share = included_bytes / limit_bytes;
   return (
     <>
@@ -95,15 +104,15 @@ function Totals({ record }: { record: DefinitionRecord }): JSX.Element {
         <span style={{ width: `${Math.min(share, 1) * 100}%` }} />
       </div>
       {share > NEAR && (
-        <div className="dj-Culprits">
+        <div className="dj-Largest">
           <p className={share > 1 ? 'dj-Alarm' : 'dj-faint'}>
             {share > 1
               ? `${formatBytes(included_bytes - limit_bytes)} over the limit.`
               : `${formatBytes(limit_bytes - included_bytes)} below the limit.`}{' '}
-            {culprits.length > 0 && 'What weighs most:'}
+            {largest.length > 0 && 'Largest:'}
           </p>
           <ul>
-            {culprits.map(({ path, size_bytes, files }) => (
+            {largest.map(({ path, size_bytes, files }) => (
               <li key={path} title={`${path}\n${formatCount(files)} ${files === 1 ? 'file' : 'files'}`}>
                 <code>{path}</code>
                 <span>{formatBytes(size_bytes)}</span>
@@ -122,7 +131,7 @@ interface ComparisonProps {
   onClick: () => void;
 }
 
-/** How often Determined's uploader would decide otherwise; a click shows only those paths. */
+/** On how many paths Determined's uploader decides differently; a click shows only those. */
 function Comparison({ comparison, isPressed, onClick }: ComparisonProps): JSX.Element | null {
   const { total, problems } = comparison;
   if (total === 0 && problems.length === 0) {
@@ -135,7 +144,7 @@ function Comparison({ comparison, isPressed, onClick }: ComparisonProps): JSX.El
           type="button"
           className="dj-Differences"
           aria-pressed={isPressed}
-          title={`Determined's own uploader reads .detignore in its own way,\nand would decide otherwise about these.\nClick: ${isPressed ? 'show all paths' : 'show only these'}`}
+          title={`Determined's own uploader reads .detignore in its own way\nand decides differently about these paths.\nClick: ${isPressed ? 'show all paths' : 'show only these'}`}
           onClick={onClick}
         >
           <span className="dj-File-differs">≠</span>

@@ -1,16 +1,22 @@
 /** Section "Live": the current session of the active notebook's kernel, and the buttons that steer it. */
+import type { LabIcon } from '@jupyterlab/ui-components';
 import { checkIcon, pauseIcon, runIcon, saveIcon, stepOverIcon, stopIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatBytes, formatCount, formatDuration, formatValue, toNumber } from '../../chart';
-import type { GpuRecord, SessionRecord } from '../../protocol';
-import type { PanelModel } from '../model';
-import type { Current } from '../model/session';
+import type { LiveCommand } from '../../live/controls';
+import { commandOf, LIVE_BUTTONS } from '../../live/controls';
+import { rove } from '../../live/toolbar';
+import { gpuBusy, gpuMemory, isSlowed, SLOWED } from '../../live/words';
+import type { SessionRecord } from '../../protocol';
+import { BUTTONS } from '../../protocol';
+import type { PanelModel } from '../model/panel';
+import type { Current, SessionModel } from '../model/session';
 import { CurvesChart } from './chart';
 import { TrialError } from './error';
 import { Latest } from './metrics';
 import { Progress } from './progress';
 import { Code, Empty, Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
+import { Stuck } from './stuck';
 
 const LOAD_EXTENSION = '%load_ext detjupyter\n';
 
@@ -40,8 +46,8 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
       <p>
         {definition.record !== null &&
           entrypoint === undefined &&
-          'No model definition stands beside this notebook; one from elsewhere can be loaded. '}
-        Run this in the notebook, and the training shows here while it goes on:
+          'No model definition is in this directory; load one from another directory. '}
+        To train a model and see it here, run this in the notebook:
       </p>
       <Code>{`${session.loaded ? '' : LOAD_EXTENSION}${load}\n%det_train --epochs 5`}</Code>
     </Empty>
@@ -54,23 +60,34 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
     <div className="dj-Live" data-state={state} data-session={session.session_id}>
       <div className="dj-Block">
         <div className="dj-Line dj-Live-head">
-          <StateBadge state={state} text={activityWords(current)} />
+          <span className="dj-Live-status">
+            <StateBadge state={state} />
+            <span className="dj-Live-slowed" role="status">
+              {steerable && isSlowed(session) && (
+                <span className="dj-Chip" title={SLOWED.title}>
+                  {SLOWED.label}
+                </span>
+              )}
+            </span>
+          </span>
           <span className="dj-Live-name" title={session.entrypoint}>
             {session.entrypoint}
           </span>
         </div>
-        <Progress session={session} state={state} />
+        {/* above all that grows and shrinks, so that no button moves under the pointer */}
         <Buttons model={model} current={current} />
         {model.session.refusal !== null && model.session.refusal.kind !== 'reload' && (
           <div className="dj-Refusal" role="alert">
             <Message error={model.session.refusal.error} />
           </div>
         )}
+        {steerable && session.stuck !== null && <Stuck session={model.session} stack={session.stuck} />}
+        <Progress session={session} state={state} />
         {!steerable && (
           <p className="dj-Note">
             {state === 'interrupted'
-              ? 'The kernel ended while this trained. What it had learned until its last checkpoint is kept.'
-              : 'The kernel was restarted since. The run is kept.'}
+              ? 'The training was interrupted. The run is kept, with its checkpoints if it has any. Weights that no checkpoint holds are lost.'
+              : 'The kernel no longer has this session. The run is kept.'}
           </p>
         )}
         {!steerable && <LoadAgain model={model} entrypoint={session.entrypoint} />}
@@ -89,7 +106,7 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
   );
 }
 
-/** The lines that bring the class of the last run back into a kernel that has forgotten it. */
+/** The lines that load the class of the last run again. */
 function LoadAgain({ model, entrypoint }: { model: PanelModel; entrypoint: string }): JSX.Element | null {
   if (model.session.state !== 'ready') {
     return null;
@@ -97,71 +114,54 @@ function LoadAgain({ model, entrypoint }: { model: PanelModel; entrypoint: strin
   return <Code>{`${model.session.loaded ? '' : LOAD_EXTENSION}%det_load ${entrypoint}`}</Code>;
 }
 
-function activityWords({ session }: Current): string | undefined {
-  if (session.activity === 'validating') {
-    const { validation_done: done, validation_total: total } = session;
-    return total !== null && total > 1 ? `Validating, ${done ?? 0} of ${total}` : 'Validating';
-  }
-  return session.activity === 'checkpointing' ? 'Writing a checkpoint' : undefined;
-}
+const ICONS: Readonly<Record<LiveCommand, LabIcon>> = {
+  pause: pauseIcon,
+  resume: runIcon,
+  step: stepOverIcon,
+  stop: stopIcon,
+  validate: checkIcon,
+  checkpoint: saveIcon
+};
 
 function Buttons({ model, current }: { model: PanelModel; current: Current }): JSX.Element {
-  const { session } = model;
-  const isPaused = current.state === 'paused';
+  const toolbar = React.useRef<HTMLDivElement>(null);
+  React.useEffect(() => {
+    const listeners = new AbortController();
+    if (toolbar.current !== null) {
+      rove(toolbar.current, listeners.signal);
+    }
+    return () => listeners.abort();
+  }, []);
   return (
-    <div className="dj-Buttons" role="toolbar" aria-label="Training">
-      <IconButton
-        icon={isPaused ? runIcon : pauseIcon}
-        label={isPaused ? 'Resume' : 'Pause'}
-        title={isPaused ? 'Go on with the training' : 'Hold after the batch under way'}
-        labelled
-        className={isPaused ? 'dj-mod-resume' : 'dj-mod-pause'}
-        disabled={!session.can(isPaused ? 'resume' : 'pause')}
-        onClick={() => void session.send({ kind: isPaused ? 'resume' : 'pause' })}
-      />
-      <IconButton
-        icon={stepOverIcon}
-        label="Step"
-        title="Train one more batch, then pause"
-        labelled
-        className="dj-mod-step"
-        disabled={!session.can('step')}
-        onClick={() => void session.send({ kind: 'step', batches: 1 })}
-      />
-      <IconButton
-        icon={stopIcon}
-        label="Stop"
-        title="Stop the training; weights and history stay"
-        labelled
-        className="dj-mod-stop"
-        disabled={!session.can('stop')}
-        onClick={() => void session.send({ kind: 'stop' })}
-      />
-      <span className="dj-Buttons-gap" />
-      <IconButton
-        icon={checkIcon}
-        label="Validate"
-        title="Validate now"
-        labelled
-        className="dj-mod-validate"
-        disabled={!session.can('validate')}
-        onClick={() => void session.send({ kind: 'validate' })}
-      />
-      <IconButton
-        icon={saveIcon}
-        label="Checkpoint"
-        title="Write a checkpoint now"
-        labelled
-        className="dj-mod-checkpoint"
-        disabled={!session.can('checkpoint')}
-        onClick={() => void session.send({ kind: 'checkpoint' })}
-      />
+    <div ref={toolbar} className="dj-Buttons" role="toolbar" aria-label="Training">
+      {LIVE_BUTTONS.map(button => (
+        <CommandButton
+          key={button[0]}
+          session={model.session}
+          kind={commandOf(button, current.session.allowed)}
+        />
+      ))}
     </div>
   );
 }
 
-function Machine({ session }: { session: SessionRecord }): JSX.Element {
-  const { device, gpu, elapsed_s, records_per_second } = session;
+function CommandButton({ session, kind }: { session: SessionModel; kind: LiveCommand }): JSX.Element {
+  const { label, title } = BUTTONS[kind];
+  return (
+    <IconButton
+      icon={ICONS[kind]}
+      label={label}
+      title={title}
+      labelled
+      className={`dj-mod-${kind}`}
+      disabled={!session.can(kind)}
+      onClick={() => void session.send({ kind })}
+    />
+  );
+}
+
+function Machine({ session: { device, gpu } }: { session: SessionRecord }): JSX.Element {
+  const busy = gpu && gpuBusy(gpu);
   return (
     <div className="dj-Block">
       <Facts>
@@ -171,20 +171,8 @@ function Machine({ session }: { session: SessionRecord }): JSX.Element {
             {gpuMemory(gpu)}
           </Fact>
         )}
-        {gpu !== null && gpu.utilisation !== null && (
-          <Fact name="GPU busy">{`${Math.round(toNumber(gpu.utilisation))} %`}</Fact>
-        )}
-        {records_per_second !== null && <Fact name="Records/s">{rate(toNumber(records_per_second))}</Fact>}
-        {toNumber(elapsed_s) > 0 && <Fact name="Time">{formatDuration(toNumber(elapsed_s))}</Fact>}
+        {busy !== null && <Fact name="GPU busy">{busy}</Fact>}
       </Facts>
     </div>
   );
-}
-
-function gpuMemory({ memory_used_bytes, memory_total_bytes }: GpuRecord): string {
-  return `${formatBytes(memory_used_bytes)} of ${formatBytes(memory_total_bytes)}`;
-}
-
-function rate(perSecond: number): string {
-  return perSecond >= 100 ? formatCount(perSecond) : formatValue(perSecond);
 }

@@ -1,7 +1,7 @@
 /** The newest value of every metric: one row per metric, one column per group. */
 import * as React from 'react';
 
-import { formatCount, formatValue, toNumber } from '../../chart';
+import { formatCount, formatValue, toNumber } from '../../live/format';
 import type { Group, Scalar, SessionRecord } from '../../protocol';
 import { PanelNames } from '../../chart/names';
 

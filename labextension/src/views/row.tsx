@@ -1,4 +1,4 @@
-/** One row of the tree of files: a name, what it weighs or why it stays, and what can be done about it. */
+/** One row of the tree of files: a name, its size or the rule that excludes it, and a button that changes that. */
 import {
   caretDownIcon,
   caretRightIcon,
@@ -9,24 +9,28 @@ import {
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatBytes, formatCount } from '../../chart';
+import { formatBytes, formatCount } from '../../live/format';
 import { excludeIcon, includeIcon } from '../icons';
 import type { TreeNode } from './tree';
 import { listedPath, ruleText } from './tree';
 
 export const ROW_PX = 24;
 const INDENT_PX = 14;
+const MARGIN_PX = 6;
 
 interface RowProps {
   id: string;
   node: TreeNode;
+  /** Its place among its siblings on display, from 1, and how many they are. Most of them are not on the page. */
+  position: number;
+  setSize: number;
   top: number;
   /** null: it cannot be opened. */
   isOpen: boolean | null;
   isActive: boolean;
   /** What was searched for and found here, in lower case; '' if nothing was. */
   highlight: string;
-  /** What Determined's uploader would do otherwise with it, and about how many paths below it. */
+  /** What Determined's uploader does differently with it, and with how many paths below it. */
   differs: { ships: boolean; count: number } | null;
   differsBelow: number;
   offer: 'exclude' | 'include' | null;
@@ -35,12 +39,26 @@ interface RowProps {
 }
 
 export function FileRow(props: RowProps): JSX.Element {
-  const { id, node, top, isOpen, isActive, highlight, differs, differsBelow, offer, onClick, onEdit } = props;
+  const {
+    id,
+    node,
+    position,
+    setSize,
+    top,
+    isOpen,
+    isActive,
+    highlight,
+    differs,
+    differsBelow,
+    offer,
+    onClick,
+    onEdit
+  } = props;
   const { included, isDirectory, rule } = node;
   const why = rule === null ? null : ruleText(rule);
   const Icon = isDirectory ? folderIcon : node.isSymlink ? linkIcon : fileIcon;
   const Caret = isOpen ? caretDownIcon : caretRightIcon;
-  const otherwise = differenceText(differs, differsBelow, isDirectory);
+  const difference = differenceText(differs, differsBelow, isDirectory);
   const OfferIcon = offer === 'include' ? includeIcon : excludeIcon;
   const offerText = offer === 'include' ? 'Include this' : 'Exclude this';
   return (
@@ -49,14 +67,16 @@ export function FileRow(props: RowProps): JSX.Element {
       className={classes('dj-File', included ? '' : 'dj-mod-excluded', isActive ? 'dj-mod-active' : '')}
       role="treeitem"
       aria-level={node.depth + 1}
+      aria-posinset={position}
+      aria-setsize={setSize}
       aria-expanded={isOpen ?? undefined}
       aria-selected={isActive}
-      aria-label={`${node.path}, ${included ? 'ships' : 'left out'}${otherwise && `, ${otherwise}`}`}
+      aria-label={`${node.path}, ${included ? 'ships' : 'left out'}${difference && `, ${difference}`}`}
       data-path={node.isListed || node.isDirectory ? listedPath(node) : node.path}
       data-kind={isDirectory ? 'directory' : 'file'}
       data-included={included}
       data-offer={offer ?? undefined}
-      style={{ top, paddingLeft: node.depth * INDENT_PX }}
+      style={{ top, paddingLeft: MARGIN_PX + node.depth * INDENT_PX }}
       title={tooltip(node, why?.full ?? null)}
       onClick={onClick}
     >
@@ -66,10 +86,10 @@ export function FileRow(props: RowProps): JSX.Element {
         <Highlighted name={node.name} text={highlight} />
         {isDirectory && '/'}
       </span>
-      {otherwise !== '' && (
+      {difference !== '' && (
         <span
           className={classes('dj-File-differs', differs === null ? 'dj-mod-below' : '')}
-          title={otherwise}
+          title={difference}
           data-determined={differs === null ? 'below' : differs.ships ? 'ships' : 'leaves out'}
         >
           ≠
@@ -126,7 +146,7 @@ function differenceText(differs: RowProps['differs'], below: number, isDirectory
   }
   return below === 0
     ? ''
-    : `Determined would decide otherwise about ${formatCount(below)} ${below === 1 ? 'path' : 'paths'} in here`;
+    : `Determined decides differently about ${formatCount(below)} ${below === 1 ? 'path' : 'paths'} in here`;
 }
 
 function tooltip(node: TreeNode, why: string | null): string {
@@ -142,6 +162,6 @@ function tooltip(node: TreeNode, why: string | null): string {
   if (node.isSymlink) {
     lines.push(node.included ? 'A link: what it points to ships' : 'A link');
   }
-  lines.push(why ?? (node.isListed ? 'Ships: no rule speaks of it' : ''));
+  lines.push(why ?? (node.isListed ? 'Ships: no rule matches it' : ''));
   return lines.filter(line => line !== '').join('\n');
 }

@@ -3,9 +3,9 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { caretDownIcon, caretRightIcon, classes, deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { formatCount, formatDuration, formatValue, toNumber } from '../../chart';
+import { formatCount, formatDuration, formatValue, toNumber } from '../../live/format';
 import type { RunRecord } from '../../protocol';
-import type { PanelModel } from '../model';
+import type { PanelModel } from '../model/panel';
 import { Curves } from '../model/curves';
 import { CurvesChart } from './chart';
 import { TrialError } from './error';
@@ -13,7 +13,7 @@ import { flatten, Hyperparameters } from './hyperparameters';
 import { Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
 import { formatAgo, formatDate } from './time';
 
-/** A run that trains elsewhere is drawn anew this often. */
+/** How often a run that trains in another kernel is redrawn. */
 const REDRAW_MS = 2000;
 
 interface RunProps {
@@ -84,7 +84,7 @@ function Details({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Ele
     <div className="dj-Run-details">
       {error !== null && <TrialError error={error} />}
       <RunCurves model={model} run={run} />
-      <Hyperparameters rows={rows} />
+      <Hyperparameters rows={rows} changes={run.session?.hyperparameter_changes ?? []} />
       <Facts>
         <Fact name="Started">{formatDate(toNumber(run.created_at))}</Fact>
         <Fact name="Trained">{`${formatCount(run.batches_trained)} batches`}</Fact>
@@ -120,7 +120,7 @@ function Details({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Ele
   );
 }
 
-/** The run's curves: those that the Live section gets anyway, or the server's decimated ones. */
+/** The run's curves: those of the Live section, or else the server's decimated ones. */
 function RunCurves({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Element {
   const isWatched = model.session.current?.run?.id === run.id;
   return isWatched ? <CurvesChart curves={model.curves} /> : <FetchedCurves model={model} run={run} />;
@@ -154,7 +154,7 @@ function FetchedCurves({ model, run }: { model: PanelModel; run: RunRecord }): J
         setState('ready');
       }
     };
-    // A fetch under way is not given up for a newer state of the run: one that trains would never be drawn.
+    // A fetch under way is not canceled for a newer state of the run, or a run that trains would never be drawn.
     const waitMs = Math.max(0, fetchedAt.current + REDRAW_MS - performance.now());
     const timer = window.setTimeout(() => void fetch(), waitMs);
     return () => window.clearTimeout(timer);
@@ -173,7 +173,7 @@ function FetchedCurves({ model, run }: { model: PanelModel; run: RunRecord }): J
   );
 }
 
-/** Return the seconds of training, or, if the session never said, those from beginning to end. */
+/** Return the seconds of training, or, if the session did not report them, those from beginning to end. */
 function durationOf(run: RunRecord): number {
   return run.session === null
     ? toNumber(run.ended_at ?? run.updated_at) - toNumber(run.created_at)

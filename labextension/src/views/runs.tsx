@@ -1,12 +1,12 @@
 /** Section "Runs": the history, newest first; a run opens in place. */
 import * as React from 'react';
 
-import type { PanelModel } from '../model';
+import type { PanelModel } from '../model/panel';
 import type { RunsModel } from '../model/runs';
 import { Run } from './run';
 import { Code, Empty, Failure, Loading } from './state';
 
-/** How often "3 min ago" is told anew. */
+/** How often "3 min ago" is updated. */
 const TICK_MS = 30_000;
 
 export function RunsView({ model }: { model: PanelModel }): JSX.Element {
@@ -49,7 +49,7 @@ export function RunsView({ model }: { model: PanelModel }): JSX.Element {
   );
 }
 
-/** The end of the list: when it comes into view, more is fetched. Mounted anew for every page, for which it looks again. */
+/** The end of the list: when it comes into view, more is fetched. It is mounted again for each page, so that it observes again. */
 function More({ runs }: { runs: RunsModel }): JSX.Element {
   const host = React.useRef<HTMLDivElement>(null);
   React.useEffect(() => {
@@ -71,7 +71,7 @@ function More({ runs }: { runs: RunsModel }): JSX.Element {
 }
 
 function useNow(): number {
-  const [nowS, setNowS] = React.useState(Date.now() / 1000);
+  const [nowS, setNowS] = React.useState(() => Date.now() / 1000);
   React.useEffect(() => {
     const timer = window.setInterval(() => setNowS(Date.now() / 1000), TICK_MS);
     return () => window.clearInterval(timer);

@@ -1,10 +1,11 @@
-/** What a section shows when it has nothing to show, and the small parts that the sections share. */
+/** What a section shows when it has no content, and the small parts that the sections share. */
 import type { LabIcon } from '@jupyterlab/ui-components';
 import { classes } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { State } from '../../protocol';
-import { AnswerError } from '../api';
+import { STATE_WORDS } from '../../live/words';
+import { AnswerError } from '../errors';
 
 /** Nothing is there yet; the children say what to do next. */
 export function Empty({ title, children }: React.PropsWithChildren<{ title: string }>): JSX.Element {
@@ -21,7 +22,7 @@ export function Code({ children }: { children: string }): JSX.Element {
   return <pre className="dj-Code">{children}</pre>;
 }
 
-/** It did not work: why, what to do, and a way to try again. */
+/** A failure: why, what to do, and a button that tries again. */
 export function Failure({ error, onRetry }: { error: Error; onRetry: () => void }): JSX.Element {
   return (
     <div className="dj-Failure" role="alert">
@@ -44,7 +45,7 @@ export function Message({ error }: { error: Error }): JSX.Element {
   );
 }
 
-/** Return text in which what stands between backticks is set as code. */
+/** Return text in which what is between backticks is code. */
 export function withCode(text: string): React.ReactNode {
   return text.split('`').map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
 }
@@ -57,27 +58,12 @@ export function Loading(): JSX.Element {
   );
 }
 
-const STATE_WORDS: Record<State, string> = {
-  ready: 'Ready',
-  running: 'Running',
-  paused: 'Paused',
-  finished: 'Finished',
-  stopped: 'Stopped',
-  failed: 'Failed',
-  interrupted: 'Interrupted'
-};
-
-/** A coloured dot and the state's word; with `dotOnly` the word is left to the tooltip. */
-export function StateBadge({ state, text, dotOnly }: { state: State; text?: string; dotOnly?: boolean }) {
-  const words = text ?? STATE_WORDS[state];
+/** A colored dot and the state's word. */
+export function StateBadge({ state }: { state: State }): JSX.Element {
   return (
-    <span
-      className={classes('dj-State', `dj-mod-${state}`)}
-      data-state={state}
-      title={dotOnly ? words : undefined}
-    >
+    <span className={classes('dj-State', `dj-mod-${state}`)} data-state={state}>
       <span className="dj-State-dot" aria-hidden="true" />
-      <span className={dotOnly ? 'dj-visually-hidden' : 'dj-State-text'}>{words}</span>
+      <span className="dj-State-text">{STATE_WORDS[state]}</span>
     </span>
   );
 }
@@ -87,7 +73,7 @@ interface IconButtonProps {
   label: string;
   /** The tooltip, where it says more than the label. */
   title?: string;
-  /** Whether the label stands beside the icon where there is room. */
+  /** Whether the label is shown next to the icon where there is room. */
   labelled?: boolean;
   className?: string;
   disabled?: boolean;

@@ -1,4 +1,4 @@
-/** Times as people say them. */
+/** Times in words. */
 
 const STEPS: readonly [number, string][] = [
   [86_400, 'd'],

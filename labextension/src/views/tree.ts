@@ -20,15 +20,24 @@ export interface TreeNode {
   files: number;
   /** Whether it ships; a directory does when anything in it does. */
   included: boolean;
-  /** Whether a rule or its absence speaks of it; directories between files are only there because of those. */
+  /** Whether the listing names it; other directories are there only because of the files in them. */
   isListed: boolean;
   rule: RuleRecord | null;
   children: TreeNode[];
-  /** How the children stand at present. */
+  /** The order that the children are in at present. */
   order: Order | null;
   /** The search in which this was last found, itself or something below it. */
   found: number;
   foundBelow: number;
+}
+
+/** A node on display, and its place among the nodes on display that have the same parent. */
+export interface Row {
+  node: TreeNode;
+  /** From 1. */
+  position: number;
+  /** How many of them there are. */
+  setSize: number;
 }
 
 /** What the rows of a tree depend on. `toggled` holds the directories that are not as they would be by themselves. */
@@ -46,9 +55,9 @@ export interface Search {
   opens: boolean;
 }
 
-/** Up to so many rows the whole tree is open at first. */
+/** Up to this number of paths the whole tree is open at first. */
 const OPEN_AT_FIRST = 40;
-/** Directories that hold so many hits or fewer open by themselves. */
+/** Up to this number of hits the directories that hold them open by themselves. */
 const OPEN_WHEN_FOUND = 2000;
 
 export class FileTree {
@@ -71,7 +80,7 @@ export class FileTree {
       node[node.included ? 'sizeBytes' : 'leftOutBytes'] = size;
       this.nodes.push(node);
     });
-    // Parents stand before their children, so from behind every sum is complete when it is needed.
+    // Parents come before their children: in reverse, every sum is complete when it is needed.
     for (let index = this.nodes.length - 1; index >= 0; index--) {
       const node = this.nodes[index] as TreeNode;
       const parent = node.parent ?? this.root;
@@ -108,21 +117,19 @@ export class FileTree {
     return toggled.has(node.path) !== byItself;
   }
 
-  /** Return the nodes that are on display, top to bottom. */
-  rows(sight: Sight): TreeNode[] {
-    const rows: TreeNode[] = [];
+  /** Return the rows that are on display, top to bottom. */
+  rows(sight: Sight): Row[] {
+    const rows: Row[] = [];
     const { order, search } = sight;
     const visit = (parent: TreeNode, isInHit: boolean): void => {
-      for (const node of sorted(parent, order)) {
-        const isHit = search !== null && node.found === search.turn;
-        if (search !== null && !isHit && !isInHit && node.foundBelow !== search.turn) {
-          continue;
-        }
-        rows.push(node);
+      const all = sorted(parent, order);
+      const shown = search === null || isInHit ? all : all.filter(node => isNear(node, search));
+      shown.forEach((node, index) => {
+        rows.push({ node, position: index + 1, setSize: shown.length });
         if (node.children.length > 0 && this.isOpen(node, sight)) {
-          visit(node, isInHit || isHit);
+          visit(node, isInHit || (search !== null && node.found === search.turn));
         }
-      }
+      });
     };
     visit(this.root, false);
     return rows;
@@ -151,7 +158,7 @@ export function matcher(text: string): (node: TreeNode) => boolean {
     : node => node.lower.includes(text);
 }
 
-/** What Determined's uploader would do otherwise: by path, and for directories how many paths below. */
+/** What Determined's uploader does differently: by path, and for directories how many paths below. */
 export class Differences {
   constructor(record: DeterminedRecord) {
     record.paths.forEach((listed, index) => {
@@ -186,7 +193,7 @@ export function ruleText(rule: RuleRecord): { short: string; full: string } {
       };
 }
 
-/** What can be asked for a node: to leave it out, to let it ship, or nothing. */
+/** What the user can do with a node: exclude it, include it, or nothing. */
 export function offerOf(node: TreeNode): 'exclude' | 'include' | null {
   if (node.included) {
     return 'exclude';
@@ -198,6 +205,11 @@ export function offerOf(node: TreeNode): 'exclude' | 'include' | null {
 /** Return the path as the server lists it: with a final slash for a directory. */
 export function listedPath(node: TreeNode): string {
   return node.isDirectory ? `${node.path}/` : node.path;
+}
+
+/** Whether a search has found the node, or something below it. */
+function isNear(node: TreeNode, { turn }: Search): boolean {
+  return node.found === turn || node.foundBelow === turn;
 }
 
 function createNode(path: string, parent: TreeNode | null, isDirectory: boolean): TreeNode {

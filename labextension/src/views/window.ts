@@ -13,7 +13,8 @@ export interface Window {
 /**
  * Return the rows of the list at `host` that its scrolling ancestor shows.
  *
- * The ancestor is given as a selector; the list has `count` rows, each `rowHeight` CSS pixels high.
+ * The ancestor is given as a selector; the list has `count` rows, each `rowHeight` CSS pixels high. The list's parent contains all that
+ * is scrolled with it.
  */
 export function useWindow(
   host: React.RefObject<HTMLElement>,
@@ -39,6 +40,10 @@ export function useWindow(
     view.addEventListener('scroll', measure, { passive: true, signal: listeners.signal });
     const sizes = new ResizeObserver(measure);
     sizes.observe(view);
+    // What is above the list moves it when it comes, goes or grows, and no scroll event says so.
+    if (list.parentElement !== null) {
+      sizes.observe(list.parentElement);
+    }
     return () => {
       listeners.abort();
       sizes.disconnect();

@@ -36,7 +36,7 @@ class AugmentedTrial(PyTorchTrial):
 
     def train_batch(self, batch, epoch_idx, batch_idx):
         signals, kinds = batch
-        # Drawn in this process, beside what the dataset draws: one of each generator.
+        # Drawn in this process, in addition to the dataset's random numbers: one of each generator.
         signals = signals * (1 + 0.1 * random.random()) + 0.1 * np.random.rand() + 0.01 * torch.randn_like(signals)
         loss = nn.functional.cross_entropy(self.model(signals), kinds)
         self.context.backward(loss)

@@ -1,4 +1,4 @@
-"""Tells questions from statements; a batch is a dict that holds strings beside its tensors."""
+"""Tells questions from statements; a batch is a dict of strings and tensors."""
 
 import torch
 from determined.pytorch import DataLoader, PyTorchTrial, PyTorchTrialContext

@@ -1,4 +1,4 @@
-"""A real Jupyter server with the extension enabled, a real store in a directory of its own, real kernels."""
+"""A real Jupyter server with the extension enabled, a real store in its own directory, real kernels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernels import Kernel, Start
 
 # Not as a plugin: its automatic fixtures and its way to run coroutines are for this directory only.
 from pytest_jupyter.jupyter_server import *  # noqa: F403
-from served import API, Api, Connect, Live
+from support.served import API, Api, Connect, Live
+from support.server_kernels import Kernel, Start
 
 from detjupyter.store import Store, open_store
 
@@ -31,7 +31,7 @@ def jp_server_config() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give every test, and the processes that it starts, a history of its own."""
+    """Give every test, and the processes that it starts, its own history."""
     home = tmp_path / "history"
     monkeypatch.setenv("DETJUPYTER_HOME", str(home))
     return home
@@ -61,10 +61,10 @@ def api(jp_fetch: Callable[..., Any]) -> Api:
 
 WRITER = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 import os, time
 import numpy as np
-from served import add_curve, make_run
+from support.served import add_curve, make_run
 from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import open_store

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import API, Api, make_run, write
+from support.served import API, Api, make_run, write
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -37,7 +37,7 @@ NOBODY = {"Authorization": ""}
     ],
 )
 async def test_without_a_login_every_route_is_403(jp_fetch: Callable[..., Any], method: str, path: str) -> None:
-    """Nothing is said to a request without a token, not even whether something is there."""
+    """A request without a token learns nothing, not even whether a run exists."""
     with pytest.raises(HTTPClientError) as error:
         await jp_fetch(API, path, method=method, headers=dict(NOBODY), allow_nonstandard_methods=True)
     assert error.value.code == 403
@@ -162,13 +162,13 @@ async def test_an_id_of_a_kernel_is_a_uuid(api: Api) -> None:
     ],
 )
 async def test_a_command_that_is_none_is_400(api: Api, body: Any) -> None:
-    """Nonsense is refused before any kernel hears of it, in one message."""
+    """An invalid command is refused with one message, and does not reach a kernel."""
     status, _ = await api.refused(f"kernels/{KERNEL}/command", method="POST", body=body)
     assert status == 400
 
 
 async def test_a_mistake_of_ours_shows_no_traceback(api: Api, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody foresaw is 500 and says where to look, not what the server's files are called."""
+    """An unexpected error is a 500 that names the log, without paths of the server."""
 
     async def fail(_read: object) -> str:
         raise ZeroDivisionError("secret")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import API, Api, Connect, rows, write
+from support.served import API, Api, Connect, rows, write
+from support.waiting import until
 from tornado.httpclient import HTTPClientError
 
 MODEL = """
@@ -38,7 +39,7 @@ async def test_a_definition_is_listed_with_what_decided(api: Api, digits: Path) 
     assert files["model_def.py"] == {"size_bytes": len(MODEL), "source": None, "line": None, "pattern": None, "includes": True}
     assert files["data/"] == {"size_bytes": 0, "source": ".detignore", "line": 2, "pattern": "data/", "includes": False}
     assert answer["included_files"] == sum(row["includes"] for row in files.values())
-    assert (answer["truncated"], answer["limit_bytes"], answer["is_file"], answer["culprits"]) == (0, 99_614_720, False, [])
+    assert (answer["truncated"], answer["limit_bytes"], answer["is_file"], answer["largest"]) == (0, 99_614_720, False, [])
 
 
 async def test_every_rule_is_said_once(api: Api, jp_root_dir: Path) -> None:
@@ -56,7 +57,7 @@ async def test_every_rule_is_said_once(api: Api, jp_root_dir: Path) -> None:
 
 
 async def test_a_line_that_is_no_pattern_is_named(api: Api, digits: Path) -> None:
-    """What is wrong with a `.detignore` is said with its line, and the rest of it holds."""
+    """A problem of a `.detignore` is reported with its line, and the other lines apply."""
     (digits / ".detignore").write_text("data/\n\\\n")
     answer = await api.get("definition", path="work/digits")
     assert any("line 2" in problem for problem in answer["problems"])
@@ -64,13 +65,13 @@ async def test_a_line_that_is_no_pattern_is_named(api: Api, digits: Path) -> Non
 
 
 async def test_near_the_limit_the_heaviest_are_named(api: Api, digits: Path) -> None:
-    """Beyond 80 % of the limit the answer names what weighs most, files and folders; below it there is nothing to name."""
+    """Above 80 % of the limit the answer lists the largest files and folders; below it, the list is empty."""
     (digits / "weights").mkdir()
     for name, size in (("weights/a.bin", 50_000_000), ("weights/b.bin", 32_000_000), ("images.npy", 12_000_000)):
         with (digits / name).open("wb") as file:
             file.truncate(size)
     answer = await api.get("definition", path="work/digits")
-    heaviest = [(one["path"], one["size_bytes"], one["files"]) for one in answer["culprits"]]
+    heaviest = [(one["path"], one["size_bytes"], one["files"]) for one in answer["largest"]]
     assert heaviest == [("weights/", 82_000_000, 2), ("images.npy", 12_000_000, 1)]
 
 
@@ -87,7 +88,7 @@ async def test_what_has_not_changed_is_not_sent_again(jp_fetch: Callable[..., An
 
 
 async def test_determined_s_own_reading_is_compared(api: Api, jp_root_dir: Path) -> None:
-    """Where its uploader would decide otherwise the path is named, and a directory that is left out stands for what is in it."""
+    """Paths about which its uploader would decide differently are named; a directory that is left out represents its contents."""
     files = {".detignore": "*\n!*/\n!*.py\n", "a.py": "", "pkg/b.py": "", "pkg/c.py": ""}
     write(jp_root_dir / "idiom", files)
     answer = await api.get("definition/determined", path="idiom")
@@ -116,7 +117,7 @@ async def test_the_root_itself_can_be_the_definition(api: Api, jp_root_dir: Path
 
 
 async def test_a_single_file_is_a_definition_too(api: Api, digits: Path) -> None:
-    """A .py file is listed alone; another file is no definition."""
+    """A .py file is listed alone; another file is not a definition."""
     answer = await api.get("definition", path="work/digits/model_def.py")
     assert (list(rows(answer)), answer["is_file"]) == (["model_def.py"], True)
     assert (await api.get("definition/determined", path="work/digits/model_def.py"))["total"] == 0
@@ -162,7 +163,7 @@ async def test_a_link_out_of_the_root_is_refused_as_if_nothing_were_there(api: A
 
 
 async def test_a_very_large_directory_is_cut_and_counted(api: Api, jp_root_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the most that are listed, those nearest the root are, how many more there are is said, and the totals count them all."""
+    """If there are too many paths, those nearest the root are listed, the number of the others is given, and the totals count all."""
     monkeypatch.setattr("detjupyter.server.listing.MAX_FILES", 500)
     many = jp_root_dir / "many"
     many.mkdir()
@@ -197,7 +198,7 @@ async def test_a_module_that_does_not_compile_does_not_hide_the_files(api: Api, 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 async def test_a_directory_that_cannot_be_read_is_no_failure(api: Api, digits: Path) -> None:
-    """What the server may not read is left out, not a 500."""
+    """A directory that the server cannot read is left out, without an error."""
     (digits / "closed").mkdir(mode=0)
     assert (await api.get("definition", path="work/digits"))["name"] == "digits"
 
@@ -205,7 +206,7 @@ async def test_a_directory_that_cannot_be_read_is_no_failure(api: Api, digits: P
 async def test_a_browser_that_turns_away_ends_its_scan(
     connect: Connect, digits: Path, jp_serverapp: Any, jp_base_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a long scan lasts, who looks is told how far it is; when the request is given up, the scan ends."""
+    """During a long scan the browser gets its progress; when the request is closed, the scan ends."""
 
     def endless(_root: Path, *, progress: Callable[[int], None], **_options: object) -> None:
         found = 0
@@ -225,11 +226,8 @@ async def test_a_browser_that_turns_away_ends_its_scan(
             f"Authorization: token {jp_serverapp.identity_provider.token}",
         )
         request.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        message = await live.next("scan_progress", within_s=5.0)
+        message = await live.next("scan_progress")
         assert (message["path"], message["found"] >= 1_000) == ("work/digits", True)
-        assert (await live.next("scan_progress", within_s=5.0))["found"] > message["found"]
+        assert (await live.next("scan_progress"))["found"] > message["found"]
         request.close()
-        deadline = time.monotonic() + 10
-        while scans.is_busy and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        assert not scans.is_busy
+        await until(lambda: not scans.is_busy)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import Api, Connect, Live, write
+from support.served import Api, Connect, Live, write
+from support.waiting import until
 
-from detjupyter.server.disk import DiskWatcher
+from detjupyter.server.disk_watcher import DiskWatcher
 
 
 @pytest.fixture
@@ -30,14 +31,14 @@ def disk(jp_serverapp: Any) -> DiskWatcher:
 
 
 async def look(live: Live, api: Api, path: str = "digits") -> None:
-    """Look at a definition as the panel does, and wait until its edits are seen."""
+    """Watch a definition as the panel does, and wait until its edits are detected."""
     await live.watch_definition(path)
     await api.get("definition", path=path)
     assert await live.next("definition_watched") == {"kind": "definition_watched", "path": path, "watched": True}
 
 
 async def test_an_edit_on_disk_is_told_to_who_looks(connect: Connect, api: Api, digits: Path) -> None:
-    """A file that another program writes, adds, renames or deletes, at any depth, is told within a second or so."""
+    """A file that another program writes, adds, renames or deletes, at any depth, is reported within about a second."""
     async with connect() as live:
         await look(live, api)
 
@@ -63,22 +64,25 @@ async def test_an_edit_on_disk_is_told_to_who_looks(connect: Connect, api: Api, 
 
 
 async def test_a_burst_of_writes_is_told_a_few_times(connect: Connect, api: Api, digits: Path) -> None:
-    """A hundred files in a second are no hundred messages, and after the last one there is silence."""
+    """A hundred files in a second do not give a hundred messages, and no message follows the last one."""
     async with connect() as live:
         await look(live, api)
-        told = 0
+        began = time.monotonic()
         for number in range(100):
             (digits / f"{number}.py").write_text("x")
             await asyncio.sleep(0.01)
+        took_s = time.monotonic() - began
+        await live.next("definition_changed")
+        told = 1
         with suppress(asyncio.TimeoutError):
             while told < 100:
                 await live.next("definition_changed", within_s=1.5)
                 told += 1
-        assert 1 <= told <= 8
+        assert told <= 4 + 4 * took_s  # a slow machine writes for longer
 
 
 async def test_what_is_left_out_is_not_watched(connect: Connect, api: Api, digits: Path) -> None:
-    """Files under an excluded directory and what is written to an excluded log are nobody's news; that such a file came or went is."""
+    """Edits below an excluded directory and of an excluded log are not reported; adding or deleting such a file is."""
     async with connect() as live:
         await look(live, api)
         (digits / "data/two.csv").write_text("x")
@@ -101,7 +105,7 @@ async def test_a_directory_that_is_made_later_is_watched_after_the_next_look(con
 
 
 async def test_no_edit_is_lost_while_the_watch_is_renewed(connect: Connect, api: Api, digits: Path) -> None:
-    """What is written in the moment in which a listing finds other directories is told all the same."""
+    """Edits made while a listing finds other directories are still reported."""
     async with connect() as live:
         await look(live, api)
         for number in range(5):
@@ -132,7 +136,7 @@ async def test_nothing_is_watched_while_nobody_looks(connect: Connect, api: Api,
 
 
 async def test_a_definition_of_one_file_is_watched_alone(connect: Connect, api: Api, digits: Path) -> None:
-    """Beside a definition that is one file, other files are nobody's news."""
+    """Other files next to a single-file definition are not reported."""
     async with connect() as live:
         await look(live, api, "digits/model_def.py")
         (digits / "other.py").write_text("x")
@@ -144,7 +148,7 @@ async def test_a_definition_of_one_file_is_watched_alone(connect: Connect, api: 
 async def test_where_the_system_cannot_watch_the_browser_is_told_to_look_for_itself(
     connect: Connect, api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the system's limit of watches nothing fails: the listing comes, and the message says that edits will not be told."""
+    """At the system's limit of watches the listing still works, and the message says that edits are not reported."""
 
     def no_more(*_paths: str, **_options: object) -> None:
         raise OSError(28, "No space left on device")
@@ -159,7 +163,7 @@ async def test_where_the_system_cannot_watch_the_browser_is_told_to_look_for_its
 async def test_of_very_many_directories_those_near_the_root_are_watched(
     connect: Connect, api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The watches of the system are for everybody: beyond a number the browser is told that not every edit will be seen."""
+    """The system's watches are shared: beyond a number of directories, the browser is told that edits may be missed."""
     monkeypatch.setattr("detjupyter.server.listing.MAX_WATCHED", 3)
     write(digits, {f"part{number}/x.py": "" for number in range(9)})
     async with connect() as live:
@@ -171,7 +175,7 @@ async def test_of_very_many_directories_those_near_the_root_are_watched(
 
 
 async def test_a_definition_that_is_deleted_is_told(connect: Connect, api: Api, digits: Path) -> None:
-    """When the whole directory goes, the panel hears of it and finds it missing."""
+    """If the whole directory is deleted, the panel is notified and finds it missing."""
     async with connect() as live:
         await look(live, api)
         digits.rename(digits.parent.parent / "elsewhere")
@@ -181,7 +185,7 @@ async def test_a_definition_that_is_deleted_is_told(connect: Connect, api: Api, 
 
 
 async def test_a_wish_that_makes_no_sense_is_left(connect: Connect, api: Api, digits: Path, disk: DiskWatcher) -> None:
-    """A path that is none, or that was never listed, begins no watch, and the connection goes on."""
+    """An invalid path, or a path that was never listed, starts no watch, and the connection is kept."""
     async with connect() as live:
         for path in (5, ["digits"], "../../etc", "never listed"):
             await live.say({"kind": "watch_definition", "path": path})
@@ -206,10 +210,7 @@ def test_a_million_files_under_an_excluded_directory_cost_nothing(tmp_path: Path
 
 async def no_threads() -> None:
     """Wait until no thread watches directories."""
-    deadline = time.monotonic() + 5
-    while threads() and time.monotonic() < deadline:
-        await asyncio.sleep(0.05)
-    assert threads() == 0
+    await until(lambda: threads() == 0)
 
 
 def threads() -> int:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import Api, rows, write
+from support.served import Api, rows, write
 
 
 @pytest.fixture
 def digits(jp_root_dir: Path) -> Path:
-    """Write a model definition with data beside it."""
+    """Write a model definition with data next to it."""
     files = {
         "model_def.py": "",
         "data/big.csv": "x" * 900,
@@ -34,7 +34,7 @@ async def test_the_effect_is_shown_before_anything_is_saved(api: Api, digits: Pa
     before = (digits / ".detignore").read_bytes()
     answer = await edit(api, "data/", include=False)
     assert (answer["added"], answer["removed"], answer["undo"]) == (["/data/"], [], None)
-    assert answer["stays"] == {"files": 2, "size_bytes": 1_000, "names": ["data/big.csv", "data/small.csv"]}
+    assert answer["left_out"] == {"files": 2, "size_bytes": 1_000, "names": ["data/big.csv", "data/small.csv"]}
     assert answer["ships"] == {"files": 0, "size_bytes": 0, "names": []}
     assert (digits / ".detignore").read_bytes() == before
 
@@ -66,7 +66,7 @@ async def test_the_first_edit_creates_the_file_and_undo_removes_it(api: Api, dig
 
 
 async def test_a_file_that_was_changed_meanwhile_is_left_alone(api: Api, digits: Path) -> None:
-    """Neither saving nor undo overwrites what somebody else has written since the effect was shown."""
+    """Neither saving nor undo overwrites changes made by another program since the effect was shown."""
     shown = await edit(api, "data/", include=False)
     (digits / ".detignore").write_text("somebody else\n")
     body = {"path": "digits", "file": "data/", "include": False, "save": True, "expected_hash": shown["expected_hash"]}
@@ -126,7 +126,7 @@ async def test_a_detignore_that_leads_out_of_the_root_is_not_written(api: Api, d
     (digits / ".detignore").symlink_to(outside)
     body = {"path": "digits", "file": "data/", "include": False, "save": False}
     status, answer = await api.refused("definition/ignore", method="POST", body=body)
-    assert (status, "out of the server's root" in answer["message"]) == (409, True)
+    assert (status, "outside of the server's root" in answer["message"]) == (409, True)
     assert outside.read_text() == "*.log\n"
 
     inside = digits.parent / "shared.ignore"

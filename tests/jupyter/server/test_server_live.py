@@ -4,24 +4,24 @@ import asyncio
 import json
 import math
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from served import Api, Connect, add_curve, make_run
+from support.served import Api, Connect, add_curve, make_run
+from support.waiting import until
 
 from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import State
 from detjupyter.server.changes import News
-from detjupyter.server.watcher import Client
+from detjupyter.server.run_watcher import Client
 from detjupyter.store import Store
 
 Start = Callable[[str], subprocess.Popen[str]]
 
 
 async def test_the_first_message_is_the_list_of_runs(connect: Connect, store: Store) -> None:
-    """A browser that connects is told the newest hundred runs, newest first; without a history an empty list."""
+    """A browser that connects gets the newest hundred runs, newest first; without a history an empty list."""
     async with connect() as live:
         assert (await live.next("runs"))["runs"] == []
     for number in range(103):
@@ -31,68 +31,65 @@ async def test_the_first_message_is_the_list_of_runs(connect: Connect, store: St
     assert (len(runs), runs[0]["id"], runs[-1]["id"]) == (100, "run-102", "run-3")
 
 
-async def test_what_another_process_writes_arrives_within_a_second(connect: Connect, writer: Start) -> None:
-    """A new run, then its points and its log, are pushed to a browser that watches, each within a second of the write."""
+async def test_what_another_process_writes_arrives(connect: Connect, writer: Start) -> None:
+    """A new run, then its points and its log, are pushed to a browser that watches it."""
     process = writer(
-        "for line in sys.stdin: exec(line); print(time.time(), flush=True)",
+        "for line in sys.stdin: exec(line); print('written', flush=True)",
     )
 
-    def write(code: str) -> float:
+    def write(code: str) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(code + "\n")
         process.stdin.flush()
-        return float(process.stdout.readline())
+        assert process.stdout.readline() == "written\n"
 
     async with connect() as live:
         await live.next("runs")
-        written = write("store.create_run(make_run('one', state=State.RUNNING)); add_curve(store, 'one', 'loss', [3.0, float('nan')])")
+        write("store.create_run(make_run('one', state=State.RUNNING)); add_curve(store, 'one', 'loss', [3.0, float('nan')])")
         (run,) = (await live.next("runs"))["runs"]
         assert (run["id"], run["state"]) == ("one", "running")
-        assert time.time() - written < 1.0
 
         await live.watch("one")
-        (patch,) = (await live.next("series", within_s=1.0))["patches"]
+        (patch,) = (await live.next("series"))["patches"]
         assert (patch["start"], patch["batches"], patch["values"]) == (0, [1, 2], [3, "NaN"])
 
-        written = write("store.append_series('one', Group.TRAINING, 'loss', np.array([3]), np.array([float('inf')]))")
+        write("store.append_series('one', Group.TRAINING, 'loss', np.array([3]), np.array([float('inf')]))")
         message = await live.next("series")
         assert (message["run_id"], message["patches"][0]["start"], message["patches"][0]["values"]) == ("one", 2, ["Infinity"])
-        assert time.time() - written < 1.0
 
-        written = write("store.append_log('one', [LogLine(at=1.0, stream='stdout', text='hello')])")
+        write("store.append_log('one', [LogLine(at=1.0, stream='stdout', text='hello')])")
         message = await live.next("log")
         assert (message["run_id"], message["lines"]) == ("one", [{"at": 1, "stream": "stdout", "text": "hello"}])
-        assert time.time() - written < 1.0
 
 
-async def test_a_run_whose_kernel_is_killed_is_interrupted_within_five_seconds(connect: Connect, writer: Start) -> None:
-    """Nobody writes the death of a kernel down, and a connected browser hears of it all the same."""
+async def test_a_run_whose_kernel_is_killed_is_interrupted(connect: Connect, writer: Start) -> None:
+    """No process records the death of a kernel, but a connected browser still gets the new state."""
     process = writer("store.create_run(make_run('killed', state=State.RUNNING)); print('written', flush=True); time.sleep(60)")
     assert process.stdout is not None
     process.stdout.readline()
     async with connect() as live:
         assert (await live.next("runs"))["runs"][0]["state"] == "running"
         process.kill()
-        (run,) = (await live.next("runs", within_s=5.0))["runs"]
+        (run,) = (await live.next("runs"))["runs"]
         assert (run["id"], run["state"]) == ("killed", "interrupted")
 
 
 async def test_a_deleted_run_is_said_to_be_gone(connect: Connect, store: Store, api: Api) -> None:
-    """Deleted through this server, at once; by another process, within five seconds."""
+    """Deleted through this server, or by another process."""
     for run_id in ("one", "two", "three"):
         store.create_run(make_run(run_id))
     async with connect() as live:
         await live.next("runs")
         await api.send("DELETE", "runs/one")
-        assert (await live.next("runs_removed", within_s=1.0))["run_ids"] == ["one"]
+        assert (await live.next("runs_removed"))["run_ids"] == ["one"]
         store.delete_run("two")
-        assert (await live.next("runs_removed", within_s=5.0))["run_ids"] == ["two"]
+        assert (await live.next("runs_removed"))["run_ids"] == ["two"]
         await live.nothing(for_s=3.0)
 
 
 async def test_watching_a_run_that_is_not_there_says_so_once(connect: Connect) -> None:
-    """The browser is told that the run is gone, and the connection stays."""
+    """The browser is told that the run does not exist, and the connection is kept."""
     async with connect() as live:
         await live.next("runs")
         await live.watch("missing")
@@ -150,7 +147,7 @@ async def test_a_long_curve_arrives_bounded_with_its_spike(connect: Connect, sto
     add_curve(store, "one", "loss", values)
     async with connect() as live:
         await live.watch("one")
-        (patch,) = (await live.next("series", within_s=5.0))["patches"]
+        (patch,) = (await live.next("series"))["patches"]
     assert len(patch["values"]) <= 4_000
     assert 1e6 in patch["values"]
     assert "NaN" in patch["values"]
@@ -180,7 +177,7 @@ async def test_nonsense_is_ignored_and_the_connection_stays(connect: Connect, st
 
 
 async def test_a_store_that_breaks_does_not_end_the_connection(connect: Connect, home: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """While the history cannot be read, browsers stay connected, the log says why once, and then they are told the runs."""
+    """While the history cannot be read, browsers remain connected, the log gives the reason once, and then the runs are sent."""
     home.write_text("a file where the directory should be")
     async with connect() as live:
         await live.nothing(for_s=2.5)
@@ -188,7 +185,7 @@ async def test_a_store_that_breaks_does_not_end_the_connection(connect: Connect,
     complaints = [record for record in caplog.records if "cannot be watched" in record.message]
     assert len(complaints) == 1
     async with connect() as live:
-        assert (await live.next("runs", within_s=4.0))["runs"] == []
+        assert (await live.next("runs"))["runs"] == []
 
 
 async def test_nobody_connected_means_nobody_looks(connect: Connect, jp_serverapp: Any, store: Store) -> None:
@@ -198,11 +195,7 @@ async def test_nobody_connected_means_nobody_looks(connect: Connect, jp_serverap
     async with connect() as live:
         await live.next("runs")
         assert not watcher.is_idle
-    for _ in range(20):
-        await asyncio.sleep(0.05)
-        if watcher.is_idle:
-            break
-    assert watcher.is_idle
+    await until(lambda: watcher.is_idle)
 
 
 def test_a_browser_that_does_not_read_is_owed_one_record_per_run() -> None:
@@ -219,7 +212,7 @@ def test_a_browser_that_does_not_read_is_owed_one_record_per_run() -> None:
 
 
 async def test_a_browser_that_does_not_read_holds_up_nobody_and_no_memory(connect: Connect, jp_serverapp: Any, store: Store) -> None:
-    """One whose connection is stuck is not written to again until it moves; the others hear everything meanwhile."""
+    """A browser with a stuck connection gets no further message until it reads; the others get everything."""
     watcher = jp_serverapp.web_app.settings["detjupyter"].watcher
     stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     written: list[str] = []
@@ -243,7 +236,7 @@ async def test_a_browser_that_does_not_read_holds_up_nobody_and_no_memory(connec
                 assert (await live.next("log"))["lines"][-1]["text"] == str(number)
             assert len(written) == before <= 2
             stuck.set_result(None)
-            await asyncio.sleep(0.6)
+            await until(lambda: len(written) > before)
         assert [line["text"] for line in json.loads(written[before])["lines"]] == ["0", "1", "2", "3", "4"]
     finally:
         watcher.remove(slow)

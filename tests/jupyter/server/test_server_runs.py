@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import math
 import subprocess
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from served import Api, add_curve, make_run
+from support.served import Api, add_curve, make_run
+from support.waiting import LIMIT_S, until
 
 from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import State
@@ -38,12 +39,13 @@ async def test_a_run_is_answered_as_it_was_written(api: Api, store: Store) -> No
 
 
 async def test_what_names_no_run_is_404(api: Api) -> None:
-    """An unknown id and an impossible one are the same to the browser, wherever they stand."""
+    """An unknown id and an invalid one look the same to the browser, in every route."""
     for run_id in ("missing", "..", "a.b", "%2e%2e%2fetc", "x" * 81, "a b", "%00"):
         for path in (f"runs/{run_id}", f"runs/{run_id}/series", f"runs/{run_id}/log"):
             status, answer = await api.refused(path)
             assert status == 404, path
             assert "No run has the id" in answer["message"]
+            assert answer["hint"] == "`%det_runs` lists the runs."
         status, _ = await api.refused(f"runs/{run_id}", method="DELETE")
         assert status == 404
         status, _ = await api.refused("runs", before=run_id)
@@ -81,7 +83,7 @@ async def test_nan_and_infinities_travel_as_strings(api: Api, store: Store) -> N
 
 
 async def test_decimation_keeps_a_spike_and_a_nan(api: Api, store: Store) -> None:
-    """Of 200,000 points a browser gets about as many as it asked for, and the single spike and the single NaN are among them."""
+    """Of 200,000 points a browser gets about the requested number, including the only spike and the only NaN."""
     values = np.sin(np.arange(200_000) / 5_000)
     values[123_456] = 1e6
     values[77_777] = math.nan
@@ -134,15 +136,22 @@ async def test_a_history_that_cannot_be_opened_is_503_and_comes_back(api: Api, h
 
 
 async def test_reading_does_not_block_the_server(api: Api, store: Store, jp_serverapp: Any) -> None:
-    """While a long read is under way, the server answers others at once."""
+    """During a long read, the server answers other requests."""
     history = jp_serverapp.web_app.settings["detjupyter"].history
-    slow = history.read(lambda _store: time.sleep(1.0))
-    task = asyncio.ensure_future(slow)
-    await asyncio.sleep(0.05)
-    begun = time.monotonic()
-    await api.get("runs")
-    assert time.monotonic() - begun < 0.9
-    await task
+    begun, may_end = threading.Event(), threading.Event()
+
+    def read_long(_store: Store) -> bool:
+        begun.set()
+        return may_end.wait(LIMIT_S)
+
+    task = asyncio.ensure_future(history.read(read_long))
+    try:
+        await until(begun.is_set)
+        await api.get("runs")
+        assert not task.done()
+    finally:
+        may_end.set()
+    assert await task
 
 
 async def test_a_killed_writer_leaves_an_interrupted_run(api: Api, writer: Callable[[str], subprocess.Popen[str]]) -> None:

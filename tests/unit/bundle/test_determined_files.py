@@ -90,7 +90,7 @@ def test_links_pipes_and_directories_are_treated_as_it_treats_them(tmp_path: Pat
     assert report.files == (("link", 5), ("pkg/a.py", 1))
     assert report.directories == ("empty", "folder", "pkg")
     assert report.fails
-    assert any("wait for ever" in problem and "pipe" in problem for problem in report.problems)
+    assert any("wait forever" in problem and "pipe" in problem for problem in report.problems)
     assert any("skip gone" in problem for problem in report.problems)
 
 
@@ -119,7 +119,7 @@ def test_differences_name_each_file_that_only_one_ships(tmp_path: Path) -> None:
 
 
 def test_other_lines_can_be_asked_about(tmp_path: Path) -> None:
-    """As if `.detignore` held them; an empty file is not a missing one's opposite."""
+    """The report is computed as if `.detignore` had this content; an empty file and a missing file give the same result."""
     root = make(tmp_path, "a.py", "b.csv", ignore=b"*.py\n")
     assert names(determined_files(root, ignore=b"*.csv\n")) == ["a.py"]
     (root / ".detignore").unlink()
@@ -127,7 +127,7 @@ def test_other_lines_can_be_asked_about(tmp_path: Path) -> None:
 
 
 def test_a_single_file_cannot_be_its_context(tmp_path: Path) -> None:
-    """Its command line refuses a context that is no directory."""
+    """Its command line refuses a context that is not a directory."""
     report = determined_files(make(tmp_path, "model.py") / "model.py")
     assert report.fails
     assert "not a directory" in report.problems[0]

@@ -48,7 +48,7 @@ TREE = ("a.py", "data/big.csv", "data/keep.txt", "data/raw/x.csv", "pkg/data/y.c
     ],
 )
 def test_excluding_writes_one_line_that_names_exactly_that(tmp_path: Path, path: str, lines: list[str], left_out: list[str]) -> None:
-    """The line is bound to the top, and its effect is told before anything is written."""
+    """The line is anchored to the root, and its effect is reported before anything is written."""
     root = make(tmp_path, *TREE)
     before = shipped(root)
     proposal = propose(root, path, include=False)
@@ -107,7 +107,7 @@ def test_excluding_what_was_taken_back_removes_that_line(tmp_path: Path) -> None
 
 
 def test_a_line_is_not_removed_when_it_says_more(tmp_path: Path) -> None:
-    """`data/` also speaks of pkg/data, so it stays, and only the one directory is taken back."""
+    """`data/` also matches pkg/data, so it is kept, and only the one directory is re-included."""
     root = make(tmp_path, *TREE, ignore="data/\n")
     proposal = propose(root, "data/", include=True)
     assert (added(proposal), removed(proposal)) == (["!/data/"], [])
@@ -152,7 +152,7 @@ def test_nothing_is_proposed_for_what_is_so_already(tmp_path: Path) -> None:
     ],
 )
 def test_the_file_keeps_its_manners(tmp_path: Path, ignore: bytes, new: bytes) -> None:
-    """Line ends, a mark at the start and bytes that are no text stay as they are; a last line without an end gets one."""
+    """Line ends, a byte order mark and bytes that are not text are kept; a last line without a line end gets one."""
     root = make(tmp_path, "a.py", ignore=ignore)
     proposal = propose(root, "a.py", include=False)
     assert proposal.new == new
@@ -187,7 +187,7 @@ def test_the_file_keeps_its_manners(tmp_path: Path, ignore: bytes, new: bytes) -
     ],
 )
 def test_odd_names_are_written_so_that_they_mean_themselves(tmp_path: Path, name: str) -> None:
-    """In and out again, as a file and as a directory, without touching a neighbour."""
+    """Excluded and included again, as a file and as a directory, without affecting similar names."""
     root = make(tmp_path, "file", "aXb", "a", "[", "folder/x")
     for path in (name, f"d/{name}/x", f"d/{name}"):
         place = root / path
@@ -211,7 +211,7 @@ def test_a_name_with_a_line_break_is_refused(tmp_path: Path) -> None:
 
 
 def test_whatever_the_lines_are_a_proposal_gives_the_verdict_asked_for(tmp_path: Path) -> None:
-    """Over and over on one tree, in and out at random, and the effect told is the effect seen."""
+    """Repeated random edits of one tree: the reported effect is always the real effect."""
     choose = random.Random(3)
     parts = (
         "*.csv",

@@ -73,7 +73,7 @@ def test_what_lies_beyond_a_link_to_a_directory_stays(root: Path) -> None:
 
 
 def test_an_absolute_path_and_a_linked_root_are_understood(root: Path) -> None:
-    """The same path by whatever way one comes to it."""
+    """Every spelling of a path gives the same path."""
     (root.parent / "link").symlink_to(root)
     assert explain(root, root / "layers.py") == explain(root.parent / "link", root.parent / "link/layers.py") == explain(root, "layers.py")
 
@@ -88,12 +88,12 @@ def test_a_path_outside_is_refused(root: Path, path: str) -> None:
 
 
 def test_other_lines_and_no_defaults_can_be_asked_about(root: Path) -> None:
-    """As if `.detignore` held other lines, and with the default rules off."""
+    """As if `.detignore` had other lines, and with the default rules turned off."""
     assert explain(root, "data/x.csv", ignore=b"").included
     assert explain(root, ".git/config", defaults=False).included
 
 
 def test_a_definition_of_one_file_has_one_path(root: Path) -> None:
-    """Nothing beside it ships, whatever the directory holds."""
+    """No other file of the directory ships."""
     assert explain(root / "a.py", "a.py").included
     assert not explain(root / "a.py", "layers.py").included

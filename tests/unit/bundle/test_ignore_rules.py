@@ -83,7 +83,7 @@ def test_only_the_top_level_ignore_file_is_read(tmp_path: Path) -> None:
 
 
 def test_default_rules_yield_to_a_negation(tmp_path: Path) -> None:
-    """`.git/` and the like are left out unless the user's file says otherwise."""
+    """`.git/` and similar names are left out unless the user's file re-includes them."""
     make(tmp_path, "a.py", ".git/config", "node_modules/x.js", "pkg/.ipynb_checkpoints/n.ipynb")
     report = scan(tmp_path)
     assert shipped(report) == ["a.py"]
@@ -99,7 +99,7 @@ def test_byte_code_rules_speak_of_directories_as_git_would(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("comment", ["# detjupyter: no-defaults", "#detjupyter:no-defaults  ", "#  detjupyter:  no-defaults\r"])
 def test_a_comment_turns_the_default_rules_off(tmp_path: Path, comment: str) -> None:
-    """The switch is a comment line, so that git and Determined read past it; byte code stays out all the same."""
+    """The switch is a comment line, which git and Determined ignore; byte code is still left out."""
     report = scan(make(tmp_path, ".git/config", "a.pyc", ignore=f"{comment}\n"))
     assert shipped(report) == [".git/config"]
     assert shipped(scan(make(tmp_path / "b", ".git/config"), defaults=False)) == [".git/config"]
@@ -117,7 +117,7 @@ def test_a_bad_pattern_is_reported_and_the_rest_still_holds(tmp_path: Path, line
 
 
 def test_problems_name_line_and_pattern(tmp_path: Path) -> None:
-    """A pattern that cannot be understood is said to match nothing."""
+    """The report says that an invalid pattern matches nothing."""
     (problem,) = scan(make(tmp_path, "a.py", ignore="ok\n[ab\n")).problems
     assert "line 2" in problem
     assert "'[ab'" in problem

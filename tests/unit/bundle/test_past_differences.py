@@ -32,7 +32,7 @@ _EVERYDAY = {
     "a byte order mark": (b"\xef\xbb\xbfdata/\n", [b"data/x", b"a.py"], [b"a.py"]),
     "only directories below": (b"data/**/\n", [b"data/x.csv", b"data/raw/y.csv"], [b"data/x.csv"]),
     "a POSIX class": (b"[[:alpha:]]*.csv\n", [b"ab.csv", b"1b.csv"], [b"1b.csv"]),
-    "a directory taken back in vain": (b"build\n!keep.log\n", [b"build/keep.log", b"a"], [b"a"]),
+    "a re-included file in an excluded directory": (b"build\n!keep.log\n", [b"build/keep.log", b"a"], [b"a"]),
 }
 
 _LIBRARIES = {
@@ -46,7 +46,7 @@ _LIBRARIES = {
     "a quoted minus in brackets": (b"*[\\-c]\n", [b"a", b"b-", b"c"], [b"a"]),
     "a quoted end of a range": (b"x[a-\\c]\n", [b"xc", b"xd", b"x\\"], [b"x\\", b"xd"]),
     "a quoted bracket in brackets": (b"x[\\]\n", [b"x\\", b"x]"], [b"x\\", b"x]"]),
-    "a negated class is no slash": (b"a[!a]\n", [b"a/a", b"ab"], [b"a/a"]),
+    "a negated class does not match a slash": (b"a[!a]\n", [b"a/a", b"ab"], [b"a/a"]),
     "a slash in brackets binds to the top": (b"**/[a/]ab\n", [b"aab", b"a/ab", b"d/aab"], [b"a/ab"]),
     "a line break in a name": (b"a\n", [b"\n/a", b"a\n"], [b"a\n"]),
     "a line break at the end of a name": (b"*b\n", [b"b\n", b"ab"], [b"b\n"]),

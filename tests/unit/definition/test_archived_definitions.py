@@ -39,7 +39,7 @@ def test_it_is_read_back_with_exactly_what_shipped(packed: Path, tmp_path: Path)
 
 
 def test_it_is_unpacked_once_for_each_content(packed: Path, tmp_path: Path) -> None:
-    """The same bytes lead to the same directory beside the history; other bytes to another; nothing half-made is left."""
+    """The same bytes give the same directory next to the history, other bytes another one; no incomplete directory is left."""
     first = ModelDefinition(packed).path
     assert ModelDefinition(packed).path == first
     (tmp_path / "toy/data.py").write_text("VALUE = 8\n")
@@ -50,7 +50,7 @@ def test_it_is_unpacked_once_for_each_content(packed: Path, tmp_path: Path) -> N
 
 
 def test_what_is_no_archive_of_a_definition_is_one_error(packed: Path, tmp_path: Path) -> None:
-    """A text by that name, a torn archive, a member that climbs out: each is named, and nothing is unpacked."""
+    """A text with that name, an incomplete archive, a member with `..`: each is named, and nothing is unpacked."""
     (tmp_path / "text.tar.gz").write_text("no archive")
     with pytest.raises(DefinitionNotFoundError, match=r"'.*text\.tar\.gz' is not a \.py file and not an archive"):
         ModelDefinition(tmp_path / "text.tar.gz")

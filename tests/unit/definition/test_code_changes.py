@@ -59,7 +59,7 @@ def changes(before: str, after: str, path: str = "model_def.py") -> CodeChanges:
 
 
 def edit(*pairs: tuple[str, str]) -> list[str]:
-    """Replace pieces of the file above and return what is said to have changed."""
+    """Replace pieces of the file above and return the reported changes."""
     after = BEFORE
     for old, new in pairs:
         assert old in after
@@ -77,7 +77,7 @@ class TestFiles:
         assert (str(same), same.files, same.means_other_code) == ("nothing changed", (), False)
 
     def test_files_come_and_go(self) -> None:
-        """Added and removed files are named, sorted by path, and stand for all that is in them."""
+        """Added and removed files are named, sorted by path, without their contents."""
         found = code_changes({"b.py": b"def f(): ...", "same.py": b""}, {"a/c.py": b"def f(): ...", "same.py": b""})
         assert [(file.path, file.kind, file.names) for file in found.files] == [("a/c.py", "added", ()), ("b.py", "removed", ())]
         assert str(found) == "a/c.py added; b.py removed"
@@ -88,7 +88,7 @@ class TestFiles:
         ["x = 1  # one\n", "\n\nx   =   1\n", "# -*- coding: utf-8 -*-\nx = 1\n", "x = (\n    1\n)\n", "\ufeffx = 1\n", "x = 1\r\n"],
     )
     def test_comments_and_layout_are_not_code(self, after: str) -> None:
-        """The file is told as edited, with no names, and as what it is."""
+        """The file is reported as edited, without names."""
         found = changes("x = 1\n", after)
         assert [(file.kind, file.names) for file in found.files] == [("edited", ())]
         assert str(found) == "model_def.py: only comments or layout"
@@ -150,7 +150,7 @@ class TestNames:
         assert edit((old, new)) == expected
 
     def test_what_came_and_went(self) -> None:
-        """A class that is new or gone stands for its methods; a new method of an old class is told; removed ones come last."""
+        """A new or removed class represents its methods; a new method of an old class is reported; removed names come last."""
         assert edit(("class Options:", "class Settings:")) == ["DigitsTrial.Settings added", "DigitsTrial.Options removed"]
         assert edit(("def helper(x)", "def other(x)"), ("    rate = 0.1\n", "    rate = 0.1\n    def new(self): ...\n")) == [
             "other added",

@@ -16,13 +16,13 @@ from detjupyter.errors import UnsupportedError
 
 @pytest.fixture(autouse=True)
 def kernel_has_no_determined() -> Iterator[None]:
-    """Nothing that a definition imports by these names comes to stand in the kernel's modules."""
+    """No import of these names by a definition changes the kernel's modules."""
     yield
     assert not {name for name in sys.modules if name.partition(".")[0] in ("determined", "determined_common")}
 
 
 def load(root: Path, files: Mapping[str, str], name: str = "model_def") -> ModuleType:
-    """Write files and import one of them in a scope of its own."""
+    """Write files and import one of them in its own scope."""
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
@@ -73,7 +73,7 @@ def test_the_kernels_own_determined_is_not_touched(tmp_path: Path, monkeypatch: 
 
 
 def test_a_module_of_that_name_in_the_definition_is_its_own(tmp_path: Path) -> None:
-    """A file `determined.py` beside the code wins inside of it, as any sibling does."""
+    """A file `determined.py` in the definition takes precedence inside it, like any sibling module."""
     assert load(tmp_path, {"model_def.py": "import determined\n", "determined.py": "OWN = 1\n"}).determined.OWN == 1
 
 

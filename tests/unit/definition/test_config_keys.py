@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from detjupyter.definition import Config, read_config
-from detjupyter.definition.config.keys import BindMount, Length, Settings
+from detjupyter.definition.config.keys import BindMount, Settings
 from detjupyter.errors import ConfigError
+from detjupyter.protocol.lengths import Batch, Epoch, Records
 
 
 def read(tmp_path: Path, text: str) -> Config:
@@ -61,7 +62,7 @@ entrypoint: [python3, -m, determined.launch.torch_distributed, --trial, 'model_d
 class TestSettings:
     """What the keys mean, in the words of either era."""
 
-    def test_defaults(self, tmp_path: Path) -> None:
+    def test_the_defaults_are_determineds(self, tmp_path: Path) -> None:
         """Determined's own, also where a key or a section is empty."""
         assert read(tmp_path, "").settings == Settings()
         assert (
@@ -77,7 +78,7 @@ class TestSettings:
         assert config.warnings == ()
         assert config.settings == Settings(
             scheduling_unit=50,
-            min_validation_period=Length(100, "batches"),
+            min_validation_period=Batch(100),
             min_checkpoint_period=None,
             checkpoint_policy="all",
             max_restarts=0,
@@ -89,7 +90,7 @@ class TestSettings:
             environment_variables={"cpu": {"A": "1", "B": ""}, "gpu": {"C": "x=y", "D": ""}},
             bind_mounts=(BindMount("/srv", "/data", read_only=True), BindMount("/a", "/b")),
             searcher="adaptive_simple",
-            searcher_length=Length(500, "batches"),
+            searcher_length=Batch(500),
             max_trials=4,
             save_experiment_best=2,
             save_trial_best=3,
@@ -105,52 +106,51 @@ class TestSettings:
         assert config.settings == Settings(
             scheduling_unit=20,
             records_per_epoch=50000,
-            min_validation_period=Length(2, "epochs"),
-            min_checkpoint_period=Length(300, "batches"),
+            min_validation_period=Epoch(2),
+            min_checkpoint_period=Batch(300),
             perform_initial_validation=True,
             average_training_metrics=True,
             environment_variables={"cpu": {"A": "1"}, "gpu": {"A": "1"}},
             searcher="adaptive_asha",
-            searcher_length=Length(12, "epochs"),
+            searcher_length=Epoch(12),
             max_trials=16,
         )
 
     @pytest.mark.parametrize(
         ("text", "length"),
         [
-            ("min_validation_period: 3", Length(3, "batches")),
-            ("min_validation_period: 3\nsearcher: {max_steps: 10}", Length(300, "batches")),
-            ("min_validation_period: 3\nsearcher: {target_trial_steps: 10}\nbatches_per_step: 7", Length(21, "batches")),
-            ("min_validation_period: 3\nscheduling_unit: 7", Length(3, "batches")),
-            ("min_validation_period: {records: 1000}", Length(1000, "records")),
+            ("min_validation_period: 3", Batch(3)),
+            ("min_validation_period: 3\nsearcher: {max_steps: 10}", Batch(300)),
+            ("min_validation_period: 3\nsearcher: {target_trial_steps: 10}\nbatches_per_step: 7", Batch(21)),
+            ("min_validation_period: 3\nscheduling_unit: 7", Batch(3)),
+            ("min_validation_period: {records: 1000}", Records(1000)),
             ("min_validation_period: {batches: 0}", None),
             ("min_validation_period: 0", None),
         ],
     )
-    def test_a_period(self, tmp_path: Path, text: str, length: Length | None) -> None:
-        """A bare number is in steps where the config speaks of steps; nothing, and 0, is never."""
+    def test_a_period_has_the_units_of_its_era(self, tmp_path: Path, text: str, length: Batch | Epoch | Records | None) -> None:
+        """A bare number counts steps if the config uses steps; a missing value, and 0, mean never."""
         assert read(tmp_path, text).settings.min_validation_period == length
 
     @pytest.mark.parametrize(
         ("searcher", "length"),
         [
-            ("max_steps: 3", Length(300, "batches")),
-            ("target_trial_steps: 3", Length(300, "batches")),
-            ("max_length: 937", Length(937, "batches")),
-            ("max_length: {records: 60000}", Length(60000, "records")),
-            ("max_time: 40, time_metric: batches", Length(40, "batches")),
-            ("max_time: 4, time_metric: epochs", Length(4, "epochs")),
+            ("max_steps: 3", Batch(300)),
+            ("target_trial_steps: 3", Batch(300)),
+            ("max_length: 937", Batch(937)),
+            ("max_length: {records: 60000}", Records(60000)),
+            ("max_time: 40, time_metric: batches", Batch(40)),
+            ("max_time: 4, time_metric: epochs", Epoch(4)),
             ("max_time: 4, time_metric: seconds", None),
             ("name: single", None),
         ],
     )
-    def test_how_long_a_trial_trains(self, tmp_path: Path, searcher: str, length: Length | None) -> None:
+    def test_how_long_a_trial_trains(self, tmp_path: Path, searcher: str, length: Batch | Epoch | Records | None) -> None:
         """In the words of each era."""
         assert read(tmp_path, f"searcher: {{{searcher}}}").settings.searcher_length == length
-        assert str(Length(12, "epochs")) == "12 epochs"
 
     def test_the_environment_of_a_device(self, tmp_path: Path) -> None:
-        """All that is no CPU is a GPU; today's names of GPUs are read with the old one's."""
+        """Every device except a CPU is a GPU; today's names of GPUs are read together with the old one."""
         settings = read(tmp_path, "environment: {environment_variables: {cpu: [A=1], cuda: [B=2], rocm: [C=3], gpu: }}").settings
         assert settings.environment_for("cpu") == {"A": "1"}
         assert settings.environment_for("cuda:1") == settings.environment_for("mps") == {"B": "2", "C": "3"}
@@ -222,7 +222,7 @@ class TestWrongKinds:
 
 
 class TestUnknownKeys:
-    """Kept, and told once."""
+    """They are kept, and reported once."""
 
     def test_a_slip_is_told_with_what_was_meant(self, tmp_path: Path) -> None:
         """At the top and in the sections that are known, each with its line; the value stays in `raw`."""
@@ -230,18 +230,18 @@ class TestUnknownKeys:
             tmp_path, "name: x\nserachr:\n  metric: loss\nsearcher:\n  metrc: loss\nx-anchors: {}\noptimizations: {mixed_precison: O1}\n"
         )
         assert config.warnings == (
-            "`serachr` in const.yaml line 2 is not a key that detjupyter knows; kept. Did you mean `searcher`?",
-            "`searcher.metrc` in const.yaml line 5 is not a key that detjupyter knows; kept. Did you mean `searcher.metric`?",
-            "`x-anchors` in const.yaml line 6 is not a key that detjupyter knows; kept.",
-            "`optimizations.mixed_precison` in const.yaml line 7 is not a key that detjupyter knows; kept. "
+            "`serachr` in const.yaml line 2 is not a known key; its value is kept. Did you mean `searcher`?",
+            "`searcher.metrc` in const.yaml line 5 is not a known key; its value is kept. Did you mean `searcher.metric`?",
+            "`x-anchors` in const.yaml line 6 is not a known key; its value is kept.",
+            "`optimizations.mixed_precison` in const.yaml line 7 is not a known key; its value is kept. "
             "Did you mean `optimizations.mixed_precision`?",
         )
         assert config.raw["serachr"] == {"metric": "loss"}
 
-    def test_an_unknown_searcher(self, tmp_path: Path) -> None:
+    def test_an_unknown_searcher_is_kept_and_reported(self, tmp_path: Path) -> None:
         """It may be one that comes later; its name is doubted."""
         assert read(tmp_path, "searcher: {name: adaptive_ahsa}\n").warnings == (
-            "`adaptive_ahsa` in const.yaml line 1 is not a searcher that detjupyter knows. Did you mean `adaptive_asha`?",
+            "`adaptive_ahsa` in const.yaml line 1 is not a known searcher. Did you mean `adaptive_asha`?",
         )
 
     def test_what_is_the_users_own_is_never_doubted(self, tmp_path: Path) -> None:
@@ -249,8 +249,8 @@ class TestUnknownKeys:
         text = "hyperparameters: {x: 1}\ndata: {y: 1}\nresources: {zzz: 1}\ndata_layer: {a: 1}\ninternal: {b: 1}\nslurm: {c: 1}\n"
         assert read(tmp_path, text).warnings == ()
 
-    def test_in_a_dict(self, tmp_path: Path) -> None:
+    def test_an_unknown_key_of_a_dict_is_reported_without_a_line(self, tmp_path: Path) -> None:
         """Without a line."""
         assert read_config({"hyperparameter": {}}, tmp_path).warnings == (
-            "`hyperparameter` in config is not a key that detjupyter knows; kept. Did you mean `hyperparameters`?",
+            "`hyperparameter` in config is not a known key; its value is kept. Did you mean `hyperparameters`?",
         )

@@ -139,7 +139,7 @@ class TestReading:
         assert find_trials(names) == []
         assert found(tmp_path, {"broken.py": "class (Trial", "good.py": TRIAL}) == ["good:MNistTrial"]
 
-    def test_among_many_files(self, tmp_path: Path) -> None:
+    def test_trials_are_found_among_many_files(self, tmp_path: Path) -> None:
         """The two that matter are found, one of them by its sibling."""
         files = {f"lib/m{number}.py": "class Layer:\n    pass\n" for number in range(300)}
         files |= {

@@ -41,8 +41,8 @@ def test_module_and_object_reference_are_read(text: str, module: str, attributes
         ("::", "more than one colon"),
         (":.", "dot"),
         ("model-def:T", "'model-def'"),
-        ("class:T", "word of Python's"),
-        ("model_def:None", "word of Python's"),
+        ("class:T", "a Python keyword"),
+        ("model_def:None", "a Python keyword"),
         ("../model_def:T", "path"),
         ("model_def:T()", "calls"),
         ("1st:T", "'1st'"),
@@ -85,7 +85,7 @@ def test_what_is_no_text_is_no_entrypoint(value: object) -> None:
 
 
 def test_the_nearest_candidate_is_offered() -> None:
-    """Whoever forgets the module, or the colon, is shown the whole entrypoint."""
+    """The error suggests the whole entrypoint if the module or the colon is missing."""
     candidates = [Entrypoint.parse("model_def:DigitsTrial"), Entrypoint.parse("other:GanTrial")]
     for text in ("DigitsTrial", "model_def.DigitsTrial", "model_def:"):
         with pytest.raises(EntrypointError) as caught:

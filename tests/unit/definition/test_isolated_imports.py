@@ -31,7 +31,7 @@ def write(root: Path, files: Mapping[str, str]) -> Path:
 
 @pytest.fixture(autouse=True)
 def kernel_is_untouched() -> Iterator[None]:
-    """Whatever a definition does, path, working directory and the public part of sys.modules stay."""
+    """A definition does not change the path, the working directory and the public part of sys.modules."""
     path, here, modules = list(sys.path), Path.cwd(), {name for name in sys.modules if not name.startswith(PREFIX)}
     yield
     assert (sys.path, Path.cwd()) == (path, here)
@@ -40,7 +40,7 @@ def kernel_is_untouched() -> Iterator[None]:
 
 
 def load(root: Path, name: str = "model_def") -> ModuleType:
-    """Import one module of a definition in a scope of its own."""
+    """Import one module of a definition in its own scope."""
     return DefinitionScope(root).import_module(name)
 
 
@@ -118,7 +118,7 @@ def test_two_definitions_with_equal_names_live_side_by_side(tmp_path: Path) -> N
 
 
 def test_two_versions_of_one_definition_live_side_by_side(tmp_path: Path) -> None:
-    """An edit of the same length within the same second is seen, in helper modules of packages too, and the old version goes on."""
+    """An edit of the same length in the same second is detected, also in modules of packages, and the old version still works."""
     write(
         tmp_path, {"model_def.py": "import pkg.sub\nclass A: pass\ndef value():\n    return pkg.sub.VALUE\n", "pkg/sub.py": "VALUE = 1\n"}
     )
@@ -170,7 +170,7 @@ def test_directory_names_need_not_be_identifiers(tmp_path: Path, name: str) -> N
 
 
 def test_a_single_file_is_a_module_without_siblings(tmp_path: Path) -> None:
-    """Only the file itself is there: what stands beside it would not ship."""
+    """Only the file itself can be imported: other files would not ship."""
     write(tmp_path, {"model.py": "def late():\n    import data_beside\n", "data_beside.py": "", "other.py": "from . import data_beside\n"})
     module = DefinitionScope(tmp_path / "model.py").import_module("")
     with pytest.raises(ModuleNotFoundError):
@@ -253,7 +253,7 @@ def test_private_names_are_hidden_from_messages() -> None:
 
 
 def test_pickles_of_the_definitions_classes_are_read_by_the_definition(tmp_path: Path) -> None:
-    """A vocabulary that a script pickled as `data.Words` comes back as the definition's own `Words`; other pickles are as ever."""
+    """A vocabulary that a script pickled as `data.Words` is read as the definition's own `Words`; other pickles are read as usual."""
     text = (
         "import pickle\nfrom pickle import loads, Unpickler\nimport data, io\n"
         "def read(content):\n    return pickle.loads(content)\n"
@@ -271,7 +271,7 @@ def test_pickles_of_the_definitions_classes_are_read_by_the_definition(tmp_path:
 
 
 def test_replaced_code_says_so_when_it_imports(tmp_path: Path) -> None:
-    """Code of an earlier load that imports a sibling late does not get the new version's: it is told when it was loaded."""
+    """Code of an earlier load that imports a sibling late does not get the new version: the error says when it was loaded."""
     text = (
         "class Box:\n    pass\n"
         "def late():\n    import data\n"
@@ -317,7 +317,7 @@ def test_what_was_read_and_what_the_files_say_now(tmp_path: Path) -> None:
 
 
 def test_modules_that_hide_pythons_own_are_named(tmp_path: Path) -> None:
-    """Those that were imported; `data` is nobody else's."""
+    """Only imported modules are named; `data` hides no other module."""
     scope = DefinitionScope(
         write(tmp_path, {"model_def.py": "import random, data, test\n", "random.py": "", "data.py": "", "test.py": "", "json.py": ""})
     )
@@ -341,7 +341,7 @@ def test_what_a_definition_adds_to_the_path_is_its_own(tmp_path: Path) -> None:
     }
     scope = DefinitionScope(write(tmp_path, files) / "d")
     before = list(sys.path)
-    with scope.at_work():
+    with scope.active():
         module = scope.import_module("model_def")
     assert sys.path == before
     assert module.inner is module.again
@@ -362,7 +362,7 @@ def test_the_kernels_directory_is_searched_while_a_definition_loads_elsewhere(tm
     scope = DefinitionScope(tmp_path / "d")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(sys, "path", ["", *sys.path, str(tmp_path / "site")])
-        with scope.at_work():
+        with scope.active():
             module = scope.import_module("model_def")
         assert sys.path[0] == ""
     del sys.modules["by_others"]
@@ -370,7 +370,7 @@ def test_the_kernels_directory_is_searched_while_a_definition_loads_elsewhere(tm
 
 
 def test_a_program_that_a_kernel_starts_reads_what_is_on_disk(tmp_path: Path) -> None:
-    """It is told what the kernel has loaded, for workers; what it loads itself is another load, of the files as they are now."""
+    """It gets the path of the kernel's loads, for workers; its own load is another one, of the current files."""
     root = write(tmp_path / "definition", {"model_def.py": "VALUE = 'loaded'"})
     program = "import sys\nfrom pathlib import Path\nfrom detjupyter.definition.isolation.imports import DefinitionScope\n"
     program += "root = Path(sys.argv[1])\nprint(DefinitionScope(root).import_module('model_def').VALUE)\n"

@@ -58,14 +58,14 @@ def trial_failure(md: ModelDefinition, entrypoint: str = "model_def:ToyTrial") -
 class TestWhatItIs:
     """A path becomes a model definition."""
 
-    def test_a_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_directory_is_a_definition(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Root is the directory, name its name, and "." the working directory."""
         (tmp_path / "nas-search").mkdir()
         monkeypatch.chdir(tmp_path / "nas-search")
         md = ModelDefinition()
         assert (md.path, md.root, md.name, md.is_file) == (tmp_path / "nas-search", tmp_path / "nas-search", "nas-search", False)
 
-    def test_a_single_file(self, tmp_path: Path) -> None:
+    def test_a_single_file_is_a_definition(self, tmp_path: Path) -> None:
         """Root is the file's directory, and only the file ships."""
         (tmp_path / "mnist.py").write_text(TOY)
         md = ModelDefinition(tmp_path / "mnist.py")
@@ -75,12 +75,21 @@ class TestWhatItIs:
         assert [str(one) for one in md.entrypoints()] == [":ToyTrial"]
 
     @pytest.mark.parametrize("path", ["nowhere", "notes.txt"])
-    def test_neither(self, tmp_path: Path, path: str) -> None:
+    def test_a_path_that_is_neither_directory_nor_python_file_is_refused(self, tmp_path: Path, path: str) -> None:
         """A missing path, or a file that is not Python, is named."""
         (tmp_path / "notes.txt").write_text("")
         with pytest.raises(DefinitionNotFoundError) as caught:
             ModelDefinition(tmp_path / path)
         assert path in caught.value.message
+        assert caught.value.hint
+
+    @pytest.mark.parametrize("path", ["x" * 5_000, "a\0b", "a\ud800b", "~nobody-has-this-name/x"], ids=["long", "NUL", "surrogate", "user"])
+    def test_a_path_that_no_file_system_has_is_refused(self, path: str) -> None:
+        """In one short message, whatever the operating system says of it."""
+        with pytest.raises(DefinitionNotFoundError) as caught:
+            ModelDefinition(path)
+        assert len(str(caught.value)) < 500
+        str(caught.value).encode()
         assert caught.value.hint
 
     def test_default_rules_can_be_switched_off(self, tmp_path: Path) -> None:
@@ -92,7 +101,7 @@ class TestWhatItIs:
 class TestLoading:
     """An entrypoint becomes a class."""
 
-    def test_each_documented_form(self, tmp_path: Path) -> None:
+    def test_each_documented_form_of_entrypoint_is_resolved(self, tmp_path: Path) -> None:
         """Top-level `__init__.py`, a module, and an attribute of an attribute in a sub-package."""
         nested = TOY.replace("\n", "\n    ").replace("ToyTrial", "NestedTrial")
         nested = "class trial_classes:\n    " + nested
@@ -104,7 +113,7 @@ class TestLoading:
             assert issubclass(md.import_trial(entrypoint), Trial)
 
     def test_the_place_of_the_class_is_known(self, tmp_path: Path) -> None:
-        """File and line are those of the class statement, in whichever module it stands."""
+        """File and line are those of the class statement, in any module."""
         md = definition(tmp_path, {"model_def.py": "from nets import ToyTrial\n", "nets.py": TOY})
         loaded = md.load("model_def:ToyTrial")
         assert (loaded.file, loaded.line, str(loaded.entrypoint)) == (tmp_path / "nets.py", 3, "model_def:ToyTrial")
@@ -118,7 +127,7 @@ class TestLoading:
         assert (loaded.file, loaded.line) == (tmp_path / "model_def.py", 1)
 
     def test_each_load_is_anew(self, tmp_path: Path) -> None:
-        """Edits are seen by the next load, and the earlier class goes on."""
+        """The next load has the edits, and the earlier class still works."""
         md = definition(tmp_path, {"model_def.py": TOY})
         first = md.import_trial("model_def:ToyTrial")
         definition(tmp_path, {"model_def.py": TOY + "    speed = 2\n"})
@@ -128,7 +137,7 @@ class TestLoading:
 
 
 class TestChoosing:
-    """No entrypoint was asked for."""
+    """No entrypoint is given."""
 
     def test_the_configs_entrypoint_comes_first(self, tmp_path: Path) -> None:
         """Then the only class there is."""
@@ -137,11 +146,11 @@ class TestChoosing:
         assert str(md.choose_entrypoint()) == "model_def:ToyTrial"
         assert md.load().trial_class.__name__ == "ToyTrial"
 
-    def test_several_are_listed(self, tmp_path: Path) -> None:
+    def test_several_trial_classes_are_listed(self, tmp_path: Path) -> None:
         """The message names them, the hint shows how to choose."""
         error = failure(definition(tmp_path, {"a.py": TOY, "b.py": TOY}), None)
         assert "a:ToyTrial, b:ToyTrial" in error.message
-        assert "%det_load a:ToyTrial" in (error.hint or "")
+        assert 'dj.load("a:ToyTrial")' in (error.hint or "")
 
     def test_a_directory_without_a_model_definition(self, tmp_path: Path) -> None:
         """It says so, and what to do."""
@@ -150,7 +159,7 @@ class TestChoosing:
         error = failure(md, None)
         assert "no model definition here" in error.message
         assert "model_def.py" in (error.hint or "")
-        assert "--path" in (error.hint or "")
+        assert "path=" in (error.hint or "")
 
     def test_a_trial_that_does_not_compile_is_named(self, tmp_path: Path) -> None:
         """A slip of the pen in the only Trial is not answered with "there is none"."""
@@ -210,7 +219,7 @@ class TestFindingClassesByReading:
 class TestMistakesOfTheUsers:
     """Each gets one clear message."""
 
-    def test_malformed(self, tmp_path: Path) -> None:
+    def test_a_malformed_entrypoint_is_refused(self, tmp_path: Path) -> None:
         """The form is shown by what is there."""
         error = failure(definition(tmp_path, {"model_def.py": TOY}), "ToyTrial")
         assert error.hint == "Did you mean model_def:ToyTrial?"
@@ -218,8 +227,8 @@ class TestMistakesOfTheUsers:
     @pytest.mark.parametrize(
         ("entrypoint", "missing"), [("modeldef:ToyTrial", "modeldef"), ("pkg.nets.deep:T", "pkg.nets"), ("random:Random", "random")]
     )
-    def test_unknown_module(self, tmp_path: Path, entrypoint: str, missing: str) -> None:
-        """The part that is not there is named, with the root and the nearest entrypoint; installed modules are not looked at."""
+    def test_a_module_that_does_not_exist_is_named(self, tmp_path: Path, entrypoint: str, missing: str) -> None:
+        """The error names the missing part, the root and the most similar entrypoint; installed modules are not searched."""
         error = failure(definition(tmp_path, {"model_def.py": TOY, "pkg/a.py": ""}), entrypoint)
         assert repr(missing) in error.message
         assert str(tmp_path) in str(error)
@@ -236,7 +245,7 @@ class TestMistakesOfTheUsers:
         (tmp_path / "mnist.py").write_text(TOY)
         assert failure(ModelDefinition(tmp_path / "mnist.py"), "mnist:ToyTrial").hint == "Write `:ToyTrial`."
 
-    def test_unknown_attribute(self, tmp_path: Path) -> None:
+    def test_an_attribute_that_does_not_exist_is_named(self, tmp_path: Path) -> None:
         """What is there is named, their own classes first, and the nearest is offered."""
         md = definition(tmp_path, {"model_def.py": "import os\nalpha = 1\n" + TOY})
         error = failure(md, "model_def:ToyTrail")
@@ -247,14 +256,14 @@ class TestMistakesOfTheUsers:
     @pytest.mark.parametrize(
         ("name", "what"), [("make", "a function"), ("Net", "a class derived from dict"), ("n", "an int"), ("Plain", "a class")]
     )
-    def test_not_a_trial(self, tmp_path: Path, name: str, what: str) -> None:
+    def test_an_object_that_is_no_trial_is_refused(self, tmp_path: Path, name: str, what: str) -> None:
         """The object is described, and the class that would do is offered."""
         text = TOY + "def make(): ...\nclass Net(dict): ...\nclass Plain: ...\nn = 1\n"
         error = failure(definition(tmp_path, {"model_def.py": text}), f"model_def:{name}", NotATrialError)
         assert what in error.message
         assert "model_def:ToyTrial" in (error.hint or "")
 
-    def test_an_unfinished_trial(self, tmp_path: Path) -> None:
+    def test_a_trial_without_all_its_methods_is_refused(self, tmp_path: Path) -> None:
         """A class that does not define what its base demands is refused with the names."""
         text = TOY + "    import abc\n    @abc.abstractmethod\n    def train_batch(self): ...\n"
         assert "train_batch" in failure(definition(tmp_path, {"model_def.py": text}), "model_def:ToyTrial", NotATrialError).message
@@ -317,7 +326,7 @@ class TestCodeThatFailsWhileItIsImported:
         assert error.__cause__ is None
 
     def test_causes_are_shown_too(self, tmp_path: Path) -> None:
-        """The frames of the first exception stand before those of the one raised from it."""
+        """The frames of the first exception come before those of the exception that it caused."""
         text = "def first():\n    raise KeyError('a')\ntry:\n    first()\nexcept KeyError as error:\n    raise ValueError('b') from error\n"
         error = trial_failure(definition(tmp_path, {"model_def.py": text}))
         assert error.exception == "ValueError: b"
@@ -329,7 +338,7 @@ class TestCodeThatFailsWhileItIsImported:
     def test_a_package_that_is_not_installed(self, tmp_path: Path) -> None:
         """The hint is how to install it, by the name it is distributed under."""
         error = trial_failure(definition(tmp_path, {"model_def.py": "import not_there_at_all\n"}))
-        assert "%pip install not_there_at_all" in (error.hint or "")
+        assert "`pip install not_there_at_all`" in (error.hint or "")
 
     def test_a_module_of_their_own_that_is_missing(self, tmp_path: Path) -> None:
         """Private names do not show, and nothing is suggested for installation."""
@@ -338,7 +347,7 @@ class TestCodeThatFailsWhileItIsImported:
         assert error.hint == f"There is no layers.py in {tmp_path}."
 
     def test_a_file_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The hint says where relative paths start, and whether the file stands where the notebook is."""
+        """The hint says where relative paths start, and whether the file is in the notebook's directory."""
         md = definition(tmp_path / "toy", {"model_def.py": "open('vocabulary.txt')\n"})
         monkeypatch.chdir(tmp_path)
         assert f"start at its root, {tmp_path / 'toy'}." in (trial_failure(md).hint or "")
@@ -346,7 +355,7 @@ class TestCodeThatFailsWhileItIsImported:
         assert f"There is such a file in {tmp_path}" in (trial_failure(md).hint or "")
 
     def test_leaving_python_is_an_error_and_an_interrupt_is_not(self, tmp_path: Path) -> None:
-        """SystemExit must not end the kernel; KeyboardInterrupt goes through, and cleans up all the same."""
+        """SystemExit must not end the kernel; KeyboardInterrupt is passed on, and the modules are still removed."""
         assert trial_failure(definition(tmp_path, {"model_def.py": "raise SystemExit(3)\n"})).exception == "SystemExit: 3"
         before = loaded_modules()
         with pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detjupyter.definition import Config, read_config
-from detjupyter.errors import HyperparameterError
+from detjupyter.errors import ArgumentError, HyperparameterError
 
 
 def read(tmp_path: Path, text: str, hparams: dict[str, Any] | None = None, seed: int = 7) -> Config:
@@ -55,7 +55,7 @@ class TestSampling:
         assert origins["dropout"] == "sampled from const.yaml line 6, seed 7"
         assert origins["nested.a"] == "sampled from const.yaml line 9, seed 7"
         assert (origins["fixed"], origins["optimizer.beta"]) == ("const.yaml line 7", "const.yaml line 8")
-        assert (origins["width"], origins["lr"]) == ("--hparam", "sampled from --hparam, seed 7")
+        assert (origins["width"], origins["lr"]) == ("override", "sampled from override, seed 7")
 
     def test_the_maximum_of_an_int_can_be_drawn(self, tmp_path: Path) -> None:
         """As in Determined since 0.17."""
@@ -96,7 +96,7 @@ class TestSampling:
         expected = 10 ** np.random.RandomState(3).uniform(-4, -1)
         assert read(tmp_path, f"hyperparameters: {{lr: {written}}}\n", seed=3).hyperparameters == {"lr": expected}
 
-    def test_another_base(self, tmp_path: Path) -> None:
+    def test_a_log_scale_may_have_another_base(self, tmp_path: Path) -> None:
         """Two to the power of what is drawn."""
         expected = 2.0 ** np.random.RandomState(3).uniform(1, 5)
         assert read(tmp_path, "hyperparameters: {n: {type: log, base: 2, minval: 1, maxval: 5}}\n", seed=3).hyperparameters == {
@@ -124,5 +124,5 @@ class TestSampling:
 
     def test_a_seed_out_of_bounds(self, tmp_path: Path) -> None:
         """A seed has 32 bits."""
-        with pytest.raises(HyperparameterError, match="-1"):
+        with pytest.raises(ArgumentError, match="-1"):
             read(tmp_path, RANGES, seed=-1)

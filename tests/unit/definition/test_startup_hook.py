@@ -1,14 +1,13 @@
-"""`startup-hook.sh`: run in bash, its output told line by line, its exported variables taken over."""
+"""`startup-hook.sh`: run in bash, its output reported line by line, its exported variables set."""
 
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.waiting import wait_until
 
 from detjupyter.definition import ModelDefinition
 from detjupyter.definition.startup_hook import find_hook, run_hook
@@ -17,7 +16,7 @@ from detjupyter.errors import StartupHookError
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """Put the environment back."""
+    """Restore the environment."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -66,7 +65,7 @@ def test_one_that_fails_changes_nothing_and_shows_its_last_lines(tmp_path: Path)
 
 
 def test_what_it_leaves_running_does_not_hold_it_up(tmp_path: Path) -> None:
-    """A server that it starts keeps the pipe open; the hook is over when its shell is."""
+    """A server that it starts keeps the pipe open; the hook ends when its shell does."""
     result = run_hook(hook(tmp_path, "sleep 600 &\necho $!\nexec >/dev/null 2>&1\n"))
     pid = int(result.output)
     os.kill(pid, 0)
@@ -78,7 +77,7 @@ _STUBBORN = "(trap '' TERM; touch deaf; exec sleep 600) &\nuntil [ -e deaf ]; do
 
 @pytest.mark.parametrize("script", ["sleep 600 & echo $!\nwait\n", _STUBBORN], ids=["a child", "a child deaf to SIGTERM"])
 def test_an_interrupt_ends_it_and_what_it_started(script: str, tmp_path: Path) -> None:
-    """Nothing goes on behind the person's back, also what outlives the shell."""
+    """No process continues in the background, even if it would outlive the shell."""
     path = hook(tmp_path, script)
     pids: list[int] = []
 
@@ -88,10 +87,15 @@ def test_an_interrupt_ends_it_and_what_it_started(script: str, tmp_path: Path) -
 
     with pytest.raises(KeyboardInterrupt):
         run_hook(path, tell)
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pids[0]}").exists() and "Z" not in Path(f"/proc/{pids[0]}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
+    wait_until(lambda: not is_running(pids[0]), "the end of what it started")
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; one that has ended, and whose end was not taken note of yet, does not."""
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_without_bash_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

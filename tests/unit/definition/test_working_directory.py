@@ -18,14 +18,14 @@ FREE = sys.platform in ("linux", "darwin")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Return the root of a definition that has a file beside its code."""
+    """Return the root of a definition that has a file next to its code."""
     (tmp_path / "root").mkdir()
     (tmp_path / "root/vocab.txt").write_text("words")
     return tmp_path / "root"
 
 
 def test_the_block_works_at_the_root_and_puts_back_what_was(root: Path) -> None:
-    """Every way of opening a relative path leads to the root, also in a child process; afterwards all is as before, whatever happened."""
+    """Every way of opening a relative path resolves it from the root, also in a child process; afterwards everything is restored."""
     before = Path.cwd()
     read: list[str] = []
 
@@ -42,7 +42,7 @@ def test_the_block_works_at_the_root_and_puts_back_what_was(root: Path) -> None:
 
 
 def test_a_block_where_the_process_is_already_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A notebook beside its definition, the usual case; code that changes the directory itself has its way."""
+    """A notebook in the directory of its definition, the usual case; code that changes the directory itself is not affected."""
     monkeypatch.chdir(root)
     with working_directory.at(root):
         os.chdir("..")
@@ -65,7 +65,7 @@ def test_a_kernel_whose_directory_is_gone_can_load(root: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     scope = DefinitionScope(root)
-    with scope.at_work():
+    with scope.active():
         assert scope.import_module("model_def").WORDS == "words"
     scope.release()
 
@@ -78,7 +78,7 @@ def test_a_training_thread_has_its_own(root: Path) -> None:
     other = root.parent / "other"
     other.mkdir()
     (other / "vocab.txt").write_text("others")
-    barrier = threading.Barrier(3, timeout=20)
+    barrier = threading.Barrier(3, timeout=60)
     seen: dict[str, str] = {}
 
     def train(place: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_training_thread_has_its_own(root: Path) -> None:
 
 
 def test_another_thread_that_loads_does_not_move_the_process(root: Path) -> None:
-    """A reload that the panel asked for runs beside the cells."""
+    """A reload from the panel runs while cells run."""
     if not working_directory.threads_may_have_their_own():
         pytest.skip("threads share one working directory here")
     before, inside, release = Path.cwd(), threading.Event(), threading.Event()
@@ -109,12 +109,12 @@ def test_another_thread_that_loads_does_not_move_the_process(root: Path) -> None
     def load() -> None:
         with working_directory.at(root):
             inside.set()
-            assert release.wait(20)
+            assert release.wait(60)
             read.append(Path("vocab.txt").read_text())
 
     thread = threading.Thread(target=load)
     thread.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     assert Path.cwd() == before
     release.set()
     thread.join()
@@ -122,7 +122,7 @@ def test_another_thread_that_loads_does_not_move_the_process(root: Path) -> None
 
 
 def test_where_threads_share_a_directory_open_starts_at_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The `open` of a definition, and of nobody else, starts relative names at the root: text, bytes, paths; others stay."""
+    """Only the `open` of the definition resolves relative names from the root: text, bytes, paths; other values do not change."""
     monkeypatch.setattr(working_directory, "_verdict", False)
     assert not working_directory.enter(root)
     (root / "model_def.py").write_text(

@@ -1,4 +1,4 @@
-"""What stands behind a magic's name: words, values, and what the tab key makes of them."""
+"""The text after a magic's name: words, values, and the completions of the Tab key."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ class TestParse:
             ("a b", "%det_example has no argument 'b'. There is: --count, --often. `%det_example?` explains."),
             (
                 "--count none",
-                "%det_example: argument --count: a whole number of at least 1 is wanted, not 'none'. `%det_example?` explains.",
+                "%det_example: argument --count: must be a whole number of at least 1, not 'none'. `%det_example?` explains.",
             ),
-            ("--count -2", "%det_example: argument --count: a whole number of at least 1 is wanted, not '-2'. `%det_example?` explains."),
+            ("--count -2", "%det_example: argument --count: must be a whole number of at least 1, not '-2'. `%det_example?` explains."),
             ("'a", '%det_example: no closing quotation in "\'a".'),
         ],
     )
@@ -107,7 +107,8 @@ class TestAssignments:
         }
 
     @pytest.mark.parametrize(
-        ("assignment", "told"), [("lr", "'lr' is not"), ("=3", "'=3' is not"), ("a=[1", "not YAML"), ("a='", "not YAML")]
+        ("assignment", "told"),
+        [("lr", "'lr' does not have the form"), ("=3", "'=3' does not have the form"), ("a=[1", "not YAML"), ("a='", "not YAML")],
     )
     def test_nonsense_is_refused_with_an_example(self, assignment: str, told: str) -> None:
         """One clear message."""
@@ -161,7 +162,7 @@ def test_metrics_show_four_digits_and_stay_a_dict() -> None:
 
 
 def test_an_interrupt_says_what_became_of_it_and_is_one_still() -> None:
-    """Whoever catches KeyboardInterrupt catches it; the innermost message stays."""
+    """`except KeyboardInterrupt` catches it; the innermost message is kept."""
     called: list[int] = []
     with pytest.raises(KeyboardInterrupt) as caught, interruptible("outer"), interruptible("inner", then=lambda: called.append(1)):
         raise KeyboardInterrupt

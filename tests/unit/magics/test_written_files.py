@@ -46,8 +46,8 @@ class TestNames:
         for name, told in [
             ("nets", "is a directory"),
             ("a.py/b.py", "which is a file"),
-            ("link.py", "by a symlink"),
-            ("out/x.py", "by a symlink"),
+            ("link.py", "through a symlink"),
+            ("out/x.py", "through a symlink"),
         ]:
             with pytest.raises(DefinitionError, match=told):
                 written(root, name)
@@ -60,7 +60,7 @@ class TestNames:
             written(tmp_path / "one.py", "two.py")
 
     def test_what_was_unpacked_from_an_archive_is_not_written_to(self, tmp_path: Path) -> None:
-        """It stands for the archive."""
+        """It represents the archive."""
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine/model_def.py").write_text("x = 1\n", encoding="utf-8")
         ModelDefinition(tmp_path / "mine").archive(tmp_path / "mine.tar.gz")
@@ -73,16 +73,16 @@ class TestWriting:
     """What a cell becomes."""
 
     def test_a_new_file_gets_its_folders_and_undo_takes_both_away(self, tmp_path: Path) -> None:
-        """The content ends with a line end, whatever the cell does."""
+        """The content ends with a line end, even if the cell does not."""
         file = written(tmp_path, "nets/deep/layers.py")
         assert file.change("x = 1") is None
         replaced = file.write("x = 1")
         assert (tmp_path / "nets/deep/layers.py").read_bytes() == b"x = 1\n"
-        assert replaced.put_back() == "nets/deep/layers.py: removed, as it was not there before."
+        assert replaced.restore() == "nets/deep/layers.py: removed, because it did not exist before."
         assert list(tmp_path.iterdir()) == []
 
     def test_a_file_that_is_there_keeps_its_mode_and_its_line_ends(self, tmp_path: Path) -> None:
-        """And undo puts back every byte."""
+        """Undo restores every byte."""
         path = tmp_path / "a.py"
         path.write_bytes(b"x = 1\r\ny = 2\r\n")
         path.chmod(0o640)
@@ -93,7 +93,7 @@ class TestWriting:
         replaced = file.write("x = 1\ny = 3\n")
         assert path.read_bytes() == b"x = 1\r\ny = 3\r\n"
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
-        replaced.put_back()
+        replaced.restore()
         assert path.read_bytes() == b"x = 1\r\ny = 2\r\n"
         assert sorted(tmp_path.iterdir()) == [path]
 
@@ -106,11 +106,11 @@ class TestWriting:
         assert (tmp_path / "real.py").read_text(encoding="utf-8") == "x = 2\n"
 
     def test_undo_refuses_when_the_file_was_changed_since(self, tmp_path: Path) -> None:
-        """What somebody else wrote is never lost."""
+        """Changes by other programs are never lost."""
         replaced = written(tmp_path, "a.py").write("x = 1\n")
         (tmp_path / "a.py").write_text("theirs\n", encoding="utf-8")
         with pytest.raises(DefinitionError, match="changed by something else since"):
-            replaced.put_back()
+            replaced.restore()
         assert (tmp_path / "a.py").read_text(encoding="utf-8") == "theirs\n"
 
     def test_a_name_that_the_disk_does_not_take_says_so(self, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ class TestWriting:
         assert list(tmp_path.iterdir()) == []
 
     def test_a_read_only_directory_says_so_and_keeps_what_it_holds(self, tmp_path: Path) -> None:
-        """For a new file and for one that is there, by somebody who may not write there."""
+        """For a new and for an existing file, by a user without write permission."""
         root = tmp_path / "mine"
         root.mkdir()
         (root / "a.py").write_text("x = 1\n", encoding="utf-8")
@@ -145,7 +145,7 @@ class TestWriting:
         assert (root / "a.py").read_text(encoding="utf-8") == "x = 1\n"
 
     def test_a_file_that_would_not_ship_says_why(self, tmp_path: Path) -> None:
-        """A module that nobody gets elsewhere is easily written."""
+        """It is easy to write a module that other machines do not get."""
         (tmp_path / ".detignore").write_text("lay*\n", encoding="utf-8")
         told = written(tmp_path, "layers.py").why_not_shipped()
         assert told is not None
@@ -158,7 +158,7 @@ class TestWriting:
         for name in ("a.py", "b.log"):
             (tmp_path / name).write_text("12345", encoding="utf-8")
         assert written(tmp_path, ".detignore").effect("*.log\n") == [
-            "1 file more ships (5 B): a.py.",
+            "1 more file ships (5 B): a.py.",
             "1 file no longer ships (5 B): b.log.",
         ]
         assert written(tmp_path, "a.py").effect("*.log\n") == []
@@ -171,18 +171,18 @@ class TestAsking:
         ("typed", "answer"), [("y\n", True), ("Yes\n", True), (" YES \n", True), ("\n", False), ("n\n", False), ("ya\n", False), ("", None)]
     )
     def test_only_a_yes_is_a_yes(self, monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool | None) -> None:
-        """Nobody there is neither."""
+        """Without a user there is no yes either."""
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
         assert ask("Really?") is answer
 
     def test_a_line_with_a_name_that_is_not_utf_8_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """A sign stands in the place of each byte."""
+        """Each byte is replaced by a replacement character."""
         say("caf\udce9.py")
         assert capsys.readouterr().out == "caf\ufffd.py\n"
 
 
 class TestPlaces:
-    """Which definition, and where it stands as seen from the notebook."""
+    """Which definition is chosen, and its path relative to the notebook."""
 
     def test_without_a_session_it_is_the_working_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A path is taken as it is."""
@@ -219,13 +219,13 @@ class TestCounting:
         self, stopped: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """In one line, whether it is through or was stopped."""
-        monkeypatch.setattr("detjupyter.magics.counting.PATIENCE_S", 0.0)
+        monkeypatch.setattr("detjupyter.magics.counting.NOTICE_AFTER_S", 0.0)
         try:
-            with counting("Looking at big") as count:
+            with counting("Scanning big") as count:
                 count(1234)
                 if stopped:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             assert stopped
         (line,) = capsys.readouterr().out.splitlines()
-        assert line.startswith("Looking at big: stopped after 1,234 paths, 0." if stopped else "Looking at big: 0.")
+        assert line.startswith("Scanning big: stopped after 1,234 paths, 0." if stopped else "Scanning big: 0.")

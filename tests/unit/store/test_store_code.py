@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ BIG = os.urandom(code.FILE_LIMIT_BYTES + 1)
 
 
 def given(**contents: str | bytes) -> list[CodeSource]:
-    """Return files with these contents; in the names `__` stands for a slash and a final `_py` for `.py`."""
+    """Return files with these contents; in the names `__` means a slash and a final `_py` means `.py`."""
     return [
         CodeSource(
             name.replace("__", "/").replace("_py", ".py"), False, len(content), content.encode() if isinstance(content, str) else content
@@ -94,11 +95,11 @@ def test_a_large_file_is_kept_by_its_hash(tmp_path: Path) -> None:
     assert code.get("weights_bin") is None
     version = code.versions[1]
     assert (version.size_bytes, version.sha256) == (len(BIG), hashlib.sha256(BIG).hexdigest())
-    with pytest.raises(CodeNotKeptError, match=r"only its size \(1,048,577 bytes\) and hash are") as refused:
+    with pytest.raises(CodeNotKeptError, match=r"only its size \(1,048,577 bytes\) and hash were") as refused:
         code["weights_bin"]
     assert isinstance(refused.value, KeyError)
     assert refused.value.hint
-    with pytest.raises(CodeNotKeptError, match=r"no file 'b\.py' in this code"):
+    with pytest.raises(CodeNotKeptError, match=r"This code has no file 'b\.py'"):
         code["b.py"]
     assert repr(code) == f"<Code {'a' * 12}: 1 file, 1 by hash only>"
 
@@ -106,10 +107,10 @@ def test_a_large_file_is_kept_by_its_hash(tmp_path: Path) -> None:
 def test_of_a_bundle_that_is_too_large_code_is_kept_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images that come first by name do not crowd out the code, nor does their number."""
     images = {f"img{n}_png": bytes([n]) * 500 for n in range(20)}
-    monkeypatch.setattr(code, "SNAPSHOT_LIMIT_BYTES", 3000)
+    monkeypatch.setattr(code, "BUNDLE_LIMIT_BYTES", 3000)
     bytes_bound = kept(tmp_path, A, **images, z_py="1" * 900)
     assert set(bytes_bound) == {"z.py", "img0_png", "img10_png", "img11_png", "img12_png"}
-    monkeypatch.setattr(code, "SNAPSHOT_LIMIT_FILES", 2)
+    monkeypatch.setattr(code, "BUNDLE_LIMIT_FILES", 2)
     number_bound = kept(tmp_path, B, **images, z_py="1" * 900)
     assert set(number_bound) == {"z.py", "img0_png"}
     assert len(number_bound.paths) == 21
@@ -145,7 +146,7 @@ def test_code_is_written_back_as_files(tmp_path: Path) -> None:
 
 def test_code_that_was_not_kept_is_said(tmp_path: Path) -> None:
     """Runs of before, and runs whose disk was full."""
-    with pytest.raises(StoreError, match="was not kept") as missing:
+    with pytest.raises(StoreError, match="was not stored") as missing:
         CodeStore(tmp_path).code(A)
     assert missing.value.hint
     for name in ("", "../../etc/passwd", "a/b"):
@@ -182,7 +183,7 @@ def test_a_damaged_list_is_said(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None, "another"])
 def test_a_damaged_content_is_said(tmp_path: Path, content: bytes | str | None) -> None:
-    """Torn, replaced or gone: no wrong byte is given back, and the other files are."""
+    """Incomplete, replaced or deleted: no wrong byte is returned, and the other files are."""
     code = kept(tmp_path, a_py="1" * 100, b_py="2")
     place = tmp_path / "code/objects" / code.versions[0].sha256[:2] / code.versions[0].sha256[2:]  # type: ignore[index]
     if content is None:
@@ -197,10 +198,33 @@ def test_a_damaged_content_is_said(tmp_path: Path, content: bytes | str | None) 
     assert code["b.py"] == b"2"
 
 
+@pytest.mark.parametrize("lost", ["everything", "contents"])
+def test_code_that_was_deleted_is_kept_again(tmp_path: Path, lost: str) -> None:
+    """A live session still has the code: reading a deleted content stores it again."""
+    files = given(model_def_py="class A: pass\n", other_py="x = 1\n")
+    store = CodeStore(tmp_path)
+    store.keep(A, files)
+    code = store.code(A, lambda: store.keep(A, files))
+    shutil.rmtree(tmp_path / "code" if lost == "everything" else tmp_path / "code" / "objects")
+    assert dict(code) == {"model_def.py": b"class A: pass\n", "other.py": b"x = 1\n"}
+    assert dict(store.code(A)) == dict(code)
+
+
+def test_an_edited_file_is_not_kept_in_place_of_the_old_one(tmp_path: Path) -> None:
+    """A repaired content has the hash in the list; other contents are reported as missing."""
+    store = CodeStore(tmp_path)
+    store.keep(A, given(model_def_py="class A: pass\n", other_py="x = 1\n"))
+    shutil.rmtree(tmp_path / "code" / "objects")
+    store.keep(A, given(model_def_py="class A: pass\n", other_py="x = 2\n"))
+    assert store.code(A)["model_def.py"] == b"class A: pass\n"
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.code(A)["other.py"]
+
+
 def test_a_disk_that_takes_nothing_raises_one_error(tmp_path: Path) -> None:
     """The caller logs it and trains on; half a snapshot is none."""
     (tmp_path / "code").write_text("in the way")
-    with pytest.raises(StoreError, match="The code of this run cannot be kept") as failed:
+    with pytest.raises(StoreError, match="The code of this run cannot be stored") as failed:
         CodeStore(tmp_path).keep(A, given(a_py="1"))
     assert failed.value.hint
     script = """
@@ -218,19 +242,19 @@ except StoreError as error:
     print(error.message, store.has("a" * 64))
 """
     process = subprocess.run([sys.executable, "-c", script, str(tmp_path / "full")], capture_output=True, text=True, check=True)
-    assert process.stdout.strip() == "The code of this run cannot be kept: File too large. False"
+    assert process.stdout.strip() == "The code of this run cannot be stored: File too large. False"
     assert not list(tmp_path.rglob("*.partial"))
 
 
 def keep_many(home: str, first: int) -> None:
-    """Keep a few bundles that share contents (in a process of its own)."""
+    """Store a few bundles that share contents (in a separate process)."""
     for number in range(30):
         files = [CodeSource(f"f{n}.py", False, 4, f"{n:04d}".encode()) for n in range(number, number + 20)]
         CodeStore(Path(home)).keep(f"{(number + first) % 30:064d}", files if first == 0 else list(reversed(files)))
 
 
 def test_several_processes_keep_at_once(tmp_path: Path) -> None:
-    """Whoever is first, every list is whole and every content right."""
+    """In any order, every list is complete and every content correct."""
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=keep_many, args=(str(tmp_path), 0)) for _ in range(3)]
     for process in processes:
@@ -287,7 +311,7 @@ def test_what_is_no_text_or_not_kept_differs_by_size(tmp_path: Path) -> None:
         "image: 2 bytes → 3 bytes (not text)",
         "latin: 4 bytes → 4 bytes (not text)",
         "long: 30,000 bytes → 30,000 bytes (too long to compare line by line)",
-        "weights: 1,048,577 bytes → 1,048,578 bytes (the content is not kept)",
+        "weights: 1,048,577 bytes → 1,048,578 bytes (the content is not stored)",
     ]
     CodeStore(tmp_path).keep("c" * 64, [CodeSource("image", True, 2, b"\0\1")])
     assert "image: now executable" in str(before.diff(CodeStore(tmp_path).code("c" * 64)))
@@ -313,10 +337,10 @@ def run_of(store: Store, run_id: str, **changes: Any) -> Run:
 
 
 def test_a_run_gives_its_code_back(store: Store) -> None:
-    """The files of the bundle that it was begun with, from beside the history."""
+    """The files of the bundle that it began with, stored next to the history."""
     CodeStore(store.home).keep(A, given(model_def_py="1"))
     assert dict(run_of(store, "r1").code) == {"model_def.py": b"1"}
-    with pytest.raises(StoreError, match="was not kept"):
+    with pytest.raises(StoreError, match="was not stored"):
         run_of(store, "r2", bundle_hash=B).code  # noqa: B018
 
 
@@ -326,8 +350,8 @@ def test_a_run_knows_the_versions_that_reloads_brought(store: Store) -> None:
     kept(store.home, B, a_py="2")
     run = run_of(store, "r1")
     store.append_event("r1", {"kind": "state", "at": 11.0})
-    store.append_event("r1", {"kind": "code", "at": 12.0, "batches_trained": 3, "bundle_hash": B})
-    assert run.code_versions == [(0, 10.0, A), (3, 12.0, B)]
+    store.append_event("r1", {"kind": "code", "at": 12.0, "batches_trained": 3, "bundle_hash": B, "load": 1})
+    assert run.code_versions == [(0, 10.0, A, 0), (3, 12.0, B, 1)]
     assert [run.code_after(n)["a.py"] for n in (0, 2, 3, 100)] == [b"1", b"1", b"2", b"2"]
 
 
@@ -359,9 +383,9 @@ def test_runs_without_code_are_still_compared(store: Store) -> None:
     store.append_event("r2", {"kind": "code", "at": 12.0, "batches_trained": 3, "bundle_hash": A})
     diff = one.diff(two)
     assert [str(change) for change in diff.settings] == ["device: 'cpu' → 'cuda:0'"]
-    assert "r2 went on with edited code after batch 3" in diff.notes[0]
+    assert "r2 continued with edited code after batch 3" in diff.notes[0]
     assert "cannot be compared" in diff.notes[1]
-    assert "was not kept" in str(diff)
+    assert "was not stored" in str(diff)
 
 
 def test_deleting_a_run_leaves_the_code_to_the_others(store: Store) -> None:

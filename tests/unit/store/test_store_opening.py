@@ -1,11 +1,10 @@
-"""Where the history lives, how it is opened and migrated, and what is said when that fails."""
+"""The location of the history, how it is opened, and the messages when that fails."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import stat
 import subprocess
@@ -18,42 +17,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy
+from support.runs import ready_run
+from support.sqlite import write_sql
+from support.waiting import LIMIT_S
 
-from detjupyter.errors import StoreError
-from detjupyter.protocol.records import RunRecord
-from detjupyter.protocol.states import Group, State
-from detjupyter.store import Store, database, open_store, schema
+from detjupyter.errors import StoreBusyError, StoreError
+from detjupyter.protocol.states import Group
+from detjupyter.store import Store, database, open_store
+from detjupyter.store.base import SeriesPoints
+from detjupyter.store.code import CodeSource, CodeStore
 from detjupyter.store.location import home
 
 
-def make_run(run_id: str) -> RunRecord:
-    """Return a run of this process that is not live."""
-    return RunRecord(
-        id=run_id,
-        state=State.READY,
-        entrypoint="model_def:Trial",
-        definition="digits",
-        definition_root="/there/digits",
-        framework="pytorch",
-        device="cpu",
-        seed=0,
-        hyperparameters={},
-        config={},
-        bundle_hash="",
-        kernel_id=None,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        created_at=1.0,
-        updated_at=1.0,
-        ended_at=None,
-        batches_trained=0,
-        best=None,
-        session=None,
-    )
-
-
 def limit_pages(store: Store, pages: int) -> None:
-    """Let the file of ``store`` have at most ``pages`` pages, as a full disk would, on the connection of the transaction under way."""
+    """Limit the file of ``store`` to ``pages`` pages, like a full disk, on the connection of the current transaction."""
     shared = database.Database.shared(store.home / "runs.sqlite")
     with shared.transaction() as connection:
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
@@ -62,7 +39,7 @@ def limit_pages(store: Store, pages: int) -> None:
 
 @pytest.fixture
 def mere_user() -> Iterator[Path]:
-    """Give a directory of a user for whom permissions count: root, whom they do not stop, is somebody else for the time of the test."""
+    """Return a directory of a user whose permissions are checked: root, which ignores them, becomes another user during the test."""
     if os.name != "posix":
         pytest.skip("permissions are another matter here")
     directory = Path(tempfile.mkdtemp())
@@ -74,40 +51,6 @@ def mere_user() -> Iterator[Path]:
     os.seteuid(user)
     directory.chmod(0o700)
     shutil.rmtree(directory)
-
-
-def read_version(path: Path) -> int:
-    """Return the schema version that the file says it has."""
-    connection = sqlite3.connect(path)
-    try:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
-    finally:
-        connection.close()
-
-
-def write_sql(path: Path, *statements: str) -> None:
-    """Run ``statements`` on the file, behind the store's back."""
-    connection = sqlite3.connect(path)
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
-def describe(path: Path) -> dict[str, object]:
-    """Return what SQLite itself says of the file's tables: columns, foreign keys, indices, and whether numbers are never used twice."""
-    connection = sqlite3.connect(path)
-    tables = {}
-    for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall():
-        columns = [(c[1], c[2], bool(c[3] or c[5]), c[5]) for c in connection.execute(f"PRAGMA table_info({name})")]
-        keys = [k[2:] for k in connection.execute(f"PRAGMA foreign_key_list({name})")]
-        indices = {
-            (i[1] if i[3] == "c" else i[3], bool(i[2]), *(c[2] for c in connection.execute(f"PRAGMA index_info({i[1]})").fetchall()))
-            for i in connection.execute(f"PRAGMA index_list({name})").fetchall()
-        }
-        tables[name] = (columns, keys, indices, "AUTOINCREMENT" in sql)
-    connection.close()
-    return tables
 
 
 class TestLocation:
@@ -145,9 +88,29 @@ class TestLocation:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
+    @pytest.mark.skipif(os.name != "posix", reason="permissions are another matter here")
+    def test_others_cannot_read_it_when_the_code_is_written_first(self, tmp_path: Path) -> None:
+        """The code of a run is kept while the history is locked, or before it is opened; every file and directory is private."""
+        place = tmp_path / "a" / "history"
+        CodeStore(place).keep("b", [CodeSource("model_def.py", False, 5, b"x = 1")])
+        open_store(place / "runs.sqlite").close()
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", *(tmp_path / "a").rglob("*"))}
+        wanted = {path.name: 0o700 if path.is_dir() else 0o600 for path in (tmp_path / "a", *(tmp_path / "a").rglob("*"))}
+        assert modes == wanted
+
+    @pytest.mark.skipif(os.name != "posix", reason="permissions are another matter here")
+    def test_a_directory_that_exists_keeps_its_permissions(self, tmp_path: Path) -> None:
+        """It may be one that its owner shares; what is created in it is private."""
+        place = tmp_path / "shared"
+        place.mkdir()
+        place.chmod(0o755)
+        CodeStore(place).keep("b", [CodeSource("model_def.py", False, 5, b"x = 1")])
+        assert stat.S_IMODE(place.stat().st_mode) == 0o755
+        assert stat.S_IMODE((place / "code").stat().st_mode) == 0o700
+
 
 class TestOpening:
-    """One file, opened by whoever wants it."""
+    """One file, opened by several stores."""
 
     def test_importing_the_room_is_cheap(self) -> None:
         """SQLAlchemy, psutil and tsdownsample load when they are first needed, the last two not even by opening."""
@@ -160,12 +123,12 @@ class TestOpening:
         assert json.loads(done.stdout) == []
 
     def test_stores_on_one_file_share_its_connections(self, tmp_path: Path) -> None:
-        """Also when the path is spelt differently; the last one to close closes them."""
+        """Also if the path is spelled differently; the last one to close closes them."""
         first = open_store(tmp_path / "runs.sqlite")
         second = open_store(str(tmp_path / "x" / ".." / "runs.sqlite"))
         assert len([path for path in database._open if path.parent == tmp_path]) == 1
         first.close()
-        second.create_run(make_run("r"))
+        second.create_run(ready_run("r"))
         assert second.run("r").id == "r"
         second.close()
         assert [path for path in database._open if path.parent == tmp_path] == []
@@ -174,15 +137,15 @@ class TestOpening:
         """The change token looks beyond the store that is asked."""
         first, second = open_store(tmp_path / "runs.sqlite"), open_store(tmp_path / "runs.sqlite")
         token = first.change_token()
-        second.create_run(make_run("r"))
+        second.create_run(ready_run("r"))
         assert first.change_token() != token
         first.close()
         second.close()
 
     def test_everything_is_there_after_opening_again(self, tmp_path: Path) -> None:
-        """That is what a history is for; files beside it are gone when nobody has it open."""
+        """All data is still there; the companion files are deleted when the last process closes the history."""
         store = open_store(tmp_path / "runs.sqlite")
-        store.create_run(make_run("r"))
+        store.create_run(ready_run("r"))
         store.append_series("r", Group.TRAINING, "loss", np.arange(3), np.arange(3.0))
         store.close()
         assert [path.name for path in tmp_path.iterdir()] == ["runs.sqlite"]
@@ -194,25 +157,52 @@ class TestOpening:
         """Opening again makes a new file, also while the deleted one is still open here."""
         path = tmp_path / "home" / "runs.sqlite"
         old = open_store(path)
-        old.create_run(make_run("r"))
+        old.create_run(ready_run("r"))
         shutil.rmtree(path.parent)
         new = open_store(path)
         assert new.runs() == []
         old.close()
-        new.create_run(make_run("r"))
+        new.create_run(ready_run("r"))
         assert open_store(path).run("r").id == "r"
         new.close()
         database._open[path].release()
 
+    def test_the_main_file_is_never_empty_for_long(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every so often the write-ahead log is copied into it: who copies it alone has nearly everything."""
+        path = tmp_path / "runs.sqlite"
+        monkeypatch.setattr(database, "LOG_COPY_INTERVAL_S", 0.0)
+        store = open_store(path)
+        store.create_run(ready_run("r"))
+        shutil.copy(path, tmp_path / "copy.sqlite")
+        copy = open_store(tmp_path / "copy.sqlite")
+        assert [run.id for run in copy.runs()] == ["r"]
+        copy.close()
+        store.close()
+
+    def test_many_curves_are_one_statement(self, tmp_path: Path) -> None:
+        """A thousand metrics a flush must not be a thousand statements."""
+        store = open_store(tmp_path / "runs.sqlite")
+        store.create_run(ready_run("r"))
+        statements: list[tuple[str, bool]] = []
+        shared = database.Database.shared(tmp_path / "runs.sqlite")
+        listen = sqlalchemy.event.listen
+        listen(shared._engine, "before_cursor_execute", lambda *given: statements.append((given[2], given[5])))
+        batches = np.arange(1, 6)
+        store.append_points("r", [SeriesPoints(Group.TRAINING, f"m{number}", batches, np.zeros(5)) for number in range(1000)])
+        inserts = [is_many for statement, is_many in statements if statement.startswith("INSERT")]
+        assert inserts == [True]
+        shared.release()
+        store.close()
+
     def test_readers_do_not_wait_for_a_writer(self, tmp_path: Path) -> None:
-        """The write-ahead log is on: a reader sees the state before the transaction under way."""
+        """The write-ahead log is on: a reader sees the state before the current transaction."""
         store = open_store(tmp_path / "runs.sqlite")
         seen: list[int] = []
         with store.transaction():
-            store.create_run(make_run("r"))
+            store.create_run(ready_run("r"))
             reader = threading.Thread(target=lambda: seen.append(len(store.runs())))
             reader.start()
-            reader.join(5)
+            reader.join(LIMIT_S)
             assert seen == [0]
         store.close()
 
@@ -227,65 +217,8 @@ class TestOpening:
         engine.dispose()
 
 
-class TestMigrations:
-    """The schema from the first day on."""
-
-    def test_the_steps_lead_to_the_tables(self, tmp_path: Path) -> None:
-        """A file migrated from nothing has the columns, keys and indices that the queries are built from."""
-        open_store(tmp_path / "migrated.sqlite").close()
-        engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/direct.sqlite")
-        schema.metadata.create_all(engine)
-        engine.dispose()
-        migrated, direct = describe(tmp_path / "migrated.sqlite"), describe(tmp_path / "direct.sqlite")
-        assert migrated == direct
-        assert set(migrated) == set(schema.metadata.tables)
-
-    def test_an_older_file_takes_the_steps_it_lacks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Its runs stay."""
-        path = tmp_path / "runs.sqlite"
-        store = open_store(path)
-        store.create_run(make_run("r"))
-        store.close()
-        before = read_version(path)
-        steps = ("CREATE TABLE marks (run_id TEXT)", "INSERT INTO marks SELECT id FROM runs"), ("ALTER TABLE marks ADD COLUMN text TEXT",)
-        monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, *steps))
-        store = open_store(path)
-        assert store.run("r").id == "r"
-        store.close()
-        assert read_version(path) == before + 2
-        connection = sqlite3.connect(path)
-        assert connection.execute("SELECT * FROM marks").fetchall() == [("r", None)]
-        connection.close()
-
-    def test_a_step_that_fails_changes_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """All the steps are one transaction; the file can still be read by who wrote it."""
-        path = tmp_path / "runs.sqlite"
-        open_store(path).close()
-        before = read_version(path)
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE marks (run_id TEXT)",), ("CREATE TABLE runs (id TEXT)",))
-            )
-            with pytest.raises(StoreError, match="already exists"):
-                open_store(path)
-        assert read_version(path) == before
-        store = open_store(path)
-        store.create_run(make_run("r"))
-        store.close()
-
-    def test_a_newer_file_is_refused(self, tmp_path: Path) -> None:
-        """An older detjupyter would write nonsense into it; the message says both versions and what to do."""
-        path = tmp_path / "runs.sqlite"
-        open_store(path).close()
-        write_sql(path, "PRAGMA user_version = 99")
-        with pytest.raises(StoreError, match=r"newer detjupyter .*99.*2") as caught:
-            open_store(path)
-        assert caught.value.path == str(path)
-        assert "Upgrade" in str(caught.value)
-
-
 class TestFailures:
-    """What is wrong is said with the path and what to do."""
+    """Errors name the path and the next step."""
 
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -304,6 +237,9 @@ class TestFailures:
             open_store(path)
         assert caught.value.path == str(path)
         assert caught.value.hint
+        if message == "damaged":
+            assert "every kernel" in caught.value.hint
+            assert "runs.sqlite, runs.sqlite-wal and runs.sqlite-shm" in caught.value.hint
         assert not path.is_file() or path.read_bytes() == before
 
     def test_a_directory_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
@@ -317,7 +253,7 @@ class TestFailures:
         """A StoreError, never an exception of SQLAlchemy's."""
         path = tmp_path / "runs.sqlite"
         store = open_store(path)
-        store.create_run(make_run("r"))
+        store.create_run(ready_run("r"))
         store.close()
         content = bytearray(path.read_bytes())
         content[4096:] = b"\xff" * (len(content) - 4096)
@@ -328,24 +264,24 @@ class TestFailures:
         database._open[path].release()
 
     def test_a_locked_file_is_told_after_a_while(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Another process hangs inside its transaction: our write fails, nothing of it stays, and we can go on."""
+        """Another process hangs inside its transaction: our write fails completely, and the store is still usable."""
         monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
         path = tmp_path / "runs.sqlite"
         store = open_store(path)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="busy"), store.transaction():
-            store.create_run(make_run("r"))
+        with pytest.raises(StoreBusyError, match="busy"), store.transaction():
+            store.create_run(ready_run("r"))
         other.execute("COMMIT")
         other.close()
         assert store.runs() == []
-        store.create_run(make_run("r"))
+        store.create_run(ready_run("r"))
         store.close()
 
     def test_a_full_disk_is_told_and_leaves_the_store_usable(self, tmp_path: Path) -> None:
         """SQLite's own limit of pages fails the same way; the points before stay."""
         store = open_store(tmp_path / "runs.sqlite")
-        store.create_run(make_run("r"))
+        store.create_run(ready_run("r"))
         store.append_series("r", Group.TRAINING, "loss", np.arange(2), np.zeros(2))
 
         def fill() -> None:
@@ -365,15 +301,15 @@ class TestFailures:
         """Writing says that it is read-only, making another one in a read-only directory that this cannot be."""
         path = mere_user / "runs.sqlite"
         store = open_store(path)
-        store.create_run(make_run("r"))
+        store.create_run(ready_run("r"))
         store.close()
         path.chmod(0o400)
         store = open_store(path)
         assert [run.id for run in store.runs()] == ["r"]
         with pytest.raises(StoreError, match="read-only") as caught:
-            store.create_run(make_run("r2"))
+            store.create_run(ready_run("r2"))
         assert caught.value.path == str(path)
         store.close()
         mere_user.chmod(0o500)
-        with pytest.raises(StoreError, match="cannot be made: Permission denied"):
+        with pytest.raises(StoreError, match="cannot be created: Permission denied"):
             open_store(mere_user / "other.sqlite")

@@ -9,7 +9,7 @@ import pytest
 
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group
-from detjupyter.store.series import BoundedSeries, Cursor, SeriesBoard, decimate, drop_overtaken
+from detjupyter.store.series import BoundedSeries, Cursor, SessionCurves, decimate, drop_replaced
 
 MILLION = 1_000_000
 Curve = tuple[np.ndarray, np.ndarray]
@@ -36,7 +36,7 @@ class TestDecimate:
 
     @pytest.mark.parametrize("seed", range(20))
     def test_it_keeps_the_ends_and_the_extremes_and_the_order(self, seed: int) -> None:
-        """Whatever the curve, and never a point that was not there."""
+        """For any curve, and never with a point that was not in it."""
         rng = np.random.default_rng(seed)
         batches, values = walk(seed, int(rng.integers(2, 20_000)))
         points = int(rng.integers(6, 2000))
@@ -109,7 +109,7 @@ class TestDropOvertaken:
         for batch, value in zip(batches.tolist(), values.tolist(), strict=True):
             kept = [point for point in kept if point[0] < batch]
             kept.append((batch, value))
-        result = drop_overtaken(batches, values)
+        result = drop_replaced(batches, values)
         assert list(zip(*(array.tolist() for array in result), strict=True)) == kept
 
 
@@ -216,9 +216,9 @@ class TestSeriesBoard:
 
     @pytest.mark.parametrize("seed", range(10))
     def test_patches_replay_to_the_same_arrays(self, seed: int) -> None:
-        """A view that looks now and then, one that looks always and one that looks at the end see the same; restores included."""
+        """A view that reads rarely, one that always reads and one that reads at the end get the same curves, also after restores."""
         rng = np.random.default_rng(seed)
-        board = SeriesBoard(limit=60)
+        board = SessionCurves(limit=60)
         always, seldom = View(), View()
         batch = 0
         for _ in range(300):
@@ -240,9 +240,35 @@ class TestSeriesBoard:
         assert always.equals(late)
         assert seldom.equals(late)
 
+    @pytest.mark.parametrize("seed", range(5))
+    def test_many_curves_at_once_are_what_they_are_one_by_one(self, seed: int) -> None:
+        """Whether they share their batches or not, also after a restore and where the batches are out of order."""
+        random = np.random.default_rng(seed)
+        one_by_one, together = SessionCurves(limit=30), SessionCurves(limit=30)
+        for _ in range(20):
+            shared = np.sort(random.choice(200, 10, replace=False)) if random.random() < 0.8 else random.integers(0, 200, 10)
+            own = np.sort(random.choice(200, 4, replace=False))
+            points = [(f"m{index}", batches, random.normal(size=len(batches))) for index, batches in enumerate((shared, own, shared))]
+            points.append(("none", shared[:0], np.empty(0)))
+            together.extend_all(Group.TRAINING, points)
+            for name, batches, values in points:
+                one_by_one.extend(Group.TRAINING, name, batches, values)
+        for left, right in zip(one_by_one.patches({}), together.patches({}), strict=True):
+            assert left.name == right.name
+            np.testing.assert_array_equal(left.batches, right.batches)
+            np.testing.assert_array_equal(left.values, right.values)
+
+    def test_curves_of_many_metrics_share_no_memory_with_what_was_reported(self) -> None:
+        """Views read the curves later."""
+        board, batches, values = SessionCurves(), np.arange(3), np.ones(3)
+        board.extend_all(Group.TRAINING, [("a", batches, values), ("b", batches, values)])
+        batches += 10
+        values += 10
+        assert [(patch.batches.tolist(), patch.values.tolist()) for patch in board.patches({})] == [([0, 1, 2], [1, 1, 1])] * 2
+
     def test_a_view_is_told_only_what_it_lacks(self) -> None:
-        """New points come from where the view stands, a thinned curve whole, an unchanged one not at all."""
-        board = SeriesBoard(limit=40)
+        """New points start at the view's last point, a reduced curve is sent completely, an unchanged curve not at all."""
+        board = SessionCurves(limit=40)
         cursors: dict[tuple[Group, str], Cursor] = {}
         board.extend(Group.TRAINING, "loss", np.arange(1, 31), np.ones(30))
         board.extend(Group.TRAINING, "accuracy", [1], [0.5])
@@ -256,7 +282,7 @@ class TestSeriesBoard:
 
     def test_patches_do_not_change_when_the_board_does(self) -> None:
         """They are sent after the owner's lock was given back."""
-        board = SeriesBoard(limit=40)
+        board = SessionCurves(limit=40)
         board.extend(Group.TRAINING, "loss", [1, 2], [1, 2])
         (patch,) = board.patches({})
         board.extend(Group.TRAINING, "loss", [1], [9])

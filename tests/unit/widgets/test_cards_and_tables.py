@@ -12,7 +12,7 @@ from detjupyter.bundle.report import FileEntry, FileReport
 from detjupyter.bundle.rules import Rule
 from detjupyter.protocol.records import BestRecord, CardRecord, HyperparameterRecord, RunRecord, SessionRecord
 from detjupyter.protocol.states import State
-from detjupyter.widgets._figures import format_bytes, format_count, format_duration, format_value
+from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
 from detjupyter.widgets._panels import metric_name
 from detjupyter.widgets.card import card_bundle
 from detjupyter.widgets.file_tree import file_tree_bundle
@@ -129,8 +129,8 @@ def test_a_tree_of_many_files_is_bounded() -> None:
     assert bundle["text/html"].count("<li") == 2001
     assert len(bundle["text/html"]) < 300_000
     for form in (_Tags(bundle["text/html"]).text, bundle["text/plain"]):
-        assert "5\u2009000 files ship" in form
-        assert "and 3\u2009000 more paths" in form
+        assert "5\u202f000 files ship" in form
+        assert "and 3\u202f000 more paths" in form
 
 
 def test_too_much_to_ship_is_said() -> None:
@@ -157,7 +157,7 @@ def test_no_runs_say_what_to_do() -> None:
 
 
 def test_a_session_in_text_pairs_its_metrics(make_session: Callable[..., SessionRecord]) -> None:
-    """Training and validation of one metric stand in one line."""
+    """Training and validation values of one metric are in the same line."""
     lines = session_text(make_session()).splitlines()
     assert lines[0] == "model_def:DigitsTrial: finished · 875 batches · epoch 5 · 23 s · cpu"
     assert lines[1].split() == ["loss", "training", "0.03120", "validation", "0.04560"]
@@ -170,7 +170,7 @@ def test_figures_read_like_figures() -> None:
     ]  # fmt: skip
     assert [format_bytes(n) for n in (0, 999, 1000, 99_614_720, 3_200_000_000)] == ["0 B", "999 B", "1.0 kB", "100 MB", "3.2 GB"]
     assert [format_duration(s) for s in (0.04, 23.4, 75, 3700, 90_000)] == ["0.0 s", "23 s", "1 min 15 s", "1 h 1 min", "1 d 1 h"]
-    assert format_count(1_234_567) == "1\u2009234\u2009567"
+    assert format_count(1_234_567) == "1\u202f234\u202f567"
 
 
 def test_a_metric_is_known_without_its_groups_prefix() -> None:

@@ -14,7 +14,7 @@ from detjupyter.errors import TrialError
 from detjupyter.protocol.records import UnshippedRecord, UsageRecord
 from detjupyter.widgets.check_table import CheckView, check_bundle
 from detjupyter.widgets.diff import TextChange, diff_bundle
-from detjupyter.widgets.shipment import DeterminedList, Package
+from detjupyter.widgets.packaging import DeterminedList, Package
 from detjupyter.widgets.verdict import Why, effect_lines
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -75,7 +75,7 @@ def test_the_first_difference_stands_in_the_table() -> None:
 
 @pytest.mark.parametrize(("running", "ended", "told"), [("import", None, "import …"), (None, "interrupted", "interrupted")])
 def test_a_check_under_way_shows_how_far_it_is(running: str | None, ended: str | None, told: str) -> None:
-    """The step under way, or that a person ended it."""
+    """The current step is shown, or that the user ended the check."""
     steps = (STEPS[0], CheckStep("import"), CheckStep("build"))
     bundle = check_bundle(CheckView("m:T", steps, running=running, ended=ended))
     assert all(told in form for form in bundle.values())
@@ -83,7 +83,7 @@ def test_a_check_under_way_shows_how_far_it_is(running: str | None, ended: str |
 
 
 def test_a_difference_counts_lines_and_shows_them() -> None:
-    """In colours and in text; what was not changed is there around it."""
+    """In colors and in text; unchanged lines are shown as context."""
     change = TextChange.between("m.py", "a\nb\nc\n", "a\nB\nc\nd\n")
     assert change.counts == "+2 −1"
     bundle = diff_bundle(change)
@@ -101,51 +101,51 @@ def test_a_very_long_difference_is_cut() -> None:
     """The counts are those of all of it; markup in a file is text."""
     bundle = diff_bundle(TextChange.between("m.py", "", f"{EVIL}\n" * 5000))
     assert "m.py: +5000 −0" in bundle["text/plain"]
-    assert "and 4\u2009701 more lines" in bundle["text/plain"]
+    assert "and 4\u202f701 more lines" in bundle["text/plain"]
     assert len(bundle["text/html"]) < 50_000
     assert "<img" not in bundle["text/html"]
 
 
 @pytest.mark.parametrize(
-    ("told", "sentence"),
+    ("verdict", "sentence"),
     [
-        (Explanation("a.py", True, None, "a.py"), "a.py ships: no rule speaks of it."),
-        (Explanation("nets/", True, None, "nets/"), "nets/ is looked into: no rule speaks of it."),
-        (Explanation("a.py", True, Rule(".detignore", 2, "!a.py"), "a.py"), "a.py ships: `.detignore` line 2 `!a.py` takes it back."),
+        (Explanation("a.py", True, None, "a.py"), "a.py ships: no rule matches it."),
+        (Explanation("nets/", True, None, "nets/"), "nets/ is included: no rule matches it."),
+        (Explanation("a.py", True, Rule(".detignore", 2, "!a.py"), "a.py"), "a.py ships: `.detignore` line 2 `!a.py` re-includes it."),
         (
             Explanation("a.py", False, Rule(".detignore", 1, "*.py"), "a.py"),
             "a.py does not ship: `.detignore` line 1 `*.py` leaves it out.",
         ),
         (
             Explanation("d/a.py", False, Rule(".detignore", 1, "d/"), "d/"),
-            "d/a.py does not ship: `.detignore` line 1 `d/` leaves out d/, and nothing below it comes back.",
+            "d/a.py does not ship: `.detignore` line 1 `d/` leaves out d/, and no rule can re-include a path below it.",
         ),
         (
             Explanation(".git/", False, Rule("default", None, ".git/"), ".git/"),
-            ".git/ does not ship: the default rule `.git/` leaves it out; a line `!.git/` in `.detignore` takes it back.",
+            ".git/ does not ship: the default rule `.git/` leaves it out; the line `!.git/` in `.detignore` re-includes it.",
         ),
         (Explanation("x.pyc", False, Rule("always", None, "*.pyc"), "x.pyc"), "x.pyc does not ship, whatever `.detignore` says: *.pyc."),
     ],
 )
-def test_why_is_told_in_words_and_as_git_does(told: Explanation, sentence: str) -> None:
-    """One sentence for each kind of rule; below it the line of `git check-ignore -v`."""
-    assert str(Why(told)) == f"{sentence}\n{told.text}"
-    assert Why(told, exists=False).sentence() == f"{sentence} There is no such path now."
+def test_why_is_explained_in_words_and_as_git_does(verdict: Explanation, sentence: str) -> None:
+    """Each kind of rule has its own sentence; the line of `git check-ignore -v` follows."""
+    assert str(Why(verdict)) == f"{sentence}\n{verdict.text}"
+    assert Why(verdict, exists=False).sentence() == f"{sentence} The path does not exist."
 
 
-def test_an_effect_names_what_ships_and_what_stays_apart() -> None:
-    """A sentence each, with the first names; nothing changed is a sentence too."""
+def test_an_effect_names_newly_shipped_and_newly_excluded_files_separately() -> None:
+    """Each has a sentence with the first names; an edit without an effect has a sentence, too."""
     assert effect_lines(Effect(1, 2000, 12, 30, ("a.py", "b.log", "c.log"))) == [
-        "1 file more ships (2.0 kB): a.py.",
+        "1 more file ships (2.0 kB): a.py.",
         "12 files no longer ship (30 B): b.log, c.log and 10 more.",
     ]
-    assert effect_lines(Effect()) == ["Of what is there now, nothing ships or stays because of it."]
+    assert effect_lines(Effect()) == ["No existing file is affected."]
 
 
 def test_determineds_list_has_sizes_totals_problems_and_differences() -> None:
     """Files and empty directories by path; what ships only here comes last."""
     determined = DeterminedReport(
-        Path("/there"), (("a.py", 10), (".venv/x.py", 7)), (".venv", "empty"), 21, ("Its uploader would skip z.",), fails=False
+        Path("/there"), (("a.py", 10), (".venv/x.py", 7)), (".venv", "empty"), 21, ("Determined's uploader would skip z.",), fails=False
     )
     shown = DeterminedList(determined, "mine", {".venv/x.py": "only there", "b.py": "only here"})._repr_mimebundle_()
     lines = [line.split() for line in shown["text/plain"].splitlines()]
@@ -155,7 +155,7 @@ def test_determineds_list_has_sizes_totals_problems_and_differences() -> None:
         [".venv/x.py", "7", "B", "≠", "left", "out", "here"],
         ["a.py", "10", "B"],
         ["empty/", "empty"],
-        ["b.py", "stays", "≠", "ships", "here"],
+        ["b.py", "left", "out", "≠", "ships", "here"],
     ]
     assert "b.py" in shown["text/html"]
 
@@ -165,12 +165,12 @@ def test_determineds_list_of_very_many_files_is_bounded() -> None:
     files = tuple((f"d/{index:06}", 1) for index in range(50_000))
     shown = DeterminedList(DeterminedReport(Path("/there"), files, ("d",), 50_000), "mine")._repr_mimebundle_()
     assert shown["text/html"].count("<li") == 2000
-    assert "and 48\u2009000 more" in shown["text/plain"]
+    assert "and 48\u202f000 more" in shown["text/plain"]
 
 
 def test_an_upload_that_would_fail_is_no_list() -> None:
     """The reason instead."""
-    determined = DeterminedReport(Path("/there"), (), (), 0, ("Its uploader would fail: line 1.",), fails=True)
+    determined = DeterminedReport(Path("/there"), (), (), 0, ("Determined's uploader would fail: line 1.",), fails=True)
     assert DeterminedList(determined, "mine")._repr_mimebundle_()["text/plain"].splitlines() == [
         "mine, Determined's uploader would fail",
         "  ! Determined's uploader would fail: line 1.",
@@ -182,7 +182,7 @@ def test_a_package_says_where_it_is_and_what_is_missing() -> None:
     report = ArchiveReport(Path("/there/caf\udce9.tar.gz"), 3, 1234, 20480, "ab" * 32, "cd" * 32, (LeftOut("x.sock", "it vanished"),))
     shown = Package(report, (f"{EVIL} was imported",))._repr_mimebundle_()
     for form in shown.values():
-        for part in ("3 files, 1,234 bytes", "20,480 bytes", "ab" * 32, "cd" * 32, "x.sock is not in it, because it vanished."):
+        for part in ("3 files, 1,234 bytes", "20,480 bytes", "ab" * 32, "cd" * 32, "x.sock is not in the archive, because it vanished."):
             assert part in form
     assert "<img" not in shown["text/html"]
     json.dumps(shown, ensure_ascii=False).encode("utf-8")

@@ -24,13 +24,13 @@ MakeCurve = Callable[..., SeriesPatch]
 
 
 def texts(svg: str) -> str:
-    """Return all the text of an SVG document; fails if it is no XML."""
+    """Return all the text of an SVG document; fails if it is not XML."""
     return "\n".join("".join(element.itertext()) for element in ET.fromstring(svg).iter(f"{SVG}text"))
 
 
 @pytest.mark.parametrize("metrics", [2, 4, 12])
 def test_ten_thousand_batches_take_little_room_in_the_notebook(make_session: MakeSession, make_curve: MakeCurve, metrics: int) -> None:
-    """PNG in base64 and SVG together stay under 110 kB whatever was measured."""
+    """PNG in base64 and SVG together are below 110 kB for any metrics."""
     patches = [make_curve(f"metric_{index}", n=10_000, seed=index) for index in range(metrics)]
     patches += [make_curve(f"val_metric_{index}", Group.VALIDATION, n=60, seed=index) for index in range(metrics)]
     bundle = static_picture(make_session(), patches)
@@ -60,12 +60,12 @@ def test_a_training_and_a_validation_curve_share_a_panel(make_session: MakeSessi
 
 
 def test_what_has_no_place_on_the_axis_is_marked_and_named(make_session: MakeSession, make_curve: MakeCurve) -> None:
-    """NaN and infinity leave a gap, get a triangle each, and the first of them is said in words."""
+    """NaN and infinity leave a gap, get a triangle each, and the first of them is named."""
     curve = make_curve(n=10_000)
     curve.values[4321] = math.nan
     curve.values[7000] = math.inf
     svg = static_picture(make_session(), [curve])["image/svg+xml"]
-    assert "NaN at batch 4\u2009322" in texts(svg)
+    assert "NaN at batch 4\u202f322" in texts(svg)
     root = ET.fromstring(svg)
     triangles = [path for path in root.iter(f"{SVG}path") if path.attrib["fill"] == "#d0479b"]
     assert sum(path.attrib["d"].count("z") for path in triangles) == 2
@@ -104,7 +104,7 @@ def test_a_failed_training_shows_the_persons_frames_and_the_way_on(make_session:
 
 
 def test_long_names_are_cut_not_overflowing(make_session: MakeSession, make_curve: MakeCurve) -> None:
-    """A name of 300 characters neither stretches the picture nor leaves it."""
+    """A name of 300 characters neither widens the picture nor leaves it."""
     bundle = static_picture(make_session(entrypoint="m:" + "T" * 300), [make_curve("m" * 300), make_curve("b"), make_curve("c")])
     assert max(map(len, texts(bundle["image/svg+xml"]).splitlines())) < 110
     assert Image.open(io.BytesIO(bundle["image/png"])).size[0] == 1140
@@ -118,7 +118,7 @@ def test_the_png_has_a_transparent_ground(make_session: MakeSession, make_curve:
 
 
 def test_ticks_are_round_and_few() -> None:
-    """At most one and a bit times as many as asked for, inside the range."""
+    """At most slightly more than the requested number, inside the range."""
     for low, high in [(0, 1), (0.93, 0.97), (-5e6, 3e7), (1, 875), (0, 1e-9)]:
         ticks = nice_ticks(low, high, 5, smallest=0)
         assert 2 <= len(ticks) <= 7

@@ -1,4 +1,4 @@
-"""``determined.experimental``: what tries a trial out, and ``core_v2``; the other names can be imported all the same."""
+"""``determined.experimental``: what tries a trial out, and ``core_v2``; the other names can be imported but not used."""
 
 from __future__ import annotations
 

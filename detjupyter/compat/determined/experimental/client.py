@@ -1,4 +1,4 @@
-"""``determined.experimental.client``: nothing of it is offered here; its names can be imported all the same."""
+"""``determined.experimental.client``: not supported; its names can be imported but not used."""
 
 from detjupyter.compat.unavailable import unavailable_names
 

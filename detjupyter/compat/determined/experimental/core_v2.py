@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from detjupyter.compat.determined import core
-from detjupyter.errors import SessionError
-from detjupyter.training.registry import registry
+from detjupyter.errors import TrialUsageError
+from detjupyter.session.kernel import kernel
 
 _PARTS = ("checkpoint", "distributed", "info", "preempt", "searcher", "train")
 
@@ -57,7 +57,7 @@ def init(*, defaults: DefaultConfig | None = None, unmanaged: UnmanagedConfig | 
 
 @contextmanager
 def init_context(*, defaults: DefaultConfig | None = None, unmanaged: UnmanagedConfig | None = None, **_: Any) -> Iterator[core.Context]:
-    """Give a context of its own, in a ``with``."""
+    """Yield a new context, for a ``with`` statement."""
     with _make(defaults, unmanaged) as context:
         yield context
 
@@ -88,7 +88,7 @@ def _make(defaults: DefaultConfig | None, unmanaged: UnmanagedConfig | None) -> 
 def __getattr__(name: str) -> Any:
     if name in _PARTS:
         if _context is None:
-            raise SessionError("core_v2 was not begun.", hint="Call `core_v2.init()` first.")
+            raise TrialUsageError("core_v2 was not started.", hint="Call `core_v2.init()` first.")
         return getattr(_context, name)
     raise AttributeError(f"detjupyter does not offer determined.experimental.core_v2.{name}")
 
@@ -97,7 +97,7 @@ def _end_with_the_process() -> None:
     """End the run as the process does: a script is through, or has failed; a kernel goes down in the middle of it."""
     global _context
     context, _context = _context, None
-    if context is not None and registry.kernel_id is not None:
+    if context is not None and kernel.id is not None:
         context.interrupt()
     elif context is not None:
         context.close(exc_val=getattr(sys, "last_value", None))

@@ -8,7 +8,7 @@ from typing import Any
 from detjupyter.pytorch import *  # noqa: F403
 from detjupyter.pytorch import PyTorchTrialContext
 from detjupyter.pytorch import __all__ as __all__
-from detjupyter.pytorch.samplers import *  # noqa: F403 -- in 2020 they stood here
+from detjupyter.pytorch.samplers import *  # noqa: F403 -- in 2020 this was their module
 
 TrialContext = PyTorchTrialContext
 NativeContext = PyTorchTrialContext

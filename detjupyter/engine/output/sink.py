@@ -1,0 +1,126 @@
+"""Collects the output of a trial as lines of a log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from detjupyter.protocol.records import LogLine
+
+MAX_LINE = 2000
+MAX_PENDING_LINES = 5000
+MAX_SAID = 1000
+"""The number of different lines that :meth:`LogSink.say_once` remembers."""
+
+
+class OpenLines:
+    """Text that no newline has ended yet, for each stream and each printing thread.
+
+    This code and the sinks use no locks. Between any two lines of it, garbage collection can run a finalizer that prints, in the same
+    thread. A thread that waits here could also hold a lock, such as that of a logging handler, which a finalizer in another thread needs.
+    Each step is therefore a single operation on a dict or a deque, which the interpreter does not interrupt.
+
+    Thread: any.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[str, object], str] = {}
+
+    def add(self, stream: str, text: str, use: Callable[[str, list[str]], None], source: object = None) -> None:
+        """Add ``text``; if it completes lines, call ``use`` with ``stream`` and these lines.
+
+        Args:
+            stream: ``stdout`` or ``stderr``.
+            text: The printed text.
+            use: Takes the lines.
+            source: The printing object; by default the calling thread.
+        """
+        key = (stream, threading.get_ident() if source is None else source)
+        *whole, rest = (self._texts.pop(key, "") + text).split("\n")
+        if whole:
+            use(stream, whole)
+        rest += self._texts.pop(key, "")  # text that a finalizer has just printed
+        if rest:
+            self._texts[key] = rest[-MAX_LINE:]
+
+    def take(self) -> list[tuple[str, str]]:
+        """Remove and return the remaining texts, as (stream, text)."""
+        return [(key[0], self._texts.pop(key, "")) for key in list(self._texts)]
+
+
+class LogSink:
+    """Collects lines until the engine takes them.
+
+    A carriage return restarts the line, as in a terminal, so that a progress bar leaves one line instead of thousands. Output of concurrent
+    threads does not mix within a line. The output of a finalizer that runs while its thread prints can be added to that thread's line.
+
+    Thread: any; :meth:`take` one at a time.
+    """
+
+    def __init__(self) -> None:
+        self._open = OpenLines()
+        self._lines: deque[LogLine] = deque()
+        self._dropped = 0
+        self._said: dict[str, object] = {}
+        self._sources: list[Callable[[], None]] = []
+        self.is_closed = False
+
+    def write(self, stream: str, text: str, *, source: object = None) -> None:
+        """Add text that was printed to ``stream``. Only whole lines become log lines.
+
+        Args:
+            stream: ``stdout`` or ``stderr``.
+            text: The printed text.
+            source: The printing object, by default the calling thread. Each source has its own unfinished line.
+        """
+        if not self.is_closed:
+            self._open.add(stream, text, self._add, source)
+
+    def close(self) -> None:
+        """Ignore text until :meth:`reopen`. The remaining lines can still be taken."""
+        self.is_closed = True
+
+    def reopen(self) -> None:
+        """Accept text again."""
+        self.is_closed = False
+
+    def flush(self) -> None:
+        """Do nothing, because text is not buffered."""
+
+    def say(self, text: str) -> None:
+        """Add one or more of detjupyter's own lines."""
+        self._add("detjupyter", text.split("\n"))
+
+    def say_once(self, text: str) -> None:
+        """Add a line like :meth:`say`, unless the same line was added before."""
+        mine = object()
+        if len(self._said) < MAX_SAID and self._said.setdefault(text, mine) is mine:
+            self.say(text)
+
+    def add_source(self, drain: Callable[[], None]) -> Callable[[], None]:
+        """Register a function that :meth:`take` calls first, to write pending text to this sink; return a function that removes it."""
+        self._sources.append(drain)
+        return lambda: self._sources.remove(drain)
+
+    def take(self, *, unfinished: bool = False) -> tuple[LogLine, ...]:
+        """Return the lines since the last call; with ``unfinished``, also text that no newline has ended yet."""
+        for drain in list(self._sources):
+            drain()
+        if unfinished:
+            for stream, text in self._open.take():
+                if text.strip():
+                    self._add(stream, [text])
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]  # not until it is empty: other threads keep adding lines
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            lines.append(LogLine(time.time(), "detjupyter", f"{dropped:,} lines were left out: too many at once."))
+        return tuple(lines)
+
+    def _add(self, stream: str, texts: Sequence[str]) -> None:
+        now, room = time.time(), max(MAX_PENDING_LINES - len(self._lines), 0)
+        shown = (text.rstrip("\r").rsplit("\r", 1)[-1] for text in texts[:room])
+        self._lines.extend([LogLine(now, stream, text[:MAX_LINE]) for text in shown])
+        dropped = max(len(texts) - room, 0)
+        self._dropped += dropped

@@ -1,0 +1,25 @@
+"""Actions after each cell."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def register(shell: Any) -> None:
+    """Call :func:`release_worker_threads` after each cell of ``shell``."""
+    shell.events.register("post_run_cell", release_worker_threads)
+
+
+def unregister(shell: Any) -> None:
+    """Undo :func:`register`."""
+    shell.events.unregister("post_run_cell", release_worker_threads)
+
+
+def release_worker_threads(result: object = None) -> None:  # noqa: ARG001
+    """End the worker threads that the cell's computations left waiting, if a session trains."""
+    from detjupyter.session.registry import registry
+
+    framework = sys.modules.get("detjupyter.framework.framework")  # not before a definition is loaded
+    if framework is not None and any(session.is_busy for session in registry.all()):
+        framework.release_worker_threads()

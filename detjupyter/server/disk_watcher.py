@@ -1,0 +1,199 @@
+"""Notify connected browsers of edits on disk in the definition that they show. Nothing is watched while no browser shows a definition.
+
+Only directories with files that ship are watched, each separately, so that a million files under a directory that is left out cost nothing.
+If the system cannot watch them (its limit is reached, a network file system), the browser polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from logging import Logger, LoggerAdapter
+from typing import Any
+
+from detjupyter.protocol.messages import DefinitionChanged, DefinitionWatched, ScanProgress
+from detjupyter.server.answers import to_json
+from detjupyter.server.listing import Ground
+from detjupyter.server.run_watcher import Client
+
+#: Events are collected until none comes for one step, or for the longest time.
+STEP_MS = 100
+LONGEST_MS = 800
+#: The minimum time between two notifications: a training that logs into its own directory writes all the time.
+PAUSE_S = 0.3
+#: The directories to watch are remembered for this many listed definitions.
+KEPT_GROUNDS = 16
+
+
+class DiskWatcher:
+    """The definitions that browsers show, and the watches on them.
+
+    Thread: only the event loop's.
+    """
+
+    def __init__(self, log: Logger | LoggerAdapter[Any]) -> None:
+        self._log = log
+        self._paths: dict[Client, str] = {}
+        self._grounds: OrderedDict[str, Ground] = OrderedDict()
+        self._watches: dict[str, _Watch] = {}
+        self._leaving: set[_Watch] = set()
+        self._told: dict[str, int] = {}
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The definitions that are watched, or are about to be."""
+        return frozenset(self._watches)
+
+    def look(self, client: Client, path: str | None) -> None:
+        """From now on, notify ``client`` of edits of the definition at ``path``; of none, if None."""
+        before = self._paths.pop(client, None)
+        if path is not None:
+            self._paths[client] = path
+            watch = self._watches.get(path)
+            if watch is not None and watch.is_on is not None:
+                client.send(to_json(DefinitionWatched(path, watch.is_on)))
+        for changed in {before, path} - {None}:
+            self._settle(str(changed))
+
+    def scanned(self, path: str, ground: Ground) -> None:
+        """Remember the directories of the definition at ``path``, which a scan has just found."""
+        self._told.pop(path, None)
+        self._grounds[path] = ground
+        self._grounds.move_to_end(path)
+        if len(self._grounds) > KEPT_GROUNDS:
+            # a definition that is shown may be dropped, too: its watch is unchanged until its next scan
+            self._grounds.popitem(last=False)
+        self._settle(path)
+
+    def notify_progress(self, path: str, found: int) -> None:
+        """Notify the browsers that show ``path`` of the number of paths that its scan has found."""
+        if self._told.get(path) != found:
+            self._told[path] = found
+            self._notify(path, ScanProgress(path, found))
+
+    def close(self) -> None:
+        """Stop every watch; safe to call twice."""
+        self._paths.clear()
+        for path in list(self._watches):
+            self._settle(path)
+        for watch in list(self._leaving):
+            self._leave(watch)
+
+    def _settle(self, path: str) -> None:
+        """Begin, renew or end the watch on ``path``, as needed."""
+        watch, ground = self._watches.get(path), self._grounds.get(path)
+        if path not in self._paths.values():
+            self._told.pop(path, None)
+            if watch is not None:
+                del self._watches[path]
+                watch.stop()
+        elif ground is None:
+            return
+        elif watch is not None and watch.covers(ground):
+            watch.ground = ground
+        else:
+            self._watches[path] = _Watch(
+                ground,
+                begun=lambda new, error: self._begun(path, new, watch, error),
+                changed=lambda new: self._changed(path, new),
+            )
+
+    def _begun(self, path: str, new: _Watch, old: _Watch | None, error: Exception | None) -> None:
+        if old is not None:
+            # not earlier: only the old watch has seen the latest edits, and perhaps it has not reported them yet
+            self._leaving.add(old)
+            asyncio.get_running_loop().call_later(LONGEST_MS / 1000, self._leave, old)
+        if error is not None:
+            self._log.info("detjupyter: edits in %r are not watched: %s", path, error)
+        if self._watches.get(path) is new and (old is None or old.is_on != new.is_on):
+            self._notify(path, DefinitionWatched(path, bool(new.is_on)))
+
+    def _leave(self, watch: _Watch) -> None:
+        watch.stop()
+        self._leaving.discard(watch)
+
+    def _changed(self, path: str, watch: _Watch) -> None:
+        if not watch.is_stopped and path in self._watches:
+            self._notify(path, DefinitionChanged(path))
+
+    def _notify(self, path: str, message: DefinitionChanged | DefinitionWatched | ScanProgress) -> None:
+        text = to_json(message)
+        for client in [client for client, looked_at in self._paths.items() if looked_at == path]:
+            client.send(text)
+
+
+class _Watch:
+    """A thread that waits for the system's notifications about the directories of one ground.
+
+    ``begun`` and ``changed`` are called on the event loop. ``is_on`` is True if every edit is detected; None until the watch works or has
+    failed.
+    """
+
+    def __init__(self, ground: Ground, *, begun: Callable[[_Watch, Exception | None], None], changed: Callable[[_Watch], None]) -> None:
+        self.ground = ground
+        self.is_on: bool | None = None
+        self.has_failed = False
+        self._begun = begun
+        self._changed = changed
+        self._loop = asyncio.get_running_loop()
+        self._stop = threading.Event()
+        threading.Thread(target=self._run, name="detjupyter-disk", daemon=True).start()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no browser uses it any more."""
+        return self._stop.is_set()
+
+    def covers(self, ground: Ground) -> bool:
+        """Return whether this watch has the directories of ``ground``."""
+        return not self.has_failed and (self.ground.directories, self.ground.only) == (ground.directories, ground.only)
+
+    def stop(self) -> None:
+        """End the thread within a step; safe to call twice."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            self._watch()
+        except (OSError, RuntimeError) as error:  # the system's limit, a deleted directory, an error of watchfiles
+            self._say(self._fail, error)
+
+    def _watch(self) -> None:
+        # a compiled library, which a server without a panel never needs
+        from watchfiles import Change, watch
+
+        batches = watch(
+            *self.ground.directories,
+            watch_filter=None,
+            debounce=LONGEST_MS,
+            step=STEP_MS,
+            stop_event=self._stop,
+            rust_timeout=STEP_MS,
+            yield_on_timeout=True,  # the first batch, even an empty one, shows that the watch works
+            raise_interrupt=False,
+            force_polling=False,
+            recursive=False,
+            ignore_permission_denied=True,
+        )
+        for batch in batches:
+            if self.is_on is None:
+                self._say(self._stand)
+            if any(self.ground.is_touched_by(path, only_written=change is Change.modified) for change, path in batch):
+                self._say(self._changed, self)
+                self._stop.wait(PAUSE_S)
+
+    def _stand(self) -> None:
+        if self.is_on is None:
+            self.is_on = self.ground.is_whole
+            self._begun(self, None)
+
+    def _fail(self, error: Exception) -> None:
+        self.is_on, self.has_failed = False, True
+        self._begun(self, error)
+
+    def _say(self, what: Callable[..., None], *arguments: object) -> None:
+        with suppress(RuntimeError):  # the server has ended
+            self._loop.call_soon_threadsafe(what, *arguments)

@@ -1,0 +1,121 @@
+"""Load a session from an entrypoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from detjupyter.definition.model_definition import ModelDefinition
+from detjupyter.engine import ambient
+from detjupyter.engine.local import HOOK_STREAM, open_engine
+from detjupyter.protocol.recipe import LoadRecipe
+from detjupyter.session.registry import registry
+from detjupyter.session.session import Session
+from detjupyter.session.waiting import echo_to_streams
+from detjupyter.store import open_store
+
+
+def load(
+    entrypoint: str | None = None,
+    path: str | Path = ".",
+    config: Mapping[str, Any] | str | Path | None = None,
+    hparams: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    *,
+    name: str | None = None,
+    compile: bool = False,  # noqa: A002 -- torch's name for it
+    startup_hook: bool | Callable[[str], None] = False,
+    any_size: bool = False,
+) -> Session:
+    """Load a model definition's Trial class, build its trial, and return the session that trains it.
+
+    The definition is imported and its trial is built in a separate thread, which later trains it. Relative paths that it opens start at
+    its root; the caller's working directory does not change. Its output appears in the cell that loads it.
+
+    Args:
+        entrypoint: ``module:Class`` as in Determined; None for the config's, or the only Trial class of the definition.
+        path: The model definition: a directory, one .py file, or an archive written by ``ModelDefinition.archive``.
+        config: A dict, the path of a YAML file, or None for the definition's own ``const.yaml`` if it has one.
+        hparams: Hyperparameters that override the config's.
+        seed: Seeds Python, numpy and the framework, and the sampling of hyperparameter ranges. By default the config's
+            ``reproducibility.experiment_seed``, else a new one.
+        device: ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best available device.
+        name: The name of the session; an idle session of that name is replaced. By default a free name derived from the definition; such
+            a session is closed once it is idle, a later one of the same definition is loaded, and no variable refers to it.
+        compile: Whether to compile the models with ``torch.compile``; if that fails, the log says so and they run uncompiled.
+        startup_hook: Whether to run the definition's ``startup-hook.sh`` first; a function is called with each line of its output.
+        any_size: Whether to accept a directory of more than 200,000 paths.
+
+    Raises:
+        DefinitionError: The definition or the entrypoint does not lead to a Trial class, or the startup hook failed.
+        ConfigError: The YAML cannot be parsed.
+        ArgumentError: ``seed`` is not an integer from 0 to 2**31 - 1.
+        DeviceError: The device does not exist.
+        TrialError: The user's own code raised an exception.
+        SessionBusyError: The session ``name`` is training.
+    """
+    definition = ModelDefinition(path, any_size=any_size)
+    definition.require_size()  # before any of its code runs
+    session_id = registry.free_name(definition.name) if name is None else name
+    registry.require_replaceable(session_id)
+    recipe = LoadRecipe(
+        entrypoint=entrypoint,
+        path=str(definition.path),
+        config=_config_of(config),
+        hparams=dict(hparams or {}),
+        seed=seed,
+        device=device,
+        compile=compile,
+        startup_hook=bool(startup_hook),
+        any_size=any_size,
+        settings=dict(ambient.capture()),
+    )
+    session = Session(
+        definition,
+        lambda publish: open_engine(recipe, definition.root, publish, name=session_id),
+        session_id=session_id,
+        open_store=open_store,
+        entrypoint=entrypoint or "",
+    )
+    hook = startup_hook if callable(startup_hook) else None
+    session.wait_until_loaded(lambda stream, text: _echo(stream, text, hook))
+    session.card()  # scan the files now: they belong to the loaded code
+    replaced = registry.add(session, is_named=name is not None)
+    if replaced is not None:  # otherwise it would keep its trial and its loaders
+        replaced.close()
+    return session
+
+
+def sessions() -> list[Session]:
+    """Return the sessions of this process, the current one last."""
+    return registry.all()
+
+
+def current_session() -> Session:
+    """Return the session that was loaded last.
+
+    Raises:
+        NoSessionError: No session is loaded.
+    """
+    return registry.get(None)
+
+
+def _config_of(config: Mapping[str, Any] | str | Path | None) -> dict[str, Any] | str | None:
+    """Return a config in the form of a recipe; the path of a file becomes absolute, since the engine has its own working directory."""
+    if config is None:
+        return None
+    if isinstance(config, Mapping):
+        return dict(config)
+    path = Path(config).expanduser()
+    return str(path.absolute()) if path.exists() else str(path)
+
+
+def _echo(stream: str, text: str, hook: Callable[[str], None] | None) -> None:
+    """Show the output of the definition and of its startup hook in the loading cell."""
+    if stream == HOOK_STREAM:
+        if hook is not None:
+            hook(text.rstrip("\n"))
+    else:
+        echo_to_streams(stream, text)

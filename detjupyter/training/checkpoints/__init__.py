@@ -1,1 +1,0 @@
-"""Checkpoints: taken between two batches, written behind, checked when they are read, and kept as long as somebody wants them."""

@@ -1,0 +1,312 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import type { Command, CommandKind, KernelReply, RunRecord } from '../protocol';
+import { AnswerError, UnreachableError } from '../src/errors';
+import { RunsModel } from '../src/model/runs';
+import { SessionModel } from '../src/model/session';
+import { card, reply, run, session } from './records';
+
+/** A question that waits for its answer. */
+interface Question {
+  what: 'kernel' | CommandKind;
+  kernelId: string;
+  answer: (reply: KernelReply) => Promise<void>;
+  refuse: (error: Error) => Promise<void>;
+}
+
+/** The server: keeps every question until the test answers it. */
+class Server {
+  readonly questions: Question[] = [];
+
+  kernel(kernelId: string): Promise<KernelReply> {
+    return this.ask('kernel', kernelId);
+  }
+
+  command(kernelId: string, _: string | null, { kind }: Command): Promise<KernelReply> {
+    return this.ask(kind, kernelId);
+  }
+
+  runs(): Promise<readonly RunRecord[]> {
+    return Promise.resolve([]);
+  }
+
+  deleteRun(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Return the question asked last that waits for its answer. */
+  get last(): Question {
+    return this.questions.at(-1)!;
+  }
+
+  private ask(what: Question['what'], kernelId: string): Promise<KernelReply> {
+    return new Promise((resolve, reject) => {
+      this.questions.push({
+        what,
+        kernelId,
+        answer: async answer => {
+          resolve(answer);
+          await settled();
+        },
+        refuse: async error => {
+          reject(error);
+          await settled();
+        }
+      });
+    });
+  }
+}
+
+/** Wait until everything that an answer set off has happened. */
+async function settled(): Promise<void> {
+  await vi.advanceTimersByTimeAsync(0);
+}
+
+const ALL: readonly CommandKind[] = ['pause', 'step', 'stop', 'validate', 'checkpoint', 'reload'];
+const held = session({
+  state: 'running',
+  activity: 'training',
+  allowed: ALL,
+  run_id: 'run-1',
+  batches_trained: 10
+});
+
+let server: Server;
+let runs: RunsModel;
+let model: SessionModel;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = new Server();
+  runs = new RunsModel(server);
+  model = new SessionModel(server, runs);
+});
+
+afterEach(() => {
+  model.dispose();
+  vi.useRealTimers();
+});
+
+/** Follow a kernel that holds a session. */
+async function follow(kernelId = 'kernel-1', answer = reply({ sessions: [held] })): Promise<void> {
+  model.follow(kernelId, { ask: true });
+  await server.last.answer(answer);
+}
+
+function trained(batches: number): KernelReply {
+  return reply({ sessions: [{ ...held, batches_trained: batches }] });
+}
+
+function shown(): number | undefined {
+  return model.current?.session.batches_trained;
+}
+
+describe('a kernel', () => {
+  it('that has not answered is unknown, then ready or failed; without one there is nothing to ask', async () => {
+    expect(model.state).toBe('none');
+    model.follow('kernel-1', { ask: true });
+    expect(model.state).toBe('unknown');
+    await server.last.refuse(new UnreachableError());
+    expect([model.state, model.error?.message]).toEqual(['failed', 'The Jupyter server cannot be reached.']);
+    const again = model.refresh();
+    await server.last.answer(reply({ sessions: [held] }));
+    await again;
+    expect([model.state, model.error, model.card?.class_name]).toEqual(['ready', null, 'DigitsTrial']);
+  });
+
+  it('of a notebook that never names detjupyter is not asked', () => {
+    model.follow('kernel-1', { ask: false });
+    expect([server.questions.length, model.state, model.loaded, model.asked]).toEqual([
+      0,
+      'ready',
+      false,
+      false
+    ]);
+  });
+
+  it('that is silent keeps what it had loaded on display; one that is gone does not', async () => {
+    await follow();
+    void model.refresh();
+    await server.last.refuse(new AnswerError(504, 'The kernel did not answer.'));
+    expect(shown()).toBe(10);
+    void model.refresh();
+    await server.last.refuse(new AnswerError(404, 'There is no such kernel.'));
+    expect(model.current).toBeNull();
+  });
+
+  it('that imports a framework is asked again after a cell, unless it has answered', async () => {
+    await follow('kernel-1', reply({ loaded: false, sessions: [], cards: [] }));
+    const before = server.questions.length;
+    void model.refreshAfterCell();
+    await server.last.answer(reply({ loaded: false, sessions: [], cards: [] }));
+    await vi.advanceTimersByTimeAsync(2600);
+    expect(server.questions.length).toBe(before + 2);
+    await server.last.answer(trained(1));
+    void model.refreshAfterCell();
+    await server.last.answer(trained(2));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(server.questions.length).toBe(before + 3);
+  });
+});
+
+describe('answers that overtake each other', () => {
+  it('leave the newest question the right one', async () => {
+    await follow();
+    void model.refresh();
+    const older = server.last;
+    void model.refresh();
+    await server.last.answer(trained(30));
+    await older.answer(trained(20));
+    expect(shown()).toBe(30);
+  });
+
+  it('leave of a command its refusal, though a later question was answered first', async () => {
+    await follow();
+    void model.send({ kind: 'validate' });
+    const command = server.last;
+    void model.refresh();
+    await server.last.answer(trained(30));
+    await command.refuse(new AnswerError(409, 'The session is closed.'));
+    expect([shown(), model.refusal?.kind, model.refusal?.error.message]).toEqual([
+      30,
+      'validate',
+      'The session is closed.'
+    ]);
+  });
+
+  it('leave of a command nothing else, if a later question was answered first', async () => {
+    await follow();
+    void model.send({ kind: 'validate' });
+    const command = server.last;
+    void model.refresh();
+    await server.last.answer(trained(30));
+    await command.answer(trained(20));
+    expect(shown()).toBe(30);
+  });
+
+  it('of two commands leave the one that was sent last on its way', async () => {
+    await follow();
+    void model.send({ kind: 'validate' });
+    const first = server.last;
+    void model.send({ kind: 'pause' });
+    await first.answer(trained(11));
+    expect(model.sending).toBe('pause');
+    await server.last.answer(trained(12));
+    expect([model.sending, shown()]).toEqual([null, 12]);
+  });
+});
+
+describe('a command', () => {
+  it('is sent only if the session takes it', async () => {
+    await follow('kernel-1', reply({ sessions: [{ ...held, allowed: ['pause'] }] }));
+    const before = server.questions.length;
+    await model.send({ kind: 'resume' });
+    expect(server.questions.length).toBe(before);
+    void model.send({ kind: 'pause' });
+    expect([server.last.what, model.sending]).toEqual(['pause', 'pause']);
+  });
+
+  it('that was refused says so until another one is accepted', async () => {
+    await follow();
+    void model.send({ kind: 'validate' });
+    await server.last.refuse(new AnswerError(409, 'No.'));
+    expect([model.refusal?.error.message, model.sending]).toEqual(['No.', null]);
+    void model.send({ kind: 'pause' });
+    await server.last.answer(trained(11));
+    expect(model.refusal).toBeNull();
+  });
+
+  it('is forgotten with its kernel: its answer is not about the next one', async () => {
+    await follow();
+    void model.send({ kind: 'validate' });
+    const command = server.last;
+    await follow('kernel-2', trained(5));
+    await command.refuse(new AnswerError(409, 'No.'));
+    expect([model.refusal, model.sending, shown()]).toEqual([null, null, 5]);
+  });
+
+  it('is forgotten with its process, though the kernel that was restarted has the same id', async () => {
+    await follow();
+    void model.send({ kind: 'validate' });
+    const command = server.last;
+    model.forget();
+    await command.refuse(new AnswerError(410, 'The kernel died.'));
+    expect([model.refusal, model.sending, model.state]).toEqual([null, null, 'unknown']);
+  });
+});
+
+describe('a reload', () => {
+  /** Send a reload that the kernel accepts, and answer what follows with `cards`. */
+  async function reload(): Promise<void> {
+    void model.send({ kind: 'reload' });
+    await server.last.answer(reply({ sessions: [held] }));
+  }
+
+  it('is on its way until the card is another one, and no second one is offered until then', async () => {
+    await follow();
+    await reload();
+    expect([model.sending, model.can('reload'), model.can('pause')]).toEqual(['reload', false, true]);
+    await vi.advanceTimersByTimeAsync(600);
+    await server.last.answer(reply({ sessions: [held] }));
+    expect(model.sending).toBe('reload');
+    await vi.advanceTimersByTimeAsync(700);
+    await server.last.answer(reply({ sessions: [held], cards: [card({ loaded_at: 2 })] }));
+    expect([model.sending, model.can('reload')]).toEqual([null, true]);
+  });
+
+  it('that failed is over when the card has a note of it', async () => {
+    await follow();
+    await reload();
+    await vi.advanceTimersByTimeAsync(600);
+    await server.last.answer(reply({ sessions: [held], cards: [card({ notes: ['SyntaxError'] })] }));
+    expect(model.sending).toBeNull();
+  });
+
+  it('continues while another command is sent and answered', async () => {
+    await follow();
+    await reload();
+    void model.send({ kind: 'pause' });
+    expect(model.sending).toBe('pause');
+    await server.last.answer(trained(11));
+    expect([model.sending, model.can('reload')]).toEqual(['reload', false]);
+  });
+
+  it('asks no more once the kernel is another one', async () => {
+    await follow();
+    await reload();
+    await follow('kernel-2');
+    const before = server.questions.length;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([server.questions.length, model.sending]).toEqual([before, null]);
+  });
+});
+
+describe('the session that is shown', () => {
+  it('is the newer report of the kernel and the store', async () => {
+    await follow();
+    runs.upsert([run({ id: 'run-1', session: { ...held, batches_trained: 15 } })]);
+    expect(shown()).toBe(15);
+    void model.refresh();
+    await server.last.answer(trained(20));
+    expect(shown()).toBe(20);
+  });
+
+  it('is the last run of a kernel that has forgotten it, and takes no commands', async () => {
+    runs.upsert([run({ id: 'run-1', state: 'interrupted', session: held })]);
+    await follow('kernel-1', reply({ sessions: [], cards: [] }));
+    expect([model.current?.state, model.current?.steerable, model.can('pause')]).toEqual([
+      'interrupted',
+      false,
+      false
+    ]);
+  });
+
+  it('is asked for when a run is at work that the kernel has not named, at most every few seconds', async () => {
+    await follow('kernel-1', reply({ sessions: [], cards: [] }));
+    const before = server.questions.length;
+    for (let count = 0; count < 5; count += 1) {
+      runs.upsert([run({ id: 'run-9', session: { ...held, run_id: 'run-9', batches_trained: count } })]);
+    }
+    expect(server.questions.length).toBe(before + 1);
+  });
+});

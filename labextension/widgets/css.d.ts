@@ -1,0 +1,5 @@
+/** esbuild bundles a stylesheet as its text. */
+declare module '*.css' {
+  const text: string;
+  export default text;
+}

@@ -1,0 +1,211 @@
+"""What every store promises about runs and their owners (see ``detjupyter.store.base``)."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+from support.runs import finish, make_run, make_session, points
+from support.waiting import wait_until
+
+from detjupyter.errors import CheckpointError, RunNotFoundError, StoreError
+from detjupyter.protocol.records import BestRecord, CheckpointRecord, LogLine
+from detjupyter.protocol.states import Group, State
+from detjupyter.store import Store
+from detjupyter.store.base import SeriesPoints
+
+
+@pytest.fixture
+def ended_pid() -> int:
+    """The id of a process that has been and gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+class TestRuns:
+    """Writing, listing and deleting runs."""
+
+    def test_a_run_comes_back_as_it_was_written(self, store: Store) -> None:
+        """Every field survives, nested records, a 64-bit seed and quotes included."""
+        run = make_run()
+        store.create_run(run)
+        assert store.run("r1") == run
+        assert store.runs() == [run]
+
+    def test_any_text_is_an_id(self, store: Store) -> None:
+        """Ids are data: quotes, SQL, slashes and the empty string are nothing special."""
+        for run_id in ("", "'; DELETE FROM runs; --", "../x", "läuft", "%", "a\x00b"):
+            store.create_run(make_run(run_id))
+            assert store.run(run_id).id == run_id
+
+    def test_the_same_id_twice_is_refused(self, store: Store) -> None:
+        """The first run stays as it was."""
+        store.create_run(make_run())
+        with pytest.raises(StoreError, match="already exists"):
+            store.create_run(make_run(device="cuda"))
+        assert store.run("r1").device == "cpu"
+
+    def test_an_update_writes_where_the_run_stands(self, store: Store) -> None:
+        """State, session, best, batches and end are replaced; updated_at is the present."""
+        store.create_run(make_run(updated_at=5.0))
+        best = BestRecord("accuracy", math.nan, 9, smaller_is_better=False)
+        session = make_session(state=State.STOPPED, elapsed_s=3.0)
+        before = time.time()
+        store.update_run("r1", state=State.STOPPED, session=session, best=best, batches_trained=9, ended_at=12.0)
+        run = store.run("r1")
+        assert (run.state, run.session, run.batches_trained, run.ended_at) == (State.STOPPED, session, 9, 12.0)
+        assert run.best is not None
+        assert math.isnan(run.best.value)
+        assert before <= run.updated_at <= time.time()
+
+    def test_runs_are_listed_newest_first_in_pages(self, store: Store) -> None:
+        """``before`` continues where a page ended, also among runs created in the same moment; updates change nothing."""
+        for number in range(7):
+            store.create_run(make_run(f"r{number}", created_at=1000.0 + number // 3, state=State.FINISHED))
+        finish(store, "r0")
+        newest = ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
+        assert [run.id for run in store.runs()] == newest
+        assert [run.id for run in store.runs(limit=2)] == newest[:2]
+        paged = []
+        while page := store.runs(limit=2, before=paged[-1] if paged else None):
+            paged += [run.id for run in page]
+        assert paged == newest
+
+    def test_watchers_get_only_the_runs_that_changed(self, store: Store) -> None:
+        """``runs_updated_since`` the last one seen returns what was written later, the earliest first."""
+        for number in range(4):
+            store.create_run(make_run(f"r{number}", state=State.FINISHED, updated_at=10.0 + number))
+        assert [run.id for run in store.runs_updated_since(11.0)] == ["r2", "r3"]
+        seen = time.time()
+        finish(store, "r3")
+        finish(store, "r0")
+        assert [run.id for run in store.runs_updated_since(seen)] == ["r3", "r0"]
+
+    def test_a_deleted_run_takes_everything_along(self, store: Store) -> None:
+        """Its curves, log, events and checkpoints are gone, those of others stay."""
+        for run_id in ("r1", "r2"):
+            store.create_run(make_run(run_id))
+            store.append_series(run_id, Group.TRAINING, "loss", *points(1, 3))
+            store.append_log(run_id, [LogLine(1.0, "stdout", run_id)])
+            store.append_event(run_id, {"kind": "state"})
+            store.add_checkpoint(CheckpointRecord(f"c-{run_id}", run_id, 3, 1.0, "/there", 10))
+            finish(store, run_id)
+        store.delete_run("r1")
+        assert [run.id for run in store.runs()] == ["r2"]
+        with pytest.raises(CheckpointError):
+            store.checkpoint("c-r1")
+        store.create_run(make_run("r1"))
+        assert store.series_names("r1") == []
+        assert store.events("r1") == []
+        assert store.checkpoints("r1") == []
+        assert store.log("r1")[1] == []
+        assert len(store.series("r2", Group.TRAINING, "loss")[0]) == 3
+
+    def test_a_live_run_is_not_deleted(self, store: Store) -> None:
+        """Its driver still writes; the message says to stop it first."""
+        store.create_run(make_run())
+        with pytest.raises(StoreError, match="Stop it first"):
+            store.delete_run("r1")
+        assert store.run("r1").state is State.RUNNING
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda store: store.run("no"),
+            lambda store: store.runs(before="no"),
+            lambda store: store.delete_run("no"),
+            lambda store: finish(store, "no"),
+            lambda store: store.append_series("no", Group.TRAINING, "loss", *points(1, 2)),
+            lambda store: store.append_points("no", [SeriesPoints(Group.TRAINING, "loss", *points(1, 2))]),
+            lambda store: store.append_event("no", {}),
+            lambda store: store.append_events("no", [{}]),
+            lambda store: store.append_log("no", [LogLine(1.0, "stdout", "")]),
+            lambda store: store.add_checkpoint(CheckpointRecord("c", "no", 1, 1.0, "/there", 1)),
+            lambda store: store.series_names("no"),
+            lambda store: store.series("no", Group.TRAINING, "loss"),
+            lambda store: store.series_since("no", 0),
+            lambda store: store.log("no"),
+            lambda store: store.events("no"),
+            lambda store: store.counts("no"),
+            lambda store: store.checkpoints("no"),
+        ],
+    )
+    def test_a_run_that_is_not_there_is_named(self, store: Store, ask: Callable[[Store], object]) -> None:
+        """Every method raises RunNotFoundError with the id."""
+        with pytest.raises(RunNotFoundError, match="'no'") as caught:
+            ask(store)
+        assert caught.value.run_id == "no"
+
+
+class TestOwnership:
+    """A live run is live only as long as its process."""
+
+    @pytest.mark.parametrize("state", [State.RUNNING, State.PAUSED])
+    @pytest.mark.parametrize("read", ["run", "runs", "updated", "before_delete"])
+    def test_a_live_run_without_its_process_is_interrupted(self, store: Store, ended_pid: int, state: State, read: str) -> None:
+        """The first process that reads the run records it as interrupted; it ended at its last write, and watchers see the change."""
+        store.create_run(make_run(pid=ended_pid, state=state, updated_at=1234.5))
+        started = time.time()
+        if read == "run":
+            run = store.run("r1")
+        elif read == "runs":
+            (run,) = store.runs()
+        elif read == "updated":
+            (run,) = store.runs_updated_since(started - 1)
+        else:
+            run = store.run("r1")
+            store.delete_run("r1")
+            assert store.runs() == []
+        assert (run.state, run.ended_at) == (State.INTERRUPTED, 1234.5)
+        assert run.updated_at >= started
+        if read != "before_delete":
+            assert store.run("r1") == run
+
+    def test_a_run_of_another_process_lives_as_long_as_that_does(self, store: Store) -> None:
+        """Any process that reads the run checks the owner, which need not be the process that reads."""
+        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        store.create_run(make_run(pid=process.pid))
+        assert store.run("r1").state is State.RUNNING
+        process.communicate(b"\n")
+        assert store.run("r1").state is State.INTERRUPTED
+
+    def test_a_killed_process_counts_as_gone_before_its_parent_noticed(self, store: Store) -> None:
+        """A zombie writes nothing any more."""
+        process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        store.create_run(make_run(pid=process.pid))
+        process.kill()
+        wait_until(lambda: store.run("r1").state is State.INTERRUPTED)
+        process.communicate()
+
+    def test_our_own_live_runs_stay(self, store: Store) -> None:
+        """The process that asks is alive."""
+        store.create_run(make_run(updated_at=5.0))
+        assert store.run("r1").state is State.RUNNING
+
+    def test_another_hosts_run_is_given_up_after_five_minutes_of_silence(self, store: Store) -> None:
+        """Processes of another host cannot be checked, even if a process here has the same pid."""
+        now = time.time()
+        store.create_run(make_run("talks", host="elsewhere.example", updated_at=now - 240))
+        store.create_run(make_run("silent", host="elsewhere.example", updated_at=now - 301))
+        assert store.run("talks").state is State.RUNNING
+        assert store.run("silent").state is State.INTERRUPTED
+        assert store.run("silent").ended_at == now - 301
+
+    def test_an_owner_given_up_too_early_takes_its_run_back(self, store: Store) -> None:
+        """Its next update makes the run live again."""
+        store.create_run(make_run(host="elsewhere.example", updated_at=5.0))
+        assert store.run("r1").state is State.INTERRUPTED
+        store.update_run("r1", state=State.RUNNING, session=None, best=None, batches_trained=3, ended_at=None)
+        assert store.run("r1").state is State.RUNNING
+        assert store.run("r1").ended_at is None
+
+    def test_a_run_that_ended_stays_as_it_ended(self, store: Store, ended_pid: int) -> None:
+        """Only running and paused runs need their process."""
+        for state in set(State) - {State.RUNNING, State.PAUSED}:
+            store.create_run(make_run(state.value, pid=ended_pid, state=state))
+            assert store.run(state.value).state is state

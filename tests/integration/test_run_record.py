@@ -1,0 +1,249 @@
+"""The record of a run is enough to repeat it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from support.replay import Replay
+from support.waiting import LIMIT_S, wait_until
+
+import detjupyter as dj
+from detjupyter.bundle import FileReport
+from detjupyter.definition.model_definition import ModelDefinition
+from detjupyter.errors import SessionBusyError, SessionError, TrialError
+from detjupyter.protocol.commands import MakeCheckpoint, Reload, Step
+from detjupyter.widgets.card import card_bundle
+
+if TYPE_CHECKING:
+    from support.definition import Definition
+
+
+def weights(session: Any) -> list[torch.Tensor]:
+    """Return the weights of a session's trial."""
+    return [parameter.detach().clone() for parameter in session.trial.model.parameters()]
+
+
+class TestReplay:
+    """From recipe and events alone, the same losses to the bit."""
+
+    def test_everything_that_was_done_is_done_again(self, line: Definition, tmp_path: Path) -> None:
+        """Steps, a refused command, a training that was stopped at some batch, a checkpoint, a restore, a reload, a function."""
+        session = line.load(hparams={"dropout": 0.3, "shuffle": True, "lr": 0.02})
+        session.step(3)
+        with pytest.raises(SessionError):
+            session.resume()
+        session.train(batches=100_000, validate_every=7)
+        while session.batches_trained < 20:  # where the stop comes is up to the scheduler: that is what the record is for
+            session.at_batch(lambda _: None)
+        session.pause()
+        session.step(7 - session.batches_trained % 7 + 1)  # past the validation that may be due here
+        session.stop()
+        saved = session.checkpoint()
+        session.train(epochs=1, wait=True)
+        session.restore(saved)
+        session.at_batch(lambda trial: trial.optimizer.param_groups[0].update(lr=0.5))
+        session.step(4)
+        line.edit("loss = ((self.model(x) - y) ** 2).mean()\n        self", "loss = ((self.model(x) - y) ** 4).mean()\n        self")
+        session.reload()
+        session.train(batches=9, wait=True)
+        run = dj.run(session.run.id)
+        again = Replay(run, tmp_path / "again").do()
+        ours, theirs = session.metrics("loss"), again.metrics("loss")
+        assert ours[0].tolist() == theirs[0].tolist()
+        assert np.array_equal(ours[1], theirs[1])
+        assert session.metrics("error", "validation")[1].tolist() == again.metrics("error", "validation")[1].tolist()
+        assert all(torch.equal(one, other) for one, other in zip(weights(session), weights(again), strict=True))
+
+    def test_reloads_in_a_paused_training_are_repeated(self, line: Definition, tmp_path: Path) -> None:
+        """One without an edit, two with edits at one batch, one back to the code before; and validations at the batches of a long range."""
+        session = line.load(hparams={"dropout": 0.3, "shuffle": True, "lr": 0.02})
+        session.train(batches=100_000, validate_every=dj.Batch(range(4, 10**12, 4)))
+        while session.batches_trained < 10:
+            session.at_batch(lambda _: None)
+        session.pause()
+        session.step(4 - session.batches_trained % 4 + 1)  # past the validation that may be due here
+        session.reload()
+        session.step(4)
+        line.edit("** 2).mean()\n        self", "** 4).mean()\n        self")
+        session.reload()
+        session.step(4)
+        line.edit("** 4).mean()\n        self", "** 6).mean()\n        self")
+        session.reload()
+        line.edit("** 6).mean()\n        self", "** 4).mean()\n        self")
+        session.reload()
+        session.step(4)
+        line.edit("** 4).mean()\n        self", "** 2).mean()\n        self")
+        session.reload()
+        session.resume()
+        goal = session.batches_trained + 10
+        while session.batches_trained < goal:
+            session.at_batch(lambda _: None)
+        session.pause()
+        session.step(4 - session.batches_trained % 4 + 1)
+        session.stop()
+        run = dj.run(session.run.id)
+        wait_until(lambda: len(run.code_versions) == 5, "the code of every reload with an edit")
+        again = Replay(run, tmp_path / "again").do()
+        ours, theirs = session.metrics("loss"), again.metrics("loss")
+        assert ours[0].tolist() == theirs[0].tolist()
+        assert np.array_equal(ours[1], theirs[1])
+        assert session.metrics("error", "validation")[0].tolist() == again.metrics("error", "validation")[0].tolist()
+        assert session.metrics("error", "validation")[1].tolist() == again.metrics("error", "validation")[1].tolist()
+        assert all(torch.equal(one, other) for one, other in zip(weights(session), weights(again), strict=True))
+
+
+class TestCode:
+    """Which code trained from which batch on."""
+
+    def test_code_that_is_kept_late_is_that_which_was_loaded(self, line: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The files were edited and loaded again before anything was read: both versions are there, and a checkpoint has the newer."""
+        session = line.load()
+        session.step(2)
+        may_read = threading.Event()
+        files = ModelDefinition.files
+
+        def slow(definition: ModelDefinition) -> FileReport:
+            if threading.current_thread().name == "detjupyter code":
+                assert may_read.wait(LIMIT_S)
+            return files(definition)
+
+        monkeypatch.setattr(ModelDefinition, "files", slow)
+        for power in (4, 6):
+            line.edit(f"** {power - 2}).mean()\n        self", f"** {power}).mean()\n        self")
+            session.send(Reload()).result(LIMIT_S)
+            session.send(Step(2)).result(LIMIT_S)
+        saving = session.send(MakeCheckpoint())
+        may_read.set()
+        saved = saving.result(LIMIT_S)
+        run = dj.run(session.run.id)
+        wait_until(lambda: len(run.code_versions) == 3, "the code of both reloads")
+        assert [(one.batches_trained, one.load) for one in run.code_versions] == [(0, 0), (2, 1), (4, 2)]
+        for batch, power in ((1, 2), (3, 4), (5, 6)):
+            assert f"** {power}).mean()\n        self" in run.code_after(batch)["model_def.py"].decode()
+        assert "** 6).mean()\n        self" in (Path(saved.path) / "code" / "model_def.py").read_text()
+
+    def test_a_reload_is_recorded_with_the_hash_of_its_code(self, line: Definition) -> None:
+        """The same code has the same hash, edited code another."""
+        session = line.load()
+        session.step(1)
+        session.reload()
+        line.edit("** 2).mean()\n        self", "** 4).mean()\n        self")
+        session.reload()
+        session.reload()
+        first, second, third = (one["details"] for one in session.run.commands if one["command"] == "reload")
+        assert [one["load"] for one in (first, second, third)] == [1, 2, 3]
+        assert first["code"] != second["code"] == third["code"]
+
+
+class TestCommands:
+    """What was asked, with all arguments, from where, at which batch it took effect, and the outcome."""
+
+    def test_each_is_recorded_with_its_outcome(self, line: Definition) -> None:
+        """A refused command is never recorded as done."""
+        session = line.load()
+        session.step(2)
+        with pytest.raises(SessionError):
+            session.resume()
+        session.train(batches=100_000_000)
+        with pytest.raises(SessionBusyError):
+            session.train(batches=1)
+        session.stop()
+        told = [(one["command"], one["outcome"], one["origin"]) for one in session.run.events() if one["kind"] == "command"]
+        assert told == [
+            ("step", "done", "script"),
+            ("resume", "refused", "script"),
+            ("train", "done", "script"),
+            ("train", "refused", "script"),
+            ("stop", "done", "script"),
+        ]
+        step, _, train, *_ = session.run.commands
+        assert (step["arguments"], step["at_batch"], step["answered_at_batch"]) == ({"batches": 2}, 0, 2)
+        assert (train["arguments"]["length"], train["at_batch"]) == ({"kind": "batches", "value": 100_000_000}, 2)
+
+    def test_one_that_fails_says_what_failed(self, line: Definition) -> None:
+        """The record has the error of the user's code, not a refusal."""
+        line.edit("x, y = batch\n        loss", "x, y = batch, unknown\n        loss")
+        session = line.load()
+        with pytest.raises(TrialError):
+            session.step()
+        (command,) = session.run.commands
+        assert (command["outcome"], command["at_batch"]) == ("failed", 0)
+        assert command["error"] == "NameError in your code while training, after batch 0."
+
+    def test_a_function_is_recorded_by_its_source(self, line: Definition) -> None:
+        """A lambda by its expression, a function by its definition."""
+        session = line.load()
+        session.step()
+
+        def double(trial: Any) -> float:
+            return float(trial.context.current_train_batch() * 2)
+
+        assert session.at_batch(lambda _: 40 + 2) == 42
+        assert session.at_batch(double) == 0.0
+        sources = [one["arguments"]["source"] for one in session.run.commands if one["command"] == "at_batch"]
+        assert sources[0] == "lambda _: 40 + 2"
+        assert sources[1].startswith("def double(trial")
+
+    def test_the_trial_itself_is_an_origin(self, line: Definition) -> None:
+        """A command that a batch sends is the trial's."""
+        line.edit(
+            "x, y = batch\n        loss",
+            "import detjupyter as dj\n        from detjupyter.protocol.commands import Pause\n"
+            "        dj.current_session().send(Pause())\n        x, y = batch\n        loss",
+        )
+        session = line.load()
+        session.train(batches=5)
+        session.wait(LIMIT_S)
+        session.at_batch(lambda _: None)  # the record of the pause comes after its state
+        assert [one["origin"] for one in session.run.commands if one["command"] == "pause"] == ["trial"]
+
+
+class TestRecipe:
+    """Everything that is needed to load the trial again."""
+
+    def test_it_is_part_of_the_run(self, line: Definition) -> None:
+        """As chosen: the entrypoint and the seed too, and the versions of Python and the packages."""
+        session = line.load(hparams={"lr": 0.02})
+        session.step()
+        record = dj.run(session.run.id).record
+        recipe = record.recipe
+        assert recipe is not None
+        assert (recipe.entrypoint, recipe.path, recipe.hparams, recipe.seed, recipe.device) == (
+            "model_def:LineTrial",
+            str(line.root),
+            {"lr": 0.02},
+            1,
+            "cpu",
+        )
+        assert {"python", "torch", "numpy", "detjupyter"} <= set(record.versions)
+
+    def test_one_that_no_longer_loads_says_why(self, line: Definition) -> None:
+        """The definition has moved: one clear error."""
+        session = line.load()
+        session.step()
+        recipe = session.run.recipe
+        line.root.rename(line.root.with_name("moved"))
+        with pytest.raises(dj.DetJupyterError, match="no directory"):
+            dj.load(recipe.entrypoint, path=recipe.path, seed=recipe.seed)
+
+    def test_values_that_a_reload_changes_count_from_that_batch(self, line: Definition) -> None:
+        """The run tells both, and when."""
+        (line.root / "const.yaml").write_text("hyperparameters: {lr: 0.003}\n")
+        session = line.load()
+        session.step(3)
+        (line.root / "const.yaml").write_text("hyperparameters: {lr: 0.0001}\n")
+        session.reload()
+        session.step(1)
+        run = dj.run(session.run.id)
+        assert run.record.hyperparameters == {"lr": 0.003}
+        assert run.hyperparameters == {"lr": 0.0001}
+        (change,) = run.hyperparameter_changes
+        assert (change.name, change.before, change.now, change.batches_trained) == ("lr", 0.003, 0.0001, 3)
+        card = session.card()
+        assert card_bundle(card)["text/plain"].count("0.003 → 0.0001 at 3") == 1
+        assert "0.003 → 0.0001 at 3" in card_bundle(card)["text/html"]

@@ -1,0 +1,81 @@
+"""Sessions by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from detjupyter.errors import NoSessionError, SessionBusyError
+from detjupyter.session.registry import Registry, registry
+
+if TYPE_CHECKING:
+    from support.bench import Bench
+
+
+def test_nothing_is_loaded_at_first() -> None:
+    """The error says how to load."""
+    with pytest.raises(NoSessionError, match="Nothing is loaded") as raised:
+        Registry().get(None)
+    assert "dj.load(" in (raised.value.hint or "")
+
+
+def test_the_newest_is_the_current_one(bench: Bench) -> None:
+    """Loading again under the same name makes it the newest, and hands back the one it replaces."""
+    mine = Registry()
+    first, second = bench.session, type("Other", (), {"session_id": "other", "when_closed": lambda *_: None})()
+    assert mine.add(first) is None
+    assert mine.add(second) is None
+    assert mine.get(None) is second
+    assert mine.get("toy") is first
+    again = type("Again", (), {"session_id": "toy", "when_closed": lambda *_: None})()
+    assert mine.add(again) is first
+    assert mine.all() == [second, again]
+
+
+def test_an_unknown_name_lists_those_that_are_there(bench: Bench) -> None:
+    """By their names."""
+    with pytest.raises(NoSessionError, match="no session 'toi'") as raised:
+        registry.get("toi")
+    assert "toy" in (raised.value.hint or "")
+
+
+def test_a_free_name_is_counted_up(bench: Bench) -> None:
+    """A second session of one definition gets a number."""
+    assert registry.free_name("new") == "new"
+    assert registry.free_name("toy") == "toy-2"
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+def test_a_training_under_way_is_not_replaced(bench: Bench, state: str) -> None:
+    """The error says what to do."""
+    bench.bring_to(state)
+    with pytest.raises(SessionBusyError, match=f"'toy' is {state}") as raised:
+        registry.require_replaceable("toy")
+    assert "name=" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize("state", ["ready", "finished", "stopped", "failed"])
+def test_an_idle_one_is(bench: Bench, state: str) -> None:
+    """So is an unused name."""
+    bench.bring_to(state)
+    registry.require_replaceable("toy")
+    registry.require_replaceable("nobody")
+
+
+def test_closing_a_session_forgets_it_and_not_its_successor(bench: Bench) -> None:
+    """Only the session itself leaves the registry."""
+    successor = type("Successor", (), {"session_id": "toy", "close": lambda *_: None, "when_closed": lambda *_: None})()
+    registry.add(successor)
+    bench.session.close()
+    assert registry.get("toy") is successor
+    registry.forget(successor)
+    assert "toy" not in [session.session_id for session in registry.all()]
+
+
+def test_at_the_end_of_the_process_all_are_interrupted(bench: Bench) -> None:
+    """A running training is recorded as interrupted, an idle session does not change."""
+    bench.bring_to("running")
+    registry.close_all()
+    assert bench.store.runs()[0].state.value == "interrupted"
+    assert registry.all() == []
