@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -162,12 +163,31 @@ def advance(session: Any, batches: int, way: str, validate_every: int | None) ->
                 session.validate()
     else:
         session.step(1)
-        session.train(batches=batches + 1000, validate_every=validate_every)
-        session.pause()
+        _train_one_batch_of_many(session, batches + 1000, validate_every)
         while session.batches_trained < goal:
             session.step(min(2, goal - session.batches_trained))
             session.validate()
     assert session.batches_trained == goal, (session.batches_trained, goal)
+
+
+def _train_one_batch_of_many(session: Any, batches: int, validate_every: int | None) -> None:
+    """Begin a training and pause it after its first batch, which waits for the request: a busy machine would let many more pass."""
+    context, requested = session.context, threading.Event()
+    backward = context.backward
+
+    def wait_and_go_backward(*args: Any, **kwargs: Any) -> Any:
+        requested.wait()
+        return backward(*args, **kwargs)
+
+    context.backward = wait_and_go_backward
+    try:
+        session.train(batches=batches, validate_every=validate_every)
+        session.pause_soon(0)
+        requested.set()
+        session.pause()
+    finally:
+        requested.set()
+        del context.backward
 
 
 def finish(session: Any) -> None:
