@@ -175,7 +175,7 @@ class TestTraining:
     def test_pause_step_resume_and_stop_say_where_it_stands(self, cells: Cells) -> None:
         """One line each, and each is done when the cell is."""
         cells.ok(LOAD_SLOW + "0.005")
-        cells.ok("%det_train --batches 5000")
+        cells.ok("%det_train --batches 1000000")
         assert cells.ok("%det_pause").text.startswith("paused · ")
         trained = int(cells.value("session.batches_trained"))
         assert cells.ok("%det_step").text.startswith(f"paused · {trained + 1} of")
@@ -302,7 +302,7 @@ class TestMistakes:
         assert "must be a positive integer, got 0" in cells.run("%det_train --batches 0").message
         assert "not batches and epochs" in cells.run("%det_train --batches 1 --epochs 1").message
         assert "No checkpoint has the id 'nope'" in cells.run("%det_restore nope").message
-        cells.ok("%det_train --batches 1000")
+        cells.ok("%det_train --batches 1000000")
         for code in ("%det_train", "%det_restore nope", LOAD_SLOW + "0.01"):
             message = cells.run(code).message
             assert "running" in message

@@ -62,7 +62,7 @@ def _train(page: LabPage, kernel: str | None, ipykernel: int) -> LabPage:
     version = page.run_new("import ipykernel; ipykernel.version_info[0]")
     expect(version.locator(".jp-OutputArea-output").last).to_contain_text(str(ipykernel))
     page.run_new("%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial")
-    page.run_new("%det_train --epochs 2000")
+    page.run_new("%det_train --epochs 200000")
     return page
 
 

@@ -25,7 +25,7 @@ def test_the_running_quickstart_fits_its_page(
     for index in (1, 3, 5):
         page.run(index)
     page.screenshot(f"{name}-loaded")
-    page.run_new("%det_train --epochs 60")
+    page.run_new("%det_train --epochs 2000")
     expect(page.live).to_have_attribute("data-dj-state", "running")
     page.wait_trained(500)
     page.cell(14)
@@ -64,7 +64,7 @@ def test_long_names_and_many_metrics_fit(open_lab: Callable[..., Lab], open_page
     panel = page.panel()
     page.run_new(f"%load_ext detjupyter\nsession = %det_load model_def:{name}")
     page.run_new("session")
-    page.run_new("%det_train --epochs 60")
+    page.run_new("%det_train --epochs 2000")
     expect(page.live).to_have_attribute("data-dj-state", "running")
     page.wait_trained(500)
     for part in (page.live, panel):

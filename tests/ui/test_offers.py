@@ -15,7 +15,7 @@ from detjupyter.widgets._numbers import format_count
 
 LOAD = "%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial"
 VIEW = "from detjupyter.widgets.live import LiveView\nLiveView(session.channel)"
-TRAIN = "session.train(epochs=2000)"
+TRAIN = "session.train(epochs=200_000)"
 AT_REST = {"step", "validate", "checkpoint"}
 NEWS = "from detjupyter.protocol.events import SlowedChanged\nsession._publisher.publish(SlowedChanged({}))"
 """What the engine says when its probe finds that a busy cell slows it; how soon it does depends on the machine."""
@@ -68,12 +68,12 @@ def test_a_session_whose_kernel_is_gone_offers_nothing(loaded: LabPage) -> None:
 def test_both_views_print_one_line_and_their_buttons_are_one_stop_of_the_tab_key(loaded: LabPage) -> None:
     """Of a second training, paused: its own percentage, epoch, batches and time, with the totals apart; arrow keys reach every button."""
     loaded.run_new("session.train(batches=30, wait=True)")
-    loaded.run_new("session.train(epochs=200)")
+    loaded.run_new("session.train(epochs=20_000)")
     expect_offers(loaded, AT_REST | {"pause", "stop"})
     press(loaded, "pause")
     expect_offers(loaded, AT_REST | {"resume", "stop"})
     trained = int(loaded.run_new("session.batches_trained").locator(".jp-OutputArea-output").last.inner_text())
-    expect(fact(loaded.live, "batches")).to_have_text(f"{format_count(trained - 30)} of {format_count(200 * 90)} batches")
+    expect(fact(loaded.live, "batches")).to_have_text(f"{format_count(trained - 30)} of {format_count(20_000 * 90)} batches")
     expect(fact(loaded.live, "total")).to_contain_text(f"{format_count(trained)} batches")
     panel = loaded.page.locator("#detjupyter-panel .dj-Live")
     expect(panel.locator("[data-dj-fact]")).to_have_text(loaded.live.locator("[data-dj-fact]").all_inner_texts())
@@ -93,7 +93,7 @@ def test_no_button_moves_when_the_line_of_the_training_comes_and_goes(loaded: La
     tops = {button_tops(loaded)}
     loaded.run_new("session.train(batches=30, wait=True)")
     tops.add(button_tops(loaded))
-    loaded.run_new("session.train(epochs=200)")
+    loaded.run_new("session.train(epochs=20_000)")
     expect_offers(loaded, AT_REST | {"pause", "stop"})
     expect(fact(loaded.live, "speed")).to_be_visible()
     tops.add(button_tops(loaded))

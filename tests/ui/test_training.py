@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, expect
 from support.environments import Lab
 from support.pages import LabPage
 
-LONG = "%det_train --epochs 500"
+LONG = "%det_train --epochs 5000"
 
 
 @pytest.fixture
