@@ -3,14 +3,18 @@
 Since Determined 0.12.13 a trial wraps its models and optimizers in ``__init__``, and computes the backward pass and the step itself
 (*context style*). Before, a trial had ``build_model`` and ``optimizer``, and Determined computed the backward pass and the step after
 ``train_batch`` (*callback style*). A class that overrides ``build_model``, ``optimizer`` or ``create_lr_scheduler`` is of callback style.
+
+Determined 0.12.13 and 0.13 still passed the model to a trial of context style: a method with a parameter ``model`` gets the first wrapped
+model.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -60,7 +64,7 @@ def procedure_for(trial: PyTorchTrial, context: PyTorchTrialContext, callbacks: 
     """
     if is_callback_style(type(trial)):
         return CallbackStyle(trial, context, callbacks)
-    return ContextStyle(trial)
+    return ContextStyle(trial, context)
 
 
 def is_callback_style(kind: type[PyTorchTrial]) -> bool:
@@ -71,25 +75,28 @@ def is_callback_style(kind: type[PyTorchTrial]) -> bool:
 class ContextStyle(Procedure):
     """The trial computes the loss, the backward pass and the step."""
 
-    def __init__(self, trial: PyTorchTrial) -> None:
+    def __init__(self, trial: PyTorchTrial, context: PyTorchTrialContext) -> None:
         super().__init__(trial)
-        self.train_batch = trial.train_batch
-        self._batch_idx = None if self.evaluates_full_dataset else _batch_idx_parameter(type(trial).evaluate_batch)
+        kind = type(trial)
+        self.train_batch = _with_model(self.trial.train_batch, kind.train_batch, context)
+        self._evaluate_batch = _with_model(self.trial.evaluate_batch, kind.evaluate_batch, context)
+        self._evaluate_full_dataset = _with_model(self.trial.evaluate_full_dataset, kind.evaluate_full_dataset, context)
+        self._batch_idx = None if self.evaluates_full_dataset else _batch_idx_parameter(kind.evaluate_batch)
 
     def set_up(self) -> None:
         """Do nothing: the trial's ``__init__`` has built everything."""
 
     def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
         """Return the metrics of a validation batch."""
-        if self._batch_idx == "by name":
-            return self.trial.evaluate_batch(batch=batch, batch_idx=batch_idx)
-        if self._batch_idx == "third":
-            return self.trial.evaluate_batch(batch, batch_idx)
-        return self.trial.evaluate_batch(batch=batch)
+        if self._batch_idx is None:
+            return self._evaluate_batch(batch=batch)
+        if self._batch_idx == "batch_idx":
+            return self._evaluate_batch(batch=batch, batch_idx=batch_idx)
+        return self._evaluate_batch(batch, **{self._batch_idx: batch_idx})
 
     def evaluate_full_dataset(self, loader: Any) -> Any:
         """Return the metrics of the whole validation data."""
-        return self.trial.evaluate_full_dataset(data_loader=loader)
+        return self._evaluate_full_dataset(data_loader=loader)
 
 
 class CallbackStyle(Procedure):
@@ -196,17 +203,31 @@ def _evaluates_full_dataset(kind: type[PyTorchTrial]) -> bool:
     return at_once
 
 
-def _batch_idx_parameter(function: Any) -> Literal["by name", "third"] | None:
-    """Return how ``evaluate_batch`` takes the batch's index: by the name ``batch_idx``, as its third parameter, or not at all."""
+def _with_model(method: Callable[..., Any], function: Any, context: PyTorchTrialContext) -> Callable[..., Any]:
+    """Return ``method``, which is ``function`` of the class, with the first wrapped model as its argument ``model`` if it has one."""
+    if "model" not in _parameters(function) or not context.models:
+        return method
+    return functools.partial(method, model=context.models[0])
+
+
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
     try:
-        parameters = inspect.signature(function).parameters
+        return inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return None
+        return {}
+
+
+def _batch_idx_parameter(function: Any) -> str | None:
+    """Return the parameter of ``evaluate_batch`` that takes the batch's index: ``batch_idx``, else the third one; None if there is none.
+
+    ``model`` does not count.
+    """
+    parameters = _parameters(function)
     if "batch_idx" in parameters:
-        return "by name"
+        return "batch_idx"
     required = [
-        parameter
+        parameter.name
         for parameter in parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) and parameter.default is parameter.empty
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty and parameter.name != "model"
     ]
-    return "third" if len(required) >= 3 else None
+    return required[2] if len(required) >= 3 else None

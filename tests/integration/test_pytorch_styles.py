@@ -220,6 +220,51 @@ class TestCallbackStyle:
         np.testing.assert_array_equal(session.metrics("loss")[1], by_hand(3)[0])
 
 
+class TestContextStyleWithAModel:
+    """The style of 0.12.13: the trial wraps in ``__init__``, and its methods get the model too."""
+
+    TRAIN = ("train_batch(self, batch, epoch_idx, batch_idx)", "train_batch(self, batch, model, epoch_idx, batch_idx)")
+
+    @pytest.mark.parametrize(
+        ("parameters", "index"),
+        [
+            ("batch, model", "0"),
+            ("batch, model=None", "0"),
+            ("batch, model, batch_idx", "batch_idx"),
+            ("batch, model, which", "which"),
+            ("batch, which, model", "which"),
+        ],
+    )
+    def test_the_methods_get_the_first_wrapped_model(self, parameters: str, index: str, line: Definition) -> None:
+        """Also beside the index of the batch, under any name and in any order."""
+        line.edit(*self.TRAIN)
+        line.edit("loss = ((self.model(x)", "assert model is self.model\n        loss = ((model(x)")
+        line.edit("def evaluate_batch(self, batch)", f"def evaluate_batch(self, {parameters})")
+        line.edit('return {"error"', f'return {{"index": float({index}), "is_model": float(model is self.context.models[0]), "error"')
+        session = line.load()
+        session.step(3)
+        metrics = session.validate()
+        assert metrics["is_model"] == 1
+        assert metrics["index"] == (0.5 if index != "0" else 0)  # two batches
+
+    def test_a_validation_at_once_gets_the_model(self, line: Definition) -> None:
+        """Beside its loader."""
+        line.edit("def evaluate_batch(self, batch)", "def evaluate_full_dataset(self, data_loader, model)")
+        line.edit("        x, y = batch\n        return", "        assert model is self.model\n        x, y = next(iter(data_loader))\n        return")
+        session = line.load()
+        assert session.validate()["error"] > 0
+
+    def test_a_reload_passes_the_new_model(self, line: Definition) -> None:
+        """Not the one of the trial that was replaced."""
+        line.edit(*self.TRAIN)
+        line.edit("loss = ((self.model(x)", "assert model is self.model\n        loss = ((model(x)")
+        session = line.load()
+        session.step(2)
+        session.reload()
+        session.step(2)
+        assert session.batches_trained == 4
+
+
 def test_both_styles_side_by_side(old: Definition, line: Definition) -> None:
     """In one kernel, at the same time."""
     sessions = [old.load(), line.load()]
