@@ -236,7 +236,7 @@ class TestContextStyleWithAModel:
         ],
     )
     def test_the_methods_get_the_first_wrapped_model(self, parameters: str, index: str, line: Definition) -> None:
-        """Also beside the index of the batch, under any name and in any order."""
+        """Also together with the index of the batch, under any name and in any order."""
         line.edit(*self.TRAIN)
         line.edit("loss = ((self.model(x)", "assert model is self.model\n        loss = ((model(x)")
         line.edit("def evaluate_batch(self, batch)", f"def evaluate_batch(self, {parameters})")
@@ -248,9 +248,12 @@ class TestContextStyleWithAModel:
         assert metrics["index"] == (0.5 if index != "0" else 0)  # two batches
 
     def test_a_validation_at_once_gets_the_model(self, line: Definition) -> None:
-        """Beside its loader."""
+        """Together with its loader."""
         line.edit("def evaluate_batch(self, batch)", "def evaluate_full_dataset(self, data_loader, model)")
-        line.edit("        x, y = batch\n        return", "        assert model is self.model\n        x, y = next(iter(data_loader))\n        return")
+        line.edit(
+            "        x, y = batch\n        return",
+            "        assert model is self.model\n        x, y = next(iter(data_loader))\n        return",
+        )
         session = line.load()
         assert session.validate()["error"] > 0
 

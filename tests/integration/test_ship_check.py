@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from support.waiting import wait_until
 
 from detjupyter.check import CheckReport, CheckStep, FirstDifference, ship_check
 from detjupyter.check.batches import first_difference, from_bits, to_bits
@@ -224,7 +225,7 @@ def is_running(pid: int) -> bool:
     """Return whether a process runs; a zombie does not."""
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -243,11 +244,11 @@ def test_a_process_that_is_killed_from_outside_is_a_failed_step(waiting: tuple[D
     assert (step.name, step.detail) == ("first batch", "the process was killed by SIGKILL, perhaps because the system ran out of memory")
     assert report.error is not None
     assert report.error.message.endswith("during the step 'first batch'.")
-    assert not any(is_running(pid) for pid in seen)
+    wait_until(lambda: not any(is_running(pid) for pid in seen), "the end of the processes")
 
 
 def test_an_interrupt_ends_the_clean_process_too(waiting: tuple[Definition, Path]) -> None:
-    """The process, its worker and the scratch directory are gone when the interrupt arrives."""
+    """The process, its worker and the scratch directory are ended by the interrupt."""
     definition, pids = waiting
     seen: list[int] = []
 
@@ -259,7 +260,7 @@ def test_an_interrupt_ends_the_clean_process_too(waiting: tuple[Definition, Path
     with pytest.raises(KeyboardInterrupt):
         check(definition, progress=interrupt)
     assert len(seen) == 2
-    assert not any(is_running(pid) for pid in seen)
+    wait_until(lambda: not any(is_running(pid) for pid in seen), "the end of the processes")
 
 
 def test_a_check_may_be_given_a_time(waiting: tuple[Definition, Path]) -> None:
