@@ -17,7 +17,7 @@ from detjupyter.next_step import NextStep
 from detjupyter.protocol.records import FloatArray
 from detjupyter.pytorch.batch_hooks import BatchHooks
 from detjupyter.pytorch.callbacks import Callbacks
-from detjupyter.pytorch.checkpoints.layouts import read_state, require_sound
+from detjupyter.pytorch.checkpoints.layouts import read_state
 from detjupyter.pytorch.checkpoints.snapshot import take_snapshot
 from detjupyter.pytorch.checkpoints.state import HostMemory
 from detjupyter.pytorch.checkpoints.training_state import TrainingState
@@ -245,8 +245,7 @@ class PyTorchAdapter(TrialAdapter):
     def restore(self, directory: Path, *, trust: bool = False) -> None:
         """Restore the state in a checkpoint. If it does not fit, the trial keeps its present state."""
         state = read_state(directory, trust=trust)
-        require_sound(state, directory)
-        batches_trained = state[OUR_KEY].get("batches_trained", 0)
+        batches_trained = int(state.get(OUR_KEY, {}).get("batches_trained", 0))
         self._restored_from = directory.name  # before _start(), which passes it to the callbacks
         self._start(batches_trained)
         self._callbacks.on_checkpoint_load_start(state)

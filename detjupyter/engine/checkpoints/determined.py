@@ -7,9 +7,9 @@ import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from detjupyter.engine.checkpoints.manifest import MANIFEST, is_count, require_complete
+from detjupyter.engine.checkpoints.manifest import MANIFEST, require_complete
 from detjupyter.errors import CheckpointError
 
 WRITTEN_BY_US = "detjupyter"
@@ -59,13 +59,13 @@ def progress_of(directory: Path) -> tuple[int, int]:
 
 
 def _whole(value: object) -> int | None:
-    return cast("int", value) if is_count(value) else None
+    return value if type(value) is int and value >= 0 else None
 
 
 def _json(path: Path) -> Mapping[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return {}
     return data if isinstance(data, Mapping) else {}
 

@@ -10,10 +10,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from detjupyter.errors import CheckpointError
 from detjupyter.next_step import NextStep
@@ -24,7 +24,6 @@ FORMAT = 2
 
 _PARTIAL = ".partial"
 _PIECE_BYTES = 1 << 20
-_MOST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,6 @@ class Manifest:
         file: The name of the definition's only file, None if the definition is a directory.
         code: The hash of the bundle whose files are in ``code/``, None without code.
         files: SHA-256 and size in bytes of every file, by its path (POSIX); empty before format 2.
-        signature: Shows that this user's kernel wrote the checkpoint (see :mod:`detjupyter.engine.checkpoints.signature`); empty without.
     """
 
     run_id: str
@@ -53,19 +51,12 @@ class Manifest:
     file: str | None = None
     code: str | None = None
     files: Mapping[str, tuple[str, int]] | None = None
-    signature: str = ""
 
     def to_json(self) -> str:
         """Return the manifest as JSON."""
-        return json.dumps({"format": FORMAT, **self._fields(), "signature": self.signature}, indent=1)
-
-    def signed_text(self) -> str:
-        """Return the text to sign: everything that is read from a manifest, except for the signature."""
-        return json.dumps(self._fields(), sort_keys=True)
-
-    def _fields(self) -> dict[str, Any]:
         files = {path: {"sha256": digest, "size_bytes": size} for path, (digest, size) in (self.files or {}).items()}
-        return {name: getattr(self, name) for name in self.__slots__ if name != "signature"} | {"files": files}
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "files"}
+        return json.dumps({"format": FORMAT, **fields, "files": files}, indent=1)
 
 
 def partial_name(identity: str) -> str:
@@ -93,16 +84,16 @@ def sweep(directory: Path) -> None:
         shutil.rmtree(entry, ignore_errors=True)
 
 
-def seal(directory: Path, manifest: Manifest, sign: Callable[[Manifest], str]) -> int:
-    """Write the manifest with its signature, flush all files and directories to the disk (``fsync``), and return the total size in bytes.
+def seal(directory: Path, manifest: Manifest) -> int:
+    """Write the manifest, flush all files and directories to the disk (``fsync``), and return the total size in bytes.
 
     Raises:
         OSError: Writing failed, for example because the disk is full.
     """
     files = {path.relative_to(directory).as_posix(): _hash_and_sync(path) for path in _files_in(directory)}
-    sealed = replace(manifest, files=files)
+    sealed = Manifest(**{name: getattr(manifest, name) for name in Manifest.__slots__ if name != "files"}, files=files)
     target = directory / MANIFEST
-    target.write_text(replace(sealed, signature=sign(sealed)).to_json(), encoding="utf-8")
+    target.write_text(sealed.to_json(), encoding="utf-8")
     _, size_bytes = _hash_and_sync(target)
     # The entry of a file is durable only after its directory was flushed, too; the deepest directories come first.
     for folder in sorted((path for path in directory.rglob("*") if path.is_dir()), reverse=True):
@@ -119,12 +110,12 @@ def read_manifest(directory: Path) -> Manifest:
     """
     try:
         data = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        version = _whole(data, "format", 1)
+        version = int(data.get("format", 1))
         if version <= FORMAT:
             return _manifest(data)
     except FileNotFoundError:
         raise CheckpointError("There is no checkpoint here.", path=str(directory)) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(directory, f"The checkpoint's manifest cannot be read: {type(error).__name__}: {error}.") from None
     raise CheckpointError(
         f"A newer detjupyter wrote the checkpoint (format {version}; this version reads formats up to {FORMAT}).",
@@ -171,11 +162,6 @@ def earlier_than(directory: Path) -> Path | None:
     return max(earlier or found)[2] if found else None
 
 
-def is_count(value: object) -> bool:
-    """Return whether a value from a checkpoint can be a number of batches, records or bytes: whole, not negative, and of 64 bits."""
-    return type(value) is int and 0 <= value <= _MOST
-
-
 def hash_of(path: Path) -> str:
     """Return a file's SHA-256. The file is hashed in pieces, for each of which Python releases the interpreter lock."""
     with path.open("rb") as file:
@@ -216,38 +202,20 @@ def _files_in(directory: Path) -> list[Path]:
 
 
 def _manifest(data: Mapping[str, Any]) -> Manifest:
-    files = {path: (_text(entry, "sha256"), _whole(entry, "size_bytes")) for path, entry in data.get("files", {}).items()}
+    files = {str(path): (str(entry["sha256"]), int(entry["size_bytes"])) for path, entry in data.get("files", {}).items()}
     if any(path.startswith("/") or ".." in path.split("/") for path in files):  # a manipulated manifest must not name other files
         raise ValueError("a path leads out of the checkpoint")
-    file = None if data.get("file") is None else _text(data, "file")
-    if file is not None and (file in ("", ".", "..") or "/" in file or "\\" in file):
-        raise ValueError("file is not the name of a file")
     return Manifest(
-        run_id=_text(data, "run_id", ""),
-        batches_trained=_whole(data, "batches_trained"),
-        records_trained=_whole(data, "records_trained"),
-        trial_class=_text(data, "trial_class"),
-        entrypoint=_text(data, "entrypoint", ""),
-        framework=_text(data, "framework", ""),
-        file=file,
-        code=None if data.get("code") is None else _text(data, "code"),
+        run_id=str(data.get("run_id", "")),
+        batches_trained=int(data["batches_trained"]),
+        records_trained=int(data["records_trained"]),
+        trial_class=str(data["trial_class"]),
+        entrypoint=str(data.get("entrypoint", "")),
+        framework=str(data.get("framework", "")),
+        file=data.get("file"),
+        code=data.get("code"),
         files=files,
-        signature=_text(data, "signature", ""),
     )
-
-
-def _text(data: Mapping[str, Any], key: str, default: str | None = None) -> str:
-    value = data[key] if default is None else data.get(key, default)
-    if not isinstance(value, str):
-        raise ValueError(f"{key} is not text")
-    return value
-
-
-def _whole(data: Mapping[str, Any], key: str, default: int | None = None) -> int:
-    value = data[key] if default is None else data.get(key, default)
-    if not is_count(value):
-        raise ValueError(f"{key} is {str(value)[:40]}, not a number of things")
-    return cast("int", value)
 
 
 def _damaged(directory: Path, message: str) -> CheckpointError:

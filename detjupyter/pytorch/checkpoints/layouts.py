@@ -13,12 +13,10 @@ import numpy as np
 import torch
 
 from detjupyter.engine.checkpoints.determined import progress_of
-from detjupyter.engine.checkpoints.manifest import is_count
-from detjupyter.errors import CheckpointError, DetJupyterError, UntrustedCheckpointError
+from detjupyter.errors import CheckpointError, UntrustedCheckpointError
 from detjupyter.next_step import NextStep
 from detjupyter.pytorch.checkpoints.snapshot import STATE_FILE
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY
-from detjupyter.pytorch.randomness import RandomStates
 
 _STATE_PATHS = (STATE_FILE, f"determined/{STATE_FILE}", f"pedl/{STATE_FILE}", "checkpoint.pt")
 # The keys before 0.12.13, when a trial had only one model, and the keys since.
@@ -53,32 +51,6 @@ def read_state(directory: Path, *, trust: bool = False) -> dict[str, Any]:
     if OUR_KEY not in state:  # Determined stores only the number of batches, in another file
         state[OUR_KEY] = {"batches_trained": progress_of(directory)[0]}
     return state
-
-
-def require_sound(state: Mapping[str, Any], directory: Path) -> None:
-    """Refuse a state whose counter or random states are damaged, before anything of it is restored.
-
-    Raises:
-        CheckpointError: A part cannot be used.
-        UnsupportedError: The random states are those of other generators.
-    """
-    try:
-        part = OUR_KEY
-        if not is_count(state[OUR_KEY].get("batches_trained", 0)):
-            raise ValueError("batches_trained is not a number of batches")
-        part = "callbacks"
-        dict(state.get("callbacks", {}))
-        part = "rng_state"
-        if "rng_state" in state:
-            RandomStates.from_checkpoint(state["rng_state"]).require_sound()
-    except DetJupyterError:
-        raise
-    except Exception as error:  # a damaged state can contain any object
-        raise CheckpointError(
-            f"The state in the checkpoint is damaged: {part} cannot be read: {type(error).__name__}: {error}.",
-            path=str(directory),
-            hint="Restore another one of its run.",
-        ) from None
 
 
 def find_state(directory: Path) -> Path:
