@@ -79,20 +79,16 @@ class ContextStyle(Procedure):
         super().__init__(trial)
         kind = type(trial)
         self.train_batch = _with_model(self.trial.train_batch, kind.train_batch, context)
-        self._evaluate_batch = _with_model(self.trial.evaluate_batch, kind.evaluate_batch, context)
+        evaluate_batch = _with_model(self.trial.evaluate_batch, kind.evaluate_batch, context)
+        self._evaluate_batch = _with_index(evaluate_batch, kind.evaluate_batch)
         self._evaluate_full_dataset = _with_model(self.trial.evaluate_full_dataset, kind.evaluate_full_dataset, context)
-        self._batch_idx = None if self.evaluates_full_dataset else _batch_idx_parameter(kind.evaluate_batch)
 
     def set_up(self) -> None:
         """Do nothing: the trial's ``__init__`` has built everything."""
 
     def evaluate_batch(self, batch: Any, batch_idx: int) -> Any:
         """Return the metrics of a validation batch."""
-        if self._batch_idx is None:
-            return self._evaluate_batch(batch=batch)
-        if self._batch_idx == "batch_idx":
-            return self._evaluate_batch(batch=batch, batch_idx=batch_idx)
-        return self._evaluate_batch(batch, **{self._batch_idx: batch_idx})
+        return self._evaluate_batch(batch, batch_idx)
 
     def evaluate_full_dataset(self, loader: Any) -> Any:
         """Return the metrics of the whole validation data."""
@@ -210,24 +206,31 @@ def _with_model(method: Callable[..., Any], function: Any, context: PyTorchTrial
     return functools.partial(method, model=context.models[0])
 
 
+def _with_index(method: Callable[..., Any], function: Any) -> Callable[[Any, int], Any]:
+    """Return a function of a batch and its index that calls ``method``, which is ``evaluate_batch``; ``function`` is that of the class.
+
+    The parameter for the index is ``batch_idx``, else the third one, not counting ``model``; most trials have none.
+    """
+    parameters = _parameters(function)
+    if "batch_idx" in parameters:
+        return lambda batch, index: method(batch=batch, batch_idx=index)
+    required = [
+        parameter
+        for parameter in parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is parameter.empty
+        and parameter.name != "model"
+    ]
+    if len(required) < 3:
+        return lambda batch, _: method(batch=batch)
+    third = required[2]
+    if third.kind is third.POSITIONAL_ONLY:
+        return method
+    return lambda batch, index: method(batch, **{third.name: index})  # by name, since `model` can be before it
+
+
 def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
         return {}
-
-
-def _batch_idx_parameter(function: Any) -> str | None:
-    """Return the parameter of ``evaluate_batch`` that takes the batch's index: ``batch_idx``, else the third one; None if there is none.
-
-    ``model`` does not count.
-    """
-    parameters = _parameters(function)
-    if "batch_idx" in parameters:
-        return "batch_idx"
-    required = [
-        parameter.name
-        for parameter in parameters.values()
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty and parameter.name != "model"
-    ]
-    return required[2] if len(required) >= 3 else None

@@ -247,6 +247,14 @@ class TestContextStyleWithAModel:
         assert metrics["is_model"] == 1
         assert metrics["index"] == (0.5 if index != "0" else 0)  # two batches
 
+    @pytest.mark.parametrize("parameters", ["batch, which", "data, which", "batch, which, /", "batch, *, batch_idx"])
+    def test_without_a_model_the_index_is_passed_alone(self, parameters: str, line: Definition) -> None:
+        """By its name, or in the third place under any name."""
+        batch, index = parameters.partition(",")[0], "batch_idx" if "batch_idx" in parameters else "which"
+        line.edit("def evaluate_batch(self, batch)", f"def evaluate_batch(self, {parameters})")
+        line.edit("        x, y = batch\n        return {", f"        x, y = {batch}\n        return {{'index': float({index}), ")
+        assert line.load().validate()["index"] == 0.5
+
     def test_a_validation_at_once_gets_the_model(self, line: Definition) -> None:
         """Together with its loader."""
         line.edit("def evaluate_batch(self, batch)", "def evaluate_full_dataset(self, data_loader, model)")
