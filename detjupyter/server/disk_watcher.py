@@ -178,17 +178,21 @@ class _Watch:
             recursive=False,
             ignore_permission_denied=True,
         )
+        is_first = True
         for batch in batches:
-            if self.is_on is None:
+            if is_first:
+                is_first = False
                 self._say(self._stand)
+                # the system says nothing about edits between the scan and now
+                if self.ground.was_edited_since_scan():
+                    self._say(self._changed, self)
             if any(self.ground.is_touched_by(path, only_written=change is Change.modified) for change, path in batch):
                 self._say(self._changed, self)
                 self._stop.wait(PAUSE_S)
 
     def _stand(self) -> None:
-        if self.is_on is None:
-            self.is_on = self.ground.is_whole
-            self._begun(self, None)
+        self.is_on = self.ground.is_whole
+        self._begun(self, None)
 
     def _fail(self, error: Exception) -> None:
         self.is_on, self.has_failed = False, True

@@ -6,6 +6,7 @@ Everything here runs in a worker thread.
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ NEAR_THE_LIMIT = 0.8
 #: A file or folder with a smaller share of the total is not named.
 WORTH_NAMING = 0.02
 IGNORE_FILE = ".detignore"
+#: The time stamps of a file system can be earlier than the clock by one tick of the kernel, at most 10 ms.
+TICK_NS = 10_000_000
 
 Progress = Callable[[int], None]
 
@@ -44,18 +47,43 @@ class Ground:
         left_out: Files in them that do not ship: writing to such a file needs no notification.
         only: The file of a single-file definition, None for a directory.
         is_whole: Whether ``directories`` is complete; there is a limit.
+        scanned_ns: When the scan began, in nanoseconds since the Unix epoch.
     """
 
     directories: tuple[str, ...]
     left_out: frozenset[str]
     only: str | None
     is_whole: bool
+    scanned_ns: int
 
     def is_touched_by(self, path: str, *, only_written: bool) -> bool:
         """Return whether an event at ``path`` (absolute) may change the definition."""
         if self.only is not None:
             return path == self.only
         return not (only_written and path in self.left_out)
+
+    def was_edited_since_scan(self) -> bool:
+        """Return whether an edit after the scan may have changed the definition, by the time stamps on disk."""
+        if self.only is not None:
+            return self._is_newer(self.only)
+        return any(self._is_newer(directory) or self._has_newer_file(directory) for directory in self.directories)
+
+    def _has_newer_file(self, directory: str) -> bool:
+        try:
+            with os.scandir(directory) as entries:
+                return any(
+                    not entry.is_dir(follow_symlinks=False) and self.is_touched_by(entry.path, only_written=True) and self._is_newer(entry)
+                    for entry in entries
+                )
+        except OSError:  # deleted
+            return True
+
+    def _is_newer(self, place: str | os.DirEntry[str]) -> bool:
+        try:
+            status = place.stat(follow_symlinks=False) if isinstance(place, os.DirEntry) else os.lstat(place)
+        except OSError:
+            return True
+        return max(status.st_mtime_ns, status.st_ctime_ns) >= self.scanned_ns - TICK_NS  # ctime: rsync and tar set an old mtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +101,9 @@ def list_definition(root: Path, path: str, any_size: bool, progress: Progress) -
         DefinitionError: ``path`` is refused or does not exist, or there are too many paths and ``any_size`` is false.
     """
     definition = open_definition(root, path, any_size=any_size)
+    scanned_ns = time.time_ns()
     report = definition.files(progress=progress)
-    return Listing(to_json(_record(definition, report, _outward(definition, root))), _ground(definition, report))
+    return Listing(to_json(_record(definition, report, _outward(definition, root))), _ground(definition, report, scanned_ns))
 
 
 def compare_with_determined(root: Path, path: str, any_size: bool, progress: Progress) -> str:
@@ -207,10 +236,10 @@ def _entrypoints(definition: ModelDefinition, report: FileReport) -> tuple[str, 
     return tuple(str(entrypoint) for entrypoint in find_trials(modules))
 
 
-def _ground(definition: ModelDefinition, report: FileReport) -> Ground:
+def _ground(definition: ModelDefinition, report: FileReport, scanned_ns: int) -> Ground:
     root = definition.root
     if definition.is_file:
-        return Ground((str(root),), frozenset(), str(definition.path), is_whole=True)
+        return Ground((str(root),), frozenset(), str(definition.path), is_whole=True, scanned_ns=scanned_ns)
     closed = {entry.path for entry in report.excluded if entry.path.endswith("/")}
     directories: list[str] = []
     waiting = deque([""])
@@ -226,7 +255,7 @@ def _ground(definition: ModelDefinition, report: FileReport) -> Ground:
     # the `.detignore` itself never ships, but edits of it matter most
     quiet = (entry.path for entry in report.excluded if not entry.path.endswith("/") and entry.path != IGNORE_FILE)
     left_out = frozenset(os.path.join(root, path) for path in quiet)  # noqa: PTH118 (a Path for each of a hundred thousand takes a second)
-    return Ground(tuple(directories), left_out, None, is_whole=not waiting)
+    return Ground(tuple(directories), left_out, None, is_whole=not waiting, scanned_ns=scanned_ns)
 
 
 def _listed(path: str, closed: set[str]) -> str:

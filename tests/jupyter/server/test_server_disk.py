@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,54 @@ async def test_no_edit_is_lost_while_the_watch_is_renewed(connect: Connect, api:
             (digits / "model_def.py").write_text(f"edited = {number}\n")
             await api.get("definition", path="digits")  # finds the new directory before the edit is told
             await live.next("definition_changed")
+
+
+@pytest.mark.parametrize(
+    ("edit", "is_reported"),
+    [
+        (lambda root: write(root, {"weights/a.bin": "x"}), True),
+        (lambda root: os.truncate(root / "nets/small.py", 5), True),
+        (lambda root: (root / "nets/small.py").unlink(), True),
+        (lambda root: (root / "model_def.py").write_text("edited = True\n"), True),
+        (lambda root: (root / "run.log").write_text("step 1\n"), False),
+        (lambda root: write(root, {"data/two.csv": "x"}), False),
+        (lambda _: None, False),
+    ],
+    ids=["a new directory", "a longer file", "a deleted file", "a written file", "a file left out", "in a directory left out", "nothing"],
+)
+@pytest.mark.parametrize("path", ["digits", "digits/model_def.py"])
+async def test_an_edit_between_the_scan_and_the_watch_is_reported(
+    path: str,
+    edit: Callable[[Path], object],
+    is_reported: bool,
+    connect: Connect,
+    api: Api,
+    digits: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """The system reports nothing from before its watch; what ships is compared with the time of the scan."""
+    import watchfiles
+
+    may_watch, watch = threading.Event(), watchfiles.watch
+
+    def watch_late(*arguments: Any, **options: Any) -> Any:
+        may_watch.wait()
+        yield from watch(*arguments, **options)
+
+    monkeypatch.setattr(watchfiles, "watch", watch_late)
+    request.addfinalizer(may_watch.set)
+    await asyncio.sleep(0.05)  # the files are older than the scan, by more than the precision of their time stamps
+    async with connect() as live:
+        await live.watch_definition(path)
+        await api.get("definition", path=path)
+        edit(digits)
+        may_watch.set()
+        assert (await live.next("definition_watched"))["watched"]
+        if is_reported and (path == "digits" or "edited" in (digits / "model_def.py").read_text()):
+            assert (await live.next("definition_changed"))["path"] == path
+        else:
+            await live.none_of("definition_changed", for_s=0.5)
 
 
 async def test_nothing_is_watched_while_nobody_looks(connect: Connect, api: Api, digits: Path, disk: DiskWatcher) -> None:
