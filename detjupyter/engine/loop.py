@@ -136,6 +136,7 @@ def validate(progress: TrainingProgress) -> Steps:
         else:
             yield None
     progress.validated_at = batches_trained
+    progress.unrecorded.of_report("validation", metrics)
     yield Validated(batches_trained, metrics)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detjupyter.engine.plan import NEVER
+from detjupyter.engine.unrecorded import UnrecordedMetrics
 from detjupyter.framework.adapter import TrialAdapter
 from detjupyter.framework.metrics import scalars
 from detjupyter.protocol.events import MetricsReported
@@ -19,6 +20,10 @@ from detjupyter.protocol.records import FloatArray
 class TrainingProgress:
     """A trial in training: its counts, and the metrics that are still on the device.
 
+    Args:
+        adapter: The trial.
+        say: Adds a line to the run's log.
+
     Attributes:
         adapter: The trial. A reload replaces it between two batches.
         batches_trained: How many batches the trial is trained on.
@@ -27,7 +32,7 @@ class TrainingProgress:
         checkpointed_at: The number of batches at the last checkpoint; None without one.
     """
 
-    def __init__(self, adapter: TrialAdapter) -> None:
+    def __init__(self, adapter: TrialAdapter, say: Callable[[str], None]) -> None:
         self.adapter = adapter
         self.batches_trained = 0
         self.records_trained = 0
@@ -39,6 +44,8 @@ class TrainingProgress:
         """Called after every batch; the loop yields if it returns True."""
         self.not_finite: tuple[int, str] | None = None
         """The first reported batch of this training with a metric that was NaN or infinite, and the metric's name."""
+        self.unrecorded = UnrecordedMetrics(say)
+        """Names the metrics that are not recorded."""
         self._rows: list[Mapping[str, Any]] = []
 
     def train_until(self, boundary: int, report_at: float) -> None:
@@ -64,6 +71,7 @@ class TrainingProgress:
         last = self.batches_trained
         batches = np.arange(last - len(rows) + 1, last + 1, dtype=np.int64)
         columns = self.adapter.fetch(rows)
+        self.unrecorded.of_batches(rows, columns)
         suspects = _not_finite(columns)
         event = MetricsReported(batches, columns, self.records_trained, _given(rows, columns, suspects))
         if self.not_finite is None and suspects:

@@ -74,6 +74,7 @@ class PyTorchAdapter(TrialAdapter):
         self._has_started = self._has_trained = self._is_over = False
         self._memory = HostMemory()  # for copies of the state
         self._has_memory = False
+        self._left_out: set[str] = set()
         self._train_batch = procedure.train_batch
         # A fast path, since this is called in every batch: the default needs no call through the trial.
         self._length_of = data_length if type(trial).get_batch_length is PyTorchTrial.get_batch_length else trial.get_batch_length
@@ -168,7 +169,7 @@ class PyTorchAdapter(TrialAdapter):
         """Evaluate the validation data, without changing the random numbers that the training draws afterwards."""
         self._start(self._trained)
         with self._state.preserved_randomness():
-            metrics = yield from validate(self.trial, self.context, self._procedure, self._callbacks)
+            metrics = yield from validate(self.trial, self.context, self._procedure, self._callbacks, self._left_out)
             if self._between.scalar_writer is not None:
                 log_validation(self._between.scalar_writer, self._trained, metrics)
             return metrics

@@ -275,6 +275,19 @@ class TestScripts:
         }
         assert found == {"text": ["a.txt", "deep/b.txt", "metadata.json"], "one": ["deep/c.bin"]}
 
+    def test_metrics_of_a_script_are_recorded_like_those_of_a_trial(self) -> None:
+        """Nested ones by their path, lists by their mean; the others are named once."""
+        nested = {"box": {"AP": 0.5, "by": {"size": [1.0, 2.0]}}, "text": "x"}
+        with core.init() as made:
+            for step in (1, 2):
+                made.train.report_training_metrics(step, nested)
+                made.train.report_validation_metrics(step, nested)
+        run = dj.run(made.run_id)
+        for group in ("training", "validation"):
+            assert sorted(run.metric_names(group)) == ["box/AP", "box/by/size"]
+            assert run.metrics("box/by/size", group)[1].tolist() == [1.5, 1.5]
+        assert sum("'text' (text)" in line.text for line in run.log()) == 1
+
 
 class TestSeveralProcesses:
     """``DistributedContext``, whose constructors are for the processes of a launcher."""
