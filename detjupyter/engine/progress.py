@@ -30,6 +30,7 @@ class TrainingProgress:
         records_trained: How many records these batches contained.
         validated_at: The number of batches at the last validation; None without one.
         checkpointed_at: The number of batches at the last checkpoint; None without one.
+        restored_at: The number of batches of the restored checkpoint; None without one.
     """
 
     def __init__(self, adapter: TrialAdapter, say: Callable[[str], None]) -> None:
@@ -38,6 +39,7 @@ class TrainingProgress:
         self.records_trained = 0
         self.validated_at: int | None = None
         self.checkpointed_at: int | None = None
+        self.restored_at: int | None = None
         self.pause_at = NEVER
         """The loop yields at this number of batches trained."""
         self.has_request: Callable[[], bool] = lambda: False
@@ -93,6 +95,7 @@ class TrainingProgress:
         self.batches_trained = batches_trained
         self.records_trained = records_trained
         self.validated_at = self.checkpointed_at = None
+        self.restored_at = batches_trained
 
 
 def _not_finite(columns: Mapping[str, FloatArray]) -> list[str]:
