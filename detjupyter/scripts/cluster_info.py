@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from detjupyter.protocol.records import RunRecord
 from detjupyter.store import open_store
 
 #: The ids that a single kernel has in place of a cluster's.
@@ -118,14 +119,26 @@ def latest_checkpoint_of(external_experiment_id: str, external_trial_id: str) ->
     Raises:
         StoreError: The history cannot be read.
     """
+    ids = {"external_experiment_id": external_experiment_id, "external_trial_id": external_trial_id}
+    return _latest_checkpoint(lambda run: run.framework == "script" and ids.items() <= run.config.items())
+
+
+def latest_checkpoint_of_script(root: str, entrypoint: str) -> str | None:
+    """Return the last checkpoint of the newest run of a command in the directory ``root`` that has one; None if there is none.
+
+    Raises:
+        StoreError: The history cannot be read.
+    """
+    return _latest_checkpoint(lambda run: run.definition_root == root and run.config.get("entrypoint") == entrypoint)
+
+
+def _latest_checkpoint(matches: Callable[[RunRecord], bool]) -> str | None:
     store = open_store()
-    wanted = {"external_experiment_id": external_experiment_id, "external_trial_id": external_trial_id}
     before = None
     while runs := store.runs(limit=_RUNS_PER_QUERY, before=before):
-        for run in runs:
-            if run.framework == "script" and wanted.items() <= run.config.items():
-                checkpoints = store.checkpoints(run.id)
-                if checkpoints:
-                    return max(checkpoints, key=lambda one: one.created_at).id
+        for run in filter(matches, runs):
+            checkpoints = store.checkpoints(run.id)
+            if checkpoints:
+                return max(checkpoints, key=lambda one: one.created_at).id
         before = runs[-1].id
     return None

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from detjupyter.definition.trial import InvalidHP
 from detjupyter.engine.ranking import Ranking
 from detjupyter.engine.unrecorded import UnrecordedMetrics
 from detjupyter.errors import CheckpointError, SessionError, StoreError
@@ -133,6 +134,17 @@ class ReportedRun:
         registry.forget_script(self)
         self._publisher.publish(StateChanged(state, self._live.record().batches_trained))
         self._recorder.settle()
+
+    def end_after(self, error: BaseException | None) -> None:
+        """Record the end of a script that raised ``error``. A script that was asked to stop may end by ``sys.exit()``."""
+        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self.end(State.STOPPED if self.stop_requested else State.FINISHED)
+        elif isinstance(error, InvalidHP):
+            self.end_early(f"The script rejects its hyperparameters: {error}")
+            self.end(State.STOPPED)
+        else:
+            self.say(f"{type(error).__name__}: {error}")
+            self.end(State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED)
 
     @property
     def _store(self) -> Store:

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from detjupyter.compat.unavailable import OfferedNames
-from detjupyter.definition.trial import InvalidHP
 from detjupyter.errors import ArgumentError, CheckpointError, NoLauncherError, TrialUsageError, UnsupportedError
 from detjupyter.framework.single_process import SingleProcess
 from detjupyter.next_step import NextStep
@@ -451,14 +450,7 @@ class Context:
         run = self._run
         if run is None or run.has_ended:
             return
-        if exc_val is None:
-            run.end(State.STOPPED if run.stop_requested else State.FINISHED)
-        elif isinstance(exc_val, InvalidHP):
-            run.end_early(f"The script calls its hyperparameters invalid: {exc_val}")
-            run.end(State.STOPPED)
-        else:
-            run.say(f"{type(exc_val).__name__}: {exc_val}")
-            run.end(_state_after(exc_val, run))
+        run.end_after(exc_val)
 
     def interrupt(self) -> None:
         """End the run in the middle of it."""
@@ -476,13 +468,6 @@ class Context:
         if self._run is None:
             raise TrialUsageError("This context was not started.", hint="Write `with determined.core.init() as context:`.")
         return self._run
-
-
-def _state_after(error: BaseException, run: ReportedRun) -> State:
-    """Return how a run has ended in which ``error`` was raised: scripts that were asked to stop may end by ``sys.exit()``."""
-    if isinstance(error, SystemExit) and error.code in (None, 0):
-        return State.STOPPED if run.stop_requested else State.FINISHED
-    return State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED
 
 
 def init(
