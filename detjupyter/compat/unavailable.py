@@ -17,7 +17,6 @@ _COMPAT = __name__.rpartition(".")[0]
 _PYTORCH_ONLY = "detjupyter trains PyTorch trials so far."
 _ONE_PROCESS = "A kernel trains in one process: leave out what concerns several."
 _DERIVE = "Derive the trial from `determined.pytorch.PyTorchTrial`."
-_REPORT = "Report from a `TrainerCallback` of your own with `context.train`."
 _INSTEAD_OF_CLUSTER = f"Instead: {NextStep.LOAD}, {NextStep.TRAIN}, {NextStep.RUNS}."
 
 #: The known parts of Determined's interface that are not supported: what each is, and what to do instead. The first match applies.
@@ -33,8 +32,6 @@ NOT_SUPPORTED = {
     "determined.launch": ("launchers of several processes", _ONE_PROCESS),
     "determined.layers": ("entrypoint scripts of a container", _INSTEAD_OF_CLUSTER),
     "determined.exec": ("entrypoint scripts of a container", _INSTEAD_OF_CLUSTER),
-    "determined.transformers": ("callbacks for Hugging Face's Trainer", _REPORT),
-    "determined.experimental.hf_trainer": ("callbacks for Hugging Face's Trainer", _REPORT),
     "determined.searcher": ("custom searchers", f"Train with one set of hyperparameters: {NextStep.LOAD}."),
     "determined.profiler": ("the profiler of a cluster", "`context.set_profiler` profiles."),
     "determined.experimental.client": ("the client of a cluster", _INSTEAD_OF_CLUSTER),

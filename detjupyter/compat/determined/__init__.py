@@ -14,7 +14,7 @@ __all__ = ["LOG_FORMAT", "InvalidHP", "LegacyTrial", "Trial"]
 # nothing of a framework is imported before it is used: `import determined as det`, then `det.pytorch`, `det.TrialContext`
 _names = OfferedNames(
     __name__,
-    modules=("common", "core", "errors", "experimental", "pytorch", "tensorboard"),
+    modules=("common", "core", "errors", "experimental", "pytorch", "tensorboard", "transformers"),
     homes={
         "Categorical": ".hyperparameters",
         "ClusterInfo": ".cluster",

@@ -128,19 +128,19 @@ def test_such_a_name_can_be_mentioned(tmp_path: Path) -> None:
         import copy
         from typing import Optional
         from dataclasses import dataclass
-        from determined.transformers import DetCallback
+        from determined.pytorch.deepspeed import DeepSpeedTrial
         from determined.common.api.errors import NotFoundException
 
-        def f(callback: DetCallback | None = None, other: "None | DetCallback" = None, third: Optional[DetCallback] = DetCallback):
-            return callback
-        def g(callback: None | DetCallback = None) -> dict[str, DetCallback]: ...
+        def f(trial: DeepSpeedTrial | None = None, other: "None | DeepSpeedTrial" = None, third: Optional[DeepSpeedTrial] = DeepSpeedTrial):
+            return trial
+        def g(trial: None | DeepSpeedTrial = None) -> dict[str, DeepSpeedTrial]: ...
 
         @dataclass
         class Settings:
-            callback: DetCallback | None = None
+            trial: DeepSpeedTrial | None = None
 
-        known = {DetCallback: 1}[copy.copy(DetCallback)] if False else {DetCallback: 1}
-        is_there = DetCallback is not None and bool(DetCallback) and DetCallback == DetCallback
+        known = {DeepSpeedTrial: 1}[copy.copy(DeepSpeedTrial)] if False else {DeepSpeedTrial: 1}
+        is_there = DeepSpeedTrial is not None and bool(DeepSpeedTrial) and DeepSpeedTrial == DeepSpeedTrial
         try:
             raise KeyError("mine")
         except NotFoundException:
@@ -250,7 +250,6 @@ def test_what_is_out_of_scope_imports_and_says_so_when_it_is_used(tmp_path: Path
         from determined.horovod import hvd
         from determined.experimental import Determined, client, create
         from determined.experimental.client import create_experiment
-        from determined.transformers import DetCallback
         from determined.util import download_gcs_blob_with_backoff
         from determined.common import api, util
         from determined_common.api import certs
