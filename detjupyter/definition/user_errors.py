@@ -15,25 +15,14 @@ from typing import Any
 from detjupyter.definition.isolation import finding
 from detjupyter.definition.isolation.imports import DefinitionLoader
 from detjupyter.definition.isolation.names import public_text
+from detjupyter.definition.missing_modules import missing_module_hint
 from detjupyter.errors import TrialError
-from detjupyter.next_step import NextStep
 
 _HEADER = "Traceback (most recent call last):\n"
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 
 _VERBOSE_SCHEDULER = re.compile(r"\w*(LR|Plateau|Scheduler|Restarts)\.__init__\(\) got an unexpected keyword argument 'verbose'$")
-
-# Packages whose distribution name differs from their import name.
-_DISTRIBUTIONS = {
-    "PIL": "pillow",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
 
 
 def trial_error(exception: BaseException, roots: Sequence[Path], doing: str) -> TrialError:
@@ -154,7 +143,7 @@ def _hint(exception: BaseException, roots: Sequence[Path]) -> str | None:
     if isinstance(exception, ImportError) and "circular import" in str(exception):
         return "Modules import each other. Move one of the imports into the function that needs it, or what both need into a third module."
     if isinstance(exception, ModuleNotFoundError) and exception.name:
-        return _missing_module_hint(exception.name, roots)
+        return missing_module_hint(exception.name, roots, [Path(frame.filename) for frame in user_frames(exception, roots)])
     if isinstance(exception, FileNotFoundError) and isinstance(exception.filename, (str, bytes)):
         return _missing_file_hint(os.fsdecode(exception.filename), roots)
     if isinstance(exception, TypeError) and _VERBOSE_SCHEDULER.match(str(exception)):
@@ -171,15 +160,6 @@ def _replaced_code(exception: BaseException) -> str | None:
         if isinstance(loader, DefinitionLoader) and loader.scope.is_released:
             return finding.replaced_text(loader.scope.package)
     return None
-
-
-def _missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
-    public = public_text(name)
-    if public != name:
-        return f"There is no {public.replace('.', '/')}.py in {', '.join(map(str, roots))}."
-    if "." in name:
-        return None
-    return f"If {name} is a missing package: {NextStep.INSTALL(_DISTRIBUTIONS.get(name, name))}, then load again."
 
 
 def _missing_file_hint(name: str, roots: Sequence[Path]) -> str:
