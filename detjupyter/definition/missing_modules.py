@@ -1,115 +1,123 @@
-"""What to do about a module that a definition imports and that is not there.
+"""What to do about a module that a definition imports and that was not found.
 
-The advice is never to install a package by a guess: a name on the package index that nobody checked may belong to a stranger. The command is
-given only for names whose distribution is known.
+The advice is never to install a package by a guess: a package of the import's name may be a stranger's. The command is given only for names
+whose distribution is known.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detjupyter.definition.isolation.names import DETERMINED, public_text
-from detjupyter.definition.startup_hook import find_hook
+from detjupyter.definition.startup_hook import NAME as HOOK_NAME
+from detjupyter.definition.startup_hook import find_hook, was_run
 from detjupyter.next_step import NextStep
 
-# The distributions of packages that definitions import, by the name of the import where it differs.
-_DISTRIBUTIONS = {
+# Distributions with another name than the package that they contain.
+_RENAMED = {
+    "Bio": "biopython",
     "Crypto": "pycryptodome",
+    "Levenshtein": "levenshtein",
+    "OpenSSL": "pyopenssl",
     "PIL": "pillow",
     "attr": "attrs",
     "bs4": "beautifulsoup4",
     "cv2": "opencv-python",
     "dateutil": "python-dateutil",
+    "docx": "python-docx",
     "dotenv": "python-dotenv",
+    "efficientnet_pytorch": "efficientnet-pytorch",
     "faiss": "faiss-cpu",
     "fitz": "pymupdf",
     "git": "gitpython",
+    "hydra": "hydra-core",
+    "ignite": "pytorch-ignite",
+    "imblearn": "imbalanced-learn",
+    "jwt": "pyjwt",
     "mpl_toolkits": "matplotlib",
-    "pkg_resources": "setuptools",
+    "pytorch_lightning": "pytorch-lightning",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "sentence_transformers": "sentence-transformers",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
+    "tensorflow_datasets": "tensorflow-datasets",
+    "torch_geometric": "torch-geometric",
     "umap": "umap-learn",
     "yaml": "pyyaml",
-    **{
-        name: name
-        for name in (
-            *("accelerate", "albumentations", "boto3", "datasets", "deepspeed", "einops", "evaluate", "gym", "gymnasium", "h5py", "imageio"),
-            *("joblib", "jsonlines", "keras", "librosa", "lightning", "lmdb", "matplotlib", "medmnist", "monai", "networkx", "nibabel", "nltk"),
-            *("numba", "numpy", "omegaconf", "onnx", "pandas", "peft", "psutil", "pyarrow", "pycocotools", "pydicom", "pytorch_lightning"),
-            *("requests", "sacrebleu", "safetensors", "scipy", "seaborn", "sentencepiece", "shapely", "soundfile", "spacy", "tensorboard"),
-            *("tensorboardX", "tensorflow", "tensorflow_datasets", "timm", "tokenizers", "torch_geometric", "torchaudio", "torchmetrics"),
-            *("torchtext", "torchvision", "tqdm", "transformers", "wandb", "xgboost", "yacs", "zarr"),
-        )
-    },
+    "zmq": "pyzmq",
 }
+_SAME_NAME = frozenset(
+    (
+        *("accelerate", "albumentations", "boto3", "datasets", "deepspeed", "einops", "evaluate", "gym", "gymnasium", "h5py", "imageio"),
+        *("joblib", "jsonlines", "keras", "librosa", "lightning", "lmdb", "matplotlib", "medmnist", "monai", "networkx", "nibabel", "nltk"),
+        *("numba", "numpy", "omegaconf", "onnx", "pandas", "peft", "psutil", "pyarrow", "pycocotools", "pydicom", "requests", "sacrebleu"),
+        *("safetensors", "scipy", "seaborn", "sentencepiece", "shapely", "soundfile", "spacy", "tensorboard", "tensorboardX", "tensorflow"),
+        *("timm", "tokenizers", "torch", "torchaudio", "torchmetrics", "torchtext", "torchvision", "tqdm", "transformers", "wandb"),
+        *("xgboost", "yacs", "zarr"),
+    )
+)
 
-# Names with a sentence of their own: their package of that name is no help.
+# Names for which a package of the same name does not help.
 _SENTENCES = {
-    "apex": "apex is NVIDIA's and is built from its source; the package called apex on the index is another one. "
+    "apex": "NVIDIA's apex is built from its source; the package that `pip` knows as apex is another one. "
     "`context.configure_apex_amp()` and torch.amp work without it.",
-    "attrdict": "attrdict does not work on Python 3.10 and later; attrdict3 does, under the same import name: `{}`, then load again.",
-    "pedl": "pedl is what Determined was called until 2020. detjupyter does not answer its names: import them from determined.",
+    "attrdict": f"attrdict does not work on Python 3.10 and later, attrdict3 does and has the same import name: "
+    f"{NextStep.INSTALL('attrdict3')}, then load again.",
+    "clip": "OpenAI's CLIP is installed from its source; the package that `pip` knows as clip is another one.",
+    "detectron2": "detectron2 is built from its source, for the installed version of torch.",
+    "google": "Many distributions share the package google: look up which of them contains the module that is imported.",
+    "pedl": "pedl is what Determined was called until 2020, and is not supported: import the names from determined.",
+    "pkg_resources": f"pkg_resources was a part of setuptools before version 82: {NextStep.INSTALL(chr(39) + 'setuptools<81' + chr(39))}, "
+    "then load again.",
 }
 
-_UNSUPPORTED = re.compile(rb"^class\s+(\w+)\s*\([^)]*\b(DeepSpeedTrial|TFKerasTrial|EstimatorTrial)\b", re.MULTILINE)
-_READ_FILES, _READ_BYTES = 200, 1 << 20
+_DEEPEST = 4  # levels below the root
+_MOST_DIRECTORIES = 2_000
 
 
-def missing_module_hint(name: str, roots: Sequence[Path], files: Iterable[Path] = ()) -> str | None:
+def missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
     """Return what to do about a module that was not found; None if nothing helpful is known.
 
     Args:
         name: The name in Python's error.
         roots: The directories, or single files, of the definition.
-        files: The files of the definition that were being imported.
     """
     public = public_text(name)
     if public != name:
         return f"There is no {public.replace('.', '/')}.py in {', '.join(map(str, roots))}."
     top = name.partition(".")[0]
-    unsupported = next(_unsupported_trials((*files, *_top_level_files(roots))), None)
-    if unsupported is not None:
-        trial, base = unsupported
-        return f"{trial} derives from {base}, which detjupyter does not train: it trains PyTorch trials so far. Installing {top} does not help."
     if top in _SENTENCES:
-        return _SENTENCES[top].format(NextStep.INSTALL("attrdict3"))
+        return _SENTENCES[top]
     if "." in name or top in DETERMINED:
         return None
     inside = next(_places(name, roots), None)
     if inside is not None:
-        return f"{inside} is in the definition, but not at its root: move it there, or import it by its whole name."
-    if any(find_hook(root) for root in roots):
-        return f"startup-hook.sh may provide {name}, and runs only on request: load with {NextStep.STARTUP_HOOK()}."
-    if name in _DISTRIBUTIONS:
-        return f"{NextStep.INSTALL(_DISTRIBUTIONS[name])}, then load again."
+        return f"The definition contains {inside}, but not at its root: move it there, or import it by its whole name."
+    hooks = [hook for root in roots if (hook := find_hook(root)) is not None]
+    if any(not was_run(hook) for hook in hooks):
+        return f"{HOOK_NAME} may provide {name}. It was not run: to run it first, load with {NextStep.STARTUP_HOOK}."
+    distribution = _RENAMED.get(name, name if name in _SAME_NAME else None)
+    if distribution is not None:
+        return f"{NextStep.INSTALL(distribution)}, then load again."
     return (
-        f"{name} is neither in the definition nor installed. If it is a package, look up what it is called where packages are installed from: "
-        "that is not always the name of the import, and another package may have that name."
+        f"{name} is not in the definition, and not installed{f'; {HOOK_NAME} did not provide it' if hooks else ''}. "
+        "If it is a package, look up which distribution contains it: another distribution may have that name."
     )
 
 
-def _unsupported_trials(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """Yield the classes of a framework that detjupyter does not train, with the name of their base."""
-    for file in files:
-        try:
-            with file.open("rb") as stream:
-                source = stream.read(_READ_BYTES)
-        except OSError:
-            continue
-        for match in _UNSUPPORTED.finditer(source):
-            yield match[1].decode(), match[2].decode()
-
-
-def _top_level_files(roots: Sequence[Path]) -> Iterator[Path]:
+def _places(name: str, roots: Sequence[Path]) -> Iterator[str]:
+    """Yield where the definition contains a module or a directory of modules with this name, relative to the root (POSIX)."""
     for root in roots:
-        yield from [root] if root.is_file() else sorted(islice(root.glob("*.py"), _READ_FILES))
-
-
-def _places(name: str, roots: Sequence[Path]) -> Iterator[Path]:
-    """Yield where a definition has a module or directory of that name one level below its root, relative to the root."""
-    for root in roots:
-        for candidate in (*root.glob(f"*/{name}.py"), *root.glob(f"*/{name}/")) if root.is_dir() else ():
-            yield candidate.relative_to(root)
+        for count, (place, directories, files) in enumerate(os.walk(root)):
+            relative = Path(place).relative_to(root)
+            if count == _MOST_DIRECTORIES:
+                break
+            if f"{name}.py" in files:
+                yield (relative / f"{name}.py").as_posix()
+            if relative.name == name and any(file.endswith(".py") for file in files):
+                yield f"{relative.as_posix()}/"
+            directories[:] = sorted(one for one in directories if not one.startswith(".") and one not in ("__pycache__", "site-packages"))
+            if "pyvenv.cfg" in files or len(relative.parts) == _DEEPEST:
+                directories.clear()

@@ -162,6 +162,7 @@ class ModelDefinition:
             EntrypointError: The entrypoint is malformed, or there is no such module or object.
             NotATrialError: The object exists but is not a Trial class.
             DefinitionSyntaxError: A module of the definition does not compile.
+            UnsupportedError: The class is a trial of a framework that detjupyter does not train.
             TrialError: The code of the definition raised an exception while it was imported.
         """
         wanted = self.choose_entrypoint() if entrypoint is None else self._parse(entrypoint)
@@ -170,7 +171,7 @@ class ModelDefinition:
             finding.publish_usage(scope.package, usage)
         loaded = None
         try:
-            loaded = Resolution(scope, wanted, self.entrypoints).resolve()
+            loaded = Resolution(scope, wanted, self._modules).resolve()
         finally:
             if loaded is None:
                 scope.release()
