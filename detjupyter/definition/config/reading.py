@@ -94,6 +94,7 @@ def read_config(
     written = copy.deepcopy(source.mapping(raw, "hyperparameters"))
     origins = {".".join(path): source.place(("hyperparameters", *path)) for path, _ in leaf_paths(written)}
     warnings = [*unknown_keys(raw, source), *_unknown_overrides(written, hparams or {}, source)]
+    settings, remarks = read_settings(raw, source)
     for name, value in (hparams or {}).items():
         _override(written, origins, str(name), copy.deepcopy(value))
     return Config(
@@ -105,8 +106,8 @@ def read_config(
         searcher_metric=metric,
         smaller_is_better=smaller is not False if metric is not None else None,
         data=copy.deepcopy(source.mapping(raw, "data")),
-        settings=read_settings(raw, source),
-        warnings=tuple(warnings),
+        settings=settings,
+        warnings=(*warnings, *remarks),
     )
 
 
