@@ -45,6 +45,7 @@ class NextStep(Enum):
     DETERMINED_FILES = "detjupyter.bundle.determined_files(root)", "%det_files --as determined"
     PACKAGE = 'definition.archive("{}")', "%det_package {}"
     HYPERPARAMETER = 'hparams={{"{}": {}}}', "--hparam {}={}"
+    CONFIG = 'config="{}"', "--config {}"
     TRUST = "trust=True", "--trust"
     ANY_SIZE = "any_size=True", "--any-size"
     OVERSIZE = "oversize=True", "--oversize"

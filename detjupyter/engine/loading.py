@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from detjupyter.definition.config import Config, read_config
+from detjupyter.definition.config.files import DEFAULT_NAME
 from detjupyter.definition.entrypoint import Entrypoint
 from detjupyter.definition.isolation.working_directory import threads_may_have_their_own
 from detjupyter.definition.model_definition import ModelDefinition
@@ -16,6 +17,7 @@ from detjupyter.definition.opened_files import watch_usage
 from detjupyter.definition.resolution import LoadedClass
 from detjupyter.definition.startup_hook import NAME as HOOK_NAME
 from detjupyter.definition.startup_hook import run_hook
+from detjupyter.definition.suggestions import listing
 from detjupyter.definition.user_errors import user_frames
 from detjupyter.engine.failure import describe
 from detjupyter.engine.loaded import LoadedTrial
@@ -59,8 +61,8 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
         usage.close()
         output.release()
         raise
-    chosen = replace(recipe, entrypoint=str(loaded_class.entrypoint), seed=seed)
-    all_notes = (*notes, *config.warnings, *_notes(loaded_class, options, adapter.device))
+    chosen = replace(recipe, entrypoint=str(loaded_class.entrypoint), seed=seed, config=_found_config(recipe, config) or recipe.config)
+    all_notes = (*notes, *_config_notes(recipe, config), *config.warnings, *_notes(loaded_class, options, adapter.device))
     return LoadedTrial(chosen, definition, loaded_class, config, adapter, usage, output, settings, all_notes)
 
 
@@ -71,6 +73,23 @@ def _choose_entrypoint(given: str | None, definition: ModelDefinition, config: C
     chosen = definition.choose_entrypoint(config.entrypoint)
     source = Path(config.path).name if config.path else "the config"
     return chosen, (f"Entrypoint {chosen}: {f'named by {source}' if config.entrypoint else 'the only Trial class here'}.",)
+
+
+def _found_config(recipe: LoadRecipe, config: Config) -> str | None:
+    """Return the config that was found without a name; a recipe names it, because there may be several YAML files at the next load."""
+    is_found = recipe.config is None and config.path is not None and Path(config.path).name != DEFAULT_NAME
+    return config.path if is_found else None
+
+
+def _config_notes(recipe: LoadRecipe, config: Config) -> tuple[str, ...]:
+    """Return a note about a config that the recipe does not name, if it is not the default one, or about those among which to choose."""
+    found = _found_config(recipe, config)
+    if found is not None:
+        return (f"Config {Path(found).name}: the only YAML file here with an entrypoint, hyperparameters or a searcher.",)
+    if config.unread:
+        choices = listing([NextStep.CONFIG(name) for name in config.unread])
+        return (f"No config was read: there is no {DEFAULT_NAME}. To read one: {choices}.",)
+    return ()
 
 
 def _run_startup_hook(definition: ModelDefinition, output: Callable[[str], None]) -> tuple[str, ...]:

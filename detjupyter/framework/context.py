@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from detjupyter.definition.config import Config
 from detjupyter.definition.config.keys import Settings
+from detjupyter.definition.suggestions import listing
 from detjupyter.errors import ArgumentError, HyperparameterError, TrialUsageError
 from detjupyter.framework.single_process import SingleProcess
 from detjupyter.framework.tensorboard import new_directory
@@ -128,7 +129,7 @@ class TrialContext:
                 f"There is no hyperparameter {name!r}. Available: {available}.",
                 name=name,
                 available=sorted(hparams),
-                hint=f"Did you mean {close[0]!r}?" if close else f"Add it {self._where_hyperparameters_are(name)}.",
+                hint=f"Did you mean {close[0]!r}?" if close else self._how_to_add(name),
             )
         if name == "global_batch_size":
             logger.warning("Use get_per_slot_batch_size() for the data loader: global_batch_size is the total over all GPUs.")
@@ -147,7 +148,7 @@ class TrialContext:
             if size is None and "batch_size" in hparams:
                 hint = "Rename batch_size to global_batch_size."
             else:
-                hint = f"Set it {self._where_hyperparameters_are('global_batch_size')}."
+                hint = self._how_to_add("global_batch_size")
             raise HyperparameterError(
                 f"global_batch_size must be a positive integer, got {size!r}.",
                 name="global_batch_size",
@@ -227,6 +228,13 @@ class TrialContext:
         if not isinstance(stop_requested, bool):
             raise AssertionError(f"stop_requested must be True or False, got {stop_requested!r}.")
         self.stop_requested = stop_requested
+
+    def _how_to_add(self, name: str) -> str:
+        """Return how the user can set a hyperparameter."""
+        unread = self._config.unread
+        if unread and self._config.path is None:
+            return f"No config was read, but {listing(unread)} may be one: load with {NextStep.CONFIG(unread[0])}."
+        return f"Set it {self._where_hyperparameters_are(name)}."
 
     def _where_hyperparameters_are(self, name: str) -> str:
         return f"under `hyperparameters:` in the YAML, or load with {NextStep.HYPERPARAMETER(name, '…')}"

@@ -26,7 +26,7 @@ class DefinitionMagics(Magics):
         "entrypoint", nargs="?", help="module:Class, for example model_def:MNistTrial; by default the config's, or the only Trial class"
     )
     @argument("--path", default=".", help="the model definition, a directory or one .py file; by default the notebook's directory")
-    @argument("--config", help="a YAML file; by default const.yaml in the model definition, if it has one")
+    @argument("--config", help="a YAML file; by default const.yaml in the model definition, else its only config")
     @argument("--hparam", nargs="+", action="extend", default=[], metavar="K=V", help="hyperparameters that override the config's")
     @argument("--seed", type=int, help="seeds Python, numpy, the framework and the sampling of hyperparameter ranges")
     @argument("--device", help="cuda, cuda:1, mps or cpu; by default the best available device")

@@ -165,6 +165,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
         name=legible(definition.name),
         is_file=definition.is_file,
         entrypoints=_entrypoints(definition, report),
+        config=_config(definition),
         rules=rules,
         files=files,
         truncated=max(0, included + left_out - len(files.paths)),
@@ -234,6 +235,13 @@ def _entrypoints(definition: ModelDefinition, report: FileReport) -> tuple[str, 
         files = sorted(found, key=lambda path: (path.count("/"), path))
         modules = {name: definition.root / path for path in files[:MAX_MODULES] if (name := module_name(path)) is not None}
     return tuple(str(entrypoint) for entrypoint in find_trials(modules))
+
+
+def _config(definition: ModelDefinition) -> str | None:
+    from detjupyter.definition.config.files import config_files, default_config
+
+    found = config_files(definition.root) if default_config(definition.root) is None else ()
+    return legible(found[0]) if found else None
 
 
 def _ground(definition: ModelDefinition, report: FileReport, scanned_ns: int) -> Ground:

@@ -37,7 +37,8 @@ def load(
     Args:
         entrypoint: ``module:Class`` as in Determined; None for the config's, or the only Trial class of the definition.
         path: The model definition: a directory, one .py file, or an archive written by ``ModelDefinition.archive``.
-        config: A dict, the path of a YAML file, or None for the definition's own ``const.yaml`` if it has one.
+        config: A dict, the path of a YAML file, or None for the definition's own: its ``const.yaml``, else its only YAML file with
+            hyperparameters, an entrypoint or a searcher.
         hparams: Hyperparameters that override the config's.
         seed: Seeds Python, numpy and the framework, and the sampling of hyperparameter ranges. By default the config's
             ``reproducibility.experiment_seed``, else a new one.

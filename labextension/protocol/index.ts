@@ -233,6 +233,7 @@ export interface DefinitionRecord {
   name: string;
   is_file: boolean;
   entrypoints: readonly string[];
+  config: string | null;
   rules: readonly RuleRecord[];
   files: FileTable;
   truncated: number;

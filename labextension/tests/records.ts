@@ -116,6 +116,7 @@ export function definition(files: Readonly<Record<string, number>>): DefinitionR
     name: 'digits',
     is_file: false,
     entrypoints: [],
+    config: null,
     rules: [{ source: '.detignore', line: 1, pattern: 'data/', includes: false }],
     files: {
       paths: listed.map(path => path.replace('!', '')),
