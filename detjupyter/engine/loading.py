@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from detjupyter.definition.resolution import LoadedClass
 from detjupyter.definition.startup_hook import NAME as HOOK_NAME
 from detjupyter.definition.startup_hook import run_hook
 from detjupyter.definition.suggestions import listing
+from detjupyter.definition.unread_overrides import unread_overrides
 from detjupyter.definition.user_errors import user_frames
 from detjupyter.engine.failure import describe
 from detjupyter.engine.loaded import LoadedTrial
@@ -25,7 +26,7 @@ from detjupyter.engine.output import LoadedOutput
 from detjupyter.engine.settings import ProcessSettings
 from detjupyter.errors import ArgumentError, ConfigError, DetJupyterError, TrialError
 from detjupyter.framework.adapter import TrialAdapter, TrialOptions
-from detjupyter.framework.framework import build_adapter
+from detjupyter.framework.framework import build_adapter, find_framework
 from detjupyter.next_step import NextStep
 from detjupyter.protocol.recipe import LoadRecipe
 
@@ -62,8 +63,11 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
         output.release()
         raise
     chosen = replace(recipe, entrypoint=str(loaded_class.entrypoint), seed=seed, config=_found_config(recipe, config) or recipe.config)
-    all_notes = (*notes, *_config_notes(recipe, config), *config.warnings, *_notes(loaded_class, options, adapter.device))
-    return LoadedTrial(chosen, definition, loaded_class, config, adapter, usage, output, settings, all_notes)
+    return LoadedTrial(
+        *(chosen, definition, loaded_class, config, adapter, usage, output, settings),
+        notes=(*notes, *_config_notes(recipe, config), *_notes(loaded_class, options, adapter.device)),
+        warnings=(*_config_warnings(recipe, config), *config.warnings, *_override_warnings(recipe, config, loaded_class)),
+    )
 
 
 def _choose_entrypoint(given: str | None, definition: ModelDefinition, config: Config) -> tuple[str | Entrypoint, tuple[str, ...]]:
@@ -82,14 +86,25 @@ def _found_config(recipe: LoadRecipe, config: Config) -> str | None:
 
 
 def _config_notes(recipe: LoadRecipe, config: Config) -> tuple[str, ...]:
-    """Return a note about a config that the recipe does not name, if it is not the default one, or about those among which to choose."""
+    """Return a note about a config that the recipe does not name, if it is not the default one."""
     found = _found_config(recipe, config)
-    if found is not None:
-        return (f"Config {Path(found).name}: the only YAML file here with an entrypoint, hyperparameters or a searcher.",)
-    if config.unread:
-        choices = listing([NextStep.CONFIG(name) for name in config.unread])
-        return (f"No config was read: there is no {DEFAULT_NAME}. To read one: {choices}.",)
-    return ()
+    return (f"Config {Path(found).name}: the only YAML file here with an entrypoint, hyperparameters or a searcher.",) if found else ()
+
+
+def _config_warnings(recipe: LoadRecipe, config: Config) -> tuple[str, ...]:
+    """Return a sentence about the files that may be the config, if none was read."""
+    if recipe.config is not None or not config.unread:
+        return ()
+    choices = listing([NextStep.CONFIG(name) for name in config.unread])
+    return (f"No config was read: there is no {DEFAULT_NAME}. To read one: {choices}.",)
+
+
+def _override_warnings(recipe: LoadRecipe, config: Config, loaded: LoadedClass) -> Iterator[str]:
+    """Yield a sentence for each override that the code does not read, except those that the config's warnings name."""
+    known = find_framework(loaded.trial_class.framework).hyperparameters
+    names = [name for name in map(str, recipe.hparams) if name not in known]
+    named = {name for name in names if any(f"`{name}`" in warning for warning in config.warnings)}
+    yield from unread_overrides([name for name in names if name not in named], loaded.scope.sources())
 
 
 def _run_startup_hook(definition: ModelDefinition, output: Callable[[str], None]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ logger = logging.getLogger("detjupyter")
 
 _NO_EPOCH = 2**62
 _OF_THE_TRAINING = ("stop_requested", "batch_idx", "batches_per_epoch", "initial_batch")
+_WARNINGS_SHOWN = 2  # in a hint
 _MIN_SIMILARITY = 0.75  # high enough that `models` is not suggested for `Model`
 
 
@@ -234,7 +235,8 @@ class TrialContext:
         unread = self._config.unread
         if unread and self._config.path is None:
             return f"No config was read, but {listing(unread)} may be one: load with {NextStep.CONFIG(unread[0])}."
-        return f"Set it {self._where_hyperparameters_are(name)}."
+        # The card, which shows the warnings, is not reached.
+        return " ".join((f"Set it {self._where_hyperparameters_are(name)}.", *self._config.warnings[:_WARNINGS_SHOWN]))
 
     def _where_hyperparameters_are(self, name: str) -> str:
         return f"under `hyperparameters:` in the YAML, or load with {NextStep.HYPERPARAMETER(name, '…')}"

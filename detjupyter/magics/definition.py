@@ -43,6 +43,7 @@ class DefinitionMagics(Magics):
         """
         arguments = parse(self.det_load, line)
         from detjupyter.definition.model_definition import ModelDefinition
+        from detjupyter.magics.shown_result import is_shown
         from detjupyter.magics.values import parse_assignments
 
         entrypoint, hparams = arguments.entrypoint, arguments.hparam
@@ -65,6 +66,7 @@ class DefinitionMagics(Magics):
                     compile=arguments.compile,
                     startup_hook=say if arguments.startup_hook else False,
                     any_size=any_size,
+                    warn=_nothing if is_shown(self.shell) else _warn,  # the card shows them, too
                 )
 
         try:
@@ -80,6 +82,7 @@ class DefinitionMagics(Magics):
     def det_reload(self, line: str) -> Session:
         """Import the edited definition and continue with the same weights; if it cannot be loaded, nothing changes."""
         parse(self.det_reload, line)
+        from detjupyter.magics.shown_result import is_shown
         from detjupyter.session.loading import current_session
 
         session = current_session()
@@ -87,7 +90,18 @@ class DefinitionMagics(Magics):
         with interruptible(outcome), notice_if_slow(f"Reloading {session.definition.name}"):
             report = session.reload()
         say(str(report))
+        if not is_shown(self.shell):
+            for warning in session.card().warnings:
+                _warn(warning)
         return session
+
+
+def _warn(text: str) -> None:
+    say(f"Warning: {text}")
+
+
+def _nothing(_: str) -> None:
+    """The card shows the warning."""
 
 
 def _name_for(definition: Any) -> str:

@@ -137,6 +137,7 @@ def _card_of(loaded: LoadedDefinition, report: FileReport) -> CardRecord:
         loaded_at=record.loaded_at,
         determined_differences=len(determined.differences or ()),
         startup_hook=str(hook) if hook is not None else None,
+        warnings=tuple(map(worded, record.warnings)),
         notes=tuple(map(worded, (*record.notes, *report.problems, *determined.notes))),
     )
 

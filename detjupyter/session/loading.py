@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from detjupyter.session.registry import registry
 from detjupyter.session.session import Session
 from detjupyter.session.waiting import echo_to_streams
 from detjupyter.store import open_store
+
+_log = logging.getLogger("detjupyter")
 
 
 def load(
@@ -28,6 +31,7 @@ def load(
     compile: bool = False,  # noqa: A002 -- torch's name for it
     startup_hook: bool | Callable[[str], None] = False,
     any_size: bool = False,
+    warn: Callable[[str], None] = _log.warning,
 ) -> Session:
     """Load a model definition's Trial class, build its trial, and return the session that trains it.
 
@@ -48,6 +52,8 @@ def load(
         compile: Whether to compile the models with ``torch.compile``; if that fails, the log says so and they run uncompiled.
         startup_hook: Whether to run the definition's ``startup-hook.sh`` first; a function is called with each line of its output.
         any_size: Whether to accept a directory of more than 200,000 paths.
+        warn: Called with each warning: keys of the config and hyperparameters that are probably misspelled, for example. They are also on
+            the card. By default they are logged.
 
     Raises:
         DefinitionError: The definition or the entrypoint does not lead to a Trial class, or the startup hook failed.
@@ -82,10 +88,12 @@ def load(
     )
     hook = startup_hook if callable(startup_hook) else None
     session.wait_until_loaded(lambda stream, text: _echo(stream, text, hook))
-    session.card()  # scan the files now: they belong to the loaded code
+    card = session.card()  # scan the files now: they belong to the loaded code
     replaced = registry.add(session, is_named=name is not None)
     if replaced is not None:  # otherwise it would keep its trial and its loaders
         replaced.close()
+    for warning in card.warnings:
+        warn(warning)
     return session
 
 

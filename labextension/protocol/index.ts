@@ -103,6 +103,7 @@ export interface CardRecord {
   changed: readonly ChangeRecord[];
   usage: UsageRecord | null;
   hyperparameter_changes: readonly HyperparameterChange[];
+  warnings: readonly string[];
 }
 
 /** A session at one moment: everything that a view needs except the curves and the log. */

@@ -87,6 +87,7 @@ export function card(fields: Partial<CardRecord> = {}): CardRecord {
     determined_differences: 0,
     startup_hook: null,
     notes: [],
+    warnings: [],
     changed: [],
     usage: null,
     hyperparameter_changes: [],

@@ -32,6 +32,20 @@ class TestLoading:
         assert not seen.result
         assert cells.value("mine is detjupyter.current_session(), mine.state") == "(True, 'ready')"
 
+    def test_warnings_of_an_assigned_load_are_printed(self, cells: Cells, directory: Path) -> None:
+        """Nothing else shows them; a load alone shows them on its card only."""
+        with (directory / "const.yaml").open("a", encoding="utf-8") as file:
+            file.write("serachr: {name: single}\n")
+        seen = cells.ok("mine = %det_load model_def:DigitsTrial --hparam learning_rat=0.5")
+        assert re.findall("^Warning: .*", seen.printed["stdout"], re.MULTILINE) == [
+            "Warning: `serachr` in const.yaml line 22 is not a known key; its value is kept. Did you mean `searcher`?",
+            "Warning: The override `learning_rat` is not a hyperparameter of const.yaml; it was added. Did you mean `learning_rate`?",
+        ]
+        alone = cells.ok("%det_load model_def:DigitsTrial --hparam learning_rat=0.5")
+        assert "Warning" not in alone.text
+        assert alone.text.index("Did you mean `learning_rate`?") < alone.text.index("framework")
+        assert "Warning: `serachr`" in cells.ok("again = %det_reload").text
+
     def test_every_option_reaches_the_session(self, cells: Cells, directory: Path) -> None:
         """Several hyperparameters, in one --hparam or in more; seed, device, name, path and config."""
         config = (directory / "const.yaml").read_text(encoding="utf-8")

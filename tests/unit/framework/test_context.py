@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from detjupyter.definition.config import Config
+from detjupyter.definition.config import Config, read_config
 from detjupyter.errors import ArgumentError, HyperparameterError, TrialUsageError
 from detjupyter.framework.context import TrialContext
 from detjupyter.next_step import Wording, worded
@@ -66,6 +67,14 @@ def test_a_missing_hyperparameter_may_be_in_a_config_that_was_not_read() -> None
     with pytest.raises(HyperparameterError) as raised:
         context({}).get_hparam("lr")
     assert "under `hyperparameters:` in the YAML" in (raised.value.hint or "")
+
+
+def test_a_missing_hyperparameter_may_be_under_a_misspelled_key() -> None:
+    """The error ends the load, so it names the warnings of the config."""
+    misspelled = read_config({"hyperparamters": {"lr": 1}}, Path())
+    with pytest.raises(HyperparameterError) as raised:
+        TrialContext(misspelled, seed=7).get_hparam("lr")
+    assert "Did you mean `hyperparameters`?" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("size", [None, "64", 6.4, True, 0, -1])
