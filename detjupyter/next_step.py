@@ -29,6 +29,7 @@ class NextStep(Enum):
 
     LOAD = "dj.load()", "%det_load"
     LOAD_CLASS = 'dj.load("{}")', "%det_load {}"
+    LOAD_CLASS_OF = 'dj.load(path="{}", entrypoint="{}")', "%det_load --path {} {}"
     LOAD_DIRECTORY = 'dj.load(path="{}")', "%det_load --path {}"
     LOAD_AS = 'dj.load(name="{}")', "%det_load --name {}"
     TRAIN = "session.train()", "%det_train"

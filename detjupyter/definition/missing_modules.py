@@ -92,6 +92,10 @@ def missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
         return _SENTENCES[top]
     if "." in name or top in DETERMINED:
         return None
+    beside = next((root for root in roots if root.is_file() and _is_module(root.parent, name)), None)
+    if beside is not None:
+        directory = NextStep.LOAD_DIRECTORY(beside.parent)
+        return f"{name} is next to {beside.name}, but a definition of one file contains no other: load the directory, {directory}."
     inside = next(_places(name, roots), None)
     if inside is not None:
         return f"The definition contains {inside}, but not at its root: move it there, or import it by its whole name."
@@ -105,6 +109,10 @@ def missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
         f"{name} is not in the definition, and not installed{f'; {HOOK_NAME} did not provide it' if hooks else ''}. "
         "If it is a package, look up which distribution contains it: another distribution may have that name."
     )
+
+
+def _is_module(directory: Path, name: str) -> bool:
+    return (directory / f"{name}.py").is_file() or (directory / name).is_dir()
 
 
 def _places(name: str, roots: Sequence[Path]) -> Iterator[str]:

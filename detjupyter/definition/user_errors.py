@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from detjupyter.definition.changed_libraries import changed_library_hint
 from detjupyter.definition.isolation import finding
 from detjupyter.definition.isolation.imports import DefinitionLoader, DefinitionScope
 from detjupyter.definition.isolation.names import public_text
+from detjupyter.definition.library_errors import library_error_hint
 from detjupyter.definition.missing_modules import missing_module_hint
 from detjupyter.errors import TrialError
 
@@ -164,7 +164,7 @@ def _hint(exception: BaseException, roots: Sequence[Path]) -> str | None:
         return _missing_file_hint(os.fsdecode(exception.filename), roots)
     if isinstance(exception, SystemExit):
         return "The code tried to exit Python. A model definition must not do that, because it runs in the kernel."
-    return changed_library_hint(exception)
+    return library_error_hint(exception)
 
 
 def _replaced_code(exception: BaseException) -> str | None:

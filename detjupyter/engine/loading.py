@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,11 +27,13 @@ from detjupyter.engine.output import LoadedOutput
 from detjupyter.engine.settings import ProcessSettings
 from detjupyter.errors import ArgumentError, ConfigError, DetJupyterError, TrialError
 from detjupyter.framework.adapter import TrialAdapter, TrialOptions
+from detjupyter.framework.context import read_batch_size
 from detjupyter.framework.framework import build_adapter, find_framework
 from detjupyter.next_step import NextStep
 from detjupyter.protocol.recipe import LoadRecipe
 
 MAX_SEED = 2**31 - 1
+_ASKS_FOR_BATCH_SIZE = re.compile(rb"\bget_(global|per_slot)_batch_size\(")
 
 
 def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None = None) -> LoadedTrial:
@@ -76,7 +79,8 @@ def _choose_entrypoint(given: str | None, definition: ModelDefinition, config: C
         return given, ()
     chosen = definition.choose_entrypoint(config.entrypoint)
     source = Path(config.path).name if config.path else "the config"
-    return chosen, (f"Entrypoint {chosen}: {f'named by {source}' if config.entrypoint else 'the only Trial class here'}.",)
+    is_named = config.entrypoint is not None and Entrypoint.parse(config.entrypoint).attributes == chosen.attributes
+    return chosen, (f"Entrypoint {chosen}: {f'named by {source}' if is_named else 'the only Trial class here'}.",)
 
 
 def _found_config(recipe: LoadRecipe, config: Config) -> str | None:
@@ -105,6 +109,18 @@ def _override_warnings(recipe: LoadRecipe, config: Config, loaded: LoadedClass) 
     names = [name for name in map(str, recipe.hparams) if name not in known]
     named = {name for name in names if any(f"`{name}`" in warning for warning in config.warnings)}
     yield from unread_overrides([name for name in names if name not in named], loaded.scope.sources())
+
+
+def _require_batch_size(config: Config, loaded: LoadedClass) -> None:
+    """Refuse an impossible ``global_batch_size`` that the code asks for: otherwise only the training would find it, when it needs the data.
+
+    Raises:
+        HyperparameterError: It is not a positive integer.
+    """
+    is_set = config.hyperparameters.get("global_batch_size") is not None
+    if is_set and any(_ASKS_FOR_BATCH_SIZE.search(text) for text in loaded.scope.sources().values()):
+        origin = config.origins.get("global_batch_size", "config")
+        read_batch_size(config.hyperparameters, f"The value comes from {origin}: set a positive integer there.")
 
 
 def _run_startup_hook(definition: ModelDefinition, output: Callable[[str], None]) -> tuple[str, ...]:
@@ -147,6 +163,7 @@ def _build(definition: ModelDefinition, loaded: LoadedClass, options: TrialOptio
     roots = [definition.root]
     failure: DetJupyterError
     try:
+        _require_batch_size(options.config, loaded)
         with loaded.scope.active():
             return build_adapter(options)
     except KeyboardInterrupt:

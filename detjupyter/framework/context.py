@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -143,20 +144,7 @@ class TrialContext:
             HyperparameterError: It is not a positive integer. Also a ``ValueError``.
             ArgumentError: The context has no hyperparameters. Also a ``ValueError``.
         """
-        hparams = self.get_hparams()
-        size = hparams.get("global_batch_size")
-        if type(size) is not int or size < 1:
-            if size is None and "batch_size" in hparams:
-                hint = "Rename batch_size to global_batch_size."
-            else:
-                hint = self._how_to_add("global_batch_size")
-            raise HyperparameterError(
-                f"global_batch_size must be a positive integer, got {size!r}.",
-                name="global_batch_size",
-                available=sorted(hparams),
-                hint=hint,
-            )
-        return size
+        return read_batch_size(self.get_hparams(), self._how_to_add("global_batch_size"))
 
     def get_per_slot_batch_size(self) -> int:
         """Return the batch size of this process, in records."""
@@ -240,6 +228,22 @@ class TrialContext:
 
     def _where_hyperparameters_are(self, name: str) -> str:
         return f"under `hyperparameters:` in the YAML, or load with {NextStep.HYPERPARAMETER(name, '…')}"
+
+
+def read_batch_size(hparams: Mapping[str, Any], hint: str) -> int:
+    """Return the hyperparameter ``global_batch_size``; ``hint`` is how to set it.
+
+    Raises:
+        HyperparameterError: It is not a positive integer. Also a ``ValueError``.
+    """
+    size = hparams.get("global_batch_size")
+    if type(size) is int and size >= 1:
+        return size
+    if size is None and "batch_size" in hparams:
+        hint = "Rename batch_size to global_batch_size."
+    raise HyperparameterError(
+        f"global_batch_size must be a positive integer, got {size!r}.", name="global_batch_size", available=sorted(hparams), hint=hint
+    )
 
 
 def continue_training(context: TrialContext, other: TrialContext) -> None:

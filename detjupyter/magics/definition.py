@@ -23,7 +23,9 @@ class DefinitionMagics(Magics):
 
     @magic_arguments()
     @argument(
-        "entrypoint", nargs="?", help="module:Class, for example model_def:MNistTrial; by default the config's, or the only Trial class"
+        "entrypoint",
+        nargs="?",
+        help="module:Class, for example model_def:MNistTrial, or a .py file; by default the config's, or the only Trial class",
     )
     @argument("--path", default=".", help="the model definition, a directory or one .py file; by default the notebook's directory")
     @argument("--config", help="a YAML file; by default const.yaml in the model definition, else its only config")
@@ -42,14 +44,16 @@ class DefinitionMagics(Magics):
         Values are YAML: ``--hparam lr=1e-3 'layers=[64, 32]' name="my net"``; ``{lr}`` inserts the value of a Python variable.
         """
         arguments = parse(self.det_load, line)
+        from detjupyter.definition.entrypoint import file_as_path
         from detjupyter.definition.model_definition import ModelDefinition
         from detjupyter.magics.shown_result import is_shown
-        from detjupyter.magics.values import parse_assignments
+        from detjupyter.magics.values import is_entrypoint, parse_assignments
 
         entrypoint, hparams = arguments.entrypoint, arguments.hparam
-        if entrypoint is None and hparams and ":" in hparams[-1] and "=" not in hparams[-1]:
+        if entrypoint is None and hparams and is_entrypoint(hparams[-1], arguments.path):
             entrypoint = hparams.pop()  # the entrypoint was written last, as in the help, and --hparam took it
-        definition = ModelDefinition(arguments.path)
+        entrypoint, path = file_as_path(entrypoint, arguments.path)
+        definition = ModelDefinition(path)
 
         def load(*, any_size: bool) -> Session:
             with interruptible("nothing was loaded."), notice_if_slow(f"Loading {entrypoint or definition.name}"):
@@ -57,7 +61,7 @@ class DefinitionMagics(Magics):
 
                 return load(
                     entrypoint,
-                    arguments.path,
+                    path,
                     arguments.config,
                     parse_assignments(hparams),
                     arguments.seed,

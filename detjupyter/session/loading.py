@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from detjupyter.definition.entrypoint import file_as_path
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.engine import ambient
 from detjupyter.engine.local import HOOK_STREAM, open_engine
@@ -39,7 +40,8 @@ def load(
     its root; the caller's working directory does not change. Its output appears in the cell that loads it.
 
     Args:
-        entrypoint: ``module:Class`` as in Determined; None for the config's, or the only Trial class of the definition.
+        entrypoint: ``module:Class`` as in Determined; None for the config's, or the only Trial class of the definition. A .py file is
+            taken as ``path``.
         path: The model definition: a directory, one .py file, or an archive written by ``ModelDefinition.archive``.
         config: A dict, the path of a YAML file, or None for the definition's own: its ``const.yaml``, else its only YAML file with
             hyperparameters, an entrypoint or a searcher.
@@ -63,6 +65,7 @@ def load(
         TrialError: The user's own code raised an exception.
         SessionBusyError: The session ``name`` is training.
     """
+    entrypoint, path = file_as_path(entrypoint, path)
     definition = ModelDefinition(path, any_size=any_size)
     definition.require_size()  # before any of its code runs
     session_id = registry.free_name(definition.name) if name is None else name

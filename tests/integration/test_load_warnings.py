@@ -75,3 +75,19 @@ class TestWarnings:
     def test_what_the_framework_reads_is_not_named(self, line: Definition) -> None:
         """Nor what the trial reads."""
         assert line.load(hparams={"clip_grad_val": 1.0, "lr": 0.1}).card().warnings == ()
+
+
+class TestBatchSizes:
+    """An invalid one is found by the load, not by the training that needs the data."""
+
+    @pytest.mark.parametrize("size", [0, -4, "64", 2.5])
+    def test_an_invalid_batch_size_is_refused(self, line: Definition, size: object) -> None:
+        """If the code asks for it; the error says where the value comes from."""
+        line.load(hparams={"global_batch_size": size})
+        line.edit("batch_size=4", "batch_size=self.context.get_per_slot_batch_size()")
+        (line.root / "const.yaml").write_text("hyperparameters: {global_batch_size: 8}\n")
+        with pytest.raises(HyperparameterError, match="must be a positive integer") as caught:
+            line.load(hparams={"global_batch_size": size})
+        assert caught.value.hint == "The value comes from override: set a positive integer there."
+        session = line.load()
+        session.train(batches=1, wait=True)

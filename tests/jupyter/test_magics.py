@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cells import Cells
+from support.definition import LINE
 
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
@@ -45,6 +46,17 @@ class TestLoading:
         assert "Warning" not in alone.text
         assert alone.text.index("Did you mean `learning_rate`?") < alone.text.index("framework")
         assert "Warning: `serachr`" in cells.ok("again = %det_reload").text
+
+    def test_a_file_is_loaded_by_its_name(self, cells: Cells, directory: Path) -> None:
+        """With its only Trial class; of several the user names one. The name may also stand after ``--hparam``."""
+        (directory / "tiny.py").write_text(LINE, encoding="utf-8")
+        (directory / "two.py").write_text(f"{LINE}\n\nclass OtherTrial(LineTrial): ...\n", encoding="utf-8")
+        for line in ("%det_load tiny.py", "%det_load --hparam a=1 tiny.py", "dj.load('tiny.py')"):
+            assert "LineTrial" in cells.ok(f"import detjupyter as dj\n{line}").text
+        message = cells.run("%det_load two.py").message
+        assert "There are 2 Trial classes" in message
+        assert "`%det_load --path two.py :LineTrial`" in message
+        assert "LineTrial" in cells.ok("%det_load --path two.py :LineTrial").text
 
     def test_every_option_reaches_the_session(self, cells: Cells, directory: Path) -> None:
         """Several hyperparameters, in one --hparam or in more; seed, device, name, path and config."""
@@ -268,6 +280,12 @@ MISTAKES = [
     ("%det_load --device cuda:7", "cuda:7"),
     ("%det_load --seed -1", "seed"),
     ("%det_load --hparam rate", "NAME=VALUE"),
+    ("%det_load --hparam learning_rate:0.1", "Did you mean `--hparam learning_rate=0.1`?"),
+    ("%det_load --hparam activation:relu", "Did you mean `--hparam activation=relu`?"),
+    ("%det_load --hparam a=1 modl_def:DigitsTrial", "There is no module 'modl_def'"),
+    ("%det_load --hparam global_batch_size=0", "global_batch_size must be a positive integer, got 0"),
+    ("%det_load data.py", "no class in"),
+    ("%det_load nowhere.py", "has no colon"),
     ("%det_load --hparam a=[1", "not YAML"),
     ("%det_files --path nowhere", "There is no directory"),
 ]
@@ -408,6 +426,7 @@ class TestManners:
             ("%det_load --hp", ["--hparam"]),
             ("%det_load --hparam learn", ["learning_rate="]),
             ("%det_load --hparam dropout=1 hid", ["hidden="]),
+            ("%det_load --hparam ", ["channels=", "dropout=", "global_batch_size=", "hidden=", "learning_rate="]),
             ("%det_load --config ", ["const.yaml", "data/"]),
             ("%det_load --path=da", ["--path=data/", "--path=data.py"]),
             ("%det_load --seed 3 mod", ["model_def:DigitsTrial"]),

@@ -77,6 +77,13 @@ class TestModulesOfTheDefinition:
         assert file.partition("sklearn")[0] + "sklearn" in text
         assert "pip install" not in text
 
+    def test_a_file_next_to_a_single_file_is_not_a_part_of_it(self, tmp_path: Path) -> None:
+        """The directory is the definition that has both."""
+        definition(tmp_path, {"tiny.py": "import sklearn_of_ours", "sklearn_of_ours.py": ""})
+        text = hint(ModelDefinition(tmp_path / "tiny.py"), entrypoint=":MyTrial")
+        assert text.startswith("sklearn_of_ours is next to tiny.py")
+        assert f'`dj.load(path="{tmp_path}")`' in text
+
     def test_environments_inside_the_root_are_not_the_definition(self, tmp_path: Path) -> None:
         """Nor are hidden directories."""
         files = {".venv/lib/site-packages/sklearn/__init__.py": "", "env/pyvenv.cfg": "", "env/lib/sklearn.py": "", ".x/sklearn.py": ""}

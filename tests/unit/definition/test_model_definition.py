@@ -146,11 +146,22 @@ class TestChoosing:
         assert str(md.choose_entrypoint()) == "model_def:ToyTrial"
         assert md.load().trial_class.__name__ == "ToyTrial"
 
-    def test_several_trial_classes_are_listed(self, tmp_path: Path) -> None:
-        """The message names them, the hint shows how to choose."""
-        error = failure(definition(tmp_path, {"a.py": TOY, "b.py": TOY}), None)
+    def test_a_single_file_ignores_the_entrypoint_of_another_one(self, tmp_path: Path) -> None:
+        """The config next to it may be that of the directory."""
+        definition(tmp_path, {"tiny.py": TOY, "model_def.py": TOY})
+        md = ModelDefinition(tmp_path / "tiny.py")
+        assert str(md.choose_entrypoint("model_def:Other")) == ":ToyTrial"
+        assert str(md.choose_entrypoint("nets.tiny:Other")) == ":Other"
+        assert str(md.choose_entrypoint(":Other")) == ":Other"
+
+    def test_several_trial_classes_are_listed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The message names them, the hint shows how to choose, with the path if it is not the working directory."""
+        md = definition(tmp_path, {"a.py": TOY, "b.py": TOY})
+        error = failure(md, None)
         assert "a:ToyTrial, b:ToyTrial" in error.message
-        assert 'dj.load("a:ToyTrial")' in (error.hint or "")
+        assert f'dj.load(path="{tmp_path}", entrypoint="a:ToyTrial")' in (error.hint or "")
+        monkeypatch.chdir(tmp_path)
+        assert 'dj.load("a:ToyTrial")' in (failure(md, None).hint or "")
 
     def test_a_directory_without_a_model_definition(self, tmp_path: Path) -> None:
         """It says so, and what to do."""

@@ -1,4 +1,4 @@
-"""What to do about an exception that a library raises because it has changed since the definition was written."""
+"""What to do about exceptions of libraries: most are raised because a library has changed since the definition was written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _Match = re.Match[str]
 _Find = Callable[[_Match, BaseException], str | None]
 
 
-def changed_library_hint(exception: BaseException) -> str | None:
-    """Return how to write today what the exception refuses; None if the exception is not a known one."""
-    for kind, pattern, find in _CHANGES:
+def library_error_hint(exception: BaseException) -> str | None:
+    """Return what to do about the exception; None if it is not a known one."""
+    for kind, pattern, find in _KNOWN:
         match = pattern.search(str(exception)) if isinstance(exception, kind) else None
         if match is not None:
             return find(match, exception)
@@ -45,7 +45,7 @@ def _says(sentence: str) -> _Find:
     return lambda match, _: match.expand(sentence)
 
 
-_CHANGES: tuple[tuple[type[BaseException], re.Pattern[str], _Find], ...] = (
+_KNOWN: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], re.Pattern[str], _Find], ...] = (
     (
         TypeError,
         re.compile(r"\w*(LR|Plateau|Scheduler|Restarts)\.__init__\(\) got an unexpected keyword argument 'verbose'$"),
@@ -77,5 +77,13 @@ _CHANGES: tuple[tuple[type[BaseException], re.Pattern[str], _Find], ...] = (
         TypeError,
         re.compile(r"OneHotEncoder\.__init__\(\) got an unexpected keyword argument 'sparse'$"),
         _says("scikit-learn 1.4 renamed the argument `sparse` of OneHotEncoder: write `sparse_output`."),
+    ),
+    (
+        (AssertionError, RuntimeError),
+        re.compile(r"^Torch not compiled with CUDA enabled|^Found no NVIDIA driver|^No CUDA GPUs are available"),
+        _says(
+            "torch finds no GPU on this machine. Omit `.cuda()`: wrapped models and the batches of a DataLoader of the context are on the "
+            "device of the trial; `self.context.to_device(…)` moves other tensors there."
+        ),
     ),
 )

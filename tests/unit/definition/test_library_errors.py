@@ -1,4 +1,4 @@
-"""Exceptions of libraries that have changed since a definition was written: what to write today."""
+"""Exceptions of libraries: what to write instead."""
 
 from __future__ import annotations
 
@@ -59,6 +59,15 @@ def test_a_package_that_is_too_old_for_this_python_is_named(tmp_path: Path, monk
         (packages / f"{name}.py").write_text("from collections import Mapping\n")
     assert "attrdict3" in hint_of("import attrdict", tmp_path / "defn")
     assert hint_of("import older_than_310", tmp_path / "defn").startswith("The installed older_than_310 is older than Python 3.10")
+
+
+@pytest.mark.parametrize(
+    "text", ["Torch not compiled with CUDA enabled", "Found no NVIDIA driver on your system. Please …", "No CUDA GPUs are available"]
+)
+def test_a_gpu_that_is_not_there(text: str, tmp_path: Path) -> None:
+    """The sentences of torch's builds with and without CUDA."""
+    kind = "AssertionError" if "compiled" in text else "RuntimeError"
+    assert "Omit `.cuda()`" in hint_of(f"raise {kind}({text!r})", tmp_path)
 
 
 def test_other_names_of_collections_are_plain_mistakes(tmp_path: Path) -> None:
