@@ -44,6 +44,7 @@ class NextStep(Enum):
     RUNS = "dj.runs()", "%det_runs"
     FILES = "definition.files()", "%det_files"
     DETERMINED_FILES = "detjupyter.bundle.determined_files(root)", "%det_files --as determined"
+    EXCLUDE = 'detjupyter.bundle.propose(root, "{}")', "%det_files --exclude {}"
     PACKAGE = 'definition.archive("{}")', "%det_package {}"
     HYPERPARAMETER = 'hparams={{"{}": {}}}', "--hparam {}={}"
     CONFIG = 'config="{}"', "--config {}"

@@ -51,7 +51,8 @@ class DefinitionRecord:
 
     ``truncated`` counts the paths omitted from ``files`` because there are too many to show. ``largest`` is empty unless the total is near
     the limit or over it. ``config`` is the YAML file to load the definition with; None if it need not be named. ``problems`` are sentences
-    about lines of `.detignore` that cannot be parsed. ``is_file``: the definition is a single file, so there is no `.detignore` to edit.
+    about lines of `.detignore` that cannot be parsed, ``remarks`` about files that ship although the user probably does not want it.
+    ``is_file``: the definition is a single file, so there is no `.detignore` to edit.
     """
 
     path: str
@@ -68,6 +69,7 @@ class DefinitionRecord:
     limit_bytes: int
     largest: tuple[LargestItemRecord, ...]
     problems: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

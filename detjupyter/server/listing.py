@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detjupyter.errors import DefinitionNotFoundError
+from detjupyter.next_step import Wording, worded
 from detjupyter.protocol.files import DefinitionRecord, DeterminedRecord, FileTable, LargestItemRecord, RuleRecord
 from detjupyter.protocol.text import legible
 from detjupyter.server.answers import to_json
@@ -158,6 +159,8 @@ def _outward(definition: ModelDefinition, root: Path) -> str:
 
 
 def _record(definition: ModelDefinition, report: FileReport, path: str) -> DefinitionRecord:
+    from detjupyter.bundle import remarks_on
+
     included, left_out, limit_bytes = report.included_files, report.excluded_entries, report.limit_bytes
     rules, files = _table(report)
     return DefinitionRecord(
@@ -175,6 +178,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
         limit_bytes=limit_bytes,
         largest=_largest(report) if report.total_bytes > NEAR_THE_LIMIT * limit_bytes else (),
         problems=tuple(map(legible, report.problems)),
+        remarks=tuple(worded(remark, Wording.MAGICS) for remark in remarks_on(report).sentences),
     )
 
 

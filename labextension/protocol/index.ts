@@ -244,6 +244,7 @@ export interface DefinitionRecord {
   limit_bytes: number;
   largest: readonly LargestItemRecord[];
   problems: readonly string[];
+  remarks: readonly string[];
 }
 
 /** The answer while a long scan is running: the number of paths found so far. The next request waits for the same scan. */

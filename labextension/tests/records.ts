@@ -131,6 +131,7 @@ export function definition(files: Readonly<Record<string, number>>): DefinitionR
     excluded_entries: 0,
     limit_bytes: 1000,
     largest: [],
-    problems: []
+    problems: [],
+    remarks: []
   };
 }
