@@ -15,7 +15,7 @@ _INSTEAD = {
     "determined.pytorch.deepspeed": "Derive the trial from determined.pytorch.PyTorchTrial.",
     "determined.pytorch.lightning": "Derive the trial from determined.pytorch.PyTorchTrial.",
     "determined.experimental": f"Instead: {NextStep.LOAD}, {NextStep.TRAIN}, {NextStep.RUNS}.",
-    "determined.transformers": "Derive the trial from determined.pytorch.PyTorchTrial.",
+    "determined.transformers": "Report from a TrainerCallback of your own: `core_context.train.report_training_metrics(…)` in `on_log`.",
 }
 
 

@@ -20,7 +20,7 @@ from detjupyter.definition.missing_modules import missing_module_hint
 from detjupyter.errors import TrialError
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
-_IMPORT_SYSTEM = ("<frozen importlib", importlib.__file__)
+_WITHOUT_SOURCE = ("<frozen ", importlib.__file__)  # mostly the import system
 
 _HEADER = "Traceback (most recent call last):\n"
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
@@ -73,7 +73,7 @@ def _innermost_of_library(exception: BaseException, roots: Sequence[Path]) -> li
     last: TracebackType | None = None
     trace = exception.__traceback__
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_IMPORT_SYSTEM):
+        if not trace.tb_frame.f_code.co_filename.startswith(_WITHOUT_SOURCE):
             last = trace
         trace = trace.tb_next
     if last is None or last.tb_frame.f_code.co_filename.startswith(_PACKAGE):  # detjupyter's own frames do not help
