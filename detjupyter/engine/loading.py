@@ -69,7 +69,12 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
     return LoadedTrial(
         *(chosen, definition, loaded_class, config, adapter, usage, output, settings),
         notes=(*notes, *_config_notes(recipe, config), *_notes(loaded_class, options, adapter.device)),
-        warnings=(*_config_warnings(recipe, config), *config.warnings, *_override_warnings(recipe, config, loaded_class)),
+        warnings=(
+            *_config_warnings(recipe, config),
+            *config.warnings,
+            *_override_warnings(recipe, config, loaded_class),
+            *_batch_size_warnings(config, loaded_class),
+        ),
     )
 
 
@@ -117,10 +122,20 @@ def _require_batch_size(config: Config, loaded: LoadedClass) -> None:
     Raises:
         HyperparameterError: It is not a positive integer.
     """
-    is_set = config.hyperparameters.get("global_batch_size") is not None
-    if is_set and any(_ASKS_FOR_BATCH_SIZE.search(text) for text in loaded.scope.sources().values()):
+    if config.hyperparameters.get("global_batch_size") is not None and _asks_for_batch_size(loaded):
         origin = config.origins.get("global_batch_size", "config")
         read_batch_size(config.hyperparameters, f"The value comes from {origin}: set a positive integer there.")
+
+
+def _batch_size_warnings(config: Config, loaded: LoadedClass) -> Iterator[str]:
+    """Yield a sentence if the code asks for the batch size and it is not set: the code may do so in a branch that never runs."""
+    if config.hyperparameters.get("global_batch_size") is None and _asks_for_batch_size(loaded):
+        how = NextStep.HYPERPARAMETER("global_batch_size", 32)
+        yield f"The code asks for the batch size, but `global_batch_size` is not set: set it in the config, or load with {how}."
+
+
+def _asks_for_batch_size(loaded: LoadedClass) -> bool:
+    return any(_ASKS_FOR_BATCH_SIZE.search(text) for text in loaded.scope.sources().values())
 
 
 def _run_startup_hook(definition: ModelDefinition, output: Callable[[str], None]) -> tuple[str, ...]:

@@ -90,4 +90,11 @@ class TestBatchSizes:
             line.load(hparams={"global_batch_size": size})
         assert caught.value.hint == "The value comes from override: set a positive integer there."
         session = line.load()
+        assert session.card().warnings == ()
         session.train(batches=1, wait=True)
+
+    def test_a_missing_batch_size_is_a_warning(self, line: Definition) -> None:
+        """The code may never ask for it."""
+        line.edit("batch_size=4", "batch_size=self.context.get_per_slot_batch_size()")
+        (warning,) = line.load().card().warnings
+        assert warning.endswith('load with `hparams={"global_batch_size": 32}`.')
