@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,22 +17,19 @@ from detjupyter.definition.opened_files import watch_usage
 from detjupyter.definition.resolution import LoadedClass
 from detjupyter.definition.startup_hook import NAME as HOOK_NAME
 from detjupyter.definition.startup_hook import run_hook
-from detjupyter.definition.suggestions import listing
-from detjupyter.definition.unread_overrides import unread_overrides
 from detjupyter.definition.user_errors import user_frames
 from detjupyter.engine.failure import describe
+from detjupyter.engine.load_warnings import load_warnings, require_batch_size
 from detjupyter.engine.loaded import LoadedTrial
 from detjupyter.engine.output import LoadedOutput
 from detjupyter.engine.settings import ProcessSettings
 from detjupyter.errors import ArgumentError, ConfigError, DetJupyterError, TrialError
 from detjupyter.framework.adapter import TrialAdapter, TrialOptions
-from detjupyter.framework.context import read_batch_size
-from detjupyter.framework.framework import build_adapter, find_framework
+from detjupyter.framework.framework import build_adapter
 from detjupyter.next_step import NextStep
 from detjupyter.protocol.recipe import LoadRecipe
 
 MAX_SEED = 2**31 - 1
-_ASKS_FOR_BATCH_SIZE = re.compile(rb"\bget_(global|per_slot)_batch_size\(")
 
 
 def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None = None) -> LoadedTrial:
@@ -69,12 +65,7 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
     return LoadedTrial(
         *(chosen, definition, loaded_class, config, adapter, usage, output, settings),
         notes=(*notes, *_config_notes(recipe, config), *_notes(loaded_class, options, adapter.device)),
-        warnings=(
-            *_config_warnings(recipe, config),
-            *config.warnings,
-            *_override_warnings(recipe, config, loaded_class),
-            *_batch_size_warnings(config, loaded_class),
-        ),
+        warnings=tuple(load_warnings(recipe, config, loaded_class)),
     )
 
 
@@ -98,44 +89,6 @@ def _config_notes(recipe: LoadRecipe, config: Config) -> tuple[str, ...]:
     """Return a note about a config that the recipe does not name, if it is not the default one."""
     found = _found_config(recipe, config)
     return (f"Config {Path(found).name}: the only YAML file here with an entrypoint, hyperparameters or a searcher.",) if found else ()
-
-
-def _config_warnings(recipe: LoadRecipe, config: Config) -> tuple[str, ...]:
-    """Return a sentence about the files that may be the config, if none was read."""
-    if recipe.config is not None or not config.unread:
-        return ()
-    choices = listing([NextStep.CONFIG(name) for name in config.unread])
-    return (f"No config was read: there is no {DEFAULT_NAME}. To read one: {choices}.",)
-
-
-def _override_warnings(recipe: LoadRecipe, config: Config, loaded: LoadedClass) -> Iterator[str]:
-    """Yield a sentence for each override that the code does not read, except those that the config's warnings name."""
-    known = find_framework(loaded.trial_class.framework).hyperparameters
-    names = [name for name in map(str, recipe.hparams) if name not in known]
-    named = {name for name in names if any(f"`{name}`" in warning for warning in config.warnings)}
-    yield from unread_overrides([name for name in names if name not in named], loaded.scope.sources())
-
-
-def _require_batch_size(config: Config, loaded: LoadedClass) -> None:
-    """Refuse an impossible ``global_batch_size`` that the code asks for: otherwise only the training would find it, when it needs the data.
-
-    Raises:
-        HyperparameterError: It is not a positive integer.
-    """
-    if config.hyperparameters.get("global_batch_size") is not None and _asks_for_batch_size(loaded):
-        origin = config.origins.get("global_batch_size", "config")
-        read_batch_size(config.hyperparameters, f"The value comes from {origin}: set a positive integer there.")
-
-
-def _batch_size_warnings(config: Config, loaded: LoadedClass) -> Iterator[str]:
-    """Yield a sentence if the code asks for the batch size and it is not set: the code may do so in a branch that never runs."""
-    if config.hyperparameters.get("global_batch_size") is None and _asks_for_batch_size(loaded):
-        how = NextStep.HYPERPARAMETER("global_batch_size", 32)
-        yield f"The code asks for the batch size, but `global_batch_size` is not set: set it in the config, or load with {how}."
-
-
-def _asks_for_batch_size(loaded: LoadedClass) -> bool:
-    return any(_ASKS_FOR_BATCH_SIZE.search(text) for text in loaded.scope.sources().values())
 
 
 def _run_startup_hook(definition: ModelDefinition, output: Callable[[str], None]) -> tuple[str, ...]:
@@ -178,7 +131,7 @@ def _build(definition: ModelDefinition, loaded: LoadedClass, options: TrialOptio
     roots = [definition.root]
     failure: DetJupyterError
     try:
-        _require_batch_size(options.config, loaded)
+        require_batch_size(options.config, loaded)
         with loaded.scope.active():
             return build_adapter(options)
     except KeyboardInterrupt:
