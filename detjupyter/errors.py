@@ -14,7 +14,7 @@ DetJupyterError
 ├── ArgumentError                   an argument of a call is missing or invalid (also a ValueError)
 │   ├── LengthError                 a length or a period is missing, not positive, or cannot be counted in batches
 │   └── DeviceError                 the requested device is not available
-├── TrialError                      the user's own code failed; carries the user's frames only
+├── TrialError                      the user's own code failed; carries the user's frames as text
 │   └── TrialUsageError             the user's trial or script uses the API in a way that cannot work
 │       └── ReducerError            a custom reducer breaks its rules (also an AssertionError)
 ├── SessionError                    the session cannot do that in its present state
@@ -185,8 +185,8 @@ class TrialError(DetJupyterError):
     Args:
         message: What failed, and during what.
         exception: The type and text of what the code raised; empty if it raised nothing.
-        user_traceback: The frames inside the model definition as text, empty if there are none. Frame objects are not kept: they would
-            hold the batch and the graph in GPU memory.
+        user_traceback: The frames inside the model definition as text, and the innermost one if a library raised the exception; empty if
+            there are none. Frame objects are not kept: they would hold the batch and the graph in GPU memory.
         hint: What the reader can do next.
     """
 

@@ -29,6 +29,7 @@ class NextStep(Enum):
 
     LOAD = "dj.load()", "%det_load"
     LOAD_CLASS = 'dj.load("{}")', "%det_load {}"
+    LOAD_CLASS_OF = 'dj.load(path="{}", entrypoint="{}")', "%det_load --path {} {}"
     LOAD_DIRECTORY = 'dj.load(path="{}")', "%det_load --path {}"
     LOAD_AS = 'dj.load(name="{}")', "%det_load --name {}"
     TRAIN = "session.train()", "%det_train"
@@ -43,8 +44,10 @@ class NextStep(Enum):
     RUNS = "dj.runs()", "%det_runs"
     FILES = "definition.files()", "%det_files"
     DETERMINED_FILES = "detjupyter.bundle.determined_files(root)", "%det_files --as determined"
+    EXCLUDE = 'detjupyter.bundle.propose(root, "{}")', "%det_files --exclude {}"
     PACKAGE = 'definition.archive("{}")', "%det_package {}"
     HYPERPARAMETER = 'hparams={{"{}": {}}}', "--hparam {}={}"
+    CONFIG = 'config="{}"', "--config {}"
     TRUST = "trust=True", "--trust"
     ANY_SIZE = "any_size=True", "--any-size"
     OVERSIZE = "oversize=True", "--oversize"

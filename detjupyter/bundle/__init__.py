@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from detjupyter.bundle.edit import Effect, Proposal, Undo, apply, propose, undo
     from detjupyter.bundle.explanation import Explanation, explain
     from detjupyter.bundle.largest import LargestItem, folder_sizes, largest_items
+    from detjupyter.bundle.remarks import Remarks, remarks_on
 
 __all__ = [
     "LIMIT_BYTES",
@@ -29,6 +30,7 @@ __all__ = [
     "IgnoreFile",
     "LargestItem",
     "Proposal",
+    "Remarks",
     "Rule",
     "ScanStopped",
     "Survey",
@@ -41,6 +43,7 @@ __all__ = [
     "folder_sizes",
     "largest_items",
     "propose",
+    "remarks_on",
     "scan",
     "survey",
     "undo",
@@ -52,6 +55,7 @@ _LAZY = {
     "determined": ("Comparison", "DeterminedReport", "compare", "determined_files", "differences"),
     "edit": ("Effect", "Proposal", "Undo", "apply", "propose", "undo"),
     "explanation": ("Explanation", "explain"),
+    "remarks": ("Remarks", "remarks_on"),
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 

@@ -51,18 +51,19 @@ def find_trials(files: Mapping[str, Path]) -> list[Entrypoint]:
     Args:
         files: The Python files by module name relative to the root (empty for the top-level `__init__.py` or a single file).
     """
-    index = _Index()
-    words = {_WORD}
-    unread = dict(files)
-    while words:  # almost always once
-        for name, path in list(unread.items()):
-            tree = _parse(path, words)
-            if tree is not None:
-                del unread[name]
-                index.add(_read(tree, _Module(name, is_package=path.name == "__init__.py" or not name)))
-        # A class in another file that derives from a Trial class need not contain "Trial", but its file must contain the name of the base.
-        words = {word for word in index.new_words() if _WORD not in word} if unread else set()
-    return sorted(index.entrypoints(), key=str)
+    return sorted(_read_index(files).entrypoints(), key=str)
+
+
+def outside_bases(files: Mapping[str, Path], entrypoint: Entrypoint) -> list[str]:
+    """Return the classes outside of the definition that a Trial class of the definition derives from, by their full names, sorted.
+
+    They are found like the Trial classes, so the libraries that the definition imports need not be installed.
+
+    Args:
+        files: As for `find_trials`.
+        entrypoint: The entrypoint of the class.
+    """
+    return sorted(set(_read_index(files).outside_bases(entrypoint)))
 
 
 def module_name(path: str) -> str | None:
@@ -76,6 +77,22 @@ def module_name(path: str) -> str | None:
     if parts[-1] == "__init__":
         parts.pop()
     return ".".join(parts) if path.endswith(".py") and all(part.isidentifier() for part in parts) else None
+
+
+def _read_index(files: Mapping[str, Path]) -> _Index:
+    """Read the files that may contain Trial classes."""
+    index = _Index()
+    words = {_WORD}
+    unread = dict(files)
+    while words:  # almost always once
+        for name, path in list(unread.items()):
+            tree = _parse(path, words)
+            if tree is not None:
+                del unread[name]
+                index.add(_read(tree, _Module(name, is_package=path.name == "__init__.py" or not name)))
+        # A class in another file that derives from a Trial class need not contain "Trial", but its file must contain the name of the base.
+        words = {word for word in index.new_words() if _WORD not in word} if unread else set()
+    return index
 
 
 class _Index:
@@ -114,6 +131,22 @@ class _Index:
             if public:
                 yield min(public, key=lambda entrypoint: len(str(entrypoint)))  # of equal lengths the first, in the defining module
 
+    def outside_bases(self, entrypoint: Entrypoint) -> Iterator[str]:
+        """Yield the full names of the classes outside of the definition that a class derives from."""
+        module = self._modules.get(entrypoint.module)
+        if module is not None:
+            yield from self._outside_bases(module, ".".join(entrypoint.attributes), frozenset())
+
+    def _outside_bases(self, module: _Module, name: str, seen: frozenset[_Key]) -> Iterator[str]:
+        for source, target in self._follow(module, name):
+            if source is None:
+                yield target
+            elif (source.name, target) not in seen:
+                scope = target.rpartition(".")[0]
+                for base in source.classes[target]:
+                    inner = f"{scope}.{base}" if scope and f"{scope}.{base}" in source.classes else base
+                    yield from self._outside_bases(source, inner, seen | {(source.name, target)})
+
     def _exports(self, module: _Module) -> Iterator[str]:
         yield from module.imports
         for star in module.stars:
@@ -147,7 +180,7 @@ class _Index:
         return ((source.name, target) for source, target in self._follow(module, name) if source is not None)
 
     def _follow(self, module: _Module, name: str, seen: frozenset[_Key] = frozenset()) -> Iterator[tuple[_Module | None, str]]:
-        """Yield the possible targets of a dotted name: a class with its module, or None with a name outside of the definition."""
+        """Yield the possible targets of a dotted name: a class with its module, or None with a full name outside of the definition."""
         if (module.name, name) in seen:
             return
         seen |= {(module.name, name)}
@@ -178,7 +211,7 @@ class _Index:
             if module is not None:
                 yield from self._follow(module, ".".join(parts[cut:]), seen)
                 return
-        yield None, name or source
+        yield None, ".".join(part for part in (source, name) if part)
 
 
 def _parse(path: Path, words: Iterable[bytes]) -> ast.Module | None:

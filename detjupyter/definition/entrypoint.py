@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from detjupyter.definition.suggestions import candidates_hint
 from detjupyter.errors import EntrypointError
@@ -55,6 +57,21 @@ class Entrypoint:
             raise EntrypointError(f"The entrypoint {text!r} {problem}.", entrypoint=text, hint=hint)
         module, _, reference = stripped.partition(":")
         return cls(module, tuple(reference.split(".")))
+
+
+def file_as_path(entrypoint: str | None, path: str | Path) -> tuple[str | None, str | Path]:
+    """Return the entrypoint and the path of a load; a .py file that was given as the entrypoint becomes the path.
+
+    Args:
+        entrypoint: What the user gave as the entrypoint. An entrypoint has a colon, so ``tiny.py`` is none.
+        path: The path that the user gave.
+    """
+    if isinstance(entrypoint, str) and ":" not in entrypoint and entrypoint.endswith(".py"):
+        with suppress(OSError, ValueError, RuntimeError):  # no file system has such a path
+            file = Path(path).expanduser() / Path(entrypoint).expanduser()
+            if file.is_file():
+                return None, file
+    return entrypoint, path
 
 
 def _corrected(text: str) -> str | None:

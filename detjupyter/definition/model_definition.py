@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 #: More paths than this are scanned only with ``any_size``.
 MOST_PATHS = 200_000
 _MOST_CHARACTERS = 200  # of a path in a message
+_GET_HPARAM = re.compile(rb"\bget_hparam\(\s*[\"']([\w.]+)[\"']")
 
 
 class ModelDefinition:
@@ -123,15 +125,29 @@ class ModelDefinition:
         """Return the Trial classes in the files that ship, found by parsing, not by importing."""
         return find_trials(self._modules())
 
+    def hyperparameters(self) -> list[str]:
+        """Return the names of the hyperparameters that the code asks for with ``get_hparam``, sorted, without importing it."""
+        texts = []
+        for path in self._modules().values():
+            with suppress(OSError):
+                texts.append(path.read_bytes())
+        return sorted({match[1].decode() for text in texts for match in _GET_HPARAM.finditer(text)})
+
     def choose_entrypoint(self, config_entrypoint: str | None = None) -> Entrypoint:
         """Return the default entrypoint: the config's, else the only Trial class of the definition.
+
+        A definition of one file ignores a config that names another file.
 
         Raises:
             EntrypointError: The config's entrypoint is malformed, there is no Trial class, or there are several.
             DefinitionSyntaxError: There is no Trial class, and a file that mentions Trials does not compile.
         """
         if config_entrypoint:
-            return self._parse(config_entrypoint)
+            named = self._parse(config_entrypoint)
+            if not self.is_file or not named.module:
+                return named
+            if named.module.rpartition(".")[2] == self.name:  # the config is that of the directory around the file
+                return Entrypoint("", named.attributes)
         found = self.entrypoints()
         if len(found) == 1:
             return found[0]
@@ -142,8 +158,15 @@ class ModelDefinition:
         raise EntrypointError(
             f"There are {len(found)} Trial classes in {self.path}: {listing([str(one) for one in found])}.",
             entrypoint=None,
-            hint=f"Name the one to load: {NextStep.LOAD_CLASS(found[0])}.",
+            hint=f"Name the one to load: {self._loading(found[0])}.",
         )
+
+    def _loading(self, entrypoint: Entrypoint) -> str:
+        """Return the call that loads a class of this definition."""
+        here = Path.cwd()
+        if self.path == here:
+            return NextStep.LOAD_CLASS(entrypoint)
+        return NextStep.LOAD_CLASS_OF(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path, entrypoint)
 
     def import_trial(self, entrypoint: str | Entrypoint | None = None) -> type[Trial]:
         """Import the definition again and return the Trial class; see `load` for the errors."""
@@ -162,6 +185,7 @@ class ModelDefinition:
             EntrypointError: The entrypoint is malformed, or there is no such module or object.
             NotATrialError: The object exists but is not a Trial class.
             DefinitionSyntaxError: A module of the definition does not compile.
+            UnsupportedError: The class is a trial of a framework that detjupyter does not train.
             TrialError: The code of the definition raised an exception while it was imported.
         """
         wanted = self.choose_entrypoint() if entrypoint is None else self._parse(entrypoint)
@@ -170,7 +194,7 @@ class ModelDefinition:
             finding.publish_usage(scope.package, usage)
         loaded = None
         try:
-            loaded = Resolution(scope, wanted, self.entrypoints).resolve()
+            loaded = Resolution(scope, wanted, self._modules).resolve()
         finally:
             if loaded is None:
                 scope.release()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import inspect
 import linecache
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from detjupyter.definition.discovery import find_trials, outside_bases
 from detjupyter.definition.entrypoint import Entrypoint
 from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.definition.isolation.names import PREFIX, public_text
 from detjupyter.definition.suggestions import candidates_hint, listing
 from detjupyter.definition.trial import Trial
+from detjupyter.definition.unsupported import unsupported_base
 from detjupyter.definition.user_errors import trial_error
-from detjupyter.errors import DefinitionError, DefinitionSyntaxError, EntrypointError, NotATrialError
+from detjupyter.errors import DefinitionSyntaxError, EntrypointError, NotATrialError, UnsupportedError
 from detjupyter.next_step import NextStep
 
 WHAT_TO_DO = f"Write a Trial class in model_def.py there, or name the directory of yours: {NextStep.LOAD_DIRECTORY('DIRECTORY')}."
@@ -47,13 +49,13 @@ class Resolution:
     Args:
         scope: The scope to import in.
         entrypoint: The entrypoint to resolve.
-        candidates: Returns the available entrypoints; only called for an error.
+        files: Returns the definition's Python files by module name; only called for an error.
     """
 
-    def __init__(self, scope: DefinitionScope, entrypoint: Entrypoint, candidates: Callable[[], Sequence[Entrypoint]]) -> None:
+    def __init__(self, scope: DefinitionScope, entrypoint: Entrypoint, files: Callable[[], Mapping[str, Path]]) -> None:
         self._scope = scope
         self._entrypoint = entrypoint
-        self._candidates = candidates
+        self._files = files
 
     def resolve(self) -> LoadedClass:
         """Import the module and return the class.
@@ -85,11 +87,11 @@ class Resolution:
         return EntrypointError(message, entrypoint=str(self._entrypoint), path=str(self._scope.path), hint=hint)
 
     def _candidates_hint(self) -> str | None:
-        return candidates_hint(str(self._entrypoint), [str(candidate) for candidate in self._candidates()])
+        return candidates_hint(str(self._entrypoint), [str(candidate) for candidate in find_trials(self._files())])
 
     def _import(self) -> ModuleType:
         """Import the entrypoint's module, in the definition's own directory."""
-        error: DefinitionError | BaseException
+        error: BaseException
         scope, entrypoint = self._scope, self._entrypoint
         try:
             with scope.active():
@@ -99,8 +101,20 @@ class Resolution:
         except KeyboardInterrupt:
             raise
         except BaseException as raised:  # the user's code may raise any exception, even SystemExit
-            error = self._trial_error(raised)
+            error = self._unsupported(raised) or self._trial_error(raised)
         raise error
+
+    def _unsupported(self, raised: BaseException) -> UnsupportedError | None:
+        """Return the error for a trial of a framework that detjupyter does not train, whatever its import raised; None for other trials."""
+        base = unsupported_base(outside_bases(self._files(), self._entrypoint))
+        if base is None:
+            return None
+        lacking = raised.name.partition(".")[0] if isinstance(raised, ModuleNotFoundError) and raised.name else None
+        return UnsupportedError(
+            f"{self._entrypoint} derives from {base}, which detjupyter does not offer.",
+            where=str(self._scope.path),
+            hint="detjupyter trains PyTorch trials so far." + (f" Installing {lacking} does not change that." if lacking else ""),
+        )
 
     def _trial_error(self, raised: BaseException) -> BaseException:
         return trial_error(raised, [self._scope.path], f"importing {self._entrypoint.module or self._scope.name}")

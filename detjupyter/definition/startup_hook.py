@@ -25,6 +25,8 @@ _SHOWN_LINES = 12
 _END_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.1
 
+_run: set[Path] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class HookResult:
@@ -43,6 +45,11 @@ def find_hook(root: Path) -> Path | None:
     """Return the hook at the root of a definition; None if there is none."""
     path = root / NAME
     return path if path.is_file() else None
+
+
+def was_run(hook: Path) -> bool:
+    """Return whether this process has run the hook."""
+    return hook.resolve() in _run
 
 
 def run_hook(hook: Path, echo: Callable[[str], None] | None = None) -> HookResult:
@@ -78,6 +85,7 @@ def run_hook(hook: Path, echo: Callable[[str], None] | None = None) -> HookResul
                 path=f"{hook}\n{shown}" if shown else str(hook),
                 hint=f"Correct it, or load without {NextStep.STARTUP_HOOK}.",
             )
+        _run.add(hook.resolve())
         return HookResult("\n".join(lines), _set_exported(result))
 
 

@@ -1,10 +1,10 @@
-"""Convert an exception of the user's code into a TrialError that shows only the user's frames and keeps no objects alive."""
+"""Convert an exception of the user's code into a TrialError that shows the user's frames and keeps no objects alive."""
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import os
-import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,27 +13,18 @@ from types import TracebackType
 from typing import Any
 
 from detjupyter.definition.isolation import finding
-from detjupyter.definition.isolation.imports import DefinitionLoader
+from detjupyter.definition.isolation.imports import DefinitionLoader, DefinitionScope
 from detjupyter.definition.isolation.names import public_text
+from detjupyter.definition.library_errors import library_error_hint
+from detjupyter.definition.missing_modules import missing_module_hint
 from detjupyter.errors import TrialError
-from detjupyter.next_step import NextStep
+
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_WITHOUT_SOURCE = ("<frozen ", importlib.__file__)  # mostly the import system
 
 _HEADER = "Traceback (most recent call last):\n"
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
-
-_VERBOSE_SCHEDULER = re.compile(r"\w*(LR|Plateau|Scheduler|Restarts)\.__init__\(\) got an unexpected keyword argument 'verbose'$")
-
-# Packages whose distribution name differs from their import name.
-_DISTRIBUTIONS = {
-    "PIL": "pillow",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
 
 
 def trial_error(exception: BaseException, roots: Sequence[Path], doing: str) -> TrialError:
@@ -44,7 +35,8 @@ def trial_error(exception: BaseException, roots: Sequence[Path], doing: str) -> 
 
     Args:
         exception: The exception of the user's code.
-        roots: The directories, or single files, of the user: frames of other files are not shown.
+        roots: The directories, or single files, of the user. Of the frames of other files only the innermost is shown, and none of
+            detjupyter's.
         doing: What failed, a phrase to follow "while": ``importing model_def``, ``building DigitsTrial``.
 
     Returns:
@@ -74,6 +66,19 @@ def user_frames(exception: BaseException, roots: Sequence[Path]) -> list[traceba
     """
     with _lines_as_loaded(exception.__traceback__):
         return [frame for frame in traceback.extract_tb(exception.__traceback__) if _is_users(frame.filename, roots)]
+
+
+def _innermost_of_library(exception: BaseException, roots: Sequence[Path]) -> list[traceback.FrameSummary]:
+    """Return the frame that raised the exception if it is that of a library: an exception without text would otherwise say nothing."""
+    last: TracebackType | None = None
+    trace = exception.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_WITHOUT_SOURCE):
+            last = trace
+        trace = trace.tb_next
+    if last is None or last.tb_frame.f_code.co_filename.startswith(_PACKAGE):  # detjupyter's own frames do not help
+        return []
+    return [frame for frame in traceback.extract_tb(last, 1) if not _is_users(frame.filename, roots)]
 
 
 @contextmanager
@@ -115,10 +120,10 @@ def _chain(exception: BaseException) -> Iterator[tuple[BaseException, str]]:
 
 
 def _render(chain: Sequence[tuple[BaseException, str]], roots: Sequence[Path]) -> str:
-    """Return the user's frames of a chain as text, without the last line, which is the message of the error."""
+    """Return the user's frames of a chain, and the innermost one of a library, as text, without the last line: the message of the error."""
     parts: list[str] = []
     for exception, sentence in chain:
-        frames = user_frames(exception, roots)
+        frames = [*user_frames(exception, roots), *_innermost_of_library(exception, roots)]
         if frames:
             parts += [_HEADER, *traceback.format_list(frames)]
         if sentence and frames:
@@ -154,32 +159,25 @@ def _hint(exception: BaseException, roots: Sequence[Path]) -> str | None:
     if isinstance(exception, ImportError) and "circular import" in str(exception):
         return "Modules import each other. Move one of the imports into the function that needs it, or what both need into a third module."
     if isinstance(exception, ModuleNotFoundError) and exception.name:
-        return _missing_module_hint(exception.name, roots)
+        return missing_module_hint(exception.name, [scope.path for scope in _scopes(exception)][:1] or roots)
     if isinstance(exception, FileNotFoundError) and isinstance(exception.filename, (str, bytes)):
         return _missing_file_hint(os.fsdecode(exception.filename), roots)
-    if isinstance(exception, TypeError) and _VERBOSE_SCHEDULER.match(str(exception)):
-        return "torch 2.7 removed the argument `verbose` of schedulers: omit it. `scheduler.get_last_lr()` returns the learning rate."
     if isinstance(exception, SystemExit):
         return "The code tried to exit Python. A model definition must not do that, because it runs in the kernel."
-    return None
+    return library_error_hint(exception)
 
 
 def _replaced_code(exception: BaseException) -> str | None:
     """Return a description of the failed code if it is from an earlier load."""
+    return next((finding.replaced_text(scope.package) for scope in _scopes(exception) if scope.is_released), None)
+
+
+def _scopes(exception: BaseException) -> Iterator[DefinitionScope]:
+    """Yield the scope of each frame that runs code of a definition, outermost first."""
     for frame, _ in traceback.walk_tb(exception.__traceback__):
         loader = frame.f_globals.get("__loader__")
-        if isinstance(loader, DefinitionLoader) and loader.scope.is_released:
-            return finding.replaced_text(loader.scope.package)
-    return None
-
-
-def _missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
-    public = public_text(name)
-    if public != name:
-        return f"There is no {public.replace('.', '/')}.py in {', '.join(map(str, roots))}."
-    if "." in name:
-        return None
-    return f"If {name} is a missing package: {NextStep.INSTALL(_DISTRIBUTIONS.get(name, name))}, then load again."
+        if isinstance(loader, DefinitionLoader):
+            yield loader.scope
 
 
 def _missing_file_hint(name: str, roots: Sequence[Path]) -> str:

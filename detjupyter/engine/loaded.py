@@ -36,6 +36,7 @@ class LoadedTrial:
         output: The log handlers that the load has added.
         settings: The process-wide settings that the trial has changed.
         notes: Sentences for the user.
+        warnings: Sentences about what the user should probably correct.
         working_directory: The directory against which relative paths of the trial are resolved; None for the definition's root.
         can_reload: Whether the code can be loaded again.
     """
@@ -49,6 +50,7 @@ class LoadedTrial:
     output: LoadedOutput = field(default_factory=LoadedOutput)
     settings: ProcessSettings = field(default_factory=ProcessSettings)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     working_directory: Path | None = None
     can_reload: bool = True
 
@@ -76,6 +78,7 @@ class LoadedTrial:
             hyperparameters=self.config.hyperparameters,
             origins=self.config.origins,
             notes=self.notes,
+            warnings=self.warnings,
             sources=self.trial_class.scope.sources(),
             loaded_at=self.trial_class.scope.loaded_at,
             versions=_versions(("detjupyter", "numpy", *(framework.packages if framework else ()))),

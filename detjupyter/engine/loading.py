@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from detjupyter.definition.config import Config, read_config
+from detjupyter.definition.config.files import DEFAULT_NAME
 from detjupyter.definition.entrypoint import Entrypoint
 from detjupyter.definition.isolation.working_directory import threads_may_have_their_own
 from detjupyter.definition.model_definition import ModelDefinition
@@ -18,6 +19,7 @@ from detjupyter.definition.startup_hook import NAME as HOOK_NAME
 from detjupyter.definition.startup_hook import run_hook
 from detjupyter.definition.user_errors import user_frames
 from detjupyter.engine.failure import describe
+from detjupyter.engine.load_warnings import load_warnings, require_batch_size
 from detjupyter.engine.loaded import LoadedTrial
 from detjupyter.engine.output import LoadedOutput
 from detjupyter.engine.settings import ProcessSettings
@@ -59,9 +61,12 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
         usage.close()
         output.release()
         raise
-    chosen = replace(recipe, entrypoint=str(loaded_class.entrypoint), seed=seed)
-    all_notes = (*notes, *config.warnings, *_notes(loaded_class, options, adapter.device))
-    return LoadedTrial(chosen, definition, loaded_class, config, adapter, usage, output, settings, all_notes)
+    chosen = replace(recipe, entrypoint=str(loaded_class.entrypoint), seed=seed, config=_found_config(recipe, config) or recipe.config)
+    return LoadedTrial(
+        *(chosen, definition, loaded_class, config, adapter, usage, output, settings),
+        notes=(*notes, *_config_notes(recipe, config), *_notes(loaded_class, options, adapter.device)),
+        warnings=tuple(load_warnings(recipe, config, loaded_class)),
+    )
 
 
 def _choose_entrypoint(given: str | None, definition: ModelDefinition, config: Config) -> tuple[str | Entrypoint, tuple[str, ...]]:
@@ -70,7 +75,20 @@ def _choose_entrypoint(given: str | None, definition: ModelDefinition, config: C
         return given, ()
     chosen = definition.choose_entrypoint(config.entrypoint)
     source = Path(config.path).name if config.path else "the config"
-    return chosen, (f"Entrypoint {chosen}: {f'named by {source}' if config.entrypoint else 'the only Trial class here'}.",)
+    is_named = config.entrypoint is not None and Entrypoint.parse(config.entrypoint).attributes == chosen.attributes
+    return chosen, (f"Entrypoint {chosen}: {f'named by {source}' if is_named else 'the only Trial class here'}.",)
+
+
+def _found_config(recipe: LoadRecipe, config: Config) -> str | None:
+    """Return the config that was found without a name; a recipe names it, because there may be several YAML files at the next load."""
+    is_found = recipe.config is None and config.path is not None and Path(config.path).name != DEFAULT_NAME
+    return config.path if is_found else None
+
+
+def _config_notes(recipe: LoadRecipe, config: Config) -> tuple[str, ...]:
+    """Return a note about a config that the recipe does not name, if it is not the default one."""
+    found = _found_config(recipe, config)
+    return (f"Config {Path(found).name}: the only YAML file here with an entrypoint, hyperparameters or a searcher.",) if found else ()
 
 
 def _run_startup_hook(definition: ModelDefinition, output: Callable[[str], None]) -> tuple[str, ...]:
@@ -113,6 +131,7 @@ def _build(definition: ModelDefinition, loaded: LoadedClass, options: TrialOptio
     roots = [definition.root]
     failure: DetJupyterError
     try:
+        require_batch_size(options.config, loaded)
         with loaded.scope.active():
             return build_adapter(options)
     except KeyboardInterrupt:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from detjupyter.definition.config import Config
 from detjupyter.definition.config.keys import Settings
+from detjupyter.definition.suggestions import listing
 from detjupyter.errors import ArgumentError, HyperparameterError, TrialUsageError
 from detjupyter.framework.single_process import SingleProcess
 from detjupyter.framework.tensorboard import new_directory
@@ -18,6 +20,7 @@ logger = logging.getLogger("detjupyter")
 
 _NO_EPOCH = 2**62
 _OF_THE_TRAINING = ("stop_requested", "batch_idx", "batches_per_epoch", "initial_batch")
+_WARNINGS_SHOWN = 2  # in a hint
 _MIN_SIMILARITY = 0.75  # high enough that `models` is not suggested for `Model`
 
 
@@ -129,7 +132,7 @@ class TrialContext:
                 f"There is no hyperparameter {name!r}. Available: {available}.",
                 name=name,
                 available=sorted(hparams),
-                hint=f"Did you mean {close[0]!r}?" if close else f"Add it {self._where_hyperparameters_are(name)}.",
+                hint=f"Did you mean {close[0]!r}?" if close else self._how_to_add(name),
             )
         if name == "global_batch_size":
             logger.warning("Use get_per_slot_batch_size() for the data loader: global_batch_size is the total over all GPUs.")
@@ -142,20 +145,7 @@ class TrialContext:
             HyperparameterError: It is not a positive integer. Also a ``ValueError``.
             ArgumentError: The context has no hyperparameters. Also a ``ValueError``.
         """
-        hparams = self.get_hparams()
-        size = hparams.get("global_batch_size")
-        if type(size) is not int or size < 1:
-            if size is None and "batch_size" in hparams:
-                hint = "Rename batch_size to global_batch_size."
-            else:
-                hint = f"Set it {self._where_hyperparameters_are('global_batch_size')}."
-            raise HyperparameterError(
-                f"global_batch_size must be a positive integer, got {size!r}.",
-                name="global_batch_size",
-                available=sorted(hparams),
-                hint=hint,
-            )
-        return size
+        return read_batch_size(self.get_hparams(), self._how_to_add("global_batch_size"))
 
     def get_per_slot_batch_size(self) -> int:
         """Return the batch size of this process, in records."""
@@ -229,8 +219,32 @@ class TrialContext:
             raise AssertionError(f"stop_requested must be True or False, got {stop_requested!r}.")
         self.stop_requested = stop_requested
 
+    def _how_to_add(self, name: str) -> str:
+        """Return how the user can set a hyperparameter."""
+        unread = self._config.unread
+        if unread and self._config.path is None:
+            return f"No config was read, but {listing(unread)} may be one: load with {NextStep.CONFIG(unread[0])}."
+        # The card, which shows the warnings, is not reached.
+        return " ".join((f"Set it {self._where_hyperparameters_are(name)}.", *self._config.warnings[:_WARNINGS_SHOWN]))
+
     def _where_hyperparameters_are(self, name: str) -> str:
         return f"under `hyperparameters:` in the YAML, or load with {NextStep.HYPERPARAMETER(name, '…')}"
+
+
+def read_batch_size(hparams: Mapping[str, Any], hint: str) -> int:
+    """Return the hyperparameter ``global_batch_size``; ``hint`` is how to set it.
+
+    Raises:
+        HyperparameterError: It is not a positive integer. Also a ``ValueError``.
+    """
+    size = hparams.get("global_batch_size")
+    if type(size) is int and size >= 1:
+        return size
+    if size is None and "batch_size" in hparams:
+        hint = "Rename batch_size to global_batch_size."
+    raise HyperparameterError(
+        f"global_batch_size must be a positive integer, got {size!r}.", name="global_batch_size", available=sorted(hparams), hint=hint
+    )
 
 
 def continue_training(context: TrialContext, other: TrialContext) -> None:

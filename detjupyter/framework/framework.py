@@ -41,6 +41,7 @@ class Framework(ABC):
         trial_type: The name of the kind of trial in checkpoints; Determined's name if Determined supports the framework.
         packages: The names of the distributions, besides numpy, on whose versions the results of a training depend. The record of a load
             contains their versions.
+        hyperparameters: The names of hyperparameters that the framework itself reads.
 
     Thread: any.
     """
@@ -48,6 +49,7 @@ class Framework(ABC):
     name: str
     trial_type: str
     packages: tuple[str, ...] = ()
+    hyperparameters: frozenset[str] = frozenset()
 
     @abstractmethod
     def build(self, options: TrialOptions) -> TrialAdapter:

@@ -16,6 +16,7 @@ from detjupyter.magics.asking import ask, say
 from detjupyter.magics.chosen import PATH_HELP, chosen_definition, session_of
 from detjupyter.magics.interruption import Interrupted, interruptible
 from detjupyter.magics.slow_notice import notice_if_slow
+from detjupyter.next_step import worded
 
 if TYPE_CHECKING:
     from detjupyter.check import CheckReport, CheckStep
@@ -63,12 +64,14 @@ class CheckMagics(Magics):
                 return None
             with notice_if_slow(f"Packing {definition.name}"):
                 report = definition.archive(target, oversize=arguments.oversize)
+        from detjupyter.bundle import remarks_on
         from detjupyter.widgets.check_table import usage_lines
         from detjupyter.widgets.packaging import Package
 
         session = session_of(definition)
         unshipped, _ = usage_lines(session.card().usage if session is not None else None)
-        return Package(report, (*unshipped, *_would_ship_itself(definition, report.path)))
+        packed = map(worded, remarks_on(definition.files()).sentences)
+        return Package(report, (*unshipped, *packed, *_would_ship_itself(definition, report.path)))
 
     @magic_arguments()
     @argument("entrypoint", nargs="?", help="module:Class; by default the session's, else the config's, or the only Trial class")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from detjupyter.errors import DetJupyterError
@@ -58,7 +58,8 @@ def _offers(shell: Any, text: str) -> tuple[str, list[str]]:
         typed, word = [*typed, option], value
     awaited = _awaited(parser, typed)
     offers = _SOURCES[awaited.dest](word, typed) if awaited is not None and awaited.dest in _SOURCES else []
-    is_free = awaited is None or not awaited.option_strings or awaited.nargs == "+"
+    is_begun = awaited is not None and typed and typed[-1] in awaited.option_strings  # its first value is missing
+    is_free = not is_begun and (awaited is None or not awaited.option_strings or awaited.nargs == "+")
     return word, [*offers, *(options(parser) if is_free and not word else [])]
 
 
@@ -94,10 +95,18 @@ def _configs(word: str, _: list[str]) -> list[str]:
 
 
 def _hyperparameters(_: str, typed: list[str]) -> list[str]:
+    """Return the names in the config, in each of the files that may be the config, or that the code asks for."""
     from detjupyter.definition.config import read_config
+    from detjupyter.definition.model_definition import ModelDefinition
 
     try:
-        return [f"{name}=" for name in read_config(_given(typed, "--config"), Path(_given(typed, "--path") or ".")).origins]
+        definition = ModelDefinition(_given(typed, "--path") or next((word for word in typed if word.endswith(".py")), "."))
+        config = read_config(_given(typed, "--config"), definition.root)
+        names = list(config.origins)
+        for name in config.unread:
+            with suppress(DetJupyterError):
+                names += read_config(name, definition.root).origins
+        return [f"{name}=" for name in dict.fromkeys(names or definition.hyperparameters())]
     except DetJupyterError:
         return []
 

@@ -23,10 +23,12 @@ class DefinitionMagics(Magics):
 
     @magic_arguments()
     @argument(
-        "entrypoint", nargs="?", help="module:Class, for example model_def:MNistTrial; by default the config's, or the only Trial class"
+        "entrypoint",
+        nargs="?",
+        help="module:Class, for example model_def:MNistTrial, or a .py file; by default the config's, or the only Trial class",
     )
     @argument("--path", default=".", help="the model definition, a directory or one .py file; by default the notebook's directory")
-    @argument("--config", help="a YAML file; by default const.yaml in the model definition, if it has one")
+    @argument("--config", help="a YAML file; by default const.yaml in the model definition, else its only config")
     @argument("--hparam", nargs="+", action="extend", default=[], metavar="K=V", help="hyperparameters that override the config's")
     @argument("--seed", type=int, help="seeds Python, numpy, the framework and the sampling of hyperparameter ranges")
     @argument("--device", help="cuda, cuda:1, mps or cpu; by default the best available device")
@@ -42,13 +44,16 @@ class DefinitionMagics(Magics):
         Values are YAML: ``--hparam lr=1e-3 'layers=[64, 32]' name="my net"``; ``{lr}`` inserts the value of a Python variable.
         """
         arguments = parse(self.det_load, line)
+        from detjupyter.definition.entrypoint import file_as_path
         from detjupyter.definition.model_definition import ModelDefinition
-        from detjupyter.magics.values import parse_assignments
+        from detjupyter.magics.shown_result import is_shown
+        from detjupyter.magics.values import is_entrypoint, parse_assignments
 
         entrypoint, hparams = arguments.entrypoint, arguments.hparam
-        if entrypoint is None and hparams and ":" in hparams[-1] and "=" not in hparams[-1]:
+        if entrypoint is None and hparams and is_entrypoint(hparams[-1], arguments.path):
             entrypoint = hparams.pop()  # the entrypoint was written last, as in the help, and --hparam took it
-        definition = ModelDefinition(arguments.path)
+        entrypoint, path = file_as_path(entrypoint, arguments.path)
+        definition = ModelDefinition(path)
 
         def load(*, any_size: bool) -> Session:
             with interruptible("nothing was loaded."), notice_if_slow(f"Loading {entrypoint or definition.name}"):
@@ -56,7 +61,7 @@ class DefinitionMagics(Magics):
 
                 return load(
                     entrypoint,
-                    arguments.path,
+                    path,
                     arguments.config,
                     parse_assignments(hparams),
                     arguments.seed,
@@ -65,6 +70,7 @@ class DefinitionMagics(Magics):
                     compile=arguments.compile,
                     startup_hook=say if arguments.startup_hook else False,
                     any_size=any_size,
+                    warn=_nothing if is_shown(self.shell) else _warn,  # the card shows them, too
                 )
 
         try:
@@ -80,6 +86,7 @@ class DefinitionMagics(Magics):
     def det_reload(self, line: str) -> Session:
         """Import the edited definition and continue with the same weights; if it cannot be loaded, nothing changes."""
         parse(self.det_reload, line)
+        from detjupyter.magics.shown_result import is_shown
         from detjupyter.session.loading import current_session
 
         session = current_session()
@@ -87,7 +94,18 @@ class DefinitionMagics(Magics):
         with interruptible(outcome), notice_if_slow(f"Reloading {session.definition.name}"):
             report = session.reload()
         say(str(report))
+        if not is_shown(self.shell):
+            for warning in session.card().warnings:
+                _warn(warning)
         return session
+
+
+def _warn(text: str) -> None:
+    say(f"Warning: {text}")
+
+
+def _nothing(_: str) -> None:
+    """The card shows the warning."""
 
 
 def _name_for(definition: Any) -> str:

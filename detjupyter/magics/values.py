@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from detjupyter.errors import HyperparameterError
@@ -22,9 +24,10 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         name, equals, text = assignment.partition("=")
         name = name.strip()
         if not equals or not name:
-            raise HyperparameterError(
-                f"{assignment!r} does not have the form NAME=VALUE.", name=name, hint="For example `--hparam learning_rate=1e-3`."
-            )
+            before, colon, after = assignment.partition(":")
+            meant = f"Did you mean `--hparam {before.strip()}={after.strip()}`?" if colon and before.strip() and not equals else None
+            hint = meant or "For example `--hparam learning_rate=1e-3`."
+            raise HyperparameterError(f"{assignment!r} does not have the form NAME=VALUE.", name=name, hint=hint)
         try:
             values[name] = YAML(typ="safe", pure=True).load(text)
         except YAMLError:
@@ -32,3 +35,19 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
                 f"The value of {name} is not YAML: {text!r}.", name=name, hint=f"Put text in quotes: `--hparam {name}='\"…\"'`."
             ) from None
     return values
+
+
+def is_entrypoint(word: str, path: str) -> bool:
+    """Return whether the last word after ``--hparam`` is the entrypoint, which may be written last, and not a misspelled assignment.
+
+    Args:
+        word: For example ``model_def:MyTrial``, or ``lr:0.1`` for ``lr=0.1``.
+        path: The definition that is loaded.
+    """
+    if word.endswith(".py") and "=" not in word:  # a definition of one file
+        return True
+    module, colon, reference = word.partition(":")
+    if not colon or "=" in word or not all(part.isidentifier() for part in reference.split(".")) or keyword.iskeyword(reference):
+        return False
+    place = Path(path, *module.split("."))
+    return reference.rpartition(".")[2][:1].isupper() or place.with_suffix(".py").is_file() or place.is_dir()

@@ -50,14 +50,16 @@ class DefinitionRecord:
     """The files of a model definition as a browser shows them; ``path`` is relative to the server's root.
 
     ``truncated`` counts the paths omitted from ``files`` because there are too many to show. ``largest`` is empty unless the total is near
-    the limit or over it. ``problems`` are sentences about lines of `.detignore` that cannot be parsed. ``is_file``: the definition is a
-    single file, so there is no `.detignore` to edit.
+    the limit or over it. ``config`` is the YAML file to load the definition with; None if it need not be named. ``problems`` are sentences
+    about lines of `.detignore` that cannot be parsed, ``remarks`` about files that ship although the user probably does not want it.
+    ``is_file``: the definition is a single file, so there is no `.detignore` to edit.
     """
 
     path: str
     name: str
     is_file: bool
     entrypoints: tuple[str, ...]
+    config: str | None
     rules: tuple[RuleRecord, ...]
     files: FileTable
     truncated: int
@@ -67,6 +69,7 @@ class DefinitionRecord:
     limit_bytes: int
     largest: tuple[LargestItemRecord, ...]
     problems: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

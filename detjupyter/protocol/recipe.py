@@ -60,6 +60,7 @@ class LoadedRecord:
         versions: The versions of Python and of the packages that affect the results.
         can_reload: Whether :class:`~detjupyter.protocol.commands.Reload` is possible.
         working_directory: The directory that relative paths of the trial start from, if it is not the root.
+        warnings: Remarks about what the user should probably correct.
     """
 
     recipe: LoadRecipe
@@ -81,6 +82,7 @@ class LoadedRecord:
     versions: dict[str, str] = field(default_factory=dict)
     can_reload: bool = True
     working_directory: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def code_hash(self) -> str:

@@ -112,8 +112,9 @@ class CardRecord:
     """A loaded definition: the content of the card that ``%det_load`` shows.
 
     ``changed`` compares the loaded code with the current files on disk, ``usage`` the files used so far with those that would ship.
-    ``determined_differences`` counts the paths about which Determined's uploader decides differently. ``notes`` are remarks from the load
-    (a module that hides one of Python's, an unknown key of the config). ``hyperparameter_changes`` are the changes made by reloads.
+    ``determined_differences`` counts the paths about which Determined's uploader decides differently. ``warnings`` are what the user should
+    probably correct (an unknown key of the config), ``notes`` other remarks from the load (a module that hides one of Python's).
+    ``hyperparameter_changes`` are the changes made by reloads.
     """
 
     entrypoint: str
@@ -139,6 +140,7 @@ class CardRecord:
     changed: tuple[ChangeRecord, ...] = ()
     usage: UsageRecord | None = None
     hyperparameter_changes: tuple[HyperparameterChange, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

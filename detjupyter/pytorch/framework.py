@@ -25,6 +25,7 @@ class PyTorch(Framework):
     name = "pytorch"
     trial_type = "PyTorchTrial"
     packages = ("torch",)
+    hyperparameters = frozenset({"amp", "clip_grad_l2_norm", "clip_grad_val"})
 
     def build(self, options: TrialOptions) -> TrialAdapter:
         """Construct the user's trial and return its adapter."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detjupyter.errors import DefinitionNotFoundError
+from detjupyter.next_step import Wording, worded
 from detjupyter.protocol.files import DefinitionRecord, DeterminedRecord, FileTable, LargestItemRecord, RuleRecord
 from detjupyter.protocol.text import legible
 from detjupyter.server.answers import to_json
@@ -158,6 +159,8 @@ def _outward(definition: ModelDefinition, root: Path) -> str:
 
 
 def _record(definition: ModelDefinition, report: FileReport, path: str) -> DefinitionRecord:
+    from detjupyter.bundle import remarks_on
+
     included, left_out, limit_bytes = report.included_files, report.excluded_entries, report.limit_bytes
     rules, files = _table(report)
     return DefinitionRecord(
@@ -165,6 +168,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
         name=legible(definition.name),
         is_file=definition.is_file,
         entrypoints=_entrypoints(definition, report),
+        config=_config(definition),
         rules=rules,
         files=files,
         truncated=max(0, included + left_out - len(files.paths)),
@@ -174,6 +178,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
         limit_bytes=limit_bytes,
         largest=_largest(report) if report.total_bytes > NEAR_THE_LIMIT * limit_bytes else (),
         problems=tuple(map(legible, report.problems)),
+        remarks=tuple(worded(remark, Wording.MAGICS) for remark in remarks_on(report).sentences),
     )
 
 
@@ -234,6 +239,13 @@ def _entrypoints(definition: ModelDefinition, report: FileReport) -> tuple[str, 
         files = sorted(found, key=lambda path: (path.count("/"), path))
         modules = {name: definition.root / path for path in files[:MAX_MODULES] if (name := module_name(path)) is not None}
     return tuple(str(entrypoint) for entrypoint in find_trials(modules))
+
+
+def _config(definition: ModelDefinition) -> str | None:
+    from detjupyter.definition.config.files import config_files, default_config
+
+    found = config_files(definition.root) if default_config(definition.root) is None else ()
+    return legible(found[0]) if found else None
 
 
 def _ground(definition: ModelDefinition, report: FileReport, scanned_ns: int) -> Ground:

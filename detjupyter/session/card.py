@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from detjupyter.bundle import FileReport, compare
+from detjupyter.bundle import FileReport, compare, remarks_on
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.definition.changes import CodeChanges, code_changes
 from detjupyter.definition.usage import UnshippedFile, Usage, usage_report
@@ -137,7 +137,8 @@ def _card_of(loaded: LoadedDefinition, report: FileReport) -> CardRecord:
         loaded_at=record.loaded_at,
         determined_differences=len(determined.differences or ()),
         startup_hook=str(hook) if hook is not None else None,
-        notes=tuple(map(worded, (*record.notes, *report.problems, *determined.notes))),
+        warnings=tuple(map(worded, record.warnings)),
+        notes=tuple(map(worded, (*record.notes, *report.problems, *remarks_on(report).sentences, *determined.notes))),
     )
 
 

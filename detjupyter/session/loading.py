@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from detjupyter.definition.entrypoint import file_as_path
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.engine import ambient
 from detjupyter.engine.local import HOOK_STREAM, open_engine
@@ -14,6 +16,8 @@ from detjupyter.session.registry import registry
 from detjupyter.session.session import Session
 from detjupyter.session.waiting import echo_to_streams
 from detjupyter.store import open_store
+
+_log = logging.getLogger("detjupyter")
 
 
 def load(
@@ -28,6 +32,7 @@ def load(
     compile: bool = False,  # noqa: A002 -- torch's name for it
     startup_hook: bool | Callable[[str], None] = False,
     any_size: bool = False,
+    warn: Callable[[str], None] = _log.warning,
 ) -> Session:
     """Load a model definition's Trial class, build its trial, and return the session that trains it.
 
@@ -35,9 +40,11 @@ def load(
     its root; the caller's working directory does not change. Its output appears in the cell that loads it.
 
     Args:
-        entrypoint: ``module:Class`` as in Determined; None for the config's, or the only Trial class of the definition.
+        entrypoint: ``module:Class`` as in Determined; None for the config's, or the only Trial class of the definition. A .py file is
+            taken as ``path``.
         path: The model definition: a directory, one .py file, or an archive written by ``ModelDefinition.archive``.
-        config: A dict, the path of a YAML file, or None for the definition's own ``const.yaml`` if it has one.
+        config: A dict, the path of a YAML file, or None for the definition's own: its ``const.yaml``, else its only YAML file with
+            hyperparameters, an entrypoint or a searcher.
         hparams: Hyperparameters that override the config's.
         seed: Seeds Python, numpy and the framework, and the sampling of hyperparameter ranges. By default the config's
             ``reproducibility.experiment_seed``, else a new one.
@@ -47,6 +54,8 @@ def load(
         compile: Whether to compile the models with ``torch.compile``; if that fails, the log says so and they run uncompiled.
         startup_hook: Whether to run the definition's ``startup-hook.sh`` first; a function is called with each line of its output.
         any_size: Whether to accept a directory of more than 200,000 paths.
+        warn: Called with each warning: keys of the config and hyperparameters that are probably misspelled, for example. They are also on
+            the card. By default they are logged.
 
     Raises:
         DefinitionError: The definition or the entrypoint does not lead to a Trial class, or the startup hook failed.
@@ -56,6 +65,7 @@ def load(
         TrialError: The user's own code raised an exception.
         SessionBusyError: The session ``name`` is training.
     """
+    entrypoint, path = file_as_path(entrypoint, path)
     definition = ModelDefinition(path, any_size=any_size)
     definition.require_size()  # before any of its code runs
     session_id = registry.free_name(definition.name) if name is None else name
@@ -81,10 +91,12 @@ def load(
     )
     hook = startup_hook if callable(startup_hook) else None
     session.wait_until_loaded(lambda stream, text: _echo(stream, text, hook))
-    session.card()  # scan the files now: they belong to the loaded code
+    card = session.card()  # scan the files now: they belong to the loaded code
     replaced = registry.add(session, is_named=name is not None)
     if replaced is not None:  # otherwise it would keep its trial and its loaders
         replaced.close()
+    for warning in card.warnings:
+        warn(warning)
     return session
 
 

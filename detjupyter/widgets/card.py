@@ -39,7 +39,7 @@ def card_bundle(card: CardRecord, session: SessionRecord | None = None) -> dict[
 
 def _warnings(card: CardRecord) -> list[str]:
     """Return sentences about what the user should act on, each with the next step."""
-    warnings = []
+    warnings = list(card.warnings)
     if card.changed:
         what = "; ".join(map(_change, card.changed[:_MOST_SENTENCES])) + _more(len(card.changed))
         warnings.append(f"Code changed since {_clock(card.loaded_at)}: {what}. `%det_reload` applies the changes.")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from detjupyter.bundle import FileEntry, FileReport, Rule, largest_items
+from detjupyter.bundle import FileEntry, FileReport, Remarks, Rule, largest_items, remarks_on
+from detjupyter.next_step import worded
 from detjupyter.widgets._folders import Folder, Marks, Tree, choose, gather, listed
 from detjupyter.widgets._html import NOTHING, Html, output, with_code
 from detjupyter.widgets._numbers import format_bytes, format_count
@@ -93,7 +94,7 @@ def file_tree_bundle(report: FileReport, name: str, options: TreeOptions | None 
     marks = {path: mark for path, mark in (options.marks or {}).items() if wanted in path.lower()}
     tree = gather(entries, marks)
     choose(tree.root, biggest=options.biggest)
-    view = _View(report, name, options, tree)
+    view = _View(report, name, options, tree, remarks_on(report))
     return output(view.html(), view.text(), _STYLE)
 
 
@@ -114,6 +115,7 @@ class _View:
     name: str
     options: TreeOptions
     tree: Tree
+    remarks: Remarks
 
     # --- shared by both forms -----------------------------------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class _View:
             left = self.report.limit_bytes - self.report.total_bytes
             distance = f"{format_bytes(left)} below the limit" if left >= 0 else f"{format_bytes(-left)} over the limit"
             notes.append(f"{distance}. Largest: {', '.join(largest)}.")
-        return [*notes, *self.options.notes]
+        return [*notes, *map(worded, self.remarks.sentences), *self.options.notes]
 
     def legend(self) -> str | None:
         marks = self.tree.root.marks
@@ -169,9 +171,11 @@ class _View:
         return f"and {format_count(hidden)} more {'path' if hidden == 1 else 'paths'}{where}, counted but not listed: `--find` finds them"
 
     def kept(self, entry: FileEntry) -> str:
-        """Return a remark about a file that ships: it is a link, or a line of `.detignore` includes it."""
+        """Return remarks about a file that ships: it may hold credentials, it is a link, or a line of `.detignore` includes it."""
         kept_by = f"kept by {entry.rule.source} line {entry.rule.line}: {entry.rule.pattern}" if entry.rule else ""
-        return ", ".join(part for part in ("a link: its target ships" if entry.kind == "symlink" else "", kept_by) if part)
+        link = "a link: its target ships" if entry.kind == "symlink" else ""
+        secret = "may hold credentials" if entry.path in self.remarks.credentials else ""
+        return ", ".join(part for part in (secret, link, kept_by) if part)
 
     # --- HTML ---------------------------------------------------------------------------------------------------------------------
 

@@ -103,6 +103,7 @@ export interface CardRecord {
   changed: readonly ChangeRecord[];
   usage: UsageRecord | null;
   hyperparameter_changes: readonly HyperparameterChange[];
+  warnings: readonly string[];
 }
 
 /** A session at one moment: everything that a view needs except the curves and the log. */
@@ -233,6 +234,7 @@ export interface DefinitionRecord {
   name: string;
   is_file: boolean;
   entrypoints: readonly string[];
+  config: string | null;
   rules: readonly RuleRecord[];
   files: FileTable;
   truncated: number;
@@ -242,6 +244,7 @@ export interface DefinitionRecord {
   limit_bytes: number;
   largest: readonly LargestItemRecord[];
   problems: readonly string[];
+  remarks: readonly string[];
 }
 
 /** The answer while a long scan is running: the number of paths found so far. The next request waits for the same scan. */

@@ -87,6 +87,7 @@ export function card(fields: Partial<CardRecord> = {}): CardRecord {
     determined_differences: 0,
     startup_hook: null,
     notes: [],
+    warnings: [],
     changed: [],
     usage: null,
     hyperparameter_changes: [],
@@ -116,6 +117,7 @@ export function definition(files: Readonly<Record<string, number>>): DefinitionR
     name: 'digits',
     is_file: false,
     entrypoints: [],
+    config: null,
     rules: [{ source: '.detignore', line: 1, pattern: 'data/', includes: false }],
     files: {
       paths: listed.map(path => path.replace('!', '')),
@@ -129,6 +131,7 @@ export function definition(files: Readonly<Record<string, number>>): DefinitionR
     excluded_entries: 0,
     limit_bytes: 1000,
     largest: [],
-    problems: []
+    problems: [],
+    remarks: []
   };
 }

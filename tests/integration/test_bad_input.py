@@ -146,7 +146,7 @@ class TestCode:
         assert session.batches_trained == 1
 
     def test_an_exception_in_a_batch(self, line: Definition) -> None:
-        """State failed, the user's frames only, and the way on."""
+        """State failed, the user's frames and the one of torch that raised, and the way on."""
         line.edit("loss = ((self.model(x) - y) ** 2).mean()", "loss = self.loss(x, y)", "model_def")
         line.edit(
             "    def evaluate_batch", "    def loss(self, x, y):\n        return (self.model(x.T) - y).mean()\n\n    def evaluate_batch"
@@ -154,7 +154,8 @@ class TestCode:
         session = line.load()
         session.train(batches=3)
         error = refused(TrialError, lambda: session.wait(LIMIT_S), "RuntimeError in your code while training, after batch 0", "x.T")
-        assert error.user_traceback.count("File ") == 2
+        assert error.user_traceback.count("File ") == 3
+        assert "torch" in error.user_traceback.rpartition("File ")[2]
         assert "in train_batch" in error.user_traceback
         assert "in loss" in error.user_traceback
         assert session.state == "failed"

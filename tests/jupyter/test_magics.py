@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cells import Cells
+from support.definition import LINE
 
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
@@ -31,6 +32,31 @@ class TestLoading:
         seen = cells.ok("mine = %det_load model_def:DigitsTrial")
         assert not seen.result
         assert cells.value("mine is detjupyter.current_session(), mine.state") == "(True, 'ready')"
+
+    def test_warnings_of_an_assigned_load_are_printed(self, cells: Cells, directory: Path) -> None:
+        """Nothing else shows them; a load alone shows them on its card only."""
+        with (directory / "const.yaml").open("a", encoding="utf-8") as file:
+            file.write("serachr: {name: single}\n")
+        seen = cells.ok("mine = %det_load model_def:DigitsTrial --hparam learning_rat=0.5")
+        assert re.findall("^Warning: .*", seen.printed["stdout"], re.MULTILINE) == [
+            "Warning: `serachr` in const.yaml line 22 is not a known key; its value is kept. Did you mean `searcher`?",
+            "Warning: The override `learning_rat` is not a hyperparameter of const.yaml; it was added. Did you mean `learning_rate`?",
+        ]
+        alone = cells.ok("%det_load model_def:DigitsTrial --hparam learning_rat=0.5")
+        assert "Warning" not in alone.text
+        assert alone.text.index("Did you mean `learning_rate`?") < alone.text.index("framework")
+        assert "Warning: `serachr`" in cells.ok("again = %det_reload").text
+
+    def test_a_file_is_loaded_by_its_name(self, cells: Cells, directory: Path) -> None:
+        """With its only Trial class; of several the user names one. The name may also stand after ``--hparam``."""
+        (directory / "tiny.py").write_text(LINE, encoding="utf-8")
+        (directory / "two.py").write_text(f"{LINE}\n\nclass OtherTrial(LineTrial): ...\n", encoding="utf-8")
+        for line in ("%det_load tiny.py", "%det_load --hparam a=1 tiny.py", "dj.load('tiny.py')"):
+            assert "LineTrial" in cells.ok(f"import detjupyter as dj\n{line}").text
+        message = cells.run("%det_load two.py").message
+        assert "There are 2 Trial classes" in message
+        assert "`%det_load --path two.py :LineTrial`" in message
+        assert "LineTrial" in cells.ok("%det_load --path two.py :LineTrial").text
 
     def test_every_option_reaches_the_session(self, cells: Cells, directory: Path) -> None:
         """Several hyperparameters, in one --hparam or in more; seed, device, name, path and config."""
@@ -254,6 +280,12 @@ MISTAKES = [
     ("%det_load --device cuda:7", "cuda:7"),
     ("%det_load --seed -1", "seed"),
     ("%det_load --hparam rate", "NAME=VALUE"),
+    ("%det_load --hparam learning_rate:0.1", "Did you mean `--hparam learning_rate=0.1`?"),
+    ("%det_load --hparam activation:relu", "Did you mean `--hparam activation=relu`?"),
+    ("%det_load --hparam a=1 modl_def:DigitsTrial", "There is no module 'modl_def'"),
+    ("%det_load --hparam global_batch_size=0", "global_batch_size must be a positive integer, got 0"),
+    ("%det_load data.py", "no class in"),
+    ("%det_load nowhere.py", "has no colon"),
     ("%det_load --hparam a=[1", "not YAML"),
     ("%det_files --path nowhere", "There is no directory"),
 ]
@@ -394,6 +426,7 @@ class TestManners:
             ("%det_load --hp", ["--hparam"]),
             ("%det_load --hparam learn", ["learning_rate="]),
             ("%det_load --hparam dropout=1 hid", ["hidden="]),
+            ("%det_load --hparam ", ["channels=", "dropout=", "global_batch_size=", "hidden=", "learning_rate="]),
             ("%det_load --config ", ["const.yaml", "data/"]),
             ("%det_load --path=da", ["--path=data/", "--path=data.py"]),
             ("%det_load --seed 3 mod", ["model_def:DigitsTrial"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ _UNITS: dict[str, type[Batch] | type[Records] | type[Epoch]] = {"batches": Batch
 _DEFAULT_UNIT_BATCHES = 100
 
 _Default = TypeVar("_Default", int, bool, str, None)
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,51 +84,68 @@ class Settings:
         return dict(self.environment_variables["cpu" if device.partition(":")[0] == "cpu" else "gpu"])
 
 
-def read_settings(raw: Mapping[str, Any], source: ConfigSource) -> Settings:
-    """Read the keys; an absent or empty key has its default.
+def read_settings(raw: Mapping[str, Any], source: ConfigSource) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings, and a sentence for each invalid value of a key that is not applied.
+
+    An absent or empty key has its default, and so has an invalid one that is not applied: it must not keep the definition from training.
 
     A bare number as a period or length counts steps (of ``batches_per_step``, 100) if the config uses steps in another key, as all configs
     did before 0.13. In other configs it counts batches.
 
     Raises:
-        ConfigError: A value has the wrong type or is invalid; with line and column.
+        ConfigError: A value that is applied has the wrong type or is invalid; with line and column.
     """
     keys = _Keys(raw, source)
     unit = keys.whole("scheduling_unit", keys.whole("batches_per_step", _DEFAULT_UNIT_BATCHES, least=1), least=1)
     in_steps = keys.get("batches_per_step") is not None or any(keys.get(f"searcher.{key}") is not None for key in STEP_KEYS)
     step = unit if in_steps else 1
-    return Settings(
+    settings = Settings(
         scheduling_unit=unit,
         records_per_epoch=keys.whole("records_per_epoch", 0),
         min_validation_period=keys.length("min_validation_period", step),
         min_checkpoint_period=keys.length("min_checkpoint_period", step),
         checkpoint_policy=cast("CheckpointPolicy", keys.choice("checkpoint_policy", ("best", "all", "none"))),
         perform_initial_validation=keys.flag("perform_initial_validation", False),
-        max_restarts=keys.whole("max_restarts", 5),
+        max_restarts=keys.unapplied(lambda: keys.whole("max_restarts", 5), 5),
         experiment_seed=keys.whole("reproducibility.experiment_seed", None),
         aggregation_frequency=keys.whole("optimizations.aggregation_frequency", 1, least=1),
         average_aggregated_gradients=keys.flag("optimizations.average_aggregated_gradients", True),
-        average_training_metrics=keys.flag("optimizations.average_training_metrics", None),
-        gradient_compression=keys.flag("optimizations.gradient_compression", False),
+        average_training_metrics=keys.unapplied(lambda: keys.flag("optimizations.average_training_metrics", None), None),
+        gradient_compression=keys.unapplied(lambda: keys.flag("optimizations.gradient_compression", False), False),
         mixed_precision=keys.choice("optimizations.mixed_precision", ("O0", "O1", "O2", "O3")),
-        environment_variables=_environment_variables(keys),
-        bind_mounts=tuple(_bind_mounts(keys)),
-        searcher=keys.text("searcher.name"),
+        environment_variables=keys.unapplied(lambda: _environment_variables(keys), {"cpu": {}, "gpu": {}}),
+        bind_mounts=keys.unapplied(lambda: tuple(_bind_mounts(keys)), ()),
+        searcher=keys.unapplied(lambda: keys.text("searcher.name"), None),
         searcher_length=_searcher_length(keys, unit),
-        max_trials=keys.whole("searcher.max_trials", None, least=1),
+        max_trials=keys.unapplied(lambda: keys.whole("searcher.max_trials", None, least=1), None),
         save_experiment_best=keys.whole("checkpoint_storage.save_experiment_best", 0),
         save_trial_best=keys.whole("checkpoint_storage.save_trial_best", 1),
         save_trial_latest=keys.whole("checkpoint_storage.save_trial_latest", 1),
-        debug=keys.flag("debug", False),
+        debug=keys.unapplied(lambda: keys.flag("debug", False), False),
     )
+    return settings, tuple(keys.remarks)
 
 
 class _Keys:
-    """Reads values of a config by dotted name, checks their types, and raises errors with their lines."""
+    """Reads values of a config by dotted name, checks their types, and raises errors with their lines.
+
+    Attributes:
+        remarks: A sentence for each invalid value that is not applied.
+    """
 
     def __init__(self, raw: Mapping[str, Any], source: ConfigSource) -> None:
         self._raw = raw
         self._source = source
+        self.remarks: list[str] = []
+
+    def unapplied(self, read: Callable[[], _Value], default: _Value) -> _Value:
+        """Return what ``read`` returns for a key that has no effect here; if its value is invalid, add a remark and return the default."""
+        try:
+            return read()
+        except ConfigError as error:
+            place = f" (line {error.line})" if error.line else ""
+            self.remarks.append(f"{error.message.removesuffix('.')}{place}. The key is not applied here.")
+            return default
 
     def get(self, name: str) -> Any:  # Any: any value of the user
         """Return the value; None if it, or the map that contains it, is absent or empty."""

@@ -6,17 +6,18 @@ import copy
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from detjupyter.definition.config.files import DEFAULT_NAME, config_files, default_config
 from detjupyter.definition.config.keys import Settings, read_settings
 from detjupyter.definition.config.known_keys import did_you_mean, unknown_keys
-from detjupyter.definition.config.source import DEFAULT_NAME, ConfigSource
+from detjupyter.definition.config.source import ConfigSource
 from detjupyter.definition.config.space import is_range, leaf_paths, leaves, sample
-from detjupyter.errors import HyperparameterError
+from detjupyter.errors import ConfigError, HyperparameterError
 
-__all__ = ["DEFAULT_NAME", "Config", "read_config"]
+__all__ = ["Config", "read_config"]
 
 _FROM_OVERRIDE = "override"
 _ENTRYPOINT_WORD = re.compile(r"[\w.]*:[\w.]+")
@@ -38,6 +39,7 @@ class Config:
         data: The value that ``get_data_config()`` returns.
         settings: The other keys that apply here, checked, with their defaults.
         warnings: Sentences about keys and overrides that are probably misspelled. Their values are kept.
+        unread: The names of files of the definition that look like configs, if none of them was read.
     """
 
     raw: dict[str, Any] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Config:
     data: dict[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     warnings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def value(self, name: str) -> Any:  # Any: any value of the user
         """Return a hyperparameter by its dotted name, as in ``origins``; a name may itself contain dots.
@@ -73,7 +76,7 @@ def read_config(
 
     Args:
         config: The keys; or the path of a YAML file, relative to the working directory or to ``root``; or None for the `const.yaml` at
-            ``root`` if it exists.
+            ``root``, else the only YAML file there with ``entrypoint``, ``hyperparameters`` or ``searcher``.
         root: The directory of the definition, or its single file.
         hparams: Hyperparameters that override those of the config; nested ones by dotted names (``optimizer.lr``). A range is sampled.
         seed: The seed for sampling ranges.
@@ -83,6 +86,22 @@ def read_config(
         HyperparameterError: A range cannot be sampled, or an override leads into a value that is not a map.
     """
     directory = root.parent if root.is_file() else root
+    found = default_config(directory) if config is None else None
+    if found is None:
+        read = _read(config, directory, hparams, seed)
+        return replace(read, unread=tuple(config_files(directory))) if config is None else read
+    try:
+        return _read(found, directory, hparams, seed)
+    except ConfigError as error:
+        if found.name == DEFAULT_NAME:
+            raise
+        # The file was not named, so it may belong to another program.
+        remark = f"{found.name} is not used as the config: {error.message}"
+        read = _read(None, directory, hparams, seed)
+        return replace(read, warnings=(remark, *read.warnings), unread=(found.name,))
+
+
+def _read(config: Mapping[str, Any] | str | Path | None, directory: Path, hparams: Mapping[str, Any] | None, seed: int) -> Config:
     source, raw = ConfigSource.read(config, directory)
     searcher = source.mapping(raw, "searcher")
     metric = searcher.get("metric")
@@ -94,6 +113,7 @@ def read_config(
     written = copy.deepcopy(source.mapping(raw, "hyperparameters"))
     origins = {".".join(path): source.place(("hyperparameters", *path)) for path, _ in leaf_paths(written)}
     warnings = [*unknown_keys(raw, source), *_unknown_overrides(written, hparams or {}, source)]
+    settings, remarks = read_settings(raw, source)
     for name, value in (hparams or {}).items():
         _override(written, origins, str(name), copy.deepcopy(value))
     return Config(
@@ -105,8 +125,8 @@ def read_config(
         searcher_metric=metric,
         smaller_is_better=smaller is not False if metric is not None else None,
         data=copy.deepcopy(source.mapping(raw, "data")),
-        settings=read_settings(raw, source),
-        warnings=tuple(warnings),
+        settings=settings,
+        warnings=(*warnings, *remarks),
     )
 
 

@@ -7,14 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from detjupyter.definition.config.files import MAX_BYTES
 from detjupyter.definition.config.yaml_lines import Keys, Lines, json_key, read_yaml
 from detjupyter.errors import ConfigError
-
-#: Read if no config is given and the definition contains this file.
-DEFAULT_NAME = "const.yaml"
-
-#: The largest file that is read: the parser takes about four seconds for a megabyte.
-MAX_BYTES = 2_000_000
 
 
 class ConfigSource:
@@ -32,7 +27,7 @@ class ConfigSource:
 
     @classmethod
     def read(cls, config: Mapping[str, Any] | str | Path | None, directory: Path) -> tuple[ConfigSource, dict[str, Any]]:
-        """Return the source and the keys of a config given by the user; see `detjupyter.definition.config.read_config`.
+        """Return the source and the keys of a config; see `detjupyter.definition.config.read_config`. None is an empty config.
 
         Keys that are not text are converted to text as in JSON, in which Determined sends a config to its master.
         """
@@ -42,11 +37,8 @@ class ConfigSource:
             except RecursionError:
                 raise ConfigError("The config contains itself, or is nested too deeply.") from None
         if config is None:
-            path = directory / DEFAULT_NAME
-            if not path.is_file() and not path.is_dir():
-                return cls(), {}
-        else:
-            path = _locate(Path(config).expanduser(), directory)
+            return cls(), {}
+        path = _locate(Path(config).expanduser(), directory)
         if path.is_dir():
             raise ConfigError(f"{path.name} is a directory, not a config file.", path=str(path), hint=_files_in(path))
         raw, lines = read_yaml(_text(path), path)

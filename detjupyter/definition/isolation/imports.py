@@ -36,7 +36,7 @@ from importlib.machinery import (
     PathFinder,
     SourceFileLoader,
 )
-from importlib.util import spec_from_file_location
+from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -189,7 +189,7 @@ class DefinitionScope:
         """Return whether an absolute import of ``name`` inside the definition means a module of the definition.
 
         It does if the root contains ``name.py``, a package ``name/``, or a directory ``name/`` with Python files. A directory that contains
-        only data does not hide an installed package of the same name. The result is cached for the lifetime of the scope.
+        only data is a namespace package where nothing else has its name. The result is cached for the lifetime of the scope.
         """
         top = name.partition(".")[0]
         if self._search_path.update():  # the definition has added one of its directories
@@ -231,13 +231,18 @@ class DefinitionScope:
         spec = _find(f"{self.package}.{top}", self._search_path.inside, self)
         if spec is None:
             return False
-        return spec.loader is not None or any(_contains_python(Path(place)) for place in spec.submodule_search_locations or ())
+        if spec.loader is not None or any(_contains_python(Path(place)) for place in spec.submodule_search_locations or ()):
+            return True
+        return top not in DETERMINED and self._is_own_name(top)  # Python's namespace package, where nothing else has the name
 
     def _is_own_name(self, top: str) -> bool:
         """Return whether the directory's name is free: not a module of Python, and not an installed package."""
         if top in sys.stdlib_module_names:
             return False
-        spec = PathFinder.find_spec(top)
+        try:
+            spec = find_spec(top)  # by every finder, since a package that is installed for editing has its own
+        except ValueError:  # a module in use that has no spec
+            return False
         places = [] if spec is None else [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
         return not any(_has_code(Path(place), self.path) for place in places)
 

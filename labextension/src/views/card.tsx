@@ -21,7 +21,7 @@ interface CardProps {
 }
 
 export function Card({ model, card, isListed }: CardProps): JSX.Element {
-  const { hyperparameters, notes, startup_hook, usage } = card;
+  const { hyperparameters, notes, startup_hook, usage, warnings } = card;
   const { refusal } = model.session;
   // A failed reload is also a note on the card; at the button it would be there twice.
   const isNews = (note: string): boolean =>
@@ -44,6 +44,7 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
           {card.bundle_hash.slice(0, 8)}
         </code>
       </div>
+      {warnings.length > 0 && <Warnings warnings={warnings} />}
       {card.changed.length > 0 && <Changed model={model} card={card} />}
       {usage !== null && <Unshipped model={model} usage={usage} isListed={isListed} />}
       {startup_hook !== null && (
@@ -81,6 +82,19 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
           {card.determined_differences === 1 ? 'path differs' : 'paths differ'}
         </p>
       )}
+    </div>
+  );
+}
+
+/** What the user should probably correct, such as a misspelled key of the config. */
+function Warnings({ warnings }: { warnings: readonly string[] }): JSX.Element {
+  return (
+    <div className="dj-Callout dj-Card-warnings" role="status">
+      <ul className="dj-Callout-list dj-mod-long">
+        {warnings.map(warning => (
+          <li key={warning}>{withCode(warning)}</li>
+        ))}
+      </ul>
     </div>
   );
 }

@@ -19,7 +19,7 @@ interface ListingProps {
 
 export function Listing({ model, record, isLoaded }: ListingProps): JSX.Element {
   const { comparison } = model.definition;
-  const { entrypoints, problems, truncated } = record;
+  const { entrypoints, problems, remarks, truncated } = record;
   const [differingOnly, setDifferingOnly] = React.useState(false);
   const onOpen = React.useCallback((file: string) => model.openFileOfDefinition(file), [model]);
   const onEdit = React.useCallback(
@@ -38,7 +38,7 @@ export function Listing({ model, record, isLoaded }: ListingProps): JSX.Element 
             onClick={() => setDifferingOnly(!differingOnly)}
           />
         )}
-        {problems.map(problem => (
+        {[...problems, ...remarks].map(problem => (
           <p key={problem} className="dj-faint dj-Problem">
             {withCode(problem)}
           </p>

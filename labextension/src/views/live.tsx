@@ -6,6 +6,7 @@ import * as React from 'react';
 import type { LiveCommand } from '../../live/controls';
 import { commandOf, LIVE_BUTTONS } from '../../live/controls';
 import { rove } from '../../live/toolbar';
+import { loadLine, namedConfig } from '../../live/load';
 import { gpuBusy, gpuMemory, isSlowed, SLOWED } from '../../live/words';
 import type { SessionRecord } from '../../protocol';
 import { BUTTONS } from '../../protocol';
@@ -40,7 +41,8 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
     return <Loading />;
   }
   const entrypoint = definition.record?.entrypoints[0];
-  const load = `%det_load ${entrypoint ?? 'model_def:MyTrial --path ../my_model'}`;
+  const config = entrypoint === undefined ? null : (definition.record?.config ?? null);
+  const load = loadLine(entrypoint ?? 'model_def:MyTrial --path ../my_model', config);
   return (
     <Empty title="Nothing is loaded in this kernel">
       <p>
@@ -90,7 +92,13 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
               : 'The kernel no longer has this session. The run is kept.'}
           </p>
         )}
-        {!steerable && <LoadAgain model={model} entrypoint={session.entrypoint} />}
+        {!steerable && (
+          <LoadAgain
+            model={model}
+            entrypoint={session.entrypoint}
+            config={namedConfig(run?.recipe ?? null)}
+          />
+        )}
         {steerable && state === 'ready' && session.batches_trained === 0 && (
           <>
             <p className="dj-faint">Loaded. To train it, run:</p>
@@ -107,11 +115,16 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
 }
 
 /** The lines that load the class of the last run again. */
-function LoadAgain({ model, entrypoint }: { model: PanelModel; entrypoint: string }): JSX.Element | null {
+function LoadAgain(props: {
+  model: PanelModel;
+  entrypoint: string;
+  config: string | null;
+}): JSX.Element | null {
+  const { model, entrypoint, config } = props;
   if (model.session.state !== 'ready') {
     return null;
   }
-  return <Code>{`${model.session.loaded ? '' : LOAD_EXTENSION}%det_load ${entrypoint}`}</Code>;
+  return <Code>{`${model.session.loaded ? '' : LOAD_EXTENSION}${loadLine(entrypoint, config)}`}</Code>;
 }
 
 const ICONS: Readonly<Record<LiveCommand, LabIcon>> = {

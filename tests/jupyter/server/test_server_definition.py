@@ -42,6 +42,17 @@ async def test_a_definition_is_listed_with_what_decided(api: Api, digits: Path) 
     assert (answer["truncated"], answer["limit_bytes"], answer["is_file"], answer["largest"]) == (0, 99_614_720, False, [])
 
 
+async def test_a_config_that_must_be_named_is_answered(api: Api, jp_root_dir: Path) -> None:
+    """Only if several files may be the config; the first of them with hyperparameters."""
+    files = {"model_def.py": MODEL, "adaptive.yaml": "searcher: {}\n", "config.yaml": "hyperparameters: {}\n"}
+    write(jp_root_dir / "several", files)
+    assert (await api.get("definition", path="several"))["config"] == "config.yaml"
+    (jp_root_dir / "several" / "adaptive.yaml").unlink()
+    assert (await api.get("definition", path="several"))["config"] is None
+    write(jp_root_dir / "default", {**files, "const.yaml": ""})
+    assert (await api.get("definition", path="default"))["config"] is None
+
+
 async def test_every_rule_is_said_once(api: Api, jp_root_dir: Path) -> None:
     """A rule that decides about a hundred paths travels once, and a negation is a rule that lets them in."""
     files = {f"{number}.txt": "" for number in range(100)} | {"keep.txt": "", "model.py": "", ".detignore": "*.txt\n!keep.txt\n"}

@@ -167,7 +167,6 @@ class TestWrongKinds:
             ("batches_per_step: 1.5\n", "batches_per_step", 1, 1),
             ("records_per_epoch: true\n", "records_per_epoch", 1, 1),
             ("records_per_epoch: '100'\n", "records_per_epoch", 1, 1),
-            ("max_restarts: -1\n", "max_restarts", 1, 1),
             ("min_validation_period: [1]\n", "min_validation_period", 1, 1),
             ("min_validation_period: {}\n", "min_validation_period", 1, 1),
             ("min_validation_period: {batches: 1, epochs: 1}\n", "min_validation_period", 1, 1),
@@ -181,26 +180,9 @@ class TestWrongKinds:
             ("optimizations:\n  average_aggregated_gradients: 1\n", "optimizations.average_aggregated_gradients", 2, 3),
             ("optimizations:\n  mixed_precision: O4\n", "optimizations.mixed_precision", 2, 3),
             ("optimizations: []\n", "optimizations", 1, 1),
-            ("searcher:\n  name: [single]\n", "searcher.name", 2, 3),
             ("searcher:\n  max_steps: 0\n", "searcher.max_steps", 2, 3),
             ("searcher:\n  max_length: {minutes: 1}\n", "searcher.max_length.minutes", 2, 16),
-            ("searcher:\n  max_trials: many\n", "searcher.max_trials", 2, 3),
             ("checkpoint_storage:\n  save_trial_best: -1\n", "checkpoint_storage.save_trial_best", 2, 3),
-            ("environment:\n  environment_variables: A=1\n", "environment.environment_variables", 2, 3),
-            ("environment:\n  environment_variables:\n    - A: 1\n", "environment.environment_variables[0]", 3, 7),
-            (
-                "environment:\n  environment_variables:\n    cpu:\n      - A=1\n      - 3\n",
-                "environment.environment_variables.cpu[1]",
-                5,
-                9,
-            ),
-            ("environment:\n  environment_variables:\n    tpu: []\n", "environment.environment_variables.tpu", 3, 5),
-            ("environment:\n  environment_variables: [=1]\n", "environment.environment_variables[0]", 2, 27),
-            ("bind_mounts: {host_path: /a}\n", "bind_mounts", 1, 1),
-            ("bind_mounts:\n  - /data\n", "bind_mounts[0]", 2, 5),
-            ("bind_mounts:\n  - host_path: /a\n", "bind_mounts[0].container_path", 2, 5),
-            ("bind_mounts:\n  - {host_path: /a, container_path: /b, read_only: 1}\n", "bind_mounts[0].read_only", 2, 41),
-            ("debug: 1\n", "debug", 1, 1),
         ],
     )
     def test_a_value_of_the_wrong_kind(self, tmp_path: Path, text: str, key: str, line: int, column: int) -> None:
@@ -213,12 +195,52 @@ class TestWrongKinds:
 
     def test_in_a_dict_there_are_no_lines(self, tmp_path: Path) -> None:
         """The key and the value say enough; a long value is cut."""
-        config: dict[str, Any] = {"max_restarts": "x" * 1000}
+        config: dict[str, Any] = {"scheduling_unit": "x" * 1000}
         with pytest.raises(ConfigError) as caught:
             read_config(config, tmp_path)
-        assert caught.value.message.startswith("`max_restarts` in config is 'xxx")
+        assert caught.value.message.startswith("`scheduling_unit` in config is 'xxx")
         assert (caught.value.line, caught.value.path) == (None, None)
         assert len(caught.value.message) < 400
+
+
+class TestKeysThatAreNotApplied:
+    """An invalid value of a key without effect here is a warning."""
+
+    @pytest.mark.parametrize(
+        ("text", "key", "line"),
+        [
+            ("max_restarts: -1\n", "max_restarts", 1),
+            ("searcher:\n  name: [single]\n", "searcher.name", 2),
+            ("searcher:\n  max_trials: many\n", "searcher.max_trials", 2),
+            ("environment:\n  environment_variables: A=1\n", "environment.environment_variables", 2),
+            ("environment:\n  environment_variables:\n    - A: 1\n", "environment.environment_variables[0]", 3),
+            ("environment:\n  environment_variables:\n    cpu:\n      - A=1\n      - 3\n", "environment.environment_variables.cpu[1]", 5),
+            ("environment:\n  environment_variables:\n    tpu: []\n", "environment.environment_variables.tpu", 3),
+            ("environment:\n  environment_variables: [=1]\n", "environment.environment_variables[0]", 2),
+            ("bind_mounts: {host_path: /a}\n", "bind_mounts", 1),
+            ("bind_mounts:\n  - /data\n", "bind_mounts[0]", 2),
+            ("bind_mounts:\n  - host_path: /a\n", "bind_mounts[0].container_path", 2),
+            ("bind_mounts:\n  - {host_path: /a, container_path: /b, read_only: 1}\n", "bind_mounts[0].read_only", 2),
+            ("debug: 1\n", "debug", 1),
+            ("environment: 3\n", "environment", 1),
+            ('bind_mounts:\n  - {host_path: "", container_path: /b}\n', "bind_mounts[0].host_path", 2),
+            ("optimizations:\n  gradient_compression: 1\n", "optimizations.gradient_compression", 2),
+            ("optimizations:\n  average_training_metrics: x\n", "optimizations.average_training_metrics", 2),
+        ],
+    )
+    def test_it_is_named_and_the_config_is_read(self, tmp_path: Path, text: str, key: str, line: int) -> None:
+        """With its line; the default is used, and the value stays in `raw`."""
+        config = read(tmp_path, text)
+        assert config.settings == Settings()
+        (warning,) = config.warnings
+        assert warning.startswith(f"`{key}` in const.yaml is ")
+        assert warning.endswith(f"(line {line}). The key is not applied here.")
+        assert config.raw
+
+    def test_keys_that_are_applied_are_checked_as_before(self, tmp_path: Path) -> None:
+        """Next to an invalid one that is not."""
+        with pytest.raises(ConfigError, match="scheduling_unit"):
+            read(tmp_path, "debug: 1\nscheduling_unit: 0\n")
 
 
 class TestUnknownKeys:

@@ -146,11 +146,22 @@ class TestChoosing:
         assert str(md.choose_entrypoint()) == "model_def:ToyTrial"
         assert md.load().trial_class.__name__ == "ToyTrial"
 
-    def test_several_trial_classes_are_listed(self, tmp_path: Path) -> None:
-        """The message names them, the hint shows how to choose."""
-        error = failure(definition(tmp_path, {"a.py": TOY, "b.py": TOY}), None)
+    def test_a_single_file_ignores_the_entrypoint_of_another_one(self, tmp_path: Path) -> None:
+        """The config next to it may be that of the directory."""
+        definition(tmp_path, {"tiny.py": TOY, "model_def.py": TOY})
+        md = ModelDefinition(tmp_path / "tiny.py")
+        assert str(md.choose_entrypoint("model_def:Other")) == ":ToyTrial"
+        assert str(md.choose_entrypoint("nets.tiny:Other")) == ":Other"
+        assert str(md.choose_entrypoint(":Other")) == ":Other"
+
+    def test_several_trial_classes_are_listed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The message names them, the hint shows how to choose, with the path if it is not the working directory."""
+        md = definition(tmp_path, {"a.py": TOY, "b.py": TOY})
+        error = failure(md, None)
         assert "a:ToyTrial, b:ToyTrial" in error.message
-        assert 'dj.load("a:ToyTrial")' in (error.hint or "")
+        assert f'dj.load(path="{tmp_path}", entrypoint="a:ToyTrial")' in (error.hint or "")
+        monkeypatch.chdir(tmp_path)
+        assert 'dj.load("a:ToyTrial")' in (failure(md, None).hint or "")
 
     def test_a_directory_without_a_model_definition(self, tmp_path: Path) -> None:
         """It says so, and what to do."""
@@ -312,6 +323,30 @@ class TestCodeThatFailsWhileItIsImported:
         assert "importlib" not in str(error)
         assert PREFIX not in str(error)
 
+    def test_the_frame_of_a_library_that_raised_is_shown_below_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An assert without text says nothing else. The frames of libraries in between are not shown."""
+        (tmp_path / "libraries").mkdir()
+        text = "def check(size):\n    _check(size)\n\ndef _check(size):\n    assert size == 4\n"
+        (tmp_path / "libraries" / "library_that_asserts.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path / "libraries")
+        error = trial_failure(definition(tmp_path / "toy", {"model_def.py": "import library_that_asserts as lib\nlib.check(3)\n" + TOY}))
+        assert error.exception == "AssertionError"
+        assert [line.strip() for line in error.user_traceback.splitlines()[1:] if "^^" not in line] == [
+            f'File "{tmp_path}/toy/model_def.py", line 2, in <module>',
+            "lib.check(3)",
+            f'File "{tmp_path}/libraries/library_that_asserts.py", line 5, in _check',
+            "assert size == 4",
+        ]
+
+    def test_the_frame_of_a_library_is_shown_for_each_cause(self, tmp_path: Path) -> None:
+        """The first exception is the one to understand."""
+        text = "import json\ntry:\n    json.loads('{')\nexcept ValueError as error:\n    raise KeyError('b') from error\n"
+        error = trial_failure(definition(tmp_path, {"model_def.py": text}))
+        before, _, after = error.user_traceback.partition("direct cause")
+        assert "json/decoder.py" in before
+        assert "raise KeyError('b')" in after
+        assert "json" not in after
+
     def test_nothing_of_the_failed_frames_stays_alive(self, tmp_path: Path) -> None:
         """A large object in a frame that failed is gone when the error is shown."""
         text = (
@@ -334,11 +369,6 @@ class TestCodeThatFailsWhileItIsImported:
         assert "in first" in before
         assert "KeyError: 'a'" in before
         assert "raise ValueError('b')" in after
-
-    def test_a_package_that_is_not_installed(self, tmp_path: Path) -> None:
-        """The hint is how to install it, by the name it is distributed under."""
-        error = trial_failure(definition(tmp_path, {"model_def.py": "import not_there_at_all\n"}))
-        assert "`pip install not_there_at_all`" in (error.hint or "")
 
     def test_a_module_of_their_own_that_is_missing(self, tmp_path: Path) -> None:
         """Private names do not show, and nothing is suggested for installation."""

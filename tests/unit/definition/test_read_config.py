@@ -32,6 +32,36 @@ class TestWhereItIsRead:
         (tmp_path / "mnist.py").write_text("")
         assert read_config(None, tmp_path / "mnist.py", None, 0).hyperparameters == {"lr": 0.1}
 
+    @pytest.mark.parametrize("text", ["hyperparameters: {lr: 0.1}", "entrypoint: a:T", "# x\nsearcher:\n  name: single", "'searcher': {}"])
+    def test_the_only_yaml_file_that_looks_like_a_config(self, tmp_path: Path, text: str) -> None:
+        """Other YAML files, hidden files and files further down are not counted; `const.yaml` has priority."""
+        (tmp_path / "sub").mkdir()
+        for name in ("sub/other.yaml", ".hidden.yaml"):
+            (tmp_path / name).write_text("hyperparameters: {lr: 2}")
+        (tmp_path / "compose.yaml").write_text("services:\n  searcher: {}\n")
+        (tmp_path / "config.yml").write_text(text)
+        config = read_config(None, tmp_path)
+        assert (config.path, config.unread) == (str(tmp_path / "config.yml"), ())
+        assert read(tmp_path, "hyperparameters: {lr: 9}").hyperparameters == {"lr": 9}
+
+    def test_several_files_that_look_like_configs(self, tmp_path: Path) -> None:
+        """None is read; all are named, those with hyperparameters first."""
+        for name, text in {"a.yaml": "searcher: {}", "b.yaml": "hyperparameters: {x: 1}", "c.yml": "entrypoint: m:T"}.items():
+            (tmp_path / name).write_text(text)
+        config = read_config(None, tmp_path)
+        assert (config.path, config.raw, config.unread) == (None, {}, ("b.yaml", "a.yaml", "c.yml"))
+        assert read_config("a.yaml", tmp_path).unread == ()
+        assert read_config({}, tmp_path).unread == ()
+
+    def test_a_file_of_another_program_does_not_refuse_the_definition(self, tmp_path: Path) -> None:
+        """It was not named; the warning says why it is not the config."""
+        (tmp_path / "tuning.yaml").write_text("searcher: optuna\n")
+        config = read_config(None, tmp_path)
+        assert (config.raw, config.unread) == ({}, ("tuning.yaml",))
+        assert config.warnings[0].startswith("tuning.yaml is not used as the config: `searcher` in tuning.yaml is 'optuna'")
+        with pytest.raises(ConfigError):
+            read_config("tuning.yaml", tmp_path)
+
     def test_without_a_config_everything_is_empty(self, tmp_path: Path) -> None:
         """No config is an empty one; overrides alone work."""
         config = read_config(None, tmp_path, {"lr": 1}, 0)

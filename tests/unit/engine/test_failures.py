@@ -117,7 +117,7 @@ class TestTheTrialFails:
 
         bench.adapter.on_data = missing
         bench.session.train(batches=1)
-        with pytest.raises(TrialError, match=r"while preparing the data.*\n.*train\.npz"):
+        with pytest.raises(TrialError, match=r"(?s)while preparing the data.*train\.npz"):
             bench.session.wait(LIMIT_S)
         with pytest.raises(TrialError, match=r"train\.npz"):
             bench.session.step()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from detjupyter.definition.config import Config
+from detjupyter.definition.config import Config, read_config
 from detjupyter.errors import ArgumentError, HyperparameterError, TrialUsageError
 from detjupyter.framework.context import TrialContext
+from detjupyter.next_step import Wording, worded
 
 
 def context(hparams: dict[str, Any] | None = None, *, seed: int | None = 7, **given: Any) -> TrialContext:
@@ -52,6 +54,27 @@ def test_a_missing_hyperparameter_is_answered_with_those_there_are() -> None:
         context({"learning_rate": 0.1, "dropout": 0.5}).get_hparam("learnin_rate")
     assert "'learning_rate'" in (raised.value.hint or "")
     assert raised.value.available == ("dropout", "learning_rate")
+
+
+def test_a_missing_hyperparameter_may_be_in_a_config_that_was_not_read() -> None:
+    """The next step is to name the config; without such files, to set the hyperparameter."""
+    unread = TrialContext(Config(unread=("config.yaml", "adaptive.yaml")), seed=7)
+    for ask in (lambda: unread.get_hparam("lr"), unread.get_global_batch_size):
+        with pytest.raises(HyperparameterError) as raised:
+            ask()
+        assert "config.yaml, adaptive.yaml may be one" in (raised.value.hint or "")
+        assert "`--config config.yaml`" in worded(raised.value.hint or "", Wording.MAGICS)
+    with pytest.raises(HyperparameterError) as raised:
+        context({}).get_hparam("lr")
+    assert "under `hyperparameters:` in the YAML" in (raised.value.hint or "")
+
+
+def test_a_missing_hyperparameter_may_be_under_a_misspelled_key() -> None:
+    """The error ends the load, so it names the warnings of the config."""
+    misspelled = read_config({"hyperparamters": {"lr": 1}}, Path())
+    with pytest.raises(HyperparameterError) as raised:
+        TrialContext(misspelled, seed=7).get_hparam("lr")
+    assert "Did you mean `hyperparameters`?" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize("size", [None, "64", 6.4, True, 0, -1])

@@ -139,6 +139,18 @@ class TestCompletion:
         """Not before the magic's name, not inside a quotation, not for other magics, not in Python."""
         assert completion._offers(Shell(), line) == ("", [])
 
+    def test_hyperparameters_of_the_config_or_of_the_code_are_offered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Those of the config, of all files that may be the config, or those that the code asks for."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "model_def.py").write_text("x = context.get_hparam('lr') + context.get_hparam(\"hidden\")")
+        assert completion._hyperparameters("", []) == ["hidden=", "lr="]
+        (tmp_path / "tiny.py").write_text("x = context.get_hparam('depth')")
+        assert completion._hyperparameters("", ["tiny.py", "--hparam"]) == ["depth="]
+        (tmp_path / "a.yaml").write_text("hyperparameters: {rate: 1}")
+        assert completion._hyperparameters("", []) == ["rate="]
+        (tmp_path / "b.yaml").write_text("hyperparameters: {rate: 1, size: 2}")
+        assert completion._hyperparameters("", []) == ["rate=", "size="]
+
     def test_directories_and_fitting_files_are_offered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """One level at a time, hidden ones left out; a directory that is not there offers nothing."""
         monkeypatch.chdir(tmp_path)

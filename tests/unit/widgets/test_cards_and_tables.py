@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -84,6 +85,14 @@ def test_the_card_says_where_everything_came_from() -> None:
     for form in (_Tags(bundle["text/html"]).text, bundle["text/plain"]):
         for fact in ("DigitsTrial", "model_def.py:31", "pytorch", "cpu", "42", "6 ship (18.3 kB of 100 MB)", "9f86d081884c", "const.yaml"):
             assert fact in form
+
+
+def test_what_to_correct_is_the_first_thing_on_the_card() -> None:
+    """Above the facts; other remarks are below them."""
+    card = replace(make_card(), warnings=("`serachr` is not a known key.",), notes=("A remark.",))
+    bundle = card_bundle(card)
+    for form in (_Tags(bundle["text/html"]).text, bundle["text/plain"]):
+        assert form.index("serachr") < form.index("framework") < form.index("A remark.")
 
 
 @pytest.mark.parametrize(("count", "folded"), [(0, False), (8, False), (9, True)])
