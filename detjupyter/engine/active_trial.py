@@ -61,7 +61,7 @@ class ActiveTrial:
             name,
             written=written,
             code_missing=lambda: emitter.flush(CodeMissing()),
-            say=emitter.sink.say,
+            say=emitter.sink.say_once,
             post=inbox.put,
         )
         self.state = State.READY

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.definition.trial import Trial
 from detjupyter.engine import ambient
 from detjupyter.engine.checkpoints.determined import is_foreign, load_data_of
-from detjupyter.engine.checkpoints.manifest import Manifest, read_manifest, verify
+from detjupyter.engine.checkpoints.manifest import Manifest, read_manifest, resolved, verify
 from detjupyter.engine.checkpoints.signature import not_yours, why_foreign
 from detjupyter.engine.checkpoints.writing import CODE
 from detjupyter.engine.failure import describe
@@ -80,7 +79,7 @@ def _load_saved(
     device: str | None,
     trust: bool,
 ) -> tuple[Any, Any]:
-    directory = Path(os.path.realpath(_directory_of(checkpoint)))  # a link in the path could lead elsewhere after the check
+    directory = resolved(_directory_of(checkpoint))
     manifest = None if is_foreign(directory) else read_manifest(directory)
     doubt: str | None = ""
     if manifest is not None:

@@ -67,6 +67,18 @@ def partial_name(identity: str) -> str:
     return f".{identity}{_PARTIAL}"
 
 
+def resolved(directory: Path) -> Path:
+    """Return the path of a checkpoint without links: a link could lead elsewhere after the checkpoint was verified.
+
+    Raises:
+        CheckpointError: No file system has such a path.
+    """
+    try:
+        return Path(os.path.realpath(directory))
+    except ValueError:  # it contains a null character, or half of a UTF-16 pair
+        raise CheckpointError("The checkpoint cannot be read: its path is not valid text.", path=ascii(str(directory))) from None
+
+
 def require_complete(directory: Path) -> None:
     """Refuse a directory with the name of an incomplete checkpoint: its files can look like a checkpoint of Determined.
 

@@ -45,7 +45,7 @@ class CheckpointService:
         name: The name of the session, for the thread's name.
         written: Called in the engine's thread with the result of each write.
         code_missing: Called in the engine's thread if the code archive of the run is no longer in the code store.
-        say: Called in any thread with a sentence for the user's log; the same sentence only once.
+        say: Called in any thread with a sentence for the user's log, possibly the same one for each checkpoint.
         post: Takes a function that must be called in the engine's thread.
 
     Attributes:
@@ -65,7 +65,7 @@ class CheckpointService:
         post: Callable[[Callable[[], None]], object],
     ) -> None:
         self._code_missing = code_missing
-        self._say = _once(say)
+        self._say = say
         self._progress = progress
         self._written = written
         self._post = post
@@ -165,15 +165,3 @@ class CheckpointService:
         if written.error is not None and self._progress.checkpointed_at == written.write.batches_trained:
             self._progress.checkpointed_at = None
         self._written(written)
-
-
-def _once(say: Callable[[str], object]) -> Callable[[str], None]:
-    """Return ``say``, but silent for what it has said before."""
-    said: set[str] = set()
-
-    def say_once(text: str) -> None:
-        if text not in said:
-            said.add(text)
-            say(text)
-
-    return say_once

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from detjupyter.engine.checkpoints.determined import WRITTEN_BY_US, is_foreign, progress_of
-from detjupyter.engine.checkpoints.manifest import Manifest, partial_name, read_manifest, seal, sweep, sync_directory, verify
+from detjupyter.engine.checkpoints.manifest import Manifest, partial_name, read_manifest, resolved, seal, sweep, sync_directory, verify
 from detjupyter.engine.checkpoints.signature import not_yours, signature_for, why_foreign
 from detjupyter.engine.progress import TrainingProgress
 from detjupyter.errors import CheckpointError, StoreError, UntrustedCheckpointError
@@ -257,12 +257,10 @@ def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bo
         _restore(progress, directory, trust=trust)
     except OSError as error:  # another process has deleted or locked it during the reading
         raise CheckpointError(f"The checkpoint cannot be read: {error.strerror or error}.", path=str(directory)) from None
-    except UnicodeEncodeError:
-        raise CheckpointError("The checkpoint cannot be read: its path is not valid text.", path=ascii(str(directory))) from None
 
 
 def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> None:
-    directory = Path(os.path.realpath(directory))  # a link in the path could lead elsewhere after the check
+    directory = resolved(directory)
     doubt: str | None = None
     if is_foreign(directory):
         batches_trained, records_trained = progress_of(directory)
