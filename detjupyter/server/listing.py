@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from detjupyter.errors import DefinitionNotFoundError
 from detjupyter.protocol.files import DefinitionRecord, DeterminedRecord, FileTable, LargestItemRecord, RuleRecord
-from detjupyter.protocol.text import legible
-from detjupyter.server.answers import to_json
+from detjupyter.protocol.wire import to_json
 from detjupyter.server.paths import inside
 
 if TYPE_CHECKING:
@@ -130,11 +129,11 @@ def compare_with_determined(root: Path, path: str, any_size: bool, progress: Pro
     return to_json(
         DeterminedRecord(
             path=_outward(definition, root),
-            paths=tuple(legible(name) for name, _ in counts),
+            paths=tuple(name for name, _ in counts),
             ships=tuple(ships for _, ships in counts),
             counts=tuple(counts.values()),
             total=sum(counts.values()),
-            problems=tuple(map(legible, theirs.problems)),
+            problems=tuple(theirs.problems),
         )
     )
 
@@ -148,7 +147,7 @@ def open_definition(root: Path, path: str, *, any_size: bool = False) -> ModelDe
     from detjupyter.definition import ModelDefinition
 
     place = inside(root, path)
-    if not place.is_dir() and place.suffix != ".py":
+    if not place.is_dir() and not (place.suffix == ".py" and place.is_file()):
         raise DefinitionNotFoundError(f"There is no directory and no .py file at {path!r} under the server's root.")
     return ModelDefinition(place, any_size=any_size)
 
@@ -162,7 +161,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
     rules, files = _table(report)
     return DefinitionRecord(
         path=path,
-        name=legible(definition.name),
+        name=definition.name,
         is_file=definition.is_file,
         entrypoints=_entrypoints(definition, report),
         rules=rules,
@@ -173,7 +172,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
         excluded_entries=left_out,
         limit_bytes=limit_bytes,
         largest=_largest(report) if report.total_bytes > NEAR_THE_LIMIT * limit_bytes else (),
-        problems=tuple(map(legible, report.problems)),
+        problems=tuple(report.problems),
     )
 
 
@@ -186,10 +185,10 @@ def _table(report: FileReport) -> tuple[tuple[RuleRecord, ...], FileTable]:
     for entry in _shown(report):
         if entry.kind == "symlink":
             symlinks.append(len(paths))
-        paths.append(legible(entry.path))
+        paths.append(entry.path)
         sizes.append(entry.size_bytes)
         rules.append(-1 if entry.rule is None else numbers.setdefault((entry.rule, entry.included), len(numbers)))
-    records = (RuleRecord(rule.source, rule.line, legible(rule.pattern), includes) for rule, includes in numbers)
+    records = (RuleRecord(rule.source, rule.line, rule.pattern, includes) for rule, includes in numbers)
     return tuple(records), FileTable(tuple(paths), tuple(sizes), tuple(rules), tuple(symlinks))
 
 
@@ -220,7 +219,7 @@ def _largest(report: FileReport) -> tuple[LargestItemRecord, ...]:
     from detjupyter.bundle import largest_items
 
     items = (item for item in largest_items(report, n=5) if item.size_bytes >= WORTH_NAMING * report.total_bytes)
-    return tuple(LargestItemRecord(legible(item.path), item.size_bytes, item.files) for item in items)
+    return tuple(LargestItemRecord(item.path, item.size_bytes, item.files) for item in items)
 
 
 def _entrypoints(definition: ModelDefinition, report: FileReport) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ from detjupyter.session.source_text import source_of
 from detjupyter.session.stuck_watch import StuckWatch
 from detjupyter.session.waiting import Echo, Waiting
 from detjupyter.store.history import Run
+from detjupyter.text import printable
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -115,7 +116,7 @@ class Session:
 
     def __repr__(self) -> str:
         record = self.record()
-        what = f"{record.entrypoint} on {record.device}"
+        what = printable(f"{record.entrypoint} on {record.device}")
         return f"<Session {self.session_id}: {what}, {record.state.value}, {record.batches_trained:,} batches trained>"
 
     # What it is ------------------------------------------------------------------------------------------------------
