@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Insert, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Insert, Row, Text, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from detjupyter.errors import RunNotFoundError, StoreError
@@ -31,6 +31,7 @@ from detjupyter.store.schema import checkpoints, events, log, runs, series
 from detjupyter.store.series import drop_replaced
 
 _JSON_COLUMNS = ("hyperparameters", "config", "best", "session", "recipe", "versions")
+_STATES = {state.value: state for state in State}
 _LIVE = [state.value for state in State if state.is_live]
 
 _INSERT_RUN = insert(runs)
@@ -49,12 +50,21 @@ _SELECT_RUN = select(runs).where(runs.c.id == bindparam("run_id"))
 _SELECT_LIVE = select(runs).where(runs.c.state.in_(_LIVE))
 _SELECT_UPDATED = select(runs).where(runs.c.updated_at > bindparam("since")).order_by(runs.c.updated_at, runs.c.number)
 _SELECT_NEWEST = select(runs).order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(bindparam("limit"))
-_SELECT_OLDER = _SELECT_NEWEST.where(
-    or_(
-        runs.c.created_at < bindparam("created_at"),
-        (runs.c.created_at == bindparam("created_at")) & (runs.c.number < bindparam("number")),
-    )
+_IS_OLDER = or_(
+    runs.c.created_at < bindparam("created_at"),
+    (runs.c.created_at == bindparam("created_at")) & (runs.c.number < bindparam("number")),
 )
+_SELECT_OLDER = _SELECT_NEWEST.where(_IS_OLDER)
+_SELECT_STATES = (
+    select(runs.c.id, runs.c.state)
+    .where(
+        or_(bindparam("state", type_=Text).is_(None), runs.c.state == bindparam("state")),
+        or_(bindparam("entrypoint", type_=Text).is_(None), runs.c.entrypoint == bindparam("entrypoint")),
+    )
+    .order_by(runs.c.created_at.desc(), runs.c.number.desc())
+    .limit(bindparam("limit"))
+)
+_SELECT_OLDER_STATES = _SELECT_STATES.where(_IS_OLDER)
 # Text, not a construct of SQLAlchemy, which would process each of a thousand rows several times in Python.
 _INSERT_SERIES = 'INSERT INTO series (run_id, metric_group, name, first_batch, count, batches, "values") VALUES (?, ?, ?, ?, ?, ?, ?)'
 _SELECT_NAMES = (
@@ -174,11 +184,30 @@ class SqlStore(Store):
                 rows = connection.execute(_SELECT_OLDER, where).all()
         return [self._read_run(row) for row in rows]
 
-    def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
+    def run_states(
+        self, *, limit: int | None = 100, before: str | None = None, state: State | None = None, entrypoint: str | None = None
+    ) -> dict[str, State]:
+        live = self._live_runs()
+        where = {"limit": -1 if limit is None else limit, "state": None if state is None else state.value, "entrypoint": entrypoint}
+        with self._database.reading() as connection:
+            if before is None:
+                rows = connection.execute(_SELECT_STATES, where).all()
+            else:
+                anchor = _find_run(connection, before)
+                where |= {"created_at": anchor.created_at, "number": anchor.number}
+                rows = connection.execute(_SELECT_OLDER_STATES, where).all()
+        # A process that cannot write has not recorded that the owner of a live run has ended.
+        states = {run_id: live[run_id].state if run_id in live else _STATES[name] for run_id, name in rows}
+        return states if state is None else {run_id: found for run_id, found in states.items() if found is state}
+
+    def _live_runs(self) -> dict[str, RunRecord]:
+        """Return the runs that were live, after checking the owner of each."""
         with self._database.reading() as connection:
             live = connection.execute(_SELECT_LIVE).all()
-        for row in live:
-            self._read_run(row)
+        return {row.id: self._read_run(row) for row in live}
+
+    def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
+        self._live_runs()
         with self._database.reading() as connection:
             return [_to_run(row) for row in connection.execute(_SELECT_UPDATED, {"since": updated_at})]
 
