@@ -9,6 +9,7 @@ passed as parameters.
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import decode, encode
 from detjupyter.store.base import BatchArray, RunCounts, SeriesPoints, Store, as_points, no_checkpoint
 from detjupyter.store.database import Database
+from detjupyter.store.leftovers import checkpoints_of, sweep, unrecorded
 from detjupyter.store.owner import Owner
 from detjupyter.store.schema import checkpoints, events, log, runs, series
 from detjupyter.store.series import drop_replaced
@@ -313,8 +315,14 @@ class SqlStore(Store):
         run, now = _to_run(row), time.time()
         if not run.state.is_live or not Owner(run.host, run.pid, row.owner_started_at).is_gone(run.updated_at, now):
             return run
+        # Before the state changes: if this process is killed, too, the next one does it. A process of another host possibly still lives.
+        left = self._tidied(run.id) if run.host == socket.gethostname() else []
         try:
             with self._database.transaction() as connection:
+                known = {known.id for known in connection.execute(_SELECT_CHECKPOINTS, {"run_id": run.id})}
+                for checkpoint in left:
+                    if checkpoint.id not in known:
+                        connection.execute(_INSERT_CHECKPOINT, _storable(encode(checkpoint)))
                 connection.execute(_END_RUN, {"run_id": run.id, "seen": run.updated_at, "now": now})
                 return _to_run(_find_run(connection, run.id))
         except RunNotFoundError:
@@ -322,6 +330,17 @@ class SqlStore(Store):
         except StoreError:
             pass  # read-only or busy: a process that can write will record it
         return replace(run, state=State.INTERRUPTED, ended_at=run.updated_at)
+
+    def _tidied(self, run_id: str) -> list[CheckpointRecord]:
+        """Delete the incomplete checkpoints of a run whose process has ended, and return the complete ones that it had not recorded."""
+        directory = checkpoints_of(self.home, run_id)
+        if directory is None:
+            return []
+        try:
+            sweep(directory)
+            return unrecorded(directory, run_id, [one.id for one in self.checkpoints(run_id)])
+        except (OSError, RunNotFoundError):  # unreadable, or deleted since
+            return []
 
 
 def _find_run(connection: Connection, run_id: str) -> Row[Any]:

@@ -1,7 +1,6 @@
 """The directory of a checkpoint: writes its manifest, and verifies its files against the manifest.
 
-A directory is written under a name that begins with a dot and ends with ``.partial``, and renamed when it is complete. If a directory with
-such a name is not being written or deleted, the process that did so has ended, and the directory can be deleted.
+A directory is written under another name and renamed when it is complete (see :mod:`detjupyter.store.leftovers`).
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,13 +16,30 @@ from typing import Any, cast
 
 from detjupyter.errors import CheckpointError
 from detjupyter.next_step import NextStep
+from detjupyter.store.leftovers import MANIFEST, is_partial, partial_name, sweep
 
-MANIFEST = "detjupyter.json"
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "Manifest",
+    "earlier_than",
+    "hash_of",
+    "is_count",
+    "partial_name",
+    "read_manifest",
+    "require_complete",
+    "resolved",
+    "seal",
+    "signed_text_of",
+    "sweep",
+    "sync_directory",
+    "verify",
+]
+
 FORMAT = 2
 """Format 1 had no hashes, and no fields about the code."""
 
 _SIGNATURE = "signature"
-_PARTIAL = ".partial"
 _PIECE_BYTES = 1 << 20
 _MOST = (1 << 63) - 1
 
@@ -62,11 +77,6 @@ class Manifest:
         return {"format": FORMAT, **fields, "files": files}
 
 
-def partial_name(identity: str) -> str:
-    """Return the name of a checkpoint's directory while it is being written or deleted."""
-    return f".{identity}{_PARTIAL}"
-
-
 def resolved(directory: Path) -> Path:
     """Return the path of a checkpoint without links: a link could lead elsewhere after the checkpoint was verified.
 
@@ -85,18 +95,12 @@ def require_complete(directory: Path) -> None:
     Raises:
         CheckpointError: The directory has such a name.
     """
-    if directory.name.startswith(".") and directory.name.endswith(_PARTIAL):
+    if is_partial(directory):
         raise CheckpointError(
             "The checkpoint is incomplete: it is being written or deleted, or the process that did so has ended.",
             path=str(directory),
             hint="Name a complete one; the history of the run lists them.",
         )
-
-
-def sweep(directory: Path) -> None:
-    """Delete the incomplete checkpoints of ended processes from the checkpoints of a run. The caller must not be writing one there."""
-    for entry in directory.glob(f".*{_PARTIAL}") if directory.is_dir() else ():
-        shutil.rmtree(entry, ignore_errors=True)
 
 
 def seal(directory: Path, manifest: Manifest, sign: Callable[[bytes, Path, Manifest], str]) -> int:
