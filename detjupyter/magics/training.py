@@ -119,7 +119,7 @@ class TrainingMagics(Magics):
 
     @magic_arguments()
     @argument("checkpoint", help="the id or the directory of a checkpoint, or `best` or `latest` for one of this session")
-    @argument("--trust", action="store_true", help="unpickle objects of any class, which can run any code; some old checkpoints need this")
+    @argument("--trust", action="store_true", help="unpickle objects of any class, which can run any code; for checkpoints of others")
     @line_magic
     def det_restore(self, line: str) -> None:
         """Restore weights, optimizers and random states from a checkpoint, also of Determined; asks before any code in it runs."""

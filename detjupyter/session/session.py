@@ -355,7 +355,8 @@ class Session:
         Args:
             checkpoint: A record, an id, a directory (checkpoints of Determined since 0.12 are supported), or ``"latest"`` or ``"best"``
                 for one of this session.
-            trust: Whether objects of any class may be unpickled, which can run any code. Some checkpoints of Determined need this.
+            trust: Whether objects of any class may be unpickled, which can run any code. Checkpoints of your own kernels need no trust;
+                some of others, and of Determined, do.
 
         Raises:
             SessionBusyError: A training is under way.

@@ -211,16 +211,20 @@ def test_only_its_user_can_read_the_key(line: Definition) -> None:
     assert (home() / KEY).read_bytes() == key
 
 
-@pytest.mark.parametrize("content", [None, b"short"])
-def test_without_a_usable_key_a_checkpoint_is_written_all_the_same(line: Definition, content: bytes | None) -> None:
-    """A warning says why it is not signed, and so does the question."""
+@pytest.mark.parametrize("what", ["a directory", "cut off", "readable by others", "a link"])
+def test_without_a_usable_key_a_checkpoint_is_written_all_the_same(line: Definition, tmp_path: Path, what: str) -> None:
+    """One warning says why it is not signed, and so does the question."""
     key = home() / KEY
     key.parent.mkdir(parents=True, exist_ok=True)
-    if content is None:
+    if what == "a directory":
         key.mkdir()
+    elif what == "a link":  # whoever made it knows the file that it leads to
+        (tmp_path / "known").write_bytes(bytes(32))
+        (tmp_path / "known").chmod(0o600)
+        key.symlink_to(tmp_path / "known")
     else:
-        key.write_bytes(content)
-        key.chmod(0o600)
+        key.write_bytes(b"short" if what == "cut off" else bytes(32))
+        key.chmod(0o640 if what == "readable by others" else 0o600)
     session, directory = saved_by(line)
     session.checkpoint()
     assert sum("The checkpoint is not signed" in entry.text for entry in session.run.log()) == 1

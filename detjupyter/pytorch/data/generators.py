@@ -65,8 +65,10 @@ def require_settable(states: Mapping[str, Any], generators: Mapping[str, Generat
         if known is None and isinstance(state, torch.Tensor):
             if state.dtype != torch.uint8 or state.dim() != 1:  # its size depends on the device of the generator
                 raise TypeError(f"the state of {path} is not that of a generator")
-        else:
-            _set_state(_new_for(state) if known is None else _new_like(known), state)
+            continue
+        generator = _new_for(state) if known is None else _new_like(known)
+        if generator is not None:
+            _set_state(generator, state)
 
 
 def _new_like(generator: Generator) -> Generator:
@@ -80,12 +82,12 @@ def _new_like(generator: Generator) -> Generator:
     return random.Random(0)
 
 
-def _new_for(state: Any) -> Generator:
+def _new_for(state: Any) -> Generator | None:
+    """Return a generator that such a state belongs to; None if it belongs to one of another package."""
     if isinstance(state, Mapping):
-        kind = getattr(np.random, state["bit_generator"])
-        if not issubclass(kind, np.random.BitGenerator):
-            raise TypeError(f"{state['bit_generator']} is not a generator of numpy")
-        return np.random.Generator(kind(0))
+        kind: Any = getattr(np.random, state["bit_generator"], None)
+        is_numpys = isinstance(kind, type) and issubclass(kind, np.random.BitGenerator)
+        return np.random.Generator(kind(0)) if is_numpys else None
     return np.random.RandomState(0) if isinstance(state[0], str) else random.Random(0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -162,8 +163,8 @@ def require_position(state: Mapping[str, Any], generators: Mapping[str, Any]) ->
         state: A position, from a checkpoint.
         generators: The dataset's generators, empty before the data is built; they are not changed.
     """
-    if not is_count(state.get("seed", 0)):
-        raise ValueError("the seed is not a number")
+    if operator.index(state.get("seed", 0)) < 0:
+        raise ValueError("the seed is negative")
     require_settable(state["dataset_generators"], generators)
     if _EPOCH in state:
         if not (is_count(state[_EPOCH]) and is_count(state["first_batch"])):
