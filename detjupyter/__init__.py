@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from detjupyter.definition.model_definition import ModelDefinition
     from detjupyter.errors import DetJupyterError
     from detjupyter.protocol.lengths import Batch, Epoch
+    from detjupyter.scripts.running import run_script
     from detjupyter.session.loading import current_session, load, sessions
     from detjupyter.session.saved_trial import load_checkpoint
     from detjupyter.session.session import Session
@@ -38,6 +39,7 @@ _HOMES = {
     "load": "detjupyter.session.loading",
     "load_checkpoint": "detjupyter.session.saved_trial",
     "run": "detjupyter.store.history",
+    "run_script": "detjupyter.scripts.running",
     "runs": "detjupyter.store.history",
     "sessions": "detjupyter.session.loading",
 }
@@ -54,6 +56,7 @@ __all__ = [
     "load",
     "load_checkpoint",
     "run",
+    "run_script",
     "runs",
     "sessions",
 ]

@@ -23,6 +23,7 @@ DetJupyterError
 ├── CheckpointError                 a checkpoint is missing, incomplete, or does not fit the trial
 │   └── UntrustedCheckpointError    reading it could execute arbitrary code, and it has not been trusted
 ├── UnsupportedError                a model definition uses a part of Determined that detjupyter does not offer
+│   └── NoLauncherError             no launcher of several processes started this one (also a KeyError)
 ├── StoreError                      the history cannot be read or written
 │   ├── RunNotFoundError            no run has that id (also a KeyError)
 │   ├── StoreBusyError              another process holds the lock of the history
@@ -248,6 +249,10 @@ class SessionBusyError(SessionError):
 
 class UnsupportedError(DetJupyterError):
     """A model definition uses a part of Determined that detjupyter does not offer."""
+
+
+class NoLauncherError(UnsupportedError, KeyError):
+    """No launcher of several processes started this one. Scripts catch the KeyError of the variable that a launcher would have set."""
 
 
 class CheckpointError(DetJupyterError):

@@ -8,7 +8,6 @@ modules that definitions see, so that classes are the same on both sides.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -47,7 +46,7 @@ class _Finder:
         if top not in DETERMINED:
             return None
         if rest:
-            return ModuleSpec(fullname, _alias) if _is_ours(top) and _exists(fullname) else None
+            return ModuleSpec(fullname, _alias, is_package=True) if _is_ours(top) else None
         return None if _is_installed(top) else ModuleSpec(fullname, _alias, is_package=True)
 
 
@@ -64,10 +63,6 @@ class _Alias:
 
 def _is_ours(name: str) -> bool:
     return getattr(sys.modules.get(name), "__name__", "").startswith("detjupyter.")
-
-
-def _exists(fullname: str) -> bool:
-    return importlib.util.find_spec(f"{_COMPAT}.{fullname}") is not None
 
 
 def _is_installed(top: str) -> bool:

@@ -1,26 +1,49 @@
-"""Names of Determined that detjupyter does not answer: they can be imported, and say so when they are used."""
+"""Names of Determined that detjupyter does not offer: all of them can be imported, and say so when they are used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any, NoReturn
 
 from detjupyter.errors import UnsupportedError
 from detjupyter.next_step import NextStep
 
-_INSTEAD = {
-    "determined.keras": "detjupyter trains PyTorch trials so far.",
-    "determined.estimator": "detjupyter trains PyTorch trials so far.",
-    "determined.horovod": "A kernel trains in one process; leave what concerns several out.",
-    "determined.pytorch.deepspeed": "Derive the trial from determined.pytorch.PyTorchTrial.",
-    "determined.pytorch.lightning": "Derive the trial from determined.pytorch.PyTorchTrial.",
-    "determined.experimental": f"Instead: {NextStep.LOAD}, {NextStep.TRAIN}, {NextStep.RUNS}.",
-    "determined.transformers": "Derive the trial from determined.pytorch.PyTorchTrial.",
+_COMPAT = __name__.rpartition(".")[0]
+_PYTORCH_ONLY = "detjupyter trains PyTorch trials so far."
+_ONE_PROCESS = "A kernel trains in one process: leave out what concerns several."
+_DERIVE = "Derive the trial from `determined.pytorch.PyTorchTrial`."
+_INSTEAD_OF_CLUSTER = f"Instead: {NextStep.LOAD}, {NextStep.TRAIN}, {NextStep.RUNS}."
+
+#: The known parts of Determined's interface that are not supported: what each is, and what to do instead. The first match applies.
+NOT_SUPPORTED = {
+    "determined.keras": ("tf.keras trials", _PYTORCH_ONLY),
+    "determined.estimator": ("TensorFlow Estimator trials", _PYTORCH_ONLY),
+    "determined.tensorpack": ("Tensorpack trials", _PYTORCH_ONLY),
+    "determined.pytorch.deepspeed": ("DeepSpeed trials", _DERIVE),
+    "determined.pytorch.dsat": ("DeepSpeed autotuning", _DERIVE),
+    "determined.pytorch.lightning": ("the Lightning adapter", _DERIVE),
+    "determined.pytorch.experimental": ("batch inference", "Loop over the data in a cell; `session.trial` has the trained models."),
+    "determined.horovod": ("horovod", _ONE_PROCESS),
+    "determined.launch": ("launchers of several processes", _ONE_PROCESS),
+    "determined.layers": ("entrypoint scripts of a container", _INSTEAD_OF_CLUSTER),
+    "determined.exec": ("entrypoint scripts of a container", _INSTEAD_OF_CLUSTER),
+    "determined.searcher": ("custom searchers", f"Train with one set of hyperparameters: {NextStep.LOAD}."),
+    "determined.profiler": ("the profiler of a cluster", "`context.set_profiler` profiles."),
+    "determined.experimental.client": ("the client of a cluster", _INSTEAD_OF_CLUSTER),
+    "determined.experimental": ("the client of a cluster", _INSTEAD_OF_CLUSTER),
+    "determined.common.api": ("the client of a cluster", _INSTEAD_OF_CLUSTER),
+    "determined.common.experimental": ("the client of a cluster", _INSTEAD_OF_CLUSTER),
+    "determined.cli": ("the command line of a cluster", _INSTEAD_OF_CLUSTER),
 }
 
 
 class Unavailable:
-    """Stand in for a class, function or module: every use but attribute access raises."""
+    """Replace a class, function or module: it can be named, also in annotations, and every use raises ``UnsupportedError``."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -28,29 +51,130 @@ class Unavailable:
     def __repr__(self) -> str:
         return f"<{self._name}, which detjupyter does not offer>"
 
-    def __getattr__(self, name: str) -> Unavailable:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return Unavailable(f"{self._name}.{name}")
+        return unavailable(f"{self._name}.{name}")
 
-    def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse."""
-        raise self._refusal()
+    def __or__(self, _: Any) -> Unavailable:
+        """Stay the same in an annotation: ``callback: DetCallback | None = None``."""
+        return self
 
-    def __mro_entries__(self, _: Any) -> NoReturn:
-        raise self._refusal()
+    __ror__ = __or__
 
-    def _refusal(self) -> UnsupportedError:
-        instead = next((text for place, text in _INSTEAD.items() if self._name.startswith(place)), "Leave it out.")
-        return UnsupportedError(f"detjupyter does not offer {self._name}.", hint=instead)
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise refusal(self._name)
+
+    # Python looks these up in the class; `__mro_entries__` is a class statement that derives from the name.
+    __call__ = __mro_entries__ = __instancecheck__ = __subclasscheck__ = _refuse
+    __enter__ = __exit__ = __aenter__ = __aexit__ = __await__ = _refuse
+    __iter__ = __next__ = __aiter__ = __len__ = __contains__ = __getitem__ = __setitem__ = __delitem__ = _refuse
+    __int__ = __float__ = __index__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+
+    def __bool__(self) -> bool:
+        """Be true like a class or a function, although there is a ``__len__``."""
+        return True
 
 
-def unavailable_names(module: str) -> Callable[[str], Unavailable]:
-    """Return the ``__getattr__`` of a module of which nothing is offered; ``module`` is its name as definitions write it."""
+def unavailable(name: str) -> Any:
+    """Return the replacement of a name of Determined; for the name of an exception a class that can be caught, but is never raised."""
+    if name.endswith(("Error", "Exception")):
 
-    def look_up(name: str) -> Unavailable:
+        def refuse(*_: Any, **__: Any) -> NoReturn:
+            raise refusal(name)
+
+        return type(name.rpartition(".")[2], (Exception,), {"__new__": refuse, "__doc__": f"{name}: nothing raises it."})
+    return Unavailable(name)
+
+
+def refusal(name: str) -> UnsupportedError:
+    """Return the error of a use of ``name``, which is written as in a definition: ``determined.keras.TFKerasTrial``."""
+    return UnsupportedError(f"detjupyter does not offer {name}.", hint=_instead(name))
+
+
+def _instead(name: str) -> str:
+    similar = _similar_name(name)
+    if similar is not None:
+        return f"Did you mean `{similar}`?"
+    known = name.replace("determined_common", "determined.common", 1)
+    return next((instead for part, (_, instead) in NOT_SUPPORTED.items() if f"{known}.".startswith(f"{part}.")), "Leave it out.")
+
+
+def _similar_name(name: str) -> str | None:
+    """Return the most similar name that the module of ``name`` does offer."""
+    module, _, last = name.rpartition(".")
+    there = sys.modules.get(f"{_COMPAT}.{module}")
+    offered = [] if there is None or isinstance(there, _UnavailableModule) else dir(there)
+    close = difflib.get_close_matches(last, offered, 1, cutoff=0.75)
+    return f"{module}.{close[0]}" if close else None
+
+
+class OfferedNames:
+    """The ``__getattr__`` and ``__dir__`` of a module in place of one of Determined's.
+
+    Args:
+        module: The module's ``__name__``.
+        modules: Its own modules, which are imported when they are first used as attributes.
+        homes: Other names that are imported when they are first used, with their modules (``".cluster"`` is relative to ``module``), or
+            with the module and the name there: ``".local:train_one_batch"``.
+    """
+
+    def __init__(self, module: str, *, modules: Sequence[str] = (), homes: dict[str, str] | None = None) -> None:
+        self._module = module
+        self._modules = modules
+        self._homes = homes or {}
+
+    def get(self, name: str) -> Any:
+        """Return what the module offers under ``name``, and else a replacement that refuses to be used."""
+        if name == "__path__":
+            return []  # `import determined.core._heartbeat`: to Python only a package can have submodules
         if name.startswith("__"):
-            raise AttributeError(name)
-        return Unavailable(f"{module}.{name}")
+            raise AttributeError(f"module {self._module!r} has no attribute {name!r}")
+        if name in self._modules:
+            return importlib.import_module(f"{self._module}.{name}")
+        if name in self._homes:
+            home, _, there = self._homes[name].partition(":")
+            return getattr(importlib.import_module(home, self._module), there or name)
+        return unavailable(f"{_public(self._module)}.{name}")
 
-    return look_up
+    def list(self) -> list[str]:
+        """Return the names that are offered."""
+        own = vars(sys.modules[self._module])
+        return sorted({*own.get("__all__", ()), *self._modules, *self._homes})
+
+
+class _UnavailableModule(ModuleType):
+    """A module of Determined that is not there. A private one (``determined.core._searcher``) gives the names that its parent offers."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        parent, _, last = self.__name__.rpartition(".")
+        if last.startswith("_") and name in dir(sys.modules[parent]):
+            return getattr(sys.modules[parent], name)
+        return unavailable(f"{_public(self.__name__)}.{name}")
+
+
+class _MissingModules:
+    """Finds every module of Determined that Python's own finder does not find in :mod:`detjupyter.compat`."""
+
+    def find_spec(self, fullname: str, _: Sequence[str] | None, __: ModuleType | None = None) -> ModuleSpec | None:
+        """Return where ``fullname`` is answered, None if that is not here."""
+        is_ours = fullname.startswith((f"{_COMPAT}.determined.", f"{_COMPAT}.determined_common."))
+        return ModuleSpec(fullname, self, is_package=True) if is_ours else None  # type: ignore[arg-type]  # derives from nothing
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Make the module."""
+        return _UnavailableModule(spec.name, f"{_public(spec.name)}: not supported; its names can be imported but not used.")
+
+    def exec_module(self, _: ModuleType) -> None:
+        """Do nothing: there is no code."""
+
+
+def _public(module: str) -> str:
+    return module.removeprefix(f"{_COMPAT}.")
+
+
+# last: only names that no other finder knows
+sys.meta_path.append(_MissingModules())

@@ -15,6 +15,7 @@ from detjupyter.engine.progress import TrainingProgress
 from detjupyter.engine.ranking import Ranking
 from detjupyter.engine.requests import Inbox
 from detjupyter.engine.settings import ENGINE_LIMIT_S
+from detjupyter.framework.metrics import flatten
 from detjupyter.protocol.events import CodeMissing, StateChanged
 from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord
@@ -51,7 +52,7 @@ class ActiveTrial:
         written: Callable[[Written], None],
     ) -> None:
         self.loaded = loaded
-        self.progress = TrainingProgress(loaded.adapter)
+        self.progress = TrainingProgress(loaded.adapter, emitter.say)
         # The loop calls this after every batch, so each part must be cheap.
         self.progress.has_request = lambda: bool(inbox) or not are_captured() or self.loaded.settings.is_contended
         self.emitter = emitter
@@ -116,7 +117,7 @@ class ActiveTrial:
         """Report once that the validation lacks the metric by which the config ranks."""
         missing = self.ranking.missing(metrics)
         if missing is not None:
-            available = ", ".join(map(str, metrics)) or "none"
+            available = ", ".join(flatten(metrics)) or "none"
             self.emitter.say(
                 f"The config's metric {missing!r} is not a validation metric (available: {available}). Ranking by the first one."
             )

@@ -61,7 +61,8 @@ def train(
                 yield None
                 _stop_at_nan(progress, plan)  # executing the request may have reported the metrics
         yield from _at_boundary(progress, plan, write_checkpoint, is_best)
-    if plan.start == plan.target:  # all batches are trained already; the end still has a validation and a checkpoint
+    # All batches are trained already: the end still has a validation and a checkpoint, but not what was restored from that checkpoint.
+    if plan.start == plan.target != progress.restored_at:
         yield from _at_boundary(progress, plan, write_checkpoint, is_best)
     yield from _report(progress, plan)
 
@@ -136,6 +137,7 @@ def validate(progress: TrainingProgress) -> Steps:
         else:
             yield None
     progress.validated_at = batches_trained
+    progress.unrecorded.of_report("validation", metrics)
     yield Validated(batches_trained, metrics)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from detjupyter.definition.config.keys import Settings
-from detjupyter.errors import LengthError
+from detjupyter.errors import LengthError, TrialUsageError
 from detjupyter.next_step import NextStep
 from detjupyter.protocol.commands import Train
 from detjupyter.protocol.lengths import Batch, CheckpointPolicy, Epoch, Length, Records
@@ -15,6 +15,9 @@ from detjupyter.protocol.lengths import Batch, CheckpointPolicy, Epoch, Length, 
 NEVER = sys.maxsize
 """A number of batches that no training reaches."""
 
+
+EMPTY_DATA = "A loader with drop_last has no batch if the data is smaller than one batch."
+"""What to look at if the training data is empty."""
 
 _UNITS: dict[str, type[Batch] | type[Epoch] | type[Records]] = {"batches": Batch, "epochs": Epoch, "records": Records}
 _ONE_UNIT = "Give exactly one of batches, epochs and records"
@@ -156,6 +159,7 @@ def make_plan(train: Train, *, trained: int, batches_per_epoch: int | None, reco
 
     Raises:
         LengthError: A length is missing, not positive, cannot be converted to batches, or is already reached.
+        TrialUsageError: A length is in epochs, and the training data is empty.
     """
     data = _Data(batches_per_epoch, records_per_batch, train.records_per_epoch)
     if train.length is None:
@@ -233,6 +237,8 @@ class _Data:
         """Return the batches of ``count`` epochs, by the configuration's ``records_per_epoch`` if it has one."""
         if self.records_per_epoch and self.records_per_batch:
             return max(count * self.records_per_epoch // self.records_per_batch, 1)
-        if not self.batches_per_epoch:
+        if self.batches_per_epoch == 0:
+            raise TrialUsageError("There are no training batches.", "The length of the training data is 0.", EMPTY_DATA)
+        if self.batches_per_epoch is None:
             raise LengthError("The training data has no known length, so epochs cannot be counted.", hint=_COUNT_BATCHES)
         return count * self.batches_per_epoch

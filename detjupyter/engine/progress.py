@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detjupyter.engine.plan import NEVER
+from detjupyter.engine.unrecorded import UnrecordedMetrics
 from detjupyter.framework.adapter import TrialAdapter
 from detjupyter.framework.metrics import scalars
 from detjupyter.protocol.events import MetricsReported
@@ -19,26 +20,34 @@ from detjupyter.protocol.records import FloatArray
 class TrainingProgress:
     """A trial in training: its counts, and the metrics that are still on the device.
 
+    Args:
+        adapter: The trial.
+        say: Adds a line to the run's log.
+
     Attributes:
         adapter: The trial. A reload replaces it between two batches.
         batches_trained: How many batches the trial is trained on.
         records_trained: How many records these batches contained.
         validated_at: The number of batches at the last validation; None without one.
         checkpointed_at: The number of batches at the last checkpoint; None without one.
+        restored_at: The number of batches of the restored checkpoint; None without one.
     """
 
-    def __init__(self, adapter: TrialAdapter) -> None:
+    def __init__(self, adapter: TrialAdapter, say: Callable[[str], None]) -> None:
         self.adapter = adapter
         self.batches_trained = 0
         self.records_trained = 0
         self.validated_at: int | None = None
         self.checkpointed_at: int | None = None
+        self.restored_at: int | None = None
         self.pause_at = NEVER
         """The loop yields at this number of batches trained."""
         self.has_request: Callable[[], bool] = lambda: False
         """Called after every batch; the loop yields if it returns True."""
         self.not_finite: tuple[int, str] | None = None
         """The first reported batch of this training with a metric that was NaN or infinite, and the metric's name."""
+        self.unrecorded = UnrecordedMetrics(say)
+        """Names the metrics that are not recorded."""
         self._rows: list[Mapping[str, Any]] = []
 
     def train_until(self, boundary: int, report_at: float) -> None:
@@ -64,6 +73,7 @@ class TrainingProgress:
         last = self.batches_trained
         batches = np.arange(last - len(rows) + 1, last + 1, dtype=np.int64)
         columns = self.adapter.fetch(rows)
+        self.unrecorded.of_batches(rows, columns)
         suspects = _not_finite(columns)
         event = MetricsReported(batches, columns, self.records_trained, _given(rows, columns, suspects))
         if self.not_finite is None and suspects:
@@ -85,6 +95,7 @@ class TrainingProgress:
         self.batches_trained = batches_trained
         self.records_trained = records_trained
         self.validated_at = self.checkpointed_at = None
+        self.restored_at = batches_trained
 
 
 def _not_finite(columns: Mapping[str, FloatArray]) -> list[str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from detjupyter.framework.metrics import improves_to, scalars
+from detjupyter.framework.metrics import flatten, improves_to, single_numbers
 from detjupyter.protocol.records import BestRecord
 
 
@@ -35,14 +35,14 @@ class Ranking:
 
     def missing(self, metrics: Mapping[str, Any]) -> str | None:
         """Return the configured metric if it is not among ``metrics``; once for each name, otherwise None."""
-        if self._metric is None or self._metric in metrics or self._metric == self._reported_missing:
+        if self._metric is None or self._metric in flatten(metrics) or self._metric == self._reported_missing:
             return None
         self._reported_missing = self._metric
         return self._metric
 
     def add(self, metrics: Mapping[str, Any], batches_trained: int) -> bool:
         """Add a validation, and return whether it is the best so far."""
-        numbers = scalars(metrics)
+        numbers = single_numbers(metrics)
         name = self._metric if self._metric in numbers else next(iter(numbers), None)
         self.newest = None
         if name is None:

@@ -46,8 +46,8 @@ class TrialContext:
         "hyperparameters": "Give the hyperparameters where the context is made.",
         "seed": "Set `reproducibility.experiment_seed` in the experiment config.",
     }
-    #: A possible reason why the context lacks an attribute, as the end of a sentence.
-    _limits: ClassVar[str] = ""
+    #: Attributes that the context lacks on purpose, with the reason as a clause.
+    _not_offered: ClassVar[dict[str, str]] = {}
 
     def __init__(self, config: Config, *, seed: int | None, knows_config: bool = True, knows_hyperparameters: bool = True) -> None:
         self.distributed = SingleProcess()
@@ -66,8 +66,9 @@ class TrialContext:
         known = [attribute for attribute in (*dir(type(self)), *vars(self)) if not attribute.startswith("_")]
         close = difflib.get_close_matches(name, known, n=1, cutoff=_MIN_SIMILARITY)
         suggestion = f" Did you mean {close[0]!r}?" if close else ""
+        reason = f"; {self._not_offered[name]}" if name in self._not_offered else ""
         # Without `name` and `obj`: Python would add a second suggestion, and the error would keep the context alive.
-        raise AttributeError(f"{type(self).__name__} has no {name!r}{self._limits}.{suggestion}")
+        raise AttributeError(f"{type(self).__name__} has no {name!r}{reason}.{suggestion}")
 
     @property
     def config(self) -> Config:

@@ -14,17 +14,71 @@ _LARGER_IS_BETTER = (
 )
 
 
-def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metrics that are single numbers, as floats; booleans become 0 and 1."""
-    found = {}
+_MAX_DEPTH = 20  # a dict can contain itself
+
+
+def flatten(metrics: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return metrics with their names as text, and with nested dicts as ``a/b/c``; of two metrics of one name the first.
+
+    Examples:
+        >>> flatten({"loss": 1, "box": {"AP": 2, "by_size": {"small": 3}}, 7: 4})
+        {'loss': 1, 'box/AP': 2, 'box/by_size/small': 3, '7': 4}
+    """
+    flat: dict[str, Any] = {}
+    _add_flat(flat, metrics, "", _MAX_DEPTH)
+    return flat
+
+
+def _add_flat(flat: dict[str, Any], metrics: Mapping[Any, Any], prefix: str, depth: int) -> None:
     for name, value in metrics.items():
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError, RuntimeError):  # ragged, or an object that numpy cannot read
-            continue
-        if array.size == 1 and array.dtype.kind in "fiub":
-            found[name] = float(array.reshape(()))
-    return found
+        if isinstance(value, Mapping) and value and depth:
+            _add_flat(flat, value, f"{prefix}{name}/", depth - 1)
+        else:
+            flat.setdefault(f"{prefix}{name}", value)
+
+
+def scalars(metrics: Mapping[Any, Any]) -> dict[str, float]:
+    """Return the metrics that are recorded, flat and as floats: single numbers, booleans as 0 and 1, and means of several numbers."""
+    return {name: number for name, value in flatten(metrics).items() if (number := _number(value)) is not None}
+
+
+def single_numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
+    """Return the recorded metrics that are single numbers. The others can rank nothing: the mean of a confusion matrix is not a result."""
+    return {name: number for name, value in flatten(metrics).items() if (number := _number(value)) is not None and np.size(value) == 1}
+
+
+def unrecorded(metrics: Mapping[Any, Any]) -> dict[str, str]:
+    """Return the metrics that are not recorded, flat, each with the kind of its value. A metric that is None has no value to record."""
+    return {name: kind_of(value) for name, value in flatten(metrics).items() if value is not None and _number(value) is None}
+
+
+def kind_of(value: Any) -> str:
+    """Return what the value of a metric that is not recorded is.
+
+    Examples:
+        >>> kind_of("x"), kind_of(10**400), kind_of([])
+        ('text', 'int, too large', 'list, empty')
+    """
+    if isinstance(value, str):
+        return "text"
+    kind = type(value).__name__
+    if isinstance(value, int):
+        return f"{kind}, too large"
+    try:
+        return f"{kind}, empty" if len(value) == 0 else kind
+    except (TypeError, IndexError, RuntimeError):  # it has no length; of torch and numpy a single number
+        return kind
+
+
+def _number(value: Any) -> float | None:
+    """Return a value as a number, several numbers as their mean; None if that is not possible."""
+    if type(value) is float:  # nearly all are
+        return value
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged, or an object that numpy cannot read
+        return None
+    return float(array.mean(dtype=np.float64)) if array.size and array.dtype.kind in "fiub" else None
 
 
 def improves_to(name: str) -> Literal["smaller", "larger"]:

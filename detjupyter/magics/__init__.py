@@ -20,12 +20,13 @@ def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it
     from detjupyter.magics.definition import DefinitionMagics
     from detjupyter.magics.files import FileMagics
     from detjupyter.magics.history import HistoryMagics
+    from detjupyter.magics.script import ScriptMagics
     from detjupyter.magics.training import TrainingMagics
     from detjupyter.next_step import Wording, set_wording
     from detjupyter.protocol.origins import Origin, set_default_origin
     from detjupyter.session.registry import registry
 
-    for magics in (DefinitionMagics, FileMagics, CellFileMagics, CheckMagics, TrainingMagics, HistoryMagics):
+    for magics in (DefinitionMagics, FileMagics, CellFileMagics, CheckMagics, TrainingMagics, HistoryMagics, ScriptMagics):
         shell.register_magics(magics)
     display.register(shell)
     check.register(shell)

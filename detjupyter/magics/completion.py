@@ -160,6 +160,7 @@ _SOURCES: dict[str, Callable[[str, list[str]], list[str]]] = {
     "entrypoint": _entrypoints,
     "path": _definitions,
     "config": _configs,
+    "script": _definitions,
     "hparam": _hyperparameters,
     "checkpoint": _checkpoints,
     "file": _files,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from detjupyter.engine.plan import EMPTY_DATA
 from detjupyter.errors import CheckpointError, TrialError, TrialUsageError
 from detjupyter.framework.adapter import Snapshot, TrialAdapter
 from detjupyter.framework.context import continue_training
@@ -33,6 +34,7 @@ from detjupyter.pytorch.rows import columns, keep_row
 from detjupyter.pytorch.styles import Procedure
 from detjupyter.pytorch.tensorboard import log_training, log_validation
 from detjupyter.pytorch.trial import PyTorchTrial
+from detjupyter.pytorch.update_check import UpdateCheck
 from detjupyter.pytorch.validation import validate
 
 
@@ -74,6 +76,8 @@ class PyTorchAdapter(TrialAdapter):
         self._has_started = self._has_trained = self._is_over = False
         self._memory = HostMemory()  # for copies of the state
         self._has_memory = False
+        self._left_out: set[str] = set()
+        self._updates = UpdateCheck(context.models)
         self._train_batch = procedure.train_batch
         # A fast path, since this is called in every batch: the default needs no call through the trial.
         self._length_of = data_length if type(trial).get_batch_length is PyTorchTrial.get_batch_length else trial.get_batch_length
@@ -122,6 +126,7 @@ class PyTorchAdapter(TrialAdapter):
             self._between.begin_profiling()
             self._callbacks.on_training_start()
         self._hooks.begin()
+        self._updates.begin(batches_trained, self.context.aggregation)
 
     def train_batch(self, batch_idx: int) -> tuple[Mapping[str, Any], int]:
         """Train on the next batch. The metrics that the trial returns stay on the device."""
@@ -158,6 +163,8 @@ class PyTorchAdapter(TrialAdapter):
             models, optimizers = self.context.models, self.context.optimizers
             states = [*(model.state_dict() for model in models), *(optimizer.state_dict() for optimizer in optimizers)]
             self._memory.prepare(states, pinned=self.context.device.type == "cuda")
+        if not self._updates.is_done:
+            self._updates.look(self._trained)
         found = columns(rows)
         writer = self._between.scalar_writer
         if writer is not None:
@@ -168,7 +175,7 @@ class PyTorchAdapter(TrialAdapter):
         """Evaluate the validation data, without changing the random numbers that the training draws afterwards."""
         self._start(self._trained)
         with self._state.preserved_randomness():
-            metrics = yield from validate(self.trial, self.context, self._procedure, self._callbacks)
+            metrics = yield from validate(self.trial, self.context, self._procedure, self._callbacks, self._left_out)
             if self._between.scalar_writer is not None:
                 log_validation(self._between.scalar_writer, self._trained, metrics)
             return metrics
@@ -277,7 +284,7 @@ class PyTorchAdapter(TrialAdapter):
 
 def _no_batches(batch_idx: int) -> TrialError:
     if batch_idx == 0:
-        return TrialUsageError("There are no training batches.", "build_training_data_loader() returned an empty loader.")
+        return TrialUsageError("There are no training batches.", "build_training_data_loader() returned an empty loader.", EMPTY_DATA)
     return TrialUsageError(
         f"An epoch of the training data contained no batch (after batch {batch_idx:,}).",
         "The object that build_training_data_loader() returned can be iterated only once, but every epoch iterates over it.",

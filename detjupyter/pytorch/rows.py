@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from detjupyter.errors import TrialUsageError
+from detjupyter.framework.metrics import flatten
 from detjupyter.protocol.records import FloatArray
 from detjupyter.pytorch.host import column
 
@@ -24,6 +25,7 @@ MANY = 16
 """A row with this many metrics or more is packed."""
 
 _PLAIN = {torch.Tensor, torch.nn.Parameter}  # a user's subclass could override how it is stacked
+_TEXT = {str}
 _type_of = attrgetter("dtype")
 
 
@@ -36,7 +38,7 @@ class Pack:
         values: (M,) their values, in a tensor that shares no memory with the trial's tensors.
     """
 
-    names: tuple[Any, ...]  # Any: a trial can use other keys than strings
+    names: tuple[str, ...]
     values: torch.Tensor
 
 
@@ -76,7 +78,7 @@ class PackedRow(Mapping[str, Any]):
 
 
 def keep_row(result: Any) -> Mapping[str, Any]:
-    """Return the result of ``train_batch`` as metrics that no later batch can change. They stay on the device.
+    """Return the result of ``train_batch`` as metrics that no later batch can change, nested ones flat. They stay on the device.
 
     Raises:
         TrialUsageError: The result is neither a tensor nor a mapping.
@@ -112,9 +114,11 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, FloatArray]:
     return {name: found[name] for name in _names(rows) if name in found}
 
 
-def _kept(values: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(values: Mapping[str, Any], *, is_flat: bool = False) -> dict[str, Any]:
     row = {}
     for name, value in values.items():
+        if not is_flat and (type(name) is not str or isinstance(value, dict)):
+            return _kept(flatten(values), is_flat=True)
         if isinstance(value, torch.Tensor):
             kept = value.detach()
             # A tensor that autograd computed is new in every batch. A leaf can be one that the trial modifies in place: an accumulator.
@@ -126,15 +130,20 @@ def _kept(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _packed(result: Mapping[str, Any]) -> PackedRow:
     """Return ``result`` with its scalar tensors in packs, and the other metrics kept one by one."""
+    if not _TEXT.issuperset(map(type, result)):
+        result = flatten(result)
     names, values = tuple(result), list(result.values())
     with torch.no_grad():
         if _PLAIN.issuperset(map(type, values)) and len(set(map(_type_of, values))) == 1:  # fast path: nearly always one pack holds all
             pack = _pack(names, values)
             if pack is not None:
                 return PackedRow(names, [pack], {})
+        if any(isinstance(value, dict) for value in values):
+            result = flatten(result)
+            names = tuple(result)
         packs = [pack for pack in map(_pack, *_groups(result)) if pack is not None]
     packed = {name for pack in packs for name in pack.names}
-    return PackedRow(names, packs, _kept({name: value for name, value in result.items() if name not in packed}))
+    return PackedRow(names, packs, _kept({name: value for name, value in result.items() if name not in packed}, is_flat=True))
 
 
 def _groups(result: Mapping[str, Any]) -> tuple[list[tuple[str, ...]], list[list[torch.Tensor]]]:
@@ -160,9 +169,9 @@ def _pack(names: tuple[str, ...], tensors: list[torch.Tensor]) -> Pack | None:
 _Rows = tuple[list[int], list[torch.Tensor]]
 
 
-def _by_pack(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[tuple[Any, ...], torch.dtype, torch.device], _Rows]:
+def _by_pack(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[tuple[str, ...], torch.dtype, torch.device], _Rows]:
     """Group the packs of all rows by names, dtype and device; return the indices of the rows of each group, and its vectors."""
-    found: dict[tuple[tuple[Any, ...], torch.dtype, torch.device], _Rows] = {}
+    found: dict[tuple[tuple[str, ...], torch.dtype, torch.device], _Rows] = {}
     for index, row in enumerate(rows):
         for pack in row.packs if isinstance(row, PackedRow) else ():
             indices, vectors = found.setdefault((pack.names, pack.values.dtype, pack.values.device), ([], []))

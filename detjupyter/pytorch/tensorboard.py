@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.framework.metrics import scalars
+from detjupyter.framework.metrics import single_numbers
 from detjupyter.framework.tensorboard import new_directory
 from detjupyter.next_step import NextStep, worded
 from detjupyter.protocol.records import FloatArray
@@ -80,7 +80,7 @@ class TorchWriter:
 
 def log_averages(writer: Any, batches_trained: int, metrics: Mapping[str, Any]) -> None:
     """Write the scalar metrics of a reporting period, which are those of custom reducers; a batch has no such metrics."""
-    for name, value in scalars(metrics).items():
+    for name, value in single_numbers(metrics).items():
         writer.add_scalar(f"Determined/{name}", value, batches_trained)
 
 
@@ -99,5 +99,5 @@ def log_training(writer: Any, batches: npt.NDArray[np.int64], columns: Mapping[s
 
 def log_validation(writer: Any, batches_trained: int, metrics: Mapping[str, Any]) -> None:
     """Write the scalar metrics of a validation."""
-    for name, value in scalars(metrics).items():
+    for name, value in single_numbers(metrics).items():
         writer.add_scalar(f"Determined/{name if name.startswith('val') else f'val_{name}'}", value, batches_trained)

@@ -23,6 +23,7 @@ from detjupyter.pytorch.device import choose_device
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
 from detjupyter.pytorch.trial import PyTorchTrial
 from detjupyter.scripts.built_trial import open_session
+from detjupyter.scripts.cluster_info import current_cluster_info
 from detjupyter.session.registry import registry
 from detjupyter.session.session import Session
 
@@ -48,8 +49,9 @@ def init(
     This function seeds nothing: the trial's random numbers follow from the seeds that the caller has set.
 
     Args:
-        hparams: The hyperparameters for ``context.get_hparam``.
-        exp_conf: An experiment config, as a dict; its hyperparameters are used if ``hparams`` is not given.
+        hparams: The hyperparameters for ``context.get_hparam``; by default those of ``%det_script``.
+        exp_conf: An experiment config, as a dict; its hyperparameters are used if ``hparams`` is not given. By default that of
+            ``%det_script``.
         distributed: For training in several processes; only a world of size 1 is supported.
         aggregation_frequency: The number of batches whose gradients one update accumulates.
         enable_tensorboard_logging: Whether metrics are also written to the trial's ``SummaryWriter``, if it creates one.
@@ -60,6 +62,10 @@ def init(
     """
     if distributed is not None and getattr(distributed, "size", 1) > 1:
         raise ArgumentError(f"detjupyter trains in one process, not in {distributed.size}.", hint="Leave `distributed` out.")
+    info = current_cluster_info()
+    if info is not None:  # as on a cluster, the config of the script applies to what the call leaves out
+        hparams = info.trial.hparams if hparams is None else hparams
+        exp_conf = info.trial._config if exp_conf is None else exp_conf
     read = read_config({} if exp_conf is None else exp_conf, Path.cwd(), None, 0)
     # wrap_optimizer() reads the frequency from the config, which is where other trials have it.
     raw = {**read.raw, "optimizations": {**(read.raw.get("optimizations") or {}), "aggregation_frequency": aggregation_frequency}}

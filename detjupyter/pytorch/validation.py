@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from detjupyter.errors import TrialUsageError
+from detjupyter.framework.metrics import flatten
 from detjupyter.pytorch.averages import host_rows
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -22,12 +24,22 @@ from detjupyter.pytorch.reducer import reduce_metrics, require_values, without_b
 from detjupyter.pytorch.styles import Procedure
 from detjupyter.pytorch.trial import PyTorchTrial
 
+logger = logging.getLogger("detjupyter")
+
 Progress = Generator[tuple[int, int | None], None, dict[str, Any]]
 """Yields (batches done, number of batches or None) after each batch, and returns the metrics."""
 
 
-def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Procedure, callbacks: Callbacks) -> Progress:
+def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Procedure, callbacks: Callbacks, left_out: set[str]) -> Progress:
     """Validate the trial. Its models are in evaluation mode during the validation, and in their previous mode afterwards.
+
+    Args:
+        trial: The trial.
+        context: Its context.
+        procedure: How its methods are called.
+        callbacks: Its callbacks.
+        left_out: The metrics that earlier validations left out, because the values of their batches cannot be reduced. This validation adds
+            its own; a warning names each of them once.
 
     Raises:
         TrialUsageError: The data is empty, or the metrics violate a rule.
@@ -48,7 +60,7 @@ def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Proce
             rows = yield from _evaluate_batches(context, procedure, loader)
             if callbacks.overrides("on_validation_epoch_end"):
                 callbacks.on_validation_epoch_end(host_rows(rows))
-            metrics = _reduce(trial, rows)
+            metrics = _reduce(trial, rows, left_out)
         metrics = without_bytes(metrics | context.reducers.reduce(training=False))
         require_values(metrics)
         callbacks.on_validation_step_end(metrics)
@@ -82,7 +94,7 @@ def _evaluate_batches(
             metrics = procedure.evaluate_batch(moved, len(rows))
         if not isinstance(metrics, Mapping):
             raise TrialUsageError("evaluate_batch() must return a dict of metrics.", f"It returned {type(metrics).__name__}.")
-        rows.append(dict(metrics))
+        rows.append(flatten(metrics))
         yield len(rows), total
     return rows
 
@@ -95,7 +107,7 @@ def _evaluate_full_dataset(procedure: Procedure, loader: Any) -> dict[str, Any]:
     return {name: host(value) for name, value in metrics.items()}
 
 
-def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]], left_out: set[str]) -> dict[str, Any]:
     if not rows:
         raise TrialUsageError("There are no validation batches.", "build_validation_data_loader() returned an empty loader.")
     names = list(without_bytes(rows[0]))
@@ -105,10 +117,19 @@ def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "evaluate_batch() must return the same metrics for every batch.",
                 f"Batch 0 returned {sorted(rows[0])}, batch {index} returned {sorted(row)}.",
             )
-    stacked = {}
+    stacked, errors = {}, {}
     for name in names:
         try:
             stacked[name] = stack([row[name] for row in rows])
         except (ValueError, TypeError) as error:
-            raise TrialUsageError(f"The validation metric {name!r} must be a number of one shape in every batch.", str(error)) from None
-    return dict(reduce_metrics(stacked, trial.evaluation_reducer()))
+            errors[name] = str(error)
+    if errors and not stacked:
+        name, why = next(iter(errors.items()))
+        raise TrialUsageError(f"The validation metric {name!r} must be a number of one shape in every batch.", why)
+    for name in errors.keys() - left_out:
+        logger.warning("The validation metric %r is left out: it must be a number of one shape in every batch. %s", name, errors[name])
+    left_out.update(errors)
+    reducer = trial.evaluation_reducer()
+    if isinstance(reducer, Mapping):
+        reducer = {name: one for name, one in reducer.items() if name not in errors}
+    return dict(reduce_metrics(stacked, reducer))

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from detjupyter.definition.trial import InvalidHP
 from detjupyter.engine.ranking import Ranking
+from detjupyter.engine.unrecorded import UnrecordedMetrics
 from detjupyter.errors import CheckpointError, SessionError, StoreError
 from detjupyter.framework.metrics import scalars
 from detjupyter.protocol.commands import Command, Stop
@@ -57,6 +59,7 @@ class ReportedRun:
         self._live = LiveState(record, commands=(Stop.kind,))
         self._recorder = Recorder(self._live.record, self.say, name=self.session_id)
         self._ranking = Ranking()
+        self._unrecorded = UnrecordedMetrics(self.say)
         self._publisher = EventPublisher(self._live, self._recorder)
         self.channel = SessionChannel(self._publisher.subscribe, self._live.record, self._live.patches, self._live.log, self.send)
         run = new_run(record, self.run_id, seed=0, hyperparameters=hyperparameters, config=config, bundle_hash="", kernel_id=kernel.id)
@@ -81,12 +84,14 @@ class ReportedRun:
         return self._store.home / "checkpoints" / self.run_id
 
     def report_training(self, steps_completed: int, metrics: Mapping[str, Any]) -> None:
-        """Record training metrics after ``steps_completed`` batches. Metrics that are no single numbers are left out."""
+        """Record training metrics after ``steps_completed`` batches; the log names those that are not numbers, each once."""
+        self._unrecorded.of_report("training", metrics)
         columns = {name: np.array([value]) for name, value in scalars(metrics).items()}
         self._publisher.publish(MetricsReported(np.array([steps_completed], dtype=np.int64), columns, 0))
 
     def report_validation(self, steps_completed: int, metrics: Mapping[str, Any]) -> None:
-        """Record validation metrics after ``steps_completed`` batches."""
+        """Record validation metrics after ``steps_completed`` batches; the log names those that are not numbers, each once."""
+        self._unrecorded.of_report("validation", metrics)
         if steps_completed > self._live.record().batches_trained:  # only training metrics advance the number of trained batches
             self.report_training(steps_completed, {})
         self._publisher.publish(Validated(steps_completed, dict(metrics)))
@@ -129,6 +134,17 @@ class ReportedRun:
         registry.forget_script(self)
         self._publisher.publish(StateChanged(state, self._live.record().batches_trained))
         self._recorder.settle()
+
+    def end_after(self, error: BaseException | None) -> None:
+        """Record the end of a script that raised ``error``. A script that was asked to stop may end by ``sys.exit()``."""
+        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self.end(State.STOPPED if self.stop_requested else State.FINISHED)
+        elif isinstance(error, InvalidHP):
+            self.end_early(f"The script rejects its hyperparameters: {error}")
+            self.end(State.STOPPED)
+        else:
+            self.say(f"{type(error).__name__}: {error}")
+            self.end(State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED)
 
     @property
     def _store(self) -> Store:

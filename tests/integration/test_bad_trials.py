@@ -13,6 +13,7 @@ import torch
 from support.waiting import wait_until
 
 from detjupyter.errors import CheckpointError, DetJupyterError, LengthError, TrialError
+from detjupyter.protocol.lengths import Epoch
 
 if TYPE_CHECKING:
     from support.definition import Definition
@@ -74,6 +75,87 @@ def test_an_empty_loader_is_named(line: Definition, loader: str, words: str) -> 
     size = "batch_size=4" if loader == "training" else "batch_size=20"
     line.edit(size, f"{size.replace('4', '64').replace('20', '64')}, drop_last=True")
     fails(line.load(), words)
+
+
+@pytest.mark.parametrize("length", [{"batches": 3}, {"epochs": 1}, {"records": 8}, {"batches": 3, "validate_every": Epoch(1)}])
+@pytest.mark.parametrize("loader", ["ours", "torch's", "a list"])
+def test_empty_training_data_is_named_for_each_length(length: dict[str, Any], loader: str, line: Definition) -> None:
+    """In batches, epochs and records, and a period in epochs; the session can be used afterwards."""
+    line.edit("batch_size=4", "batch_size=64, drop_last=True")
+    if loader != "ours":
+        line.edit("self.context = context", "self.context = context\n        context.experimental.disable_dataset_reproducibility_checks()")
+        line.edit("import DataLoader, PyTorchTrial", "import PyTorchTrial\nfrom torch.utils.data import DataLoader")
+    if loader == "a list":
+        given = "(TensorDataset(inputs, targets), batch_size=64, drop_last=True, shuffle="
+        line.edit(f"return DataLoader{given}", "return [] and dict(shuffle=")
+    session = line.load()
+    unknown = "records" in length and loader == "a list"
+    with pytest.raises((TrialError, LengthError), match="no batch_size" if unknown else "no training batches"):
+        session.train(**length, wait=True)
+    assert session.validate()["error"] >= 0
+
+
+@pytest.mark.parametrize("claimed", [3, 20, 10])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_wrong_length_of_the_data_is_named_once(claimed: int, workers: int, line: Definition, caplog: pytest.LogCaptureFixture) -> None:
+    """A sampler whose ``__len__`` is not what it yields."""
+    line.edit(
+        "class LineTrial",
+        "from torch.utils.data import BatchSampler, SequentialSampler\n\n\n"
+        f"class Wrong(BatchSampler):\n    def __len__(self):\n        return {claimed}\n\n\nclass LineTrial",
+    )
+    line.edit("batch_size=4, shuffle=", f"batch_sampler=Wrong(SequentialSampler(inputs), 4, False), num_workers={workers}); dict(a=")
+    session = line.load()
+    session.train(batches=35, wait=True)
+    named = [one.getMessage() for one in caplog.records if "length of the training data" in one.getMessage()]
+    assert len(named) == (claimed != 10)
+    assert all(f"is {claimed}, but an epoch had 10 batches" in one for one in named)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cause"),
+    [
+        ("self.context.step_optimizer(self.optimizer)", "pass", "does train_batch() call context.step_optimizer()"),
+        ("self.context.backward(loss)", "pass", "does train_batch() call context.backward(loss)"),
+        (
+            "loss = ((self.model(x) - y) ** 2).mean()",
+            "loss = torch.ones((), requires_grad=True) * 2",
+            "a loss that depends on the wrapped models",
+        ),
+    ],
+)
+def test_a_training_that_changes_no_parameter_is_named_once(
+    old: str, new: str, cause: str, line: Definition, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the likely cause."""
+    line.edit(old, new)
+    session = line.load()
+    for _ in range(5):
+        session.step(10)
+    named = [one.getMessage() for one in caplog.records if "No parameter changed" in one.getMessage()]
+    assert len(named) == 1
+    assert cause in named[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("LineTrial", "LineTrial"),
+        ("self.context.step_optimizer(self.optimizer)", "[p.data.sub_(0.01 * p.grad) for p in self.model.parameters()]"),
+        ("self.context.step_optimizer(self.optimizer)", "batch_idx >= 9 and self.context.step_optimizer(self.optimizer)"),
+        ("self.context.backward(loss)", "[p.requires_grad_(False) for p in self.model.parameters()]; return {'loss': loss}"),
+    ],
+    ids=["an ordinary one", "through .data", "after a while", "nothing to train"],
+)
+def test_a_training_that_does_change_parameters_is_not_named(
+    old: str, new: str, line: Definition, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also by an optimizer that torch does not see, after a warm-up, and where all is frozen."""
+    line.edit(old, new)
+    session = line.load()
+    for _ in range(4):
+        session.step(10)
+    assert not [one for one in caplog.records if "No parameter changed" in one.getMessage()]
 
 
 def test_a_loader_shorter_than_a_step_is_gone_through_again(line: Definition) -> None:

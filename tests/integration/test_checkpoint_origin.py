@@ -218,7 +218,7 @@ def test_without_a_usable_key_a_checkpoint_is_written_all_the_same(line: Definit
     key.parent.mkdir(parents=True, exist_ok=True)
     if what == "a directory":
         key.mkdir()
-    elif what == "a link":  # whoever made it knows the file that it leads to
+    elif what == "a link":  # another user who made it could know the file that it leads to
         (tmp_path / "known").write_bytes(bytes(32))
         (tmp_path / "known").chmod(0o600)
         key.symlink_to(tmp_path / "known")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import pytest
 
 import detjupyter as dj
 from detjupyter.compat.determined import core
+from detjupyter.compat.determined.experimental import core_v2
 from detjupyter.definition.trial import InvalidHP
-from detjupyter.errors import ArgumentError, CheckpointError, SessionError, TrialUsageError
+from detjupyter.errors import ArgumentError, CheckpointError, SessionError, TrialUsageError, UnsupportedError
 from detjupyter.protocol.commands import Pause, Stop
 from detjupyter.session.registry import Viewable, registry
 
@@ -116,8 +117,6 @@ def tear(context: Any) -> str:
 
 def test_checkpoints_are_copied_in_copied_out_and_deleted(tmp_path: Path) -> None:
     """`upload`, `download` and `delete`; a checkpoint of another run can be read, and one that failed half-way leaves nothing."""
-    from detjupyter.compat.determined import core
-
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/weights.txt").write_text("mine")
     with core.init() as first:
@@ -140,8 +139,6 @@ def test_checkpoints_are_copied_in_copied_out_and_deleted(tmp_path: Path) -> Non
 
 def test_groups_of_metrics_keep_their_names_apart() -> None:
     """Metrics of a separate group get the group as a prefix; steps count even if no number is reported."""
-    from detjupyter.compat.determined import core
-
     with core.init() as context:
         context.train.report_metrics("training", 1, {"loss": 1.0})
         context.train.report_metrics("inference", 1, {"loss": 2.0})
@@ -169,8 +166,6 @@ def test_groups_of_metrics_keep_their_names_apart() -> None:
 )
 def test_how_a_script_ends_is_how_its_run_ends(raised: BaseException, state: str) -> None:
     """A script that is interrupted, ends normally, fails, or stops because of invalid hyperparameters gives a run in the matching state."""
-    from detjupyter.compat.determined import core
-
     with pytest.raises(type(raised)), core.init() as context:
         raise raised
     assert dj.run(context.run_id).state == state
@@ -179,8 +174,6 @@ def test_how_a_script_ends_is_how_its_run_ends(raised: BaseException, state: str
 
 def test_a_script_that_says_that_it_ends_early_was_stopped() -> None:
     """`report_early_exit` tells why."""
-    from detjupyter.compat.determined import core
-
     with core.init() as context:
         context.train.report_early_exit(core.EarlyExitReason.INVALID_HP)
     assert dj.run(context.run_id).state == "stopped"
@@ -189,8 +182,6 @@ def test_a_script_that_says_that_it_ends_early_was_stopped() -> None:
 
 def test_a_context_of_several_processes_or_that_was_not_begun_is_refused() -> None:
     """Both say what to do."""
-    from detjupyter.compat.determined import core
-
     with pytest.raises(ArgumentError, match="in one process, not in 8"):
         core.init(distributed=type("Eight", (), {"size": 8})())
     with pytest.raises(TrialUsageError, match="not started"):
@@ -199,8 +190,6 @@ def test_a_context_of_several_processes_or_that_was_not_begun_is_refused() -> No
 
 def test_one_context_for_the_whole_process(shown: list[Viewable]) -> None:
     """`core_v2.init` begins a run of the given name and hyperparameters, the next `init` or `close` ends it."""
-    from detjupyter.compat.determined.experimental import core_v2
-
     with pytest.raises(TrialUsageError, match="not started"):
         _ = core_v2.train
     core_v2.init(defaults=core_v2.DefaultConfig(name="cells", hparams={"lr": 0.1}), unmanaged=core_v2.UnmanagedConfig(project="p"))
@@ -261,3 +250,150 @@ class TestScripts:
             assert made.checkpoint.get_metadata(first)["mine"] == 1
         counts: Mapping[str, int] = {one.id: one.batches_trained for one in dj.run(made.run_id).checkpoints()}
         assert counts == {first: 0, second: 0}
+
+    @pytest.mark.parametrize("call", ["init", "init_context"])
+    def test_a_misspelled_argument_is_refused(self, call: str) -> None:
+        """No setting is lost in silence."""
+        with pytest.raises(TypeError, match="nmae"):
+            getattr(core_v2, call)(nmae="x").__enter__()
+        with pytest.raises(TypeError, match="config"):
+            core.init(config={"name": "x"})  # type: ignore[call-arg]
+        assert registry.scripts() == []
+
+    def test_the_files_of_a_checkpoint_are_selected(self, tmp_path: Path) -> None:
+        """A selector sees each file by its path in the checkpoint, when it is uploaded and when it is downloaded."""
+        for name in ("a.txt", "deep/b.txt", "deep/c.bin"):
+            (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "mine" / name).write_text(name)
+        with core.init() as made:
+            whole = made.checkpoint.upload(tmp_path / "mine")
+            text = made.checkpoint.upload(tmp_path / "mine", selector=lambda path: path.endswith(".txt"))
+            made.checkpoint.download(text, tmp_path / "text")
+            made.checkpoint.download(whole, tmp_path / "one", selector=lambda path: path == "deep/c.bin")
+        found = {
+            name: sorted(p.relative_to(tmp_path / name).as_posix() for p in (tmp_path / name).rglob("*.*")) for name in ("text", "one")
+        }
+        assert found == {"text": ["a.txt", "deep/b.txt", "metadata.json"], "one": ["deep/c.bin"]}
+
+    def test_metrics_of_a_script_are_recorded_like_those_of_a_trial(self) -> None:
+        """Nested ones by their path, lists by their mean; the others are named once."""
+        nested = {"box": {"AP": 0.5, "by": {"size": [1.0, 2.0]}}, "text": "x"}
+        with core.init() as made:
+            for step in (1, 2):
+                made.train.report_training_metrics(step, nested)
+                made.train.report_validation_metrics(step, nested)
+        run = dj.run(made.run_id)
+        for group in ("training", "validation"):
+            assert sorted(run.metric_names(group)) == ["box/AP", "box/by/size"]
+            assert run.metrics("box/by/size", group)[1].tolist() == [1.5, 1.5]
+        assert sum("'text' (text)" in line.text for line in run.log()) == 1
+
+
+class TestSeveralProcesses:
+    """``DistributedContext``, whose constructors are for the processes of a launcher."""
+
+    @pytest.mark.parametrize("name", ["from_torch_distributed", "from_deepspeed", "from_tf_config", "from_horovod"])
+    def test_the_guard_of_many_scripts_works(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without a launcher there is an error that is both a KeyError and ours, in plain words; then the script trains in one process."""
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+        with pytest.raises(KeyError) as refused:
+            getattr(core.DistributedContext, name)(*(["hvd"] if name == "from_horovod" else []))
+        assert isinstance(refused.value, UnsupportedError)
+        assert str(refused.value).startswith(f"DistributedContext.{name}() needs")
+        assert "Leave `distributed` out" in str(refused.value)
+        with core.init(distributed=None) as context:
+            context.train.report_training_metrics(1, {"loss": 1.0})
+
+    def test_a_launcher_of_one_process_is_a_world_of_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Several are refused as what they are."""
+        monkeypatch.setenv("WORLD_SIZE", "1")
+        with core.DistributedContext.from_torch_distributed() as world, core.init(distributed=world) as context:
+            assert (world.rank, world.size, context.distributed.size) == (0, 1, 1)
+        monkeypatch.setenv("WORLD_SIZE", "4")
+        with pytest.raises(UnsupportedError, match="not as rank 0 of 4") as refused:
+            core.DistributedContext.from_torch_distributed()
+        assert not isinstance(refused.value, KeyError)
+
+    def test_its_arguments(self) -> None:
+        """A world of one can be written out; one of two cannot."""
+        world = core.DistributedContext(rank=0, size=1, local_rank=0, local_size=1, cross_rank=0, cross_size=1, chief_ip=None)
+        assert world.allgather(3) == [3]
+        with pytest.raises(UnsupportedError, match="not as rank 1 of 2"):
+            core.DistributedContext(rank=1, size=2)
+
+
+class TestResuming:
+    """Runs with external ids continue each other."""
+
+    @pytest.fixture(autouse=True)
+    def closed(self) -> Iterator[None]:
+        """No run stays open."""
+        yield
+        core_v2.close()
+
+    def test_the_last_checkpoint_of_the_same_ids_is_the_one_to_continue_from(self) -> None:
+        """Of the newest run that has one, not of another trial, and not of a run that has none."""
+        ids = {"external_experiment_id": "e", "external_trial_id": "t"}
+        core_v2.init(config=core_v2.Config(name="first", hparams={"lr": 1}, **ids))
+        assert core_v2.info.latest_checkpoint is None
+        assert core_v2.info.trial.hparams == {"lr": 1}
+        assert core_v2.info._trial_info.experiment_id == core_v2.info.trial.experiment_id
+        stored = []
+        for step in (1, 2):
+            with core_v2.checkpoint.store_path({"steps_completed": step}) as (path, storage_id):
+                (path / "step.txt").write_text(str(step))
+            stored.append(storage_id)
+        core_v2.init(config=core_v2.Config(name="other", external_experiment_id="e", external_trial_id="u"))
+        assert core_v2.info.latest_checkpoint is None
+        core_v2.init(unmanaged=core_v2.UnmanagedConfig(**ids))  # has no checkpoint
+        core_v2.init(config=core_v2.Config(**ids))
+        assert core_v2.info.latest_checkpoint == stored[-1]
+        with core_v2.checkpoint.restore_path(core_v2.info.latest_checkpoint) as path:
+            assert (path / "step.txt").read_text() == "2"
+        run_id = core_v2.url_reverse_webui_exp_view().split('"')[1]
+        core_v2.close()
+        assert dj.run(run_id).config["external_trial_id"] == "t"
+
+    def test_after_a_stop_in_another_process(self, tmp_path: Path) -> None:
+        """The same script twice: the second process continues from the checkpoint of the first."""
+        (tmp_path / "script.py").write_text(
+            "from detjupyter.compat.determined.experimental import core_v2\n"
+            "core_v2.init(config=core_v2.Config(name='x', external_experiment_id='two', external_trial_id='processes'))\n"
+            "first, latest = 0, core_v2.info.latest_checkpoint\n"
+            "if latest is not None:\n"
+            "    with core_v2.checkpoint.restore_path(latest) as path:\n"
+            "        first = int((path / 'step').read_text())\n"
+            "for step in range(first, first + 2):\n"
+            "    core_v2.train.report_training_metrics(step + 1, {'loss': float(step)})\n"
+            "with core_v2.checkpoint.store_path({'steps_completed': step + 1}) as (path, _):\n"
+            "    (path / 'step').write_text(str(step + 1))\n"
+            "core_v2.close()\n"
+        )
+        for _ in range(2):
+            subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True)
+        runs = [run for run in dj.runs() if run.record.definition_root == str(tmp_path)]
+        assert [run.metrics("loss")[1].tolist() for run in runs] == [[2.0, 3.0], [0.0, 1.0]]
+
+    def test_a_client_of_a_cluster_is_refused(self) -> None:
+        """And nothing is begun."""
+        with pytest.raises(UnsupportedError, match="no cluster"):
+            core_v2.init(client=object())
+        with pytest.raises(TrialUsageError, match="not started"):
+            core_v2.url_reverse_webui_exp_view()
+
+
+class TestLength:
+    """``context.searcher`` when the config has a length."""
+
+    @pytest.mark.parametrize(
+        ("max_length", "length", "unit"),
+        [({"epochs": 3}, 3, core.Unit.EPOCHS), ({"batches": 100}, 100, core.Unit.BATCHES), (7, 7, None), (None, 1, None)],
+    )
+    def test_the_operation_is_as_long_as_the_config_says(self, max_length: Any, length: int, unit: core.Unit | None) -> None:
+        """In its unit, if it has one."""
+        searcher = {"name": "single", **({} if max_length is None else {"max_length": max_length})}
+        with core_v2.init_context(config=core_v2.Config(searcher=searcher)) as context:
+            assert [operation.length for operation in context.searcher.operations()] == [length]
+            assert context.searcher.get_configured_units() is unit
+            context.profiler.on()
+            context.profiler.off()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from support.definition import Definition
 
 import detjupyter as dj
-from detjupyter.compat import kernel
+from detjupyter.compat import kernel, unavailable
 from detjupyter.compat.determined import experimental
 from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.errors import UnsupportedError
@@ -35,10 +36,13 @@ NAMES = {
     ),
     "determined.core": (
         "init Context PreemptMode TensorboardMode DownloadMode SearcherMode EarlyExitReason DistributedContext TrainContext "
-        "CheckpointContext SearcherContext SearcherOperation PreemptContext"
+        "CheckpointContext SearcherContext SearcherOperation PreemptContext ProfilerContext Unit DummyDistributedContext"
     ),
     "determined.experimental": "create Mode create_trial_instance test_one_batch init_native keras estimator Determined client core_v2",
-    "determined.experimental.core_v2": "init init_context close DefaultConfig UnmanagedConfig",
+    "determined.experimental.core_v2": (
+        "init init_context close Config DefaultConfig UnmanagedConfig DistributedContext PreemptMode TensorboardMode "
+        "url_reverse_webui_exp_view"
+    ),
     "determined.errors": (
         "InvalidExperimentException InvalidDataTypeException InternalException SkipWorkloadException StopLoadingImplementation WorkerError"
     ),
@@ -48,6 +52,8 @@ NAMES = {
     "determined.horovod": "hvd",
     "determined.tensorboard.metric_writers.pytorch": "TorchWriter",
     "determined.transformers": "DetCallback",
+    "determined.experimental.hf_trainer": "DetCallback",
+    "determined.transformers._hf_callback": "DetCallback",
     "determined.keras": "TFKerasTrial TFKerasTrialContext InputData callbacks",
     "determined.estimator": "EstimatorTrial EstimatorTrialContext RunHook",
     "determined.pytorch.deepspeed": "DeepSpeedTrial DeepSpeedTrialContext",
@@ -103,10 +109,12 @@ def test_the_names_are_those_of_this_house(tmp_path: Path) -> None:
 
     text = "import determined as det\nfrom determined.pytorch import samplers\nimport determined.pytorch.samplers as again\n"
     loaded = load(tmp_path, text)
-    assert {name: getattr(loaded.det.pytorch, name) for name in pytorch.__all__} == {
-        name: getattr(pytorch, name) for name in pytorch.__all__
-    }
-    assert loaded.samplers is loaded.again is pytorch.samplers
+    for here, there, names in (
+        (loaded.det.pytorch, pytorch, set(pytorch.__all__) - {"samplers"}),
+        (loaded.samplers, pytorch.samplers, pytorch.samplers.__all__),
+    ):
+        assert {name: getattr(here, name) for name in names} == {name: getattr(there, name) for name in names}
+    assert loaded.samplers is loaded.again
     assert loaded.det.Trial is loaded.det.LegacyTrial is Trial
     assert loaded.det.InvalidHP is InvalidHP
     assert loaded.det.TrialContext is pytorch.PyTorchTrialContext
@@ -126,15 +134,12 @@ def test_the_names_are_those_of_this_house(tmp_path: Path) -> None:
         "determined.experimental.create(None)",
         "determined.util.download_gcs_blob_with_backoff('x')",
         "determined.common.api.certs.cli_cert",
-        "determined.transformers.DetCallback()",
     ],
 )
 def test_what_is_not_offered_is_refused_at_its_use_not_at_its_import(use: str, tmp_path: Path) -> None:
     """Importing and naming it works; calling it, or deriving from it, raises one error that says what, and what instead."""
-    module = use.split("(")[0].rpartition(".")[0]
     what = use.split("(")[0]
-    while not _is_module(module):
-        module = module.rpartition(".")[0]
+    module = what.rpartition(".")[0]
     called = use if use.endswith(")") else None
     text = f"import {module}\nnamed = {what}\ndef use():\n    " + (
         f"return {called}\n" if called else f"class Mine({what}):\n        pass\n"
@@ -147,29 +152,32 @@ def test_what_is_not_offered_is_refused_at_its_use_not_at_its_import(use: str, t
     assert refused.value.hint
 
 
-def _is_module(name: str) -> bool:
-    try:
-        importlib.import_module(f"detjupyter.compat.{name}")
-    except ModuleNotFoundError:
-        return False
-    return True
+def test_the_parts_that_are_not_supported_are_in_the_docs() -> None:
+    """The table in docs/determined.md is the table of the code, and no module of it is offered."""
+    docs = (Path(__file__).parents[2] / "docs/determined.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(determined\.[\w.]+)` \| (.+) \|$", docs.split("The parts that are not supported:")[1], re.MULTILINE)
+    assert rows == [(module, what) for module, (what, _) in unavailable.NOT_SUPPORTED.items()]
+    offered_in_part = {"determined.experimental"}
+    for module, _ in rows:
+        if module not in offered_in_part:
+            assert not Path(kernel.__file__).parent.joinpath(*module.split(".")).with_suffix(".py").exists()
 
 
 def test_an_installed_determined_is_never_mixed_into_a_definition(installed: Path, tmp_path: Path) -> None:
-    """Every module of a definition's `determined` is ours, or there is none: what only the distribution has is an import error."""
+    """Every module of a definition's `determined` is ours: what only the distribution has can be imported, and is refused at its use."""
     text = "import determined as det, determined.pytorch, determined_common\nfrom determined.experimental import core_v2\n"
     loaded = load(tmp_path / "definition", text)
     for module in (loaded.det, loaded.det.pytorch, loaded.det.experimental, loaded.determined_common):
-        assert not hasattr(module, "THEIRS")
+        assert module.THEIRS is not True
         assert str(installed) not in str(module.__file__)
-    for name in (
+    for line in (
         "from determined.pytorch import THEIRS",
-        "import determined.only_theirs",
         "from determined.only_theirs import THEIRS",
-        "from determined import only_theirs",
+        "from determined import only_theirs; THEIRS = only_theirs.THEIRS",
+        "import determined.only_theirs; THEIRS = determined.only_theirs.THEIRS",
     ):
-        with pytest.raises(ImportError):
-            load(tmp_path / "other", f"{name}\n")
+        with pytest.raises(UnsupportedError):
+            load(tmp_path / "other", f"{line}\n").THEIRS()
     import determined
 
     assert determined.THEIRS
@@ -190,8 +198,8 @@ def test_a_cell_gets_these_names_where_nothing_is_installed(offered: None, tmp_p
     assert writers.TorchWriter is loaded.writers.TorchWriter
     assert check.CheckFailedError is older.CheckFailedError
     assert det.__spec__.name == "detjupyter.compat.determined"
-    with pytest.raises(ModuleNotFoundError):
-        importlib.import_module("determined.nothing")
+    with pytest.raises(UnsupportedError, match=r"does not offer determined\.nothing\.Thing"):
+        importlib.import_module("determined.nothing").Thing()
 
 
 def test_a_cell_keeps_an_installed_determined_whole(installed: Path, offered: None) -> None:

@@ -149,6 +149,22 @@ def test_a_length_in_total_that_is_reached_trains_nothing_and_says_so(caplog: py
     assert list(session_of(trainer).metrics("loss")[0]) == list(range(1, 9))
 
 
+@pytest.mark.parametrize(("max_length", "written"), [(5, []), (3, []), (6, [6])])
+def test_a_finished_fit_that_is_run_again_validates_and_saves_nothing(max_length: int, written: list[int]) -> None:
+    """A cell that restores its own last checkpoint has nothing to do, and costs neither a validation nor a copy of the weights."""
+    first = trainer_of()
+    first.fit(max_length=Batch(5))
+    run = session_of(first).run
+    assert run is not None
+    again = trainer_of()
+    again.fit(max_length=Batch(max_length), latest_checkpoint=run.checkpoints()[-1].id)
+    rerun = session_of(again).run
+    assert rerun is not None
+    assert [one.batches_trained for one in rerun.checkpoints()] == written
+    assert rerun.metric_names("validation") == (["error"] if written else [])
+    assert rerun.state == "finished"
+
+
 def test_test_mode_takes_one_batch_through_everything() -> None:
     """One batch is trained, and the trial is validated and saved, for any length; a second call trains one more batch."""
     trainer = trainer_of()

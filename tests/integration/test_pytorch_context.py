@@ -218,10 +218,22 @@ class TestFewUse:
 
     def test_a_name_that_is_not_there_says_what_may_be_meant(self) -> None:
         """And what is out of scope."""
-        with pytest.raises(AttributeError, match=r"without horovod or DeepSpeed\. Did you mean 'wrap_model'"):
+        with pytest.raises(AttributeError, match=r"has no 'wrap_models'\. Did you mean 'wrap_model'"):
             context().wrap_models  # noqa: B018
+        with pytest.raises(AttributeError, match=r"in one process, without horovod or DeepSpeed\.$"):
+            context().use_pipeline_parallel  # noqa: B018
         with pytest.raises(AttributeError, match="Did you mean 'optimizers'"):
             context().optimizer  # noqa: B018
+
+    def test_the_environment_of_2020(self) -> None:
+        """`context.env` gives the config, the hyperparameters and the seed, and says that this is the first step."""
+        mine = context()
+        assert mine.env.first_step() == 0
+        assert mine.env.experiment_config == mine.get_experiment_config()
+        assert mine.env.hparams == mine.get_hparams()
+        assert mine.env.trial_seed == mine.get_trial_seed()
+        with pytest.raises(AttributeError, match="has no 'rendezvous_info'"):
+            mine.env.rendezvous_info  # noqa: B018
 
     def test_the_only_one_is_asked_for_where_there_are_more(self) -> None:
         """The message says where all of them are."""

@@ -104,7 +104,7 @@ class TestValidation:
         assert line.load().validate() == {"error": 20.0, "pair": 10.5}
 
     def test_of_the_whole_data_arrays_are_kept(self, line: Definition) -> None:
-        """Callers get them as they are; curves have what is a single number."""
+        """Callers get them as they are; curves have their means, as those of training batches."""
         whole = "def evaluate_full_dataset(self, data_loader):\n        return {'all': torch.arange(3), 'flag': True, 'error': 0.5}\n\n"
         line.edit("    def evaluate_batch", f"    {whole}    def unused")
         session = line.load(config={"searcher": {"metric": "error"}})
@@ -113,7 +113,8 @@ class TestValidation:
         assert metrics["all"].tolist() == [0, 1, 2]
         assert session.metrics("flag", "validation")[1].tolist() == [1.0]
         assert session.run is not None
-        assert set(session.run.metric_names("validation")) == {"flag", "error"}
+        assert set(session.run.metric_names("validation")) == {"all", "flag", "error"}
+        assert session.metrics("all", "validation")[1].tolist() == [1.0]
 
     @pytest.mark.parametrize("metric", ["all", "elsewhere"])
     def test_a_searchers_metric_that_is_no_number_ranks_nothing_and_ends_nothing(self, line: Definition, metric: str) -> None:
@@ -147,3 +148,57 @@ class TestValidation:
         line.edit('return {"error": ((self.model(x) - y) ** 2).mean()}', f"return {returned}")
         with pytest.raises(TrialError, match=words):
             line.load().validate()
+
+
+NESTED = "{'val': {'a': 0.5, 'b': {'c': 1.5}}, 'pair': [1.0, 2.0], ('t', 1): 3.0, 's': 'x', 'z': 1j, 'h': 10**400}"
+RECORDED = {"val/a": 0.5, "val/b/c": 1.5, "pair": 1.5, "('t', 1)": 3.0}
+
+
+class TestBothGroups:
+    """The same metrics, returned by a training batch, a validation batch and a validation of the whole data."""
+
+    @pytest.mark.parametrize("method", ["train_batch", "evaluate_batch", "evaluate_full_dataset"])
+    def test_nested_metrics_lists_and_names_are_recorded_alike_and_the_others_are_named_once(
+        self, method: str, line: Definition, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Curves, latest values, the history and the ranking have the same names; the log names the others once, with their kinds."""
+        group = "training" if method == "train_batch" else "validation"
+        if method == "train_batch":
+            line.edit(TRAINED, f"return {{'loss': loss, **{NESTED}}}")
+        elif method == "evaluate_batch":
+            line.edit(EVALUATED, f"return {NESTED}")
+        else:
+            line.edit(
+                "    def evaluate_batch", f"    def evaluate_full_dataset(self, data_loader):\n        return {NESTED}\n\n    def unused"
+            )
+        session = line.load(config={"searcher": {"metric": "val/b/c"}})
+        for _ in range(2):
+            session.train(batches=2, wait=True)
+        assert session.run is not None
+        loss = ["loss"] if group == "training" else []
+        assert sorted(session.run.metric_names(group)) == sorted([*RECORDED, *loss])
+        for name, value in RECORDED.items():
+            assert set(session.metrics(name, group)[1].tolist()) == {value}
+            assert set(session.run.metrics(name, group)[1].tolist()) == {value}
+            assert session.record().latest[group][name] == value
+        text = "\n".join([caplog.text, *(line.text for line in session.run.log())])
+        assert [text.count(repr(name)) for name in ("s", "z", "h")] == [1, 1, 1]
+        if group == "validation":
+            assert session.record().best.name == "val/b/c"
+
+    def test_a_validation_keeps_the_rest(self, line: Definition, caplog: pytest.LogCaptureFixture) -> None:
+        """Of several metrics those that cannot be averaged are left out: of other shapes, None in one batch, text."""
+        line.edit(
+            EVALUATED,
+            "return {'good': 1.0, 'shapes': torch.zeros(len(x) + batch_idx), 'none': None if batch_idx else 2.0, 'text': 'x'}",
+        )
+        line.edit("def evaluate_batch(self, batch", "def evaluate_batch(self, batch, batch_idx")
+        names = "['good', 'shapes', 'none', 'text']"
+        reducer = f"    def evaluation_reducer(self):\n        return dict.fromkeys({names}, Reducer.MAX)\n\n"
+        line.edit("    def evaluate_batch", f"{reducer}    def evaluate_batch")
+        line.edit("import torch\n", "import torch\nfrom determined.pytorch import Reducer\n")
+        session = line.load()
+        assert session.validate() == session.validate() == {"good": 1.0}
+        text = caplog.text  # without handlers on the root logger, a warning is printed, and so is in the run's log
+        assert [text.count(f"metric {name!r} is left out") for name in ("shapes", "none", "text")] == [1, 1, 1]
+        assert "Batch 1 returned None" in text

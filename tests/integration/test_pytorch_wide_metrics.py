@@ -77,7 +77,7 @@ class TestRows:
         ]
         found = columns(rows)
         given = [(f"{kind} {index}", kind) for index, kind in enumerate(kinds) if kind != "nothing"]
-        assert list(found) == [name for name, _ in given]
+        assert list(found) == [*(name for name, _ in given), "a dict/a"]
         for name, kind in given:
             np.testing.assert_allclose(found[name], [float(NUMBERS[kind][1](number)) for number in (0.3, 1.7)], rtol=1e-7)
         assert all(values.dtype == np.float64 for values in found.values())
@@ -112,8 +112,22 @@ class TestRows:
 
     @pytest.mark.parametrize("names", [range(MANY), [(index, "a") for index in range(MANY)], [f"a/b {index} é\n" for index in range(MANY)]])
     def test_names_of_any_kind(self, names: Any) -> None:
-        """A metric may be named by a number or a tuple."""
-        assert list(columns([keep_row({name: torch.tensor(1.0) for name in names})])) == list(names)
+        """A number or a tuple as a name is recorded as text."""
+        assert list(columns([keep_row({name: torch.tensor(1.0) for name in names})])) == list(map(str, names))
+
+    @pytest.mark.parametrize("others", [0, MANY])
+    def test_nested_metrics_are_recorded_by_their_path(self, others: int) -> None:
+        """Their tensors are kept as they were in their batch, like all others."""
+        more = {f"{index}": torch.tensor(0.5) for index in range(others)}
+        total = torch.zeros(())
+        rows = []
+        for _ in range(2):
+            rows.append(keep_row({**more, "box": {"total": total, "deep": {"er": of_graph(2.0)}}}))
+            total.add_(1)
+        found = columns(rows)
+        assert list(found) == [*more, "box/total", "box/deep/er"]
+        assert found["box/total"].tolist() == [0, 1]
+        assert rows[0]["box/deep/er"].grad_fn is None
 
     def test_a_tensor_that_the_trial_changes_later_is_kept_as_it_was(self) -> None:
         """Running sums, for example: leaves, results, and parameters that the optimizer changes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from support.cells import Cells, Seen
@@ -155,3 +156,66 @@ def test_a_script_is_stopped_from_the_sidebar(notebook: Cells) -> None:
     seen = notebook.finish(cell)
     assert "after the script" in seen.printed["stdout"]
     assert notebook.value("detjupyter.run(context.run_id).state") == "'stopped'"
+
+
+SCRIPT = """
+import sys, time
+import determined as det
+info = det.get_cluster_info()
+with det.core.init() as context:
+    for step in range(1, int(sys.argv[1]) + 1):
+        context.train.report_training_metrics(steps_completed=step, metrics={"loss": info.trial.hparams["lr"] / step})
+        if context.preempt.should_preempt():
+            break
+        time.sleep(0.02)
+    if "--fail" in sys.argv:
+        raise RuntimeError("as asked")
+print("after", sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def script(directory: Path) -> Path:
+    """A script next to a config with the hyperparameter `lr`."""
+    (directory / "tiny.yaml").write_text("hyperparameters: {lr: 2.0}\n")
+    (directory / "report.py").write_text(SCRIPT)
+    return directory / "report.py"
+
+
+def test_a_script_file_runs_with_a_config(cells: Cells, script: Path) -> None:
+    """`%det_script` shows it live, returns its run, and passes on the arguments that are not its own."""
+    seen = cells.ok("run = %det_script report.py --config tiny.yaml --hparam lr=4.0 5 --config 'a b'")
+    assert "after ['5', '--config', 'a b']" in seen.printed["stdout"]
+    (text,) = ended_views(seen)
+    assert text.startswith("report: finished · 5 batches")
+    assert cells.value("run.metrics('loss')[1].tolist()[0], run.hyperparameters, run.state") == "(4.0, {'lr': 4.0}, 'finished')"
+    cells.ok("again = %det_script --config tiny.yaml report.py -- 3 --hparam x")
+    assert cells.value("again.metrics('loss')[1].tolist()[0], again.config['entrypoint']") == "(2.0, 'python3 report.py 3 --hparam x')"
+    assert cells.value("'report.py' in __import__('sys').argv") == "False"
+
+
+def test_a_script_file_is_stopped_from_the_sidebar(cells: Cells, script: Path) -> None:
+    """Like a script in a cell; an interrupt ends it, too."""
+    cell = cells.begin("run = %det_script report.py --config tiny.yaml 100000")
+    name = when_training(cells, 3)
+    assert cells.control({"kind": "stop"}, name)["error"] is None
+    cells.finish(cell)
+    assert cells.value("run.state") == "'stopped'"
+    cell = cells.begin("%det_script report.py --config tiny.yaml 100000")
+    when_training(cells, 3)
+    cells.manager.interrupt_kernel()
+    assert "KeyboardInterrupt" in cells.finish(cell).message
+    assert cells.value("detjupyter.runs()[0].state") == "'interrupted'"
+
+
+def test_a_script_file_that_fails_is_told_with_its_line(cells: Cells, script: Path) -> None:
+    """Without a frame of ours; bad arguments of the magic are one line."""
+    seen = cells.run("%det_script report.py --config tiny.yaml 2 --fail")
+    assert 'raise RuntimeError("as asked")' in seen.message
+    assert "detjupyter/" not in seen.message
+    assert "no such script" in cells.run("%det_script nothing.py").message
+    assert "no closing quotation" in cells.run("%det_script 'report.py").complaint
+    (script.parent / "quiet.py").write_text("print('quiet')\n")
+    assert "reported nothing" in cells.ok("%det_script quiet.py").text
+    assert {"report.py", "quiet.py"} <= set(cells.complete("%det_script "))
+    assert "tiny.yaml" in cells.complete("%det_script report.py --config ")

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
+from detjupyter.compat.unavailable import OfferedNames
 from detjupyter.definition.trial import InvalidHP, Trial
 
 LegacyTrial = Trial
 LOG_FORMAT = "%(levelname)s: [%(process)s] %(name)s: %(message)s"
-
-# Where the names come from: nothing of a framework is imported before it is used.
-_HOMES = {
-    "Categorical": "hyperparameters",
-    "Constant": "hyperparameters",
-    "Double": "hyperparameters",
-    "ExperimentConfig": "experiment_config",
-    "Integer": "hyperparameters",
-    "Log": "hyperparameters",
-    "NativeContext": "pytorch",
-    "TrialContext": "pytorch",
-    "get_cluster_info": "cluster",
-    "import_from_path": "importing",
-}
-_MODULES = (
-    *("common", "core", "errors", "estimator", "experimental", "horovod", "keras", "pytorch", "tensorboard", "transformers", "util"),
-)
-
+#: The last version of Determined, whose interface is offered; names of earlier versions are in addition.
+__version__ = "0.38.1"
 __all__ = ["LOG_FORMAT", "InvalidHP", "LegacyTrial", "Trial"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import what is named when it is first used: ``import determined as det`` and then ``det.pytorch``, ``det.TrialContext``."""
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    there = ", ".join(sorted((*_MODULES, *_HOMES, *__all__)))
-    raise AttributeError(f"detjupyter does not offer determined.{name}; it offers {there}")
+# nothing of a framework is imported before it is used: `import determined as det`, then `det.pytorch`, `det.TrialContext`
+_names = OfferedNames(
+    __name__,
+    modules=("common", "core", "errors", "experimental", "pytorch", "tensorboard", "transformers"),
+    homes={
+        "Categorical": ".hyperparameters",
+        "ClusterInfo": ".cluster",
+        "Constant": ".hyperparameters",
+        "Double": ".hyperparameters",
+        "ExperimentConfig": ".experiment_config",
+        "Integer": ".hyperparameters",
+        "Log": ".hyperparameters",
+        "NativeContext": ".pytorch",
+        "TrialContext": ".pytorch",
+        "TrialInfo": ".cluster",
+        "get_cluster_info": ".cluster",
+        "import_from_path": ".importing",
+    },
+)
+__getattr__, __dir__ = _names.get, _names.list

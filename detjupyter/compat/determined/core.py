@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn, Self
 
-from detjupyter.definition.trial import InvalidHP
-from detjupyter.errors import ArgumentError, CheckpointError, TrialUsageError
+from detjupyter.compat.unavailable import OfferedNames
+from detjupyter.errors import ArgumentError, CheckpointError, NoLauncherError, TrialUsageError, UnsupportedError
 from detjupyter.framework.single_process import SingleProcess
 from detjupyter.next_step import NextStep
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import State
+from detjupyter.scripts.cluster_info import ClusterInfo, current_cluster_info
 from detjupyter.scripts.reported_run import ReportedRun
 from detjupyter.session.registry import registry
 from detjupyter.store.location import create_directory
 
+__all__ = [
+    "CheckpointContext",
+    "Context",
+    "DistributedContext",
+    "DownloadMode",
+    "DummyDistributedContext",
+    "EarlyExitReason",
+    "PreemptContext",
+    "PreemptMode",
+    "ProfilerContext",
+    "SearcherContext",
+    "SearcherMode",
+    "SearcherOperation",
+    "TensorboardMode",
+    "TrainContext",
+    "Unit",
+    "init",
+]
+
+_names = OfferedNames(__name__)
+__getattr__, __dir__ = _names.get, _names.list
+
 _METADATA = "metadata.json"
+
+Selector = Callable[[str], bool]
+"""Given a path relative to a checkpoint's directory (directories end with a slash), returns whether it is copied."""
 
 
 class PreemptMode(Enum):
@@ -62,8 +89,93 @@ class EarlyExitReason(Enum):
     USER_REQUESTED_STOP = "EXITED_REASON_USER_REQUESTED_STOP"
 
 
+class Unit(Enum):
+    """What the length of a training is counted in."""
+
+    EPOCHS = "EPOCHS"
+    RECORDS = "RECORDS"
+    BATCHES = "BATCHES"
+
+
 class DistributedContext(SingleProcess):
-    """The world of one process."""
+    """The world of one process.
+
+    Args:
+        rank, local_rank, cross_rank: 0.
+        size, local_size, cross_size: 1.
+        chief_ip: Not used: there is one process.
+
+    Raises:
+        UnsupportedError: The arguments describe several processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        rank: int = 0,
+        size: int = 1,
+        local_rank: int = 0,
+        local_size: int = 1,
+        cross_rank: int = 0,
+        cross_size: int = 1,
+        chief_ip: str | None = None,
+        **_: Any,  # ports, and whether to force TCP
+    ) -> None:
+        del chief_ip
+        if (rank, local_rank, cross_rank, size, local_size, cross_size) != (0, 0, 0, 1, 1, 1):
+            raise UnsupportedError(f"detjupyter trains in one process, not as rank {rank} of {size}.", hint="Leave `distributed` out.")
+
+    @classmethod
+    def from_torch_distributed(cls, chief_ip: str | None = None) -> DistributedContext:
+        """Return the world of one process if torch's launcher has started one.
+
+        Raises:
+            NoLauncherError: It has started none: the guard ``except KeyError`` of many scripts is right.
+            UnsupportedError: It has started several.
+        """
+        return cls._launched("from_torch_distributed", "WORLD_SIZE", chief_ip)
+
+    @classmethod
+    def from_deepspeed(cls, chief_ip: str | None = None) -> DistributedContext:
+        """Like :meth:`from_torch_distributed`: DeepSpeed's launcher sets the same variables."""
+        return cls._launched("from_deepspeed", "WORLD_SIZE", chief_ip)
+
+    @classmethod
+    def from_horovod(cls, hvd: Any, chief_ip: str | None = None) -> DistributedContext:
+        """Like :meth:`from_torch_distributed`, for horovod's launcher."""
+        del hvd
+        return cls._launched("from_horovod", "HOROVOD_SIZE", chief_ip)
+
+    @classmethod
+    def from_tf_config(cls) -> NoReturn:
+        """Refuse: TensorFlow's own launchers are for several processes.
+
+        Raises:
+            NoLauncherError: Always.
+        """
+        raise NoLauncherError("DistributedContext.from_tf_config() needs several processes.", hint="Leave `distributed` out.")
+
+    @classmethod
+    def _launched(cls, name: str, variable: str, chief_ip: str | None) -> DistributedContext:
+        size = os.environ.get(variable)
+        if size is None:
+            raise NoLauncherError(
+                f"DistributedContext.{name}() needs a launcher of several processes; this process was started without one.",
+                hint="Leave `distributed` out: a script in a notebook trains in one process.",
+            )
+        return cls(size=int(size), chief_ip=chief_ip)
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+DummyDistributedContext = DistributedContext
 
 
 class TrainContext:
@@ -128,8 +240,12 @@ class CheckpointContext:
         self._run = run
 
     @contextmanager
-    def store_path(self, metadata: Mapping[str, Any] | None = None, *_: Any, **__: Any) -> Iterator[tuple[Path, str]]:
-        """Give a new directory to write a checkpoint into, and its id; it is complete when the block ends well."""
+    def store_path(self, metadata: Mapping[str, Any] | None = None, *, shard: bool = False) -> Iterator[tuple[Path, str]]:
+        """Give a new directory to write a checkpoint into, and its id; it is complete when the block ends well.
+
+        One process writes the whole checkpoint, whether it is ``shard`` or not.
+        """
+        del shard
         storage_id = str(uuid.uuid4())
         target = self._run.directory / storage_id
         scratch = self._run.directory / f".{storage_id}.partial"
@@ -145,21 +261,39 @@ class CheckpointContext:
         size_bytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
         self._run.checkpointed(CheckpointRecord(storage_id, self._run.run_id, steps, time.time(), str(target), size_bytes))
 
-    def upload(self, ckpt_dir: str | Path | None, metadata: Mapping[str, Any] | None = None, *_: Any, **__: Any) -> str:
-        """Keep a copy of a directory as a checkpoint; return its id."""
-        with self.store_path(metadata) as (path, storage_id):
+    def upload(
+        self,
+        ckpt_dir: str | Path | None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        shard: bool = False,
+        selector: Selector | None = None,
+    ) -> str:
+        """Keep a copy of a directory, or of the files in it that ``selector`` selects, as a checkpoint; return its id."""
+        with self.store_path(metadata, shard=shard) as (path, storage_id):
             if ckpt_dir is not None:
-                shutil.copytree(ckpt_dir, path, dirs_exist_ok=True)
+                _copy(Path(ckpt_dir), path, selector)
         return storage_id
 
     @contextmanager
-    def restore_path(self, storage_id: str, *_: Any, **__: Any) -> Iterator[Path]:
-        """Give the directory of a checkpoint to read from."""
+    def restore_path(
+        self, storage_id: str, download_mode: DownloadMode = DownloadMode.LocalWorkersShareDownload, *, selector: Selector | None = None
+    ) -> Iterator[Path]:
+        """Give the directory of a checkpoint to read from, with all its files."""
+        del download_mode, selector
         yield self._find(storage_id)
 
-    def download(self, storage_id: str, ckpt_dir: str | Path, *_: Any, **__: Any) -> None:
-        """Copy a checkpoint into a directory."""
-        shutil.copytree(self._find(storage_id), ckpt_dir, dirs_exist_ok=True)
+    def download(
+        self,
+        storage_id: str,
+        ckpt_dir: str | Path,
+        download_mode: DownloadMode = DownloadMode.LocalWorkersShareDownload,
+        *,
+        selector: Selector | None = None,
+    ) -> None:
+        """Copy a checkpoint, or the files in it that ``selector`` selects, into a directory."""
+        del download_mode
+        _copy(self._find(storage_id), Path(ckpt_dir), selector)
 
     def get_metadata(self, storage_id: str) -> dict[str, Any]:
         """Return what a checkpoint was stored with."""
@@ -185,10 +319,23 @@ class CheckpointContext:
         return found
 
 
-class SearcherOperation:
-    """The one piece of work that there is without a search."""
+def _copy(source: Path, target: Path, selector: Selector | None) -> None:
+    def left_out(directory: str, names: Iterable[str]) -> set[str]:
+        below = Path(directory).relative_to(source)
+        return {name for name in names if not Path(directory, name).is_dir() and selector is not None and not selector(str(below / name))}
 
-    length = 1
+    shutil.copytree(source, target, ignore=left_out, dirs_exist_ok=True)
+
+
+class SearcherOperation:
+    """The one piece of work that there is without a search.
+
+    Attributes:
+        length: How long the training is to be, in the unit of the config.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.length = length
 
     def report_progress(self, length: float) -> None:
         """Do nothing."""
@@ -198,11 +345,29 @@ class SearcherOperation:
 
 
 class SearcherContext:
-    """``context.searcher``: no search asks for anything."""
+    """``context.searcher``: no search asks for anything.
 
-    def operations(self, *_: Any, **__: Any) -> Iterator[SearcherOperation]:
-        """Yield one operation of length 1."""
-        yield SearcherOperation()
+    Args:
+        config: The experiment config, whose ``searcher.max_length`` is the length of the only operation; by default 1.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        searcher = config.get("searcher")
+        self._max_length = searcher.get("max_length", 1) if isinstance(searcher, Mapping) else 1
+
+    def operations(self, searcher_mode: SearcherMode = SearcherMode.WorkersAskChief, auto_ack: bool = True) -> Iterator[SearcherOperation]:
+        """Yield one operation."""
+        del searcher_mode, auto_ack
+        length = self._max_length
+        yield SearcherOperation(int(next(iter(length.values())) if isinstance(length, Mapping) else length))
+
+    def get_configured_units(self) -> Unit | None:
+        """Return the unit of ``searcher.max_length``, None if the config has no length with a unit."""
+        unit = next(iter(self._max_length)) if isinstance(self._max_length, Mapping) else ""
+        return Unit.__members__.get(str(unit).upper())
+
+    def acknowledge_out_of_ops(self) -> None:
+        """Do nothing."""
 
 
 class PreemptContext:
@@ -220,21 +385,38 @@ class PreemptContext:
         """Do nothing."""
 
 
+class ProfilerContext:
+    """``context.profiler``: the system metrics of a cluster. The live view shows the GPU in any case."""
+
+    def on(self, sampling_interval: int = 1, samples_per_report: int = 10) -> None:
+        """Do nothing."""
+
+    def off(self) -> None:
+        """Do nothing."""
+
+
 class Context:
     """What :func:`init` gives: begins a run when it is entered, and ends it when it is left.
 
+    Args:
+        name: The name of the session that views show.
+        info: What ``get_cluster_info()`` answers: its hyperparameters and its config are those of the run. None for a script without.
+
     Attributes:
         distributed: The world of one process.
-        info: None: this is not a cluster.
+        info: As given.
         searcher: See :class:`SearcherContext`.
+        profiler: See :class:`ProfilerContext`.
     """
 
-    def __init__(self, name: str, hyperparameters: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        self._arguments = (name, hyperparameters, config)
+    def __init__(self, name: str, info: ClusterInfo | None) -> None:
+        config = {} if info is None else info.trial._config
+        self._arguments = (name, {} if info is None else info.trial.hparams, config)
         self._run: ReportedRun | None = None
         self.distributed = DistributedContext()
-        self.searcher = SearcherContext()
-        self.info = None
+        self.searcher = SearcherContext(config)
+        self.profiler = ProfilerContext()
+        self.info = info
 
     @property
     def train(self) -> TrainContext:
@@ -268,14 +450,7 @@ class Context:
         run = self._run
         if run is None or run.has_ended:
             return
-        if exc_val is None:
-            run.end(State.STOPPED if run.stop_requested else State.FINISHED)
-        elif isinstance(exc_val, InvalidHP):
-            run.end_early(f"The script calls its hyperparameters invalid: {exc_val}")
-            run.end(State.STOPPED)
-        else:
-            run.say(f"{type(exc_val).__name__}: {exc_val}")
-            run.end(_state_after(exc_val, run))
+        run.end_after(exc_val)
 
     def interrupt(self) -> None:
         """End the run in the middle of it."""
@@ -295,22 +470,35 @@ class Context:
         return self._run
 
 
-def _state_after(error: BaseException, run: ReportedRun) -> State:
-    """Return how a run has ended in which ``error`` was raised: scripts that were asked to stop may end by ``sys.exit()``."""
-    if isinstance(error, SystemExit) and error.code in (None, 0):
-        return State.STOPPED if run.stop_requested else State.FINISHED
-    return State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED
-
-
-def init(*, distributed: Any = None, checkpoint_storage: Any = None, **_: Any) -> Context:
+def init(
+    *,
+    distributed: Any = None,
+    checkpoint_storage: Any = None,
+    preempt_mode: PreemptMode = PreemptMode.WorkersAskChief,
+    tensorboard_mode: TensorboardMode = TensorboardMode.AUTO,
+) -> Context:
     """Return a context whose reports become a run of the history, which a notebook shows live; use it in a ``with``.
 
-    Checkpoints are kept in the history's directory, whatever ``checkpoint_storage`` says; ``distributed`` is a world of one.
+    Args:
+        distributed: A world of one process.
+        checkpoint_storage: Not used: checkpoints are kept in the history's directory.
+        preempt_mode: Not used: there is one process.
+        tensorboard_mode: Not used: TensorBoard's files stay where they are.
 
     Raises:
         ArgumentError: ``distributed`` is of several processes.
     """
-    del checkpoint_storage
+    del checkpoint_storage, preempt_mode, tensorboard_mode
+    require_one_process(distributed)
+    info = current_cluster_info()
+    return Context(str("script" if info is None else info.trial._config.get("name", "script")), info)
+
+
+def require_one_process(distributed: Any) -> None:
+    """Refuse a world of several processes.
+
+    Raises:
+        ArgumentError: There are several.
+    """
     if distributed is not None and getattr(distributed, "size", 1) > 1:
         raise ArgumentError(f"detjupyter trains in one process, not in {distributed.size}.", hint="Leave `distributed` out.")
-    return Context("script", {}, {})

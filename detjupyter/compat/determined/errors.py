@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+from detjupyter.compat.unavailable import OfferedNames
+
+__all__ = [
+    "InternalException",
+    "InvalidDataTypeException",
+    "InvalidExperimentException",
+    "SkipWorkloadException",
+    "StopLoadingImplementation",
+    "WorkerError",
+]
+
+_names = OfferedNames(__name__)
+__getattr__, __dir__ = _names.get, _names.list
+
 
 class InvalidExperimentException(BaseException):
     """The configuration makes no sense. Not an ``Exception``, so that a definition's own ``except Exception`` does not swallow it."""

@@ -1,5 +1,9 @@
-"""``determined.transformers``: not supported; its names can be imported but not used."""
+"""``determined.transformers`` as a script sees it."""
 
-from detjupyter.compat.unavailable import unavailable_names
+from __future__ import annotations
 
-__getattr__ = unavailable_names("determined.transformers")
+from detjupyter.compat.unavailable import OfferedNames
+
+# Hugging Face's library is imported with it
+_names = OfferedNames(__name__, homes={"DetCallback": "detjupyter.compat.determined.det_callback"})
+__getattr__, __dir__ = _names.get, _names.list

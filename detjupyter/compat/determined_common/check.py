@@ -9,6 +9,8 @@ import operator
 from collections.abc import Callable, Collection, Sized
 from typing import Any
 
+from detjupyter.compat.unavailable import OfferedNames
+
 __all__ = [
     "CheckFailedError",
     "check_eq",
@@ -48,6 +50,9 @@ __all__ = [
     "not_in",
     "true",
 ]
+
+_names = OfferedNames(__name__)
+__getattr__, __dir__ = _names.get, _names.list
 
 
 class CheckFailedError(Exception):

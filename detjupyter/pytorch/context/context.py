@@ -51,7 +51,14 @@ class PyTorchTrialContext(LegacyNames, TrialContext):
         "hyperparameters": "Give `hparams=…` to pytorch.init().",
         "seed": "Give pytorch.init() an `exp_conf` with `reproducibility.experiment_seed`.",
     }
-    _limits: ClassVar[str] = "; detjupyter trains in one process, without horovod or DeepSpeed"
+    _not_offered: ClassVar[dict[str, str]] = dict.fromkeys(
+        (
+            *("wrap_model_engine", "model_engines", "wrap_mpu", "set_mpu", "mpu", "use_pipeline_parallel"),
+            *("get_train_micro_batch_size_per_gpu", "get_num_micro_batches_per_slot", "disable_auto_grad_accumulation"),
+            *("hvd_config", "use_horovod"),
+        ),
+        "detjupyter trains in one process, without horovod or DeepSpeed",
+    )
 
     def __init__(
         self,

@@ -9,11 +9,41 @@ from typing import Any, TypeVar
 import torch
 
 from detjupyter.errors import TrialUsageError
+from detjupyter.framework.context import TrialContext
 from detjupyter.framework.single_process import SingleProcess
 from detjupyter.pytorch.lr_scheduler import LRScheduler as WrappedScheduler
 from detjupyter.pytorch.lr_scheduler import StepMode
 
 Wrapped = TypeVar("Wrapped")
+
+
+class LegacyEnvironment:
+    """``context.env``: what Determined's own code kept there, and definitions of 2020 read."""
+
+    def __init__(self, context: TrialContext) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"context.env has no {name!r}. It has: experiment_config, first_step(), hparams, trial_seed.")
+
+    @property
+    def experiment_config(self) -> dict[str, Any]:
+        """The whole configuration."""
+        return self._context.get_experiment_config()
+
+    @property
+    def hparams(self) -> dict[str, Any]:
+        """All hyperparameters."""
+        return self._context.get_hparams()
+
+    @property
+    def trial_seed(self) -> int:
+        """The seed of the trial."""
+        return self._context.get_trial_seed()
+
+    def first_step(self) -> int:
+        """Return 0: no step was trained in an earlier process."""
+        return 0
 
 
 class LegacyNames(ABC):
@@ -35,6 +65,12 @@ class LegacyNames(ABC):
     @abstractmethod
     def wrap_lr_scheduler(self, lr_scheduler: Any, step_mode: StepMode) -> Any:
         """See the context."""
+
+    @property
+    def env(self) -> LegacyEnvironment:
+        """The environment of the trial."""
+        assert isinstance(self, TrialContext)
+        return LegacyEnvironment(self)
 
     def Model(self, model: torch.nn.Module) -> torch.nn.Module:  # noqa: N802 -- its name
         """Wrap a model: the name of ``wrap_model`` shortly before 0.12.13."""

@@ -61,13 +61,20 @@ class EpochStart:
 
 
 class EpochLog:
-    """The beginnings of recent epochs. Workers can be several epochs ahead of the training."""
+    """The beginnings of recent epochs. Workers can be several epochs ahead of the training.
 
-    def __init__(self) -> None:
+    Args:
+        on_length: Called with the number of batches of every complete epoch.
+    """
+
+    def __init__(self, on_length: Callable[[int], None] = lambda _: None) -> None:
+        self._on_length = on_length
         self._starts: deque[EpochStart] = deque()
 
     def begin(self, start: EpochStart) -> None:
         """Record an epoch, and drop those that the training must have completed."""
+        if self._starts:
+            self._on_length(start.first_batch - self._starts[-1].first_batch)
         self._starts.append(start)
         while len(self._starts) > 1 and self._starts[1].first_batch <= start.first_batch - _MAX_BATCHES_BEHIND:
             self._starts.popleft()

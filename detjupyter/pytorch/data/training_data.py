@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.data.device_feed import feed
 from detjupyter.pytorch.data.generators import find_generators, require_settable, set_states, states_of
 from detjupyter.pytorch.data.stream import EpochLog, EpochStart, Source, plain_batches, ready_on_host, training_batches
+
+logger = logging.getLogger("detjupyter")
 
 _EPOCH = "pass_number"
 """The key of the epoch's number in a checkpoint; it is part of the format, so it keeps its name."""
@@ -38,7 +41,8 @@ class TrainingData:
         self._counters: Counters | None = None  # of a loader that has no source
         self.batches: Iterator[Any] | None = None
         """An endless iterator over the next batches; None before :meth:`begin` and after :meth:`drop`."""
-        self._log = EpochLog()
+        self._has_wrong_length = False
+        self._log = EpochLog(self._check_length)
         self._resume_at: EpochStart | None = None
         self._generators: Mapping[str, Any] = {}  # of the dataset, from a checkpoint that was restored before the loader was built
         self.per_epoch: int | None = None
@@ -104,7 +108,7 @@ class TrainingData:
         """Continue with the next batch from the position that a checkpoint contains."""
         self.drop()
         self._seed = int(state.get("seed", self._seed))  # the order of the data is the checkpoint's, even if this trial has another seed
-        self._log = EpochLog()
+        self._log = EpochLog(self._check_length)
         self._resume_at = None
         if _EPOCH in state:
             counters = state.get("counters", {})
@@ -122,7 +126,7 @@ class TrainingData:
     def _from(self, batch_idx: int) -> Iterator[Any]:
         self.load()
         start = self._log.start_of(batch_idx) or self._checkpointed_start(batch_idx) or self._start_by_length(batch_idx)
-        self._log = EpochLog()
+        self._log = EpochLog(self._check_length)
         context, source = self._context, self._source
         moves, device = context.experimental.auto_to_device, context.device
         on_host = moves and device.type == "cpu"
@@ -139,6 +143,16 @@ class TrainingData:
             # Without workers, loading one batch ahead would draw from the trial's random states before the trial draws for this batch.
             return feed(batches, device, ahead=source is not None and source.num_workers > 0)
         return (to_device(batch, device) for batch in batches) if moves else batches
+
+    def _check_length(self, batches: int) -> None:
+        """Warn once if an epoch has another number of batches than the loader's length."""
+        if self.per_epoch not in (None, batches) and not self._has_wrong_length:
+            self._has_wrong_length = True
+            logger.warning(
+                "The length of the training data is %s, but an epoch had %d batches. Epochs are counted by the length: correct __len__.",
+                self.per_epoch,
+                batches,
+            )
 
     def _checkpointed_start(self, batch_idx: int) -> EpochStart | None:
         start = self._resume_at

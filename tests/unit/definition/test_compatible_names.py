@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -65,8 +66,8 @@ def test_the_kernels_own_determined_is_not_touched(tmp_path: Path, monkeypatch: 
 
     assert determined.INSTALLED
     module = load(tmp_path / "definition", {"model_def.py": "import determined.errors\nfrom determined import pytorch\n"})
-    assert not hasattr(module.determined, "INSTALLED")
-    assert not hasattr(module.determined.errors, "INSTALLED")
+    assert module.determined.INSTALLED is not True
+    assert module.determined.errors.INSTALLED is not True
     assert sys.modules["determined"] is determined
     for name in ("determined", "determined.errors"):
         sys.modules.pop(name, None)
@@ -77,14 +78,128 @@ def test_a_module_of_that_name_in_the_definition_is_its_own(tmp_path: Path) -> N
     assert load(tmp_path, {"model_def.py": "import determined\n", "determined.py": "OWN = 1\n"}).determined.OWN == 1
 
 
-def test_what_is_not_offered_is_named_as_the_definition_wrote_it(tmp_path: Path) -> None:
-    """A name that Determined has and this house has not yet is an error that says so."""
-    with pytest.raises(ModuleNotFoundError):
-        load(tmp_path / "a", {"model_def.py": "import determined.nothing\n"})
-    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
-        load(tmp_path / "b", {"model_def.py": "from determined import nothing\n"})
-    with pytest.raises(AttributeError, match=r"does not offer determined\.nothing; it offers Categorical, .*, pytorch, "):
-        load(tmp_path / "c", {"model_def.py": "import determined as det\ndet.nothing\n"})
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("import determined.nothing as found", "determined.nothing.Thing"),
+        ("from determined.nothing import Thing", "determined.nothing.Thing"),
+        ("from determined import nothing as found", "determined.nothing.Thing"),
+        ("import determined.keras.callbacks as found", "determined.keras.callbacks.Thing"),
+        ("from determined.core._heartbeat import Thing", "determined.core._heartbeat.Thing"),
+        ("from determined.core import Thing", "determined.core.Thing"),
+        ("from determined.errors import Thing", "determined.errors.Thing"),
+        ("from determined.common.check import Thing", "determined.common.check.Thing"),
+        ("from determined.pytorch.samplers import Thing", "determined.pytorch.samplers.Thing"),
+        ("from determined.tensorboard.metric_writers.pytorch import Thing", "determined.tensorboard.metric_writers.pytorch.Thing"),
+        ("from determined.experimental.core_v2 import Thing", "determined.experimental.core_v2.Thing"),
+        ("from determined_common.storage.nothing import Thing", "determined_common.storage.nothing.Thing"),
+        ("import importlib; found = importlib.import_module('determined.a.b')", "determined.a.b.Thing"),
+    ],
+)
+def test_every_name_can_be_imported_and_is_refused_when_it_is_used(line: str, name: str, tmp_path: Path) -> None:
+    """Modules, names in modules and names in unknown modules, in every form of import; the error has the name as in the definition."""
+    text = f"{line}\nThing = found.Thing if 'found' in globals() else Thing\n"
+    module = load(tmp_path, {"model_def.py": text})
+    with pytest.raises(UnsupportedError, match=rf"does not offer {re.escape(name)}\."):
+        module.Thing()
+    assert repr(module.Thing) == f"<{name}, which detjupyter does not offer>"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        *("Thing()", "Thing.make(1)", "isinstance(1, Thing)", "issubclass(int, Thing)"),
+        *("class Mine(Thing): pass", "class Mine(dict, Thing): pass"),
+        *("with Thing: pass", "Thing[0]", "for _ in Thing: pass", "list(Thing)", "len(Thing)", "1 in Thing", "Thing + 1", "int(Thing)"),
+        *("Thing > 1", "@Thing\n    def f(): pass", "raise ThingError('x')", "ThingError()", "[*Thing]", "a, b = Thing"),
+    ],
+)
+def test_each_use_of_such_a_name_is_refused(use: str, tmp_path: Path) -> None:
+    """There is one error, whatever is done with the name."""
+    text = f"from determined.nothing import Thing, ThingError\ndef use():\n    {use}\n"
+    module = load(tmp_path, {"model_def.py": text})
+    with pytest.raises(UnsupportedError, match=r"does not offer determined\.nothing\.Thing"):
+        module.use()
+
+
+def test_such_a_name_can_be_mentioned(tmp_path: Path) -> None:
+    """In annotations, in comparisons with None, as an attribute, a default or an element, in copies, and in an ``except`` clause."""
+    text = """
+        import copy
+        from typing import Optional
+        from dataclasses import dataclass
+        from determined.pytorch.deepspeed import DeepSpeedTrial
+        from determined.common.api.errors import NotFoundException
+
+        def f(trial: DeepSpeedTrial | None = None, other: "None | DeepSpeedTrial" = None, third: Optional[DeepSpeedTrial] = DeepSpeedTrial):
+            return trial
+        def g(trial: None | DeepSpeedTrial = None) -> dict[str, DeepSpeedTrial]: ...
+
+        @dataclass
+        class Settings:
+            trial: DeepSpeedTrial | None = None
+
+        known = {DeepSpeedTrial: 1}[copy.copy(DeepSpeedTrial)] if False else {DeepSpeedTrial: 1}
+        is_there = DeepSpeedTrial is not None and bool(DeepSpeedTrial) and DeepSpeedTrial == DeepSpeedTrial
+        try:
+            raise KeyError("mine")
+        except NotFoundException:
+            caught = "theirs"
+        except KeyError:
+            caught = "mine"
+    """
+    module = load(tmp_path, {"model_def.py": textwrap.dedent(text)})
+    assert module.f() is None
+    assert module.is_there
+    assert module.caught == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("determined.pytorch.PyTorchTrail", "Did you mean `determined.pytorch.PyTorchTrial`?"),
+        ("determined.core.DistributdContext", "Did you mean `determined.core.DistributedContext`?"),
+        ("determined.get_cluster_inf", "Did you mean `determined.get_cluster_info`?"),
+        ("determined.experimental.test_one_bach", "Did you mean `determined.experimental.test_one_batch`?"),
+        ("determined.keras.TFKerasTrial", "detjupyter trains PyTorch trials so far."),
+        ("determined.common.experimental.session.Session", "Instead: `%det_load`"),
+        ("determined_common.api.certs", "Instead: `%det_load`"),
+        ("determined.kerastic.Thing", "Leave it out."),
+        ("determined.zzz", "Leave it out."),
+    ],
+)
+@pytest.mark.usefixtures("magics_wording")
+def test_the_hint_says_what_to_use_instead(name: str, hint: str, tmp_path: Path) -> None:
+    """A similar name that is offered, what replaces the part of Determined, or neither."""
+    module, _, last = name.rpartition(".")
+    loaded = load(tmp_path, {"model_def.py": f"import {module}\nfrom {module} import {last} as found\n"})
+    with pytest.raises(UnsupportedError) as refused:
+        loaded.found()
+    assert hint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from determined.core._tensorboard_mode import TensorboardMode as private; from determined.core import TensorboardMode as public",
+        "from determined.pytorch._data import DataLoader as private; from determined.pytorch import DataLoader as public",
+        "from determined.pytorch._trainer import Trainer as private; from determined.pytorch import Trainer as public",
+    ],
+)
+def test_a_private_module_gives_the_public_names_of_its_package(line: str, tmp_path: Path) -> None:
+    """Definitions import some names from where Determined defines them."""
+    module = load(tmp_path, {"model_def.py": line})
+    assert module.private is module.public
+
+
+def test_the_offered_names_are_listed(tmp_path: Path) -> None:
+    """``dir``, and with it completion in a cell, shows the names that work, and a version."""
+    det = load(tmp_path, {"model_def.py": "import determined as det\nimport determined.pytorch\n"}).det
+    assert {"pytorch", "core", "get_cluster_info", "InvalidHP"} <= set(dir(det))
+    assert {"PyTorchTrial", "load_trial_from_checkpoint_path", "samplers"} <= set(dir(det.pytorch))
+    assert not {"keras", "OfferedNames", "annotations"} & set(dir(det))
+    assert det.__version__.count(".") == 2
+    assert not hasattr(det, "__wrapped__")
 
 
 def test_the_directorys_own_name_is_the_definition(tmp_path: Path) -> None:
@@ -135,7 +250,6 @@ def test_what_is_out_of_scope_imports_and_says_so_when_it_is_used(tmp_path: Path
         from determined.horovod import hvd
         from determined.experimental import Determined, client, create
         from determined.experimental.client import create_experiment
-        from determined.transformers import DetCallback
         from determined.util import download_gcs_blob_with_backoff
         from determined.common import api, util
         from determined_common.api import certs

@@ -31,7 +31,7 @@ def adapter(bench: Bench) -> ToyAdapter:
 @pytest.fixture
 def progress(adapter: ToyAdapter) -> TrainingProgress:
     """Return the toy trial, untrained."""
-    return TrainingProgress(adapter)
+    return TrainingProgress(adapter, print)
 
 
 @pytest.fixture

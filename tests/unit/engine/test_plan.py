@@ -9,7 +9,7 @@ import pytest
 
 from detjupyter.definition.config.keys import Settings
 from detjupyter.engine.plan import NEVER, Plan, Schedule, make_plan, training, with_defaults
-from detjupyter.errors import LengthError
+from detjupyter.errors import LengthError, TrialUsageError
 from detjupyter.protocol.commands import Train
 from detjupyter.protocol.lengths import Batch, Epoch, Records
 
@@ -114,6 +114,12 @@ def test_a_step_has_no_boundary_at_its_end() -> None:
     assert not made.is_checkpoint_due(2)
 
 
+def test_empty_data_has_no_epochs() -> None:
+    """A length of 0 is not an unknown length."""
+    with pytest.raises(TrialUsageError, match="no training batches"):
+        plan(epochs=1, batches_per_epoch=0)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -126,12 +132,11 @@ def test_a_step_has_no_boundary_at_its_end() -> None:
         ({"batches": 1, "validate_every": 0}, "validate_every must be a positive integer, got 0"),
         ({"batches": 1, "checkpoint_every": Epoch(0)}, "checkpoint_every must be a positive integer, got 0"),
         ({"epochs": 1, "batches_per_epoch": None}, "no known length"),
-        ({"epochs": 1, "batches_per_epoch": 0}, "no known length"),
         ({"batches": 1, "validate_every": Epoch(1), "batches_per_epoch": None}, "no known length"),
         ({"records": 9, "records_per_batch": None}, "no batch_size"),
     ],
 )
-def test_what_makes_no_sense_is_refused(given: dict[str, Any], words: str) -> None:
+def test_a_length_that_cannot_be_planned_is_refused(given: dict[str, Any], words: str) -> None:
     """The message names the value."""
     with pytest.raises(LengthError, match=words):
         plan(**given)

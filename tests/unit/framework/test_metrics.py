@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from detjupyter.framework.metrics import improves_to, scalars
+from detjupyter.framework.metrics import flatten, improves_to, scalars, single_numbers, unrecorded
 
 
-def test_single_numbers_are_found_and_nothing_else() -> None:
-    """Arrays of one element, numpy numbers and booleans count; text, vectors and oddities do not."""
+def test_numbers_and_means_of_numbers_are_recorded_and_nothing_else() -> None:
+    """Arrays, lists, numpy numbers and booleans; not text, ragged lists and other objects, which are named with their kind."""
     ragged = [[1, 2], [3]]
     metrics = {
         "a": 1,
@@ -24,7 +26,22 @@ def test_single_numbers_are_found_and_nothing_else() -> None:
         "j": object(),
         "k": np.array([]),
     }
-    assert scalars(metrics) == {"a": 1.0, "b": 2.5, "c": 3.0, "d": 1.0}
+    assert scalars(metrics) == {"a": 1.0, "b": 2.5, "c": 3.0, "d": 1.0, "f": 1.5}
+    assert single_numbers(metrics) == {"a": 1.0, "b": 2.5, "c": 3.0, "d": 1.0}
+    kinds = {"e": "text", "h": "list", "i": "bytes", "j": "object", "k": "ndarray, empty"}
+    assert unrecorded(metrics) == kinds
+    assert unrecorded({"big": 10**400, "c": 1j, "none": None}) == {"big": "int, too large", "c": "complex"}
+
+
+def test_nested_metrics_are_named_by_their_path() -> None:
+    """At any depth, with names of any kind; a dict that contains itself ends somewhere, and of two equal names the first counts."""
+    given: dict[Any, Any] = {"val": {"a": 0.5, "b": {"c": 1.5, 7: [1, 2]}}, "val/a": 9, ("x", 1): 2, None: 3, "empty": {}}
+    flat = {"val/a": 0.5, "val/b/c": 1.5, "val/b/7": [1, 2], "('x', 1)": 2, "None": 3, "empty": {}}
+    assert flatten(given) == flat
+    assert scalars(given) == {"val/a": 0.5, "val/b/c": 1.5, "val/b/7": 1.5, "('x', 1)": 2.0, "None": 3.0}
+    assert unrecorded(given) == {"empty": "dict, empty"}
+    given["self"] = given
+    assert scalars(given)["self/val/a"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 from detjupyter.compat.determined_common import check
-from detjupyter.compat.unavailable import Unavailable
+from detjupyter.compat.unavailable import OfferedNames
 
 __all__ = ["check"]
 
-_MODULES = ("api", "util")
-_NAMES = ("constants", "context", "experimental", "set_logger", "storage", "types", "yaml")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _NAMES:
-        return Unavailable(f"determined.common.{name}")
-    raise AttributeError(f"detjupyter does not offer determined.common.{name}; it offers check")
+_names = OfferedNames(__name__)
+__getattr__, __dir__ = _names.get, _names.list

@@ -10,10 +10,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from detjupyter.compat.determined import core
-from detjupyter.errors import TrialUsageError
+from detjupyter.compat.determined.core import DistributedContext, PreemptMode, TensorboardMode
+from detjupyter.compat.unavailable import OfferedNames
+from detjupyter.errors import TrialUsageError, UnsupportedError
+from detjupyter.scripts.cluster_info import cluster_info, current_cluster_info, latest_checkpoint_of
 from detjupyter.session.kernel import kernel
 
-_PARTS = ("checkpoint", "distributed", "info", "preempt", "searcher", "train")
+__all__ = [
+    "Config",
+    "DefaultConfig",
+    "DistributedContext",
+    "PreemptMode",
+    "TensorboardMode",
+    "UnmanagedConfig",
+    "close",
+    "init",
+    "init_context",
+    "url_reverse_webui_exp_view",
+]
+
+_PARTS = ("checkpoint", "distributed", "info", "preempt", "profiler", "searcher", "train")
+_names = OfferedNames(__name__)
 
 _context: core.Context | None = None
 
@@ -38,7 +55,7 @@ class DefaultConfig:
 
 @dataclass(frozen=True)
 class UnmanagedConfig:
-    """Where a cluster would list the run; kept with the run."""
+    """Where a cluster would list the run, and the ids by which :attr:`info` finds the checkpoint to continue from; kept with the run."""
 
     workspace: str | None = None
     project: str | None = None
@@ -46,19 +63,67 @@ class UnmanagedConfig:
     external_trial_id: str | None = None
 
 
-def init(*, defaults: DefaultConfig | None = None, unmanaged: UnmanagedConfig | None = None, **_: Any) -> None:
+@dataclass(frozen=True)
+class Config(DefaultConfig):
+    """The two older configs in one."""
+
+    external_experiment_id: str | None = None
+    external_trial_id: str | None = None
+
+
+def init(
+    *,
+    config: Config | None = None,
+    defaults: DefaultConfig | None = None,
+    unmanaged: UnmanagedConfig | None = None,
+    client: Any = None,
+    distributed: Any = None,
+    checkpoint_storage: Any = None,
+    preempt_mode: PreemptMode = PreemptMode.WorkersAskChief,
+    tensorboard_mode: TensorboardMode = TensorboardMode.AUTO,
+) -> None:
     """Begin the run that ``core_v2.train`` and the others are about; one that is open is closed before.
 
     :func:`close` ends it, or the end of the process.
+
+    Args:
+        config: Name, hyperparameters and ids of the run; or ``defaults`` and ``unmanaged`` in its place.
+        defaults: Name and hyperparameters; a config that ``%det_script`` was given takes precedence.
+        unmanaged: Ids: a run with both external ids continues from the last checkpoint of earlier ones, see ``info.latest_checkpoint``.
+        client: None: there is no cluster.
+        distributed: A world of one process.
+        checkpoint_storage: Not used: checkpoints are kept in the history's directory.
+        preempt_mode: Not used: there is one process.
+        tensorboard_mode: Not used: TensorBoard's files stay where they are.
+
+    Raises:
+        ArgumentError: ``distributed`` is of several processes.
+        StoreError: The run has external ids, and the history cannot be read.
+        UnsupportedError: ``client`` is given.
     """
+    global _context
+    del checkpoint_storage, preempt_mode, tensorboard_mode
     close()
-    _open(defaults, unmanaged)
+    made = _make(config, defaults, unmanaged, client, distributed)
+    made.start()
+    _context = made
 
 
 @contextmanager
-def init_context(*, defaults: DefaultConfig | None = None, unmanaged: UnmanagedConfig | None = None, **_: Any) -> Iterator[core.Context]:
-    """Yield a new context, for a ``with`` statement."""
-    with _make(defaults, unmanaged) as context:
+def init_context(
+    *,
+    config: Config | None = None,
+    defaults: DefaultConfig | None = None,
+    unmanaged: UnmanagedConfig | None = None,
+    client: Any = None,
+    distributed: Any = None,
+    checkpoint_storage: Any = None,
+    preempt_mode: PreemptMode = PreemptMode.WorkersAskChief,
+    tensorboard_mode: TensorboardMode = TensorboardMode.AUTO,
+) -> Iterator[core.Context]:
+    """Yield a new context, for a ``with`` statement. The arguments and the errors are those of :func:`init`."""
+    del checkpoint_storage, preempt_mode, tensorboard_mode
+    with _make(config, defaults, unmanaged, client, distributed) as context:
         yield context
 
 
@@ -70,19 +135,30 @@ def close() -> None:
         _context = None
 
 
-def _open(defaults: DefaultConfig | None, unmanaged: UnmanagedConfig | None) -> None:
-    global _context
-    _context = _make(defaults, unmanaged)
-    _context.start()
+def url_reverse_webui_exp_view(*_: Any) -> str:
+    """Return how to look at the run: there is no web page of it, but its place in the history."""
+    if _context is None:
+        raise TrialUsageError("core_v2 was not started.", hint="Call `core_v2.init()` first.")
+    return f'dj.run("{_context.run_id}")'
 
 
-def _make(defaults: DefaultConfig | None, unmanaged: UnmanagedConfig | None) -> core.Context:
-    config: dict[str, Any] = {}
-    for part in (defaults, unmanaged):
+def _make(
+    config: Config | None, defaults: DefaultConfig | None, unmanaged: UnmanagedConfig | None, client: Any, distributed: Any
+) -> core.Context:
+    core.require_one_process(distributed)
+    if client is not None:
+        raise UnsupportedError("detjupyter has no cluster to connect to.", hint="Leave `client` out.")
+    given: dict[str, Any] = {}
+    for part in (defaults, unmanaged, config):
         if part is not None:
-            config |= {name: value for name, value in asdict(part).items() if value is not None}
-    hyperparameters = config.pop("hparams", {})
-    return core.Context(str(config.get("name", "script")), hyperparameters, {**config, "hyperparameters": hyperparameters})
+            given |= {name: value for name, value in asdict(part).items() if value is not None}
+    hyperparameters = dict(given.pop("hparams", {}))
+    info = current_cluster_info()
+    if info is None:
+        experiment, trial = given.get("external_experiment_id"), given.get("external_trial_id")
+        latest = None if experiment is None or trial is None else latest_checkpoint_of(experiment, trial)
+        info = cluster_info(given, hyperparameters, latest)
+    return core.Context(str(info.trial._config.get("name") or given.get("name", "script")), info)
 
 
 def __getattr__(name: str) -> Any:
@@ -90,7 +166,11 @@ def __getattr__(name: str) -> Any:
         if _context is None:
             raise TrialUsageError("core_v2 was not started.", hint="Call `core_v2.init()` first.")
         return getattr(_context, name)
-    raise AttributeError(f"detjupyter does not offer determined.experimental.core_v2.{name}")
+    return _names.get(name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*_names.list(), *_PARTS])
 
 
 def _end_with_the_process() -> None:

@@ -1,7 +1,8 @@
-"""``determined.pytorch.samplers``: the same module as ``detjupyter.pytorch.samplers``."""
+"""``determined.pytorch.samplers``: the names of ``detjupyter.pytorch.samplers``."""
 
-import sys
+from detjupyter.compat.unavailable import OfferedNames
+from detjupyter.pytorch.samplers import *  # noqa: F403
+from detjupyter.pytorch.samplers import __all__ as __all__
 
-from detjupyter.pytorch import samplers
-
-sys.modules[__name__] = samplers  # whichever way it is imported, there is one of it
+_names = OfferedNames(__name__)
+__getattr__, __dir__ = _names.get, _names.list

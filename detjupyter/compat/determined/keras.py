@@ -1,5 +1,0 @@
-"""``determined.keras``: not supported; its names can be imported but not used."""
-
-from detjupyter.compat.unavailable import unavailable_names
-
-__getattr__ = unavailable_names("determined.keras")

@@ -1,0 +1,122 @@
+"""Run a script that was written for a cluster in this process: as ``__main__``, with a config in place of the cluster's answers."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from detjupyter.definition.config import read_config
+from detjupyter.definition.isolation.imports import DefinitionScope
+from detjupyter.definition.resolution import syntax_error
+from detjupyter.definition.user_errors import trial_error
+from detjupyter.errors import ArgumentError, DefinitionNotFoundError
+from detjupyter.scripts.cluster_info import answering, cluster_info, latest_checkpoint_of_script
+from detjupyter.scripts.reported_run import ReportedRun
+from detjupyter.session.registry import Viewable, registry
+from detjupyter.store.history import Run, run
+
+LATEST = "latest"
+"""In place of a checkpoint's id: the last checkpoint of earlier runs of the same command."""
+
+
+def run_script(
+    file: str | Path,
+    arguments: Sequence[str] = (),
+    config: Mapping[str, Any] | str | Path | None = None,
+    hparams: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    checkpoint: str | None = None,
+) -> list[Run]:
+    """Run a script, and return the runs that it reported, oldest first.
+
+    Its imports are separate from the kernel's, as those of a model definition, so that each call runs the present code of all its modules.
+    Relative paths start at the script's directory. ``determined.get_cluster_info()`` answers with the config.
+
+    Args:
+        file: The script.
+        arguments: Its command line.
+        config: The experiment config; by default that of the directory, as for ``dj.load``.
+        hparams: Hyperparameters that override those of the config.
+        seed: Seeds the sampling of ranges, and is the script's ``trial_seed``.
+        checkpoint: The id of the checkpoint to continue from, or ``latest``.
+
+    Raises:
+        DefinitionNotFoundError: There is no such file.
+        ArgumentError: ``latest``, and no earlier run of this command has a checkpoint.
+        ConfigError, HyperparameterError: The config cannot be read.
+        DefinitionSyntaxError: The script does not compile.
+        TrialError: The script raised an exception, or ended with an exit status other than 0.
+        StoreError: The history cannot be read.
+    """
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise DefinitionNotFoundError("There is no such script.", path=str(file), hint="Paths start at the working directory.")
+    command = shlex.join(["python3", path.name, *arguments])
+    read = read_config(config, path.parent, hparams, seed or 0)
+    raw = {"name": path.stem, **read.raw, "entrypoint": command}
+    if seed is not None:
+        raw["reproducibility"] = {**(raw.get("reproducibility") or {}), "experiment_seed": seed}
+    if checkpoint == LATEST:
+        checkpoint = latest_checkpoint_of_script(str(path.parent), command)
+        if checkpoint is None:
+            raise ArgumentError(
+                f"No earlier run of `{command}` has a checkpoint.", hint="Leave the checkpoint out to start from the beginning."
+            )
+    scope = DefinitionScope(path.parent)
+    raised: BaseException | None = None
+    with _shown() as shown, answering(cluster_info(raw, read.hyperparameters, checkpoint)):
+        try:
+            _execute(scope, path, arguments)
+        except BaseException as error:  # the user's code can raise anything
+            raised = error
+    _end_open_runs(shown, raised)
+    if raised is not None and not (isinstance(raised, SystemExit) and raised.code in (None, 0)):
+        malformed = syntax_error(raised, path.parent) if isinstance(raised, SyntaxError) else None
+        raise malformed or trial_error(raised, [path.parent], f"running {path.name}")
+    return [run(run_id) for run_id in _run_ids(shown)]
+
+
+def _execute(scope: DefinitionScope, path: Path, arguments: Sequence[str]) -> None:
+    main = ModuleType("__main__")
+    vars(main).update(__file__=str(path), __builtins__=scope.builtins)
+    before = sys.argv, sys.modules["__main__"]
+    with scope.active():
+        # classes of the script are pickled by this name, and spawned processes run this file
+        sys.argv, sys.modules["__main__"] = [str(path), *arguments], main
+        try:
+            exec(compile(scope.read_source(path), str(path), "exec"), vars(main))
+        finally:
+            sys.argv, sys.modules["__main__"] = before
+
+
+@contextmanager
+def _shown() -> Iterator[list[Viewable]]:
+    """Collect what is shown in the block."""
+    shown: list[Viewable] = []
+    show = registry.show
+
+    def collect(trained: Viewable) -> None:
+        shown.append(trained)
+        show(trained)
+
+    registry.show = collect
+    try:
+        yield shown
+    finally:
+        registry.show = show
+
+
+def _end_open_runs(shown: Sequence[Viewable], raised: BaseException | None) -> None:
+    """End the runs that the script left open: ``core_v2`` leaves that to the end of the process."""
+    for one in shown:
+        if isinstance(one, ReportedRun) and not one.has_ended:
+            one.end_after(raised)
+
+
+def _run_ids(shown: Sequence[Viewable]) -> list[str]:
+    return list(dict.fromkeys(run_id for one in shown if (run_id := one.channel.record().run_id) is not None))

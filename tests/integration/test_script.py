@@ -1,0 +1,202 @@
+"""``run_script``: a script of the Core API in this process, with a config in place of a cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.definition import Definition
+
+import detjupyter as dj
+from detjupyter.errors import ArgumentError, ConfigError, DefinitionNotFoundError, DefinitionSyntaxError, TrialError
+from detjupyter.protocol.commands import Stop
+from detjupyter.scripts.running import run_script
+from detjupyter.session.registry import registry
+
+CONFIG = """
+name: tiny
+hyperparameters: {lr: 0.5, width: {type: int, minval: 1, maxval: 1000000}}
+data: {url: somewhere}
+reproducibility: {experiment_seed: 7}
+searcher: {name: single, metric: loss, max_length: {batches: 4}}
+"""
+
+SCRIPT = """
+import argparse, pathlib, determined as det, helper
+parser = argparse.ArgumentParser()
+parser.add_argument("--fail", action="store_true")
+parser.add_argument("words", nargs="*")
+arguments = parser.parse_args()
+info = det.get_cluster_info()
+assert info is not None and info.task_type == "TRIAL" and info.trial.trial_id == 1 and info.user_data == {"url": "somewhere"}
+with det.core.init() as context:
+    assert context.info is info
+    first = 0
+    if info.latest_checkpoint is not None:
+        with context.checkpoint.restore_path(info.latest_checkpoint) as path:
+            first = int((path / "step").read_text())
+    (operation,) = context.searcher.operations()
+    for step in range(first + 1, first + operation.length + 1):
+        context.train.report_training_metrics(step, {"loss": helper.scale(info.trial.hparams["lr"]) / step})
+        if arguments.fail:
+            raise RuntimeError("as asked")
+        if context.preempt.should_preempt():
+            break
+    with context.checkpoint.store_path({"steps_completed": step}) as (path, _):
+        (path / "step").write_text(str(step))
+print(*arguments.words, pathlib.Path("beside.txt").read_text(), info.trial.trial_seed)
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """A script with a module and a file next to it, and a config."""
+    (tmp_path / "const.yaml").write_text(CONFIG)
+    (tmp_path / "helper.py").write_text("def scale(x):\n    return 2 * x\n")
+    (tmp_path / "beside.txt").write_text("text")
+    (tmp_path / "train.py").write_text(SCRIPT)
+    return tmp_path / "train.py"
+
+
+def test_a_script_gets_its_config_and_becomes_a_run(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hyperparameters, seed, data, length and arguments reach it; relative paths start at it; the kernel stays as it was."""
+    before = (list(sys.argv), list(sys.path), Path.cwd(), sys.modules["__main__"], set(sys.modules))
+    (run,) = run_script(script, ["a b", "c"])
+    assert run.state == "finished"
+    assert run.metrics("loss")[1].tolist() == [1.0, 1 / 2, 1 / 3, 1 / 4]
+    assert run.hyperparameters["lr"] == 0.5
+    assert isinstance(run.hyperparameters["width"], int)
+    assert run.config["entrypoint"] == "python3 train.py 'a b' c"
+    assert capsys.readouterr().out == "a b c text 7\n"
+    assert (sys.argv, sys.path, Path.cwd(), sys.modules["__main__"]) == before[:4]
+    assert not {"helper", "determined"} & (set(sys.modules) - before[4])
+
+
+def test_hyperparameters_are_overridden_and_sampled_by_the_seed(script: Path) -> None:
+    """As for `dj.load`."""
+    (first,) = run_script(script, hparams={"lr": 1.0}, seed=3)
+    (second,) = run_script(script, config="const.yaml", seed=3)
+    (third,) = run_script(script, config={"data": {"url": "somewhere"}, "hyperparameters": {"lr": 2.0}}, seed=4)
+    assert first.metrics("loss")[1][0] == 2.0
+    assert first.hyperparameters["width"] == second.hyperparameters["width"]
+    assert third.metrics("loss")[0].tolist() == [1]
+
+
+def test_the_newest_code_runs_each_time(script: Path) -> None:
+    """Also of modules that the script imports."""
+    run_script(script)
+    (script.parent / "helper.py").write_text("def scale(x):\n    return 100 * x\n")
+    (run,) = run_script(script)
+    assert run.metrics("loss")[1][0] == 50.0
+
+
+def test_it_continues_from_a_checkpoint(script: Path) -> None:
+    """By its id, or the latest one of the same command in the same directory."""
+    with pytest.raises(ArgumentError, match=r"No earlier run of `python3 train\.py` has a checkpoint"):
+        run_script(script, checkpoint="latest")
+    (first,) = run_script(script)
+    run_script(script, ["other"])
+    (second,) = run_script(script, checkpoint="latest")
+    (third,) = run_script(script, checkpoint=first.checkpoints()[0].id)
+    (fourth,) = run_script(script, checkpoint="latest")
+    assert [run.metrics("loss")[0].tolist() for run in (second, third, fourth)] == [[5, 6, 7, 8], [5, 6, 7, 8], [9, 10, 11, 12]]
+
+
+def test_an_exception_has_the_frames_of_the_script_only(script: Path) -> None:
+    """Its run has failed; nothing stays changed, and the next call works."""
+    with pytest.raises(TrialError, match=r"RuntimeError in your code while running train\.py") as raised:
+        run_script(script, ["--fail"])
+    text = str(raised.value)
+    assert "as asked" in text
+    assert 'train.py", line' in text
+    assert f"{os.sep}detjupyter{os.sep}" not in text
+    assert dj.runs()[0].state == "failed"
+    assert registry.scripts() == []
+    (run,) = run_script(script)
+    assert run.state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "error"),
+    [
+        ("sys.exit()", "finished", None),
+        ("sys.exit(0)", "finished", None),
+        ("sys.exit(3)", "failed", "SystemExit: 3"),
+        ("raise det.InvalidHP('too large')", "stopped", "too large"),
+        ("core_v2.close()", "finished", None),
+        ("pass", "finished", None),
+    ],
+)
+def test_a_run_that_the_script_leaves_open_ends_with_it(end: str, state: str, error: str | None, tmp_path: Path) -> None:
+    """As the script does, not with the kernel."""
+    text = "import sys, determined as det\nfrom determined.experimental import core_v2\ncore_v2.init()\n"
+    (tmp_path / "script.py").write_text(f"{text}core_v2.train.report_training_metrics(1, {{'loss': 1.0}})\n{end}\n")
+    if error is None:
+        run_script(tmp_path / "script.py")
+    else:
+        with pytest.raises(TrialError, match=error):
+            run_script(tmp_path / "script.py")
+    assert dj.runs()[0].state == state
+    assert registry.scripts() == []
+
+
+def test_a_stop_request_reaches_the_script(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked while the script runs, as by the button of a view."""
+    monkeypatch.setattr(registry, "show", lambda shown: shown.channel.send(Stop()).result())
+    (run,) = run_script(script)
+    assert run.state == "stopped"
+    assert run.metrics("loss")[0].tolist() == [1]
+
+
+def test_a_trainer_gets_the_config_of_the_script(line: Definition) -> None:
+    """`pytorch.init()` without arguments, the lengths, and the checkpoint to continue from."""
+    (line.root / "train.py").write_text(
+        "import determined as det\nfrom determined import pytorch\nimport model_def\n"
+        "info = det.get_cluster_info()\n"
+        "with pytorch.init() as context:\n"
+        "    trial = model_def.LineTrial(context)\n"
+        "    assert context.get_hparam('lr') == 0.125 and context.get_experiment_config()['name'] == 'mine'\n"
+        "    pytorch.Trainer(trial, context).fit(max_length=pytorch.Batch(6), latest_checkpoint=info.latest_checkpoint)\n"
+        "    assert info.latest_checkpoint is None or trial.context.get_initial_batch() == 6\n"
+    )
+    config: dict[str, Any] = {"name": "mine", "hyperparameters": {"lr": 0.125}, "reproducibility": {"experiment_seed": 1}}
+    (run,) = run_script(line.root / "train.py", config=config)
+    assert (run.state, run.hyperparameters["lr"], run.record.batches_trained) == ("finished", 0.125, 6)
+    (again,) = run_script(line.root / "train.py", config=config, checkpoint=run.checkpoints()[-1].id)
+    assert again.record.batches_trained == 6
+
+
+def test_objects_of_the_script_can_be_pickled(tmp_path: Path) -> None:
+    """A class of the script is found as that of `__main__`, also by worker processes."""
+    (tmp_path / "script.py").write_text(
+        "import pickle, torch\n"
+        "class Data(torch.utils.data.Dataset):\n"
+        "    def __len__(self): return 4\n"
+        "    def __getitem__(self, i): return i\n"
+        "def main():\n"
+        "    assert type(pickle.loads(pickle.dumps(Data()))) is Data\n"
+        "    for context in ('fork', 'spawn'):\n"
+        "        loader = torch.utils.data.DataLoader(Data(), batch_size=2, num_workers=1, multiprocessing_context=context)\n"
+        "        assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3]]\n"
+        "if __name__ == '__main__':\n    main()\n"
+    )
+    assert run_script(tmp_path / "script.py") == []
+
+
+def test_bad_input_is_one_clear_error(script: Path, tmp_path: Path) -> None:
+    """A missing file, a directory, code that does not compile, and a config that does not parse."""
+    with pytest.raises(DefinitionNotFoundError, match="no such script"):
+        run_script(tmp_path / "nothing.py")
+    with pytest.raises(DefinitionNotFoundError):
+        run_script(tmp_path)
+    (tmp_path / "bad.py").write_text("x = (\n")
+    with pytest.raises(DefinitionSyntaxError, match=r"bad\.py, line 1"):
+        run_script(tmp_path / "bad.py")
+    with pytest.raises(ConfigError):
+        run_script(script, config="nothing.yaml")
+    script.write_text("import helper_that_is_missing\n")
+    with pytest.raises(TrialError, match="No module named 'helper_that_is_missing'"):
+        run_script(script)
