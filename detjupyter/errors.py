@@ -69,7 +69,7 @@ class DetJupyterError(Exception):
         lines = [self.message]
         if self.where:
             lines.append(f"  in {self.where}")
-        return "\n".join([*lines, *self._hint_lines()])
+        return _printable([*lines, *self._hint_lines()])
 
     def _hint_lines(self) -> list[str]:
         return [f"  → {worded(self.hint)}"] if self.hint else []
@@ -78,6 +78,12 @@ class DetJupyterError(Exception):
         """Return the lines that IPython shows instead of a traceback."""
         first, *rest = str(self).splitlines()
         return [f"{_RED}{type(self).__name__}{_RESET}: {first}", *(f"{_FAINT}{line}{_RESET}" for line in rest)]
+
+
+def _printable(lines: Sequence[str]) -> str:
+    from detjupyter.text import printable  # imported here because most kernels show no error
+
+    return printable("\n".join(lines))
 
 
 class DefinitionError(DetJupyterError):
@@ -201,7 +207,7 @@ class TrialError(DetJupyterError):
             lines.append(self.user_traceback.rstrip("\n"))
         if self.exception:
             lines.append(self.exception)
-        return "\n".join([*lines, *self._hint_lines()])
+        return _printable([*lines, *self._hint_lines()])
 
 
 class TrialUsageError(TrialError):

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -26,13 +27,16 @@ from detjupyter.errors import DefinitionError
 
 #: The default limit on the unpacked size of an archive, headers included: ten times the limit of an upload.
 LIMIT_BYTES = 1 << 30
+#: The default limit on the number of entries and directories of an archive: creating so many takes about half a minute.
+LIMIT_ENTRIES = 100_000
 
 _SUFFIXES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
 _GZIP, _BZIP2, _XZ = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
 _CHUNK_BYTES = 1 << 20
 _HEADER_LIMIT_BYTES = 1 << 20  # of one extended header: tarfile reads it into memory completely
 _MOST_LEVELS = 256  # of directories: Python creates and removes them recursively
-_DAMAGE = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
+# RecursionError: tarfile reads extended headers that follow each other recursively.
+_DAMAGE = (tarfile.TarError, EOFError, OSError, ValueError, RecursionError, zlib.error, lzma.LZMAError)
 
 
 def is_archive(path: Path) -> bool:
@@ -47,7 +51,7 @@ def is_archive(path: Path) -> bool:
     return start.startswith((_GZIP, _BZIP2, _XZ)) or start[257:262] == b"ustar"
 
 
-def extract_archive(archive: Path, directory: Path, *, limit_bytes: int = LIMIT_BYTES) -> list[str]:
+def extract_archive(archive: Path, directory: Path, *, limit_bytes: int = LIMIT_BYTES, limit_entries: int = LIMIT_ENTRIES) -> list[str]:
     """Unpack an archive of detjupyter or of another tool (`.tar`, `.tar.gz`, `.tar.bz2`, `.tar.xz`), completely or not at all.
 
     Nothing is written outside of ``directory``. Only names, contents, links inside the archive and the owner's execute bit are unpacked.
@@ -56,13 +60,14 @@ def extract_archive(archive: Path, directory: Path, *, limit_bytes: int = LIMIT_
         archive: The file.
         directory: The target directory; it is created, or it exists and is empty.
         limit_bytes: The limit on the unpacked size, headers included.
+        limit_entries: The limit on the number of entries, and of directories that are created for them.
 
     Returns:
         The paths of the files and links, relative and POSIX, sorted.
 
     Raises:
         DefinitionError: The archive cannot be read or is damaged; ``directory`` is not empty or cannot be written; or an entry leads
-            outside of the directory, occurs twice, is not a file, a directory or a link, or is too large. The message names the entry.
+            outside of the directory, occurs twice, is not a file, a directory or a link, or exceeds a limit. The message names the entry.
     """
     directory = Path(os.path.realpath(directory.expanduser()))
     scratch = directory.with_name(f".{directory.name[:200]}.{secrets.token_hex(4)}.partial")
@@ -70,7 +75,7 @@ def extract_archive(archive: Path, directory: Path, *, limit_bytes: int = LIMIT_
         if directory.is_dir() and any(directory.iterdir()):
             raise DefinitionError(f"{directory.name} is not empty.", path=str(directory), hint="Unpack into a new directory.")
         scratch.mkdir(parents=True)
-        unpacking = _Unpacking(archive, scratch, limit_bytes)
+        unpacking = _Unpacking(archive, scratch, limit_bytes, limit_entries)
         unpacking.run()
         if directory.is_dir():  # filled, not replaced: it may be the working directory of a process
             for path in list(scratch.iterdir()):
@@ -89,11 +94,13 @@ def extract_archive(archive: Path, directory: Path, *, limit_bytes: int = LIMIT_
 class _Unpacking:
     """Unpack one archive into an empty private directory. Links are created last, so that nothing is ever written through a link."""
 
-    def __init__(self, archive: Path, root: Path, limit_bytes: int) -> None:
+    def __init__(self, archive: Path, root: Path, limit_bytes: int, limit_entries: int) -> None:
         self._archive = archive
         self._root = root
         self._limit_bytes = limit_bytes
+        self._limit_entries = limit_entries
         self._total_bytes = 0
+        self._total_entries = 0
         self._symlinks: dict[str, str] = {}
         self.names: set[str] = set()
 
@@ -124,9 +131,11 @@ class _Unpacking:
         self._filter(member)
         path = self._root / name
         directory = path if member.isdir() else path.parent
-        if not directory.is_dir():
-            with self._refusing(member.name):
-                directory.mkdir(parents=True)
+        missing = list(takewhile(lambda place: not place.is_dir(), (directory, *directory.parents)))
+        self._count_entries(1 + len(missing), member.name)
+        with self._refusing(member.name):
+            for place in reversed(missing):
+                place.mkdir()
         if member.isdir():
             return
         if name in self.names or os.path.lexists(path):
@@ -197,6 +206,11 @@ class _Unpacking:
         if size_bytes < 0 or self._total_bytes > self._limit_bytes:  # an extended header can contain a negative size
             raise self._refusal(f"with it the archive unpacks to more than {self._limit_bytes:,} bytes", name)
 
+    def _count_entries(self, entries: int, name: str) -> None:
+        self._total_entries += entries
+        if self._total_entries > self._limit_entries:
+            raise self._refusal(f"with it the archive has more than {self._limit_entries:,} files and directories", name)
+
     @contextmanager
     def _refusing(self, name: str) -> Iterator[None]:
         """Refuse the entry if the disk rejects its name: it is too long, contains a null byte, or already exists."""
@@ -252,7 +266,9 @@ class _Source:
             yield piece
 
     def finish(self) -> None:
-        """Read the rest, which verifies the checksum of a compressed stream. Raise if tarfile stopped at a damaged header."""
+        """Read the rest, which verifies the checksum of a compressed stream. Raise if tarfile stopped anywhere but at the end mark."""
+        if not self._last:  # an archive ends with blocks of zeros; tarfile also accepts one that was cut between two entries
+            raise tarfile.ReadError("it is incomplete, its end is missing")
         if self._last.strip(b"\0"):
             raise tarfile.ReadError(f"the header before byte {self._position:,} is broken")
         while self._take(_CHUNK_BYTES):

@@ -10,7 +10,7 @@ from detjupyter.bundle.report import FileReport
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
 from detjupyter.bundle.scanning import scan
 from detjupyter.next_step import NextStep
-from detjupyter.protocol.text import legible
+from detjupyter.text import one_line
 
 _GIT_IGNORE = ".gitignore"
 
@@ -57,7 +57,7 @@ def _about_credentials(paths: Sequence[str]) -> Iterator[str]:
     if paths:
         files = "1 file that ships" if len(paths) == 1 else f"{len(paths):,} files that ship"
         leaves = "leaves it out" if len(paths) == 1 else "leaves one out"
-        yield f"{files} may hold credentials: {_listing(paths)}. {NextStep.EXCLUDE(legible(paths[0]))} {leaves}."
+        yield f"{files} may hold credentials: {_listing(paths)}. {NextStep.EXCLUDE(one_line(paths[0]))} {leaves}."
 
 
 def _credentials(report: FileReport) -> list[str]:
@@ -102,7 +102,7 @@ def _about_git_ignore(report: FileReport) -> Iterator[str]:
         paths = sorted(affected)
         yield (
             f"Only {IGNORE_FILE_NAME} decides what ships, and there is none. `{_GIT_IGNORE}` would leave out {_count(paths)} "
-            f"({sum(affected.values()):,} bytes): {_listing(paths)}. {NextStep.EXCLUDE(legible(paths[0]))} leaves a path out."
+            f"({sum(affected.values()):,} bytes): {_listing(paths)}. {NextStep.EXCLUDE(one_line(paths[0]))} leaves a path out."
         )
 
 
@@ -123,4 +123,4 @@ def _count(paths: Sequence[str]) -> str:
 
 def _listing(paths: Sequence[str]) -> str:
     more = len(paths) - _NAMED
-    return ", ".join(map(legible, paths[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(map(one_line, paths[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detjupyter.bundle.entries import EntryTable, FileEntry
-from detjupyter.protocol.text import legible
+from detjupyter.text import printable
 
 if TYPE_CHECKING:
     from detjupyter.protocol.records import FileRecord
@@ -125,13 +125,13 @@ class FileReport:
 
         return tuple(
             FileRecord(
-                path=legible(entry.path),
+                path=printable(entry.path),
                 kind=entry.kind,
                 size_bytes=entry.size_bytes,
                 included=entry.included,
                 source=entry.rule.source if entry.rule else None,
                 line=entry.rule.line if entry.rule else None,
-                pattern=legible(entry.rule.pattern) if entry.rule else None,
+                pattern=printable(entry.rule.pattern) if entry.rule else None,
             )
             for entry in islice(self._entries, limit)
         )

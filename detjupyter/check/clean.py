@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from detjupyter.definition.isolation.finding import VARIABLE
+from detjupyter.text import without_colors
 
 _POLL_S = 0.05
 _OUTPUT_BYTES = 64 << 10
@@ -84,7 +85,7 @@ class CleanProcess:
         with self._output.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - _OUTPUT_BYTES, 0))
             text = file.read().decode("utf-8", "replace")
-        lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+        lines = [without_colors(line.rsplit("\r", 1)[-1]).rstrip() for line in text.replace("\r\n", "\n").split("\n")]
         return tuple([line for line in lines if line][-_OUTPUT_LINES:])
 
     def _read(self, receive: Callable[[dict[str, Any]], None]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from detjupyter.bundle.archive import ArchiveReport
 from detjupyter.errors import TrialError
+from detjupyter.text import printable
 
 STEPS = (
     "package",
@@ -106,7 +107,7 @@ class CheckReport:
                 lines += ["", "Last lines of output:", *(f"  {line}" for line in self.output)]
         if self.notes:
             lines += ["", *self.notes]
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def _table(steps: Sequence[CheckStep]) -> list[str]:

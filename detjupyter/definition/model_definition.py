@@ -22,7 +22,6 @@ from detjupyter.definition.suggestions import listing
 from detjupyter.definition.trial import Trial
 from detjupyter.errors import DefinitionNotFoundError, DefinitionTooLargeError, EntrypointError
 from detjupyter.next_step import NextStep
-from detjupyter.protocol.text import legible
 
 if TYPE_CHECKING:
     from detjupyter.bundle.archive import ArchiveReport
@@ -241,7 +240,7 @@ def _looked_up(path: str | Path) -> tuple[Path, bool]:
         reason = getattr(error, "strerror", None) or error
         shown = repr(str(path)) if len(str(path)) <= _MOST_CHARACTERS else f"{str(path)[:_MOST_CHARACTERS]!r}…"
         raise DefinitionNotFoundError(
-            f"The path {shown} cannot be used: {legible(str(reason))}.",
+            f"The path {shown} cannot be used: {reason}.",
             hint="Name a directory, a .py file or an archive.",
         ) from None
 

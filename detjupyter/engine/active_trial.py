@@ -58,7 +58,12 @@ class ActiveTrial:
         self.emitter = emitter
         self.ranking = Ranking(loaded.config.searcher_metric, loaded.config.smaller_is_better)
         self.checkpoints = CheckpointService(
-            self.progress, name, written=written, code_missing=lambda: emitter.flush(CodeMissing()), post=inbox.put
+            self.progress,
+            name,
+            written=written,
+            code_missing=lambda: emitter.flush(CodeMissing()),
+            say=emitter.sink.say_once,
+            post=inbox.put,
         )
         self.state = State.READY
         self._load_again = load_again

@@ -9,6 +9,7 @@ from typing import Any
 from detjupyter.definition.changes import CodeChanges
 from detjupyter.engine.loaded import changed_hyperparameters, changes_between
 from detjupyter.protocol.recipe import LoadedRecord
+from detjupyter.text import printable
 
 _NAMED = 4
 
@@ -41,7 +42,9 @@ class ReloadReport:
         lines += [f"  {name}: {before!r} → {now!r}" for name, before, now in self.hyperparameters]
         since = time.strftime("%H:%M:%S", time.localtime(self.loaded_at))
         head = f"Reloaded at batch {self.batches_trained:,}; changed since {since}:"
-        return "\n".join([head, *lines]) if lines else f"Reloaded at batch {self.batches_trained:,}; nothing has changed since {since}."
+        if not lines:
+            return f"Reloaded at batch {self.batches_trained:,}; nothing has changed since {since}."
+        return printable("\n".join([head, *lines]))
 
     def replaced_names(self) -> str:
         """Return the replaced functions and classes in a few words, such as ``train_batch, helper``, for errors of objects built before."""

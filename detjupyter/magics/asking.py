@@ -16,14 +16,16 @@ def ask(question: str) -> bool | None:
     """
     from IPython.core.error import StdinNotImplementedError
 
+    from detjupyter.text import printable
+
     try:
-        return input(f"{question} [y/N] ").strip().lower() in _YES
+        return input(f"{printable(question)} [y/N] ").strip().lower() in _YES
     except (EOFError, StdinNotImplementedError):
         return None
 
 
 def say(text: str) -> None:
-    """Print the answer of a magic; bytes of a file name that are not UTF-8 show as a replacement character."""
-    from detjupyter.protocol.text import legible
+    """Print the answer of a magic; control characters in it are spelled out."""
+    from detjupyter.text import printable
 
-    print(legible(text))  # noqa: T201
+    print(printable(text))  # noqa: T201

@@ -22,6 +22,7 @@ class HistoryMagics(Magics):
         """Show the state of every session of this kernel, the current one last."""
         parse(self.det_status, line)
         from detjupyter.session.registry import registry
+        from detjupyter.text import printable
 
         current = registry.get(None)
         from detjupyter.widgets.summary import session_text
@@ -31,7 +32,7 @@ class HistoryMagics(Magics):
         if len(sessions) > 1:
             names = [f"{session.session_id}{' (current)' if session is current else ''}" for session in sessions]
             texts = [f"{name} · {text}" for name, text in zip(names, texts, strict=True)]
-        display({"text/plain": "\n".join(texts)}, raw=True)
+        display({"text/plain": printable("\n".join(texts))}, raw=True)
 
     @magic_arguments()
     @argument("--limit", type=positive, default=20, metavar="N", help="the number of runs, by default 20")

@@ -21,6 +21,7 @@ class Line:
 
     def show(self, text: str) -> None:
         """Replace the line with ``text``."""
+        text = _printable(text)
         if self._handle is not None:
             self._handle.update({"text/plain": text}, raw=True)
         elif sys.stdout.isatty():
@@ -28,6 +29,7 @@ class Line:
 
     def end(self, text: str) -> None:
         """Replace the line with its final text."""
+        text = _printable(text)
         if self._handle is not None:
             self._handle.update({"text/plain": text}, raw=True)
         else:
@@ -37,3 +39,9 @@ class Line:
         sys.stdout.write(f"\r{text:<{self._width}}{end}" if self._width else f"{text}{end}")
         sys.stdout.flush()
         self._width = len(text)
+
+
+def _printable(text: str) -> str:
+    from detjupyter.text import printable  # imported here, because loading the extension imports this module
+
+    return printable(text)

@@ -15,6 +15,9 @@ def notice_if_slow(doing: str) -> Iterator[None]:
     """Show ``doing`` if the block takes longer than a second, and its duration at the end."""
     from IPython.display import display
 
+    from detjupyter.text import printable
+
+    doing = printable(doing)
     began = time.monotonic()
     handle = None
 

@@ -10,7 +10,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from detjupyter.errors import UntrustedCheckpointError
 from detjupyter.magics.arguments import parse
-from detjupyter.magics.asking import ask
+from detjupyter.magics.asking import ask, say
 from detjupyter.magics.display import Metrics
 from detjupyter.magics.interruption import interruptible
 
@@ -95,7 +95,7 @@ class TrainingMagics(Magics):
         arguments = parse(self.det_stop, line)
         if arguments.force:
             _current().close(force=True)
-            print("The session is closed; `%det_load` loads the definition again.")  # noqa: T201 -- the answer of a magic
+            say("The session is closed; `%det_load` loads the definition again.")
             return
         with interruptible("the training ends after the current batch; if it does not end, `%det_stop --force` closes the session."):
             _current().stop()
@@ -119,7 +119,7 @@ class TrainingMagics(Magics):
 
     @magic_arguments()
     @argument("checkpoint", help="the id or the directory of a checkpoint, or `best` or `latest` for one of this session")
-    @argument("--trust", action="store_true", help="unpickle objects of any class, which can run any code; some old checkpoints need this")
+    @argument("--trust", action="store_true", help="unpickle objects of any class, which can run any code; for checkpoints of others")
     @line_magic
     def det_restore(self, line: str) -> None:
         """Restore weights, optimizers and random states from a checkpoint, also of Determined; asks before any code in it runs."""
@@ -149,4 +149,4 @@ def _say() -> None:
     """Print the state of the current session in one line."""
     from detjupyter.widgets.summary import headline
 
-    print(headline(_current().record()))  # noqa: T201  the user typed the magic and expects an answer
+    say(headline(_current().record()))

@@ -5,6 +5,7 @@ JSON has no NaN and no infinities, and browsers refuse Python's spelling of them
 
 from __future__ import annotations
 
+import json
 import math
 import types
 import typing
@@ -17,6 +18,7 @@ from typing import Any, TypeVar, Union, cast
 import numpy as np
 
 from detjupyter.errors import ProtocolError
+from detjupyter.text import printable_json
 
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -46,6 +48,11 @@ def encode(value: Any) -> Any:  # Any: any value of a record
     if isinstance(value, range):
         return {"kind": "range", "start": value.start, "stop": value.stop, "step": value.step}
     return _text(value)
+
+
+def to_json(value: Any) -> str:  # Any: any value that encode() accepts
+    """Return ``value`` as JSON for a browser: NaN and the infinities are strings, and all text is printable."""
+    return printable_json(json.dumps(encode(value), allow_nan=False, separators=(",", ":")))
 
 
 def decode(record: type[T], data: Any) -> T:  # Any: decoded JSON

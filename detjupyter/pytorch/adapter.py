@@ -252,11 +252,16 @@ class PyTorchAdapter(TrialAdapter):
     def restore(self, directory: Path, *, trust: bool = False) -> None:
         """Restore the state in a checkpoint. If it does not fit, the trial keeps its present state."""
         state = read_state(directory, trust=trust)
-        batches_trained = int(state.get(OUR_KEY, {}).get("batches_trained", 0))
-        self._restored_from = directory.name  # before _start(), which passes it to the callbacks
-        self._start(batches_trained)
-        self._callbacks.on_checkpoint_load_start(state)
-        self._state.restore(state, str(directory), self._trained)
+        self._state.require_sound(state, str(directory))
+        batches_trained = state[OUR_KEY].get("batches_trained", 0)
+        before, self._restored_from = self._restored_from, directory.name  # before _start(), which passes it to the callbacks
+        try:
+            self._start(batches_trained)
+            self._callbacks.on_checkpoint_load_start(state)
+            self._state.restore(state, str(directory), self._trained)
+        except BaseException:
+            self._restored_from = before
+            raise
         self._trained = batches_trained
 
     def adopt(self, other: TrialAdapter) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.trial import Trial
+from detjupyter.errors import UntrustedCheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.layouts import read_state
 from detjupyter.pytorch.checkpoints.trial_state import load
@@ -59,8 +60,9 @@ def load_trial_from_checkpoint_path(
         path: The directory of the checkpoint.
         trial_class: The class of the trial, if the checkpoint does not contain the code.
         trial_kwargs: Further arguments of its constructor, besides the context.
-        torch_load_kwargs: Only ``weights_only=False`` has an effect: objects of any class are then unpickled, which can execute arbitrary
-            code. ``map_location`` is ignored: the state is read to the host, and models are on the best available device.
+        torch_load_kwargs: Only ``weights_only=False`` has an effect: the code in a checkpoint of another origin may then run, and objects
+            of any class are unpickled; both can execute arbitrary code. ``map_location`` is ignored: the state is read to the host, and
+            models are on the best available device.
         kwargs: The same as ``torch_load_kwargs``, in the form before Determined 0.24.
 
     Raises:
@@ -69,13 +71,12 @@ def load_trial_from_checkpoint_path(
         TrialError: The trial's own code raised an exception.
     """
     options = {**kwargs, **(torch_load_kwargs or {})}
-    trial, context = load_saved(
-        Path(path),
-        trial_class=trial_class,
-        trial_kwargs=trial_kwargs,
-        device=None,
-        trust=options.get("weights_only") is False,
-    )
+    trust = options.get("weights_only") is False
+    try:
+        trial, context = load_saved(Path(path), trial_class=trial_class, trial_kwargs=trial_kwargs, device=None, trust=trust)
+    except UntrustedCheckpointError as error:
+        hint = 'If you trust where it comes from, pass torch_load_kwargs={"weights_only": False}.'
+        raise UntrustedCheckpointError(error.message, path=error.path, hint=hint) from None
     return cast("torch.nn.Module", context.models[0]) if is_callback_style(type(trial)) else cast("PyTorchTrial", trial)
 
 

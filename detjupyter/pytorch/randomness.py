@@ -85,6 +85,15 @@ class RandomStates(NamedTuple):
         of_host = (*python_state(state["random_rng_state"]), *numpy_state(state["np_rng_state"]))
         return cls(of_host, state["cpu_rng_state"].cpu(), on_device)
 
+    def require_sound(self) -> None:
+        """Raise an exception, of any class, if the host's generators do not accept these states. No generator of the process is touched."""
+        random.Random().setstate(python_tuple(self.of_host))
+        name, words, position, has_kept, kept = numpy_tuple(self.of_host)
+        np.random.RandomState().set_state((name, np.array(words, dtype=np.uint32), position, has_kept, kept))
+        torch.Generator().set_state(self.of_torch)
+        if self.on_device is not None and not isinstance(self.on_device, torch.Tensor):
+            raise TypeError("gpu_rng_state is not a tensor")
+
 
 class _ActiveThreads:
     """The threads that have a stream active, and the process's own states until none has.

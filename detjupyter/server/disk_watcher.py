@@ -15,7 +15,7 @@ from logging import Logger, LoggerAdapter
 from typing import Any
 
 from detjupyter.protocol.messages import DefinitionChanged, DefinitionWatched, ScanProgress
-from detjupyter.server.answers import to_json
+from detjupyter.protocol.wire import to_json
 from detjupyter.server.listing import Ground
 from detjupyter.server.run_watcher import Client
 

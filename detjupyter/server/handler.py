@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from http.client import responses
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,8 +24,11 @@ from detjupyter.errors import (
     StoreError,
 )
 from detjupyter.next_step import Wording, worded
-from detjupyter.server.answers import RefusedError, to_json
+from detjupyter.protocol.wire import to_json
+from detjupyter.server.answers import RefusedError
+from detjupyter.server.paths import root_of
 from detjupyter.server.services import Services, services_of
+from detjupyter.text import printable
 
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 KERNEL_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -104,12 +109,12 @@ class Handler(APIHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write ``{message, hint}``; never a traceback."""
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(describe(_error_of(kwargs), status_code)))
+        self.finish(to_json(describe(_error_of(kwargs), status_code, root_of(self.settings))))
 
     def log_exception(self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         """Log an error of the user in one line, and an internal error with its traceback."""
         if isinstance(value, (DetJupyterError, RefusedError)):
-            self.log.warning("detjupyter: %s %s: %s", self.request.method, self.request.path, value.message)
+            self.log.warning("detjupyter: %s %s: %s", self.request.method, printable(self.request.path), printable(value.message))
         else:
             super().log_exception(typ, value, tb)
 
@@ -119,11 +124,11 @@ def status_of(error: DetJupyterError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-def describe(error: BaseException | None, status_code: int) -> dict[str, str | None]:
-    """Return the body of the response for ``error``."""
+def describe(error: BaseException | None, status_code: int, root: Path) -> dict[str, str | None]:
+    """Return the body of the response for ``error``; paths in it are relative to ``root``, as all paths of the browser are."""
     if isinstance(error, DetJupyterError):
         where = f"\n  in {error.where}" if error.where else ""
-        return {"message": f"{error.message}{where}", "hint": _as_magics(error.hint)}
+        return {"message": f"{error.message}{where}".replace(f"{root}{os.sep}", ""), "hint": _as_magics(error.hint)}
     if isinstance(error, RefusedError):
         return {"message": error.message, "hint": _as_magics(error.hint)}
     if isinstance(error, HTTPError):

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from detjupyter.errors import DefinitionError
 from detjupyter.protocol.files import EffectRecord, IgnoreEditRecord
-from detjupyter.protocol.text import legible
 from detjupyter.server.answers import RefusedError
 from detjupyter.server.listing import IGNORE_FILE, open_definition
 
@@ -112,7 +111,9 @@ def _place(root: Path, request: EditRequest) -> Path:
     parts = request.file.replace("\\", "/").split("/")
     if not request.file.strip("/") or "\0" in request.file or request.file.startswith("/") or not {".", ".."}.isdisjoint(parts):
         raise DefinitionError(f"Not a path in a model definition: {request.file!r:.200}.", hint="Paths are relative to its root.")
-    if not os.path.lexists(definition.root / request.file.rstrip("/")):
+    # A link in the path must not tell what exists outside of the root; the last part is not followed, because a link is an entry itself.
+    place = definition.root / request.file.rstrip("/")
+    if not Path(os.path.realpath(place.parent)).is_relative_to(root) or not os.path.lexists(place):
         raise RefusedError(404, f"{request.file!r:.200} does not exist any more.", hint="Refresh the panel to see the current files.")
     # writing follows a link, which must not lead to a file that this server does not serve
     if not (definition.root / IGNORE_FILE).resolve().is_relative_to(root):
@@ -124,13 +125,13 @@ def _place(root: Path, request: EditRequest) -> Path:
 
 def _record(request: EditRequest, proposal: Proposal) -> IgnoreEditRecord:
     effect = proposal.effect
-    names = tuple(map(legible, effect.names))
+    names = tuple(effect.names)
     return IgnoreEditRecord(
         path=request.path,
         file=request.file,
         include=request.include,
-        added=tuple(legible(line.text) for line in proposal.added),
-        removed=tuple(legible(line.text) for line in proposal.removed),
+        added=tuple(line.text for line in proposal.added),
+        removed=tuple(line.text for line in proposal.removed),
         ships=EffectRecord(effect.newly_shipped, effect.newly_shipped_bytes, names[: effect.newly_shipped]),
         left_out=EffectRecord(effect.newly_left_out, effect.newly_left_out_bytes, names[effect.newly_shipped :]),
         expected_hash=NO_FILE if proposal.old is None else hashlib.sha256(proposal.old).hexdigest(),

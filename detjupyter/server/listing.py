@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from detjupyter.errors import DefinitionNotFoundError
 from detjupyter.next_step import Wording, worded
 from detjupyter.protocol.files import DefinitionRecord, DeterminedRecord, FileTable, LargestItemRecord, RuleRecord
-from detjupyter.protocol.text import legible
-from detjupyter.server.answers import to_json
+from detjupyter.protocol.wire import to_json
 from detjupyter.server.paths import inside
 
 if TYPE_CHECKING:
@@ -131,11 +130,11 @@ def compare_with_determined(root: Path, path: str, any_size: bool, progress: Pro
     return to_json(
         DeterminedRecord(
             path=_outward(definition, root),
-            paths=tuple(legible(name) for name, _ in counts),
+            paths=tuple(name for name, _ in counts),
             ships=tuple(ships for _, ships in counts),
             counts=tuple(counts.values()),
             total=sum(counts.values()),
-            problems=tuple(map(legible, theirs.problems)),
+            problems=tuple(theirs.problems),
         )
     )
 
@@ -149,7 +148,7 @@ def open_definition(root: Path, path: str, *, any_size: bool = False) -> ModelDe
     from detjupyter.definition import ModelDefinition
 
     place = inside(root, path)
-    if not place.is_dir() and place.suffix != ".py":
+    if not place.is_dir() and not (place.suffix == ".py" and place.is_file()):
         raise DefinitionNotFoundError(f"There is no directory and no .py file at {path!r} under the server's root.")
     return ModelDefinition(place, any_size=any_size)
 
@@ -165,7 +164,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
     rules, files = _table(report)
     return DefinitionRecord(
         path=path,
-        name=legible(definition.name),
+        name=definition.name,
         is_file=definition.is_file,
         entrypoints=_entrypoints(definition, report),
         config=_config(definition),
@@ -177,7 +176,7 @@ def _record(definition: ModelDefinition, report: FileReport, path: str) -> Defin
         excluded_entries=left_out,
         limit_bytes=limit_bytes,
         largest=_largest(report) if report.total_bytes > NEAR_THE_LIMIT * limit_bytes else (),
-        problems=tuple(map(legible, report.problems)),
+        problems=tuple(report.problems),
         remarks=tuple(worded(remark, Wording.MAGICS) for remark in remarks_on(report).sentences),
     )
 
@@ -191,10 +190,10 @@ def _table(report: FileReport) -> tuple[tuple[RuleRecord, ...], FileTable]:
     for entry in _shown(report):
         if entry.kind == "symlink":
             symlinks.append(len(paths))
-        paths.append(legible(entry.path))
+        paths.append(entry.path)
         sizes.append(entry.size_bytes)
         rules.append(-1 if entry.rule is None else numbers.setdefault((entry.rule, entry.included), len(numbers)))
-    records = (RuleRecord(rule.source, rule.line, legible(rule.pattern), includes) for rule, includes in numbers)
+    records = (RuleRecord(rule.source, rule.line, rule.pattern, includes) for rule, includes in numbers)
     return tuple(records), FileTable(tuple(paths), tuple(sizes), tuple(rules), tuple(symlinks))
 
 
@@ -225,7 +224,7 @@ def _largest(report: FileReport) -> tuple[LargestItemRecord, ...]:
     from detjupyter.bundle import largest_items
 
     items = (item for item in largest_items(report, n=5) if item.size_bytes >= WORTH_NAMING * report.total_bytes)
-    return tuple(LargestItemRecord(legible(item.path), item.size_bytes, item.files) for item in items)
+    return tuple(LargestItemRecord(item.path, item.size_bytes, item.files) for item in items)
 
 
 def _entrypoints(definition: ModelDefinition, report: FileReport) -> tuple[str, ...]:
@@ -245,7 +244,7 @@ def _config(definition: ModelDefinition) -> str | None:
     from detjupyter.definition.config.files import config_files, default_config
 
     found = config_files(definition.root) if default_config(definition.root) is None else ()
-    return legible(found[0]) if found else None
+    return found[0] if found else None
 
 
 def _ground(definition: ModelDefinition, report: FileReport, scanned_ns: int) -> Ground:

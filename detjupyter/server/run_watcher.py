@@ -15,7 +15,7 @@ from tornado.websocket import WebSocketClosedError
 from detjupyter.errors import DetJupyterError, RunNotFoundError
 from detjupyter.protocol.messages import RunsMessage, RunsRemoved
 from detjupyter.protocol.records import RunRecord
-from detjupyter.server.answers import to_json
+from detjupyter.protocol.wire import to_json
 from detjupyter.server.changes import News, RunChanges
 from detjupyter.server.history import History
 from detjupyter.server.tails import RunTail, Subscription

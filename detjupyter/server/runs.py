@@ -12,7 +12,7 @@ from tornado.web import authenticated
 
 from detjupyter.errors import SessionError
 from detjupyter.protocol.records import SeriesPatch
-from detjupyter.server.answers import to_json
+from detjupyter.protocol.wire import to_json
 from detjupyter.server.handler import Handler
 
 if TYPE_CHECKING:

@@ -12,12 +12,14 @@ from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.definition.trial import Trial
 from detjupyter.engine import ambient
 from detjupyter.engine.checkpoints.determined import is_foreign, load_data_of
-from detjupyter.engine.checkpoints.manifest import Manifest, read_manifest, verify
+from detjupyter.engine.checkpoints.manifest import Manifest, read_manifest, resolved, verify
+from detjupyter.engine.checkpoints.signature import not_yours, why_foreign
 from detjupyter.engine.checkpoints.writing import CODE
 from detjupyter.engine.failure import describe
 from detjupyter.engine.settings import ProcessSettings
-from detjupyter.errors import CheckpointError, DetJupyterError, TrialError
+from detjupyter.errors import CheckpointError, DetJupyterError, TrialError, UntrustedCheckpointError
 from detjupyter.framework.framework import framework_of
+from detjupyter.next_step import NextStep
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.store import open_store
 
@@ -43,10 +45,12 @@ def load_checkpoint(
         trial_class: The class, if the code is not in the checkpoint or another class should get the weights.
         trial_kwargs: Further arguments of its constructor, in addition to the context.
         device: The device of the models; by default the best available device.
-        trust: Whether objects of any class may be unpickled, which can run any code.
+        trust: Whether the code in a checkpoint of another origin may run, and objects of any class may be unpickled. Both can run any code.
+            A checkpoint that your own kernels wrote needs no trust.
 
     Raises:
-        CheckpointError: The checkpoint is missing or damaged, needs trust or a class, or does not fit the class.
+        CheckpointError: The checkpoint is missing or damaged, needs a class, or does not fit the class.
+        UntrustedCheckpointError: The checkpoint needs ``trust``. Nothing in it has run.
         DefinitionError: The code in the checkpoint does not lead to a Trial class.
         TrialError: The trial's own code raised an exception.
     """
@@ -75,10 +79,13 @@ def _load_saved(
     device: str | None,
     trust: bool,
 ) -> tuple[Any, Any]:
-    directory = _directory_of(checkpoint)
+    directory = resolved(_directory_of(checkpoint))
     manifest = None if is_foreign(directory) else read_manifest(directory)
+    doubt: str | None = ""
     if manifest is not None:
         verify(directory, manifest)
+        doubt = why_foreign(directory, manifest)
+    trust = trust or doubt is None
     data = load_data_of(directory)
     config = _config(data, directory)
     if trial_class is not None:
@@ -86,6 +93,12 @@ def _load_saved(
             trial_class, config, directory, device=device, trust=trust, trial_kwargs=dict(trial_kwargs or {})
         )
     path, entrypoint = _code_of(directory, manifest, data, config)
+    if not trust:
+        raise UntrustedCheckpointError(
+            "Loading the checkpoint would run the code in it." + (f" {not_yours(doubt)}" if doubt else ""),
+            path=str(directory),
+            hint=f"If you trust where it comes from, load it with {NextStep.TRUST}. Or pass the class: trial_class=…",
+        )
     loaded = ModelDefinition(path, any_size=True).load(entrypoint)
     error: DetJupyterError
     try:

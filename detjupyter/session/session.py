@@ -58,6 +58,7 @@ from detjupyter.session.source_text import source_of
 from detjupyter.session.stuck_watch import StuckWatch
 from detjupyter.session.waiting import Echo, Waiting
 from detjupyter.store.history import Run
+from detjupyter.text import printable
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -115,7 +116,7 @@ class Session:
 
     def __repr__(self) -> str:
         record = self.record()
-        what = f"{record.entrypoint} on {record.device}"
+        what = printable(f"{record.entrypoint} on {record.device}")
         return f"<Session {self.session_id}: {what}, {record.state.value}, {record.batches_trained:,} batches trained>"
 
     # What it is ------------------------------------------------------------------------------------------------------
@@ -354,7 +355,8 @@ class Session:
         Args:
             checkpoint: A record, an id, a directory (checkpoints of Determined since 0.12 are supported), or ``"latest"`` or ``"best"``
                 for one of this session.
-            trust: Whether objects of any class may be unpickled, which can run any code. Some checkpoints of Determined need this.
+            trust: Whether objects of any class may be unpickled, which can run any code. Checkpoints of your own kernels need no trust;
+                some of others, and of Determined, do.
 
         Raises:
             SessionBusyError: A training is under way.

@@ -176,6 +176,22 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def run_states(
+        self, *, limit: int | None = 100, before: str | None = None, state: State | None = None, entrypoint: str | None = None
+    ) -> dict[str, State]:
+        """Return the ids of runs, newest first, with their states; their records are not read, so that 20,000 take less than 0.1 s.
+
+        Args:
+            limit: How many, None for all.
+            before: Only runs older than the run with that id.
+            state: Only runs in that state. The owner of every live run is checked first.
+            entrypoint: Only runs of that entrypoint.
+
+        Raises:
+            RunNotFoundError: There is no run ``before``.
+        """
+
+    @abstractmethod
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
         """Return the runs with a greater ``updated_at``, earliest first.
 

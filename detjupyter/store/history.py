@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from detjupyter.store import open_store
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
+from detjupyter.text import printable
 
 CODE_EVENT = "code"
 """The kind of the event that a session appends when edited code takes effect: ``at``, ``batches_trained``, ``bundle_hash``, ``load``."""
@@ -26,6 +29,10 @@ COMMAND_EVENT = "command"
 
 LOADED_EVENT = "loaded"
 """The kind of the event about a reload, with the values that apply from then on."""
+
+
+_MAX_AGE_S = 0.05
+"""How long the states of a listing are used without asking whether the history has changed; sessions write twice a second."""
 
 
 class CodeVersion(NamedTuple):
@@ -43,14 +50,17 @@ class Run:
     Thread: any.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    __slots__ = ("_listing", "_store", "id")
+
+    def __init__(self, store: Store, run_id: str, listing: _Listing | None = None) -> None:
         self._store = store
+        self._listing = listing
         self.id = run_id
 
     def __repr__(self) -> str:
         record = self.record
         best = f", best {record.best.name} {record.best.value:.4g}" if record.best else ""
-        return f"<Run {self.id}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>"
+        return printable(f"<Run {self.id}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>")
 
     @property
     def record(self) -> RunRecord:
@@ -60,7 +70,7 @@ class Run:
     @property
     def state(self) -> str:
         """The state of the run; ``interrupted`` if its kernel died."""
-        return self.record.state.value
+        return (self.record.state if self._listing is None else self._listing.state(self.id)).value
 
     @property
     def recipe(self) -> LoadRecipe | None:
@@ -184,14 +194,62 @@ class Run:
         return CodeStore(self._store.home).code(bundle_hash)
 
 
-def runs(limit: int = 100) -> list[Run]:
+class _Listing:
+    """The states of the runs that one call of :func:`runs` returned: read together, and again only after the history has changed.
+
+    Thread: any; two threads may both read the states.
+    """
+
+    def __init__(self, store: Store, token: int, states: Mapping[str, State]) -> None:
+        self._store = store
+        self._token = token
+        self._states = states
+        self._looked_at = time.monotonic()
+
+    def state(self, run_id: str) -> State:
+        """Return the state of one of the runs.
+
+        Raises:
+            RunNotFoundError: The run was deleted.
+        """
+        now = time.monotonic()
+        if now - self._looked_at > _MAX_AGE_S:
+            token = self._store.change_token()
+            if token != self._token:
+                self._states = self._store.run_states(limit=None)
+                self._token = token
+            self._looked_at = now
+        state = self._states.get(run_id)
+        # The death of a kernel changes nothing in the history, so the process of a live run is checked each time.
+        return self._store.run(run_id).state if state is None or state.is_live else state
+
+
+def runs(limit: int | None = 100, *, before: Run | str | None = None, state: str | None = None, entrypoint: str | None = None) -> list[Run]:
     """Return the newest runs of the history, newest first.
 
+    Args:
+        limit: How many, None for all.
+        before: A run, or its id: only older ones are returned. ``dj.runs(before=page[-1])`` is the page after ``page``.
+        state: Only runs in that state, such as ``finished``, ``failed`` or ``interrupted``.
+        entrypoint: Only runs of that entrypoint, such as ``model_def:MyTrial``.
+
     Raises:
+        ArgumentError: ``limit`` is not a whole number from 0, or there is no such state.
+        RunNotFoundError: There is no run ``before``.
         StoreError: The history cannot be read.
     """
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit < 1 << 63):
+        raise ArgumentError(f"limit must be a whole number from 0, or None for all runs, not {limit!r}.")
     store = open_store()
-    return [Run(store, record.id) for record in store.runs(limit=limit)]
+    token = store.change_token()  # before the states: what changes in between is read again
+    states = store.run_states(
+        limit=limit,
+        before=before.id if isinstance(before, Run) else before,
+        state=None if state is None else _state(state),
+        entrypoint=entrypoint,
+    )
+    listing = _Listing(store, token, states)
+    return [Run(store, run_id, listing) for run_id in states]
 
 
 def run(run_id: str) -> Run:
@@ -208,6 +266,13 @@ def _settings(record: RunRecord) -> dict[str, Any]:
     """Return the values that a run was built with, apart from its code."""
     values = {name: getattr(record, name) for name in ("entrypoint", "seed", "device")}
     return {**values, "hyperparameters": record.hyperparameters, "config": record.config}
+
+
+def _state(name: str) -> State:
+    try:
+        return State(name)
+    except ValueError:
+        raise ArgumentError(f"Unknown state {name!r}.", hint=f"The states are {', '.join(state.value for state in State)}.") from None
 
 
 def _group(name: str) -> Group:

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,14 @@ class MemoryStore(Store):
             end = _age(self._find(before)) if before is not None else None
             chosen = [run for run in self._check_open().values() if end is None or _age(run) < end]
             return [self._read(run) for run in sorted(chosen, key=_age, reverse=True)[:limit]]
+
+    def run_states(
+        self, *, limit: int | None = 100, before: str | None = None, state: State | None = None, entrypoint: str | None = None
+    ) -> dict[str, State]:
+        with self._lock:
+            records = self.runs(limit=len(self._check_open()), before=before)
+        found = ((run.id, run.state) for run in records if state in (None, run.state) and entrypoint in (None, run.entrypoint))
+        return dict(islice(found, limit))
 
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
         with self._lock:

@@ -9,6 +9,7 @@ passed as parameters.
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Insert, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Insert, Row, Text, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from detjupyter.errors import RunNotFoundError, StoreError
@@ -26,11 +27,13 @@ from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import decode, encode
 from detjupyter.store.base import BatchArray, RunCounts, SeriesPoints, Store, as_points, no_checkpoint
 from detjupyter.store.database import Database
+from detjupyter.store.leftovers import checkpoints_of, sweep, unrecorded
 from detjupyter.store.owner import Owner
 from detjupyter.store.schema import checkpoints, events, log, runs, series
 from detjupyter.store.series import drop_replaced
 
 _JSON_COLUMNS = ("hyperparameters", "config", "best", "session", "recipe", "versions")
+_STATES = {state.value: state for state in State}
 _LIVE = [state.value for state in State if state.is_live]
 
 _INSERT_RUN = insert(runs)
@@ -49,12 +52,21 @@ _SELECT_RUN = select(runs).where(runs.c.id == bindparam("run_id"))
 _SELECT_LIVE = select(runs).where(runs.c.state.in_(_LIVE))
 _SELECT_UPDATED = select(runs).where(runs.c.updated_at > bindparam("since")).order_by(runs.c.updated_at, runs.c.number)
 _SELECT_NEWEST = select(runs).order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(bindparam("limit"))
-_SELECT_OLDER = _SELECT_NEWEST.where(
-    or_(
-        runs.c.created_at < bindparam("created_at"),
-        (runs.c.created_at == bindparam("created_at")) & (runs.c.number < bindparam("number")),
-    )
+_IS_OLDER = or_(
+    runs.c.created_at < bindparam("created_at"),
+    (runs.c.created_at == bindparam("created_at")) & (runs.c.number < bindparam("number")),
 )
+_SELECT_OLDER = _SELECT_NEWEST.where(_IS_OLDER)
+_SELECT_STATES = (
+    select(runs.c.id, runs.c.state)
+    .where(
+        or_(bindparam("state", type_=Text).is_(None), runs.c.state == bindparam("state")),
+        or_(bindparam("entrypoint", type_=Text).is_(None), runs.c.entrypoint == bindparam("entrypoint")),
+    )
+    .order_by(runs.c.created_at.desc(), runs.c.number.desc())
+    .limit(bindparam("limit"))
+)
+_SELECT_OLDER_STATES = _SELECT_STATES.where(_IS_OLDER)
 # Text, not a construct of SQLAlchemy, which would process each of a thousand rows several times in Python.
 _INSERT_SERIES = 'INSERT INTO series (run_id, metric_group, name, first_batch, count, batches, "values") VALUES (?, ?, ?, ?, ?, ?, ?)'
 _SELECT_NAMES = (
@@ -174,11 +186,30 @@ class SqlStore(Store):
                 rows = connection.execute(_SELECT_OLDER, where).all()
         return [self._read_run(row) for row in rows]
 
-    def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
+    def run_states(
+        self, *, limit: int | None = 100, before: str | None = None, state: State | None = None, entrypoint: str | None = None
+    ) -> dict[str, State]:
+        live = self._live_runs()
+        where = {"limit": -1 if limit is None else limit, "state": None if state is None else state.value, "entrypoint": entrypoint}
+        with self._database.reading() as connection:
+            if before is None:
+                rows = connection.execute(_SELECT_STATES, where).all()
+            else:
+                anchor = _find_run(connection, before)
+                where |= {"created_at": anchor.created_at, "number": anchor.number}
+                rows = connection.execute(_SELECT_OLDER_STATES, where).all()
+        # A process that cannot write has not recorded that the owner of a live run has ended.
+        states = {run_id: live[run_id].state if run_id in live else _STATES[name] for run_id, name in rows}
+        return states if state is None else {run_id: found for run_id, found in states.items() if found is state}
+
+    def _live_runs(self) -> dict[str, RunRecord]:
+        """Return the runs that were live, after checking the owner of each."""
         with self._database.reading() as connection:
             live = connection.execute(_SELECT_LIVE).all()
-        for row in live:
-            self._read_run(row)
+        return {row.id: self._read_run(row) for row in live}
+
+    def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
+        self._live_runs()
         with self._database.reading() as connection:
             return [_to_run(row) for row in connection.execute(_SELECT_UPDATED, {"since": updated_at})]
 
@@ -284,8 +315,14 @@ class SqlStore(Store):
         run, now = _to_run(row), time.time()
         if not run.state.is_live or not Owner(run.host, run.pid, row.owner_started_at).is_gone(run.updated_at, now):
             return run
+        # Before the state changes: if this process is killed, too, the next one does it. A process of another host possibly still lives.
+        left = self._tidied(run.id) if run.host == socket.gethostname() else []
         try:
             with self._database.transaction() as connection:
+                known = {known.id for known in connection.execute(_SELECT_CHECKPOINTS, {"run_id": run.id})}
+                for checkpoint in left:
+                    if checkpoint.id not in known:
+                        connection.execute(_INSERT_CHECKPOINT, _storable(encode(checkpoint)))
                 connection.execute(_END_RUN, {"run_id": run.id, "seen": run.updated_at, "now": now})
                 return _to_run(_find_run(connection, run.id))
         except RunNotFoundError:
@@ -293,6 +330,17 @@ class SqlStore(Store):
         except StoreError:
             pass  # read-only or busy: a process that can write will record it
         return replace(run, state=State.INTERRUPTED, ended_at=run.updated_at)
+
+    def _tidied(self, run_id: str) -> list[CheckpointRecord]:
+        """Delete the incomplete checkpoints of a run whose process has ended, and return the complete ones that it had not recorded."""
+        directory = checkpoints_of(self.home, run_id)
+        if directory is None:
+            return []
+        try:
+            sweep(directory)
+            return unrecorded(directory, run_id, [one.id for one in self.checkpoints(run_id)])
+        except (OSError, RunNotFoundError):  # unreadable, or deleted since
+            return []
 
 
 def _find_run(connection: Connection, run_id: str) -> Row[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from detjupyter.protocol.text import legible, printable
+from detjupyter.text import printable
 
 _STYLE = """\
 .{id}{{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45;color:var(--jp-ui-font-color1,inherit);\
@@ -24,7 +24,7 @@ border:1px solid var(--jp-border-color2,rgba(128,128,128,.35));border-radius:6px
 class Html(Markup):
     """Text that is HTML. Everything formatted into it, added to it or joined by it is escaped, unless it is `Html` too.
 
-    Escaping also removes characters that a browser or a message cannot carry: control characters and lone surrogates.
+    Escaping also spells out control characters and marks of direction (see :func:`detjupyter.text.printable`).
 
     Examples:
         >>> Html("<b>{}</b>").format("a < b")
@@ -60,4 +60,4 @@ def output(body: Html, text: str, style: str = "") -> dict[str, str]:
     frame = f"dj-{hashlib.sha256((_STYLE + style).encode()).hexdigest()[:8]}"
     rules = (_STYLE + style).format(id=f"{frame}.{frame}")
     html = Html('<style>\n{}</style>\n<div class="{}">\n{}\n</div>').format(Html(rules), frame, body)
-    return {"text/html": str(html), "text/plain": legible(text)}
+    return {"text/html": str(html), "text/plain": printable(text)}

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text as TextArtist
 from PIL import Image
 
-from detjupyter.protocol.text import printable
+from detjupyter.text import printable
 from detjupyter.widgets._strokes import Dots, Line, Picture, Text
 
 _SCALE = 1.5

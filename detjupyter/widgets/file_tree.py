@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from detjupyter.bundle import FileEntry, FileReport, Remarks, Rule, largest_items, remarks_on
 from detjupyter.next_step import worded
+from detjupyter.text import one_line
 from detjupyter.widgets._folders import Folder, Marks, Tree, choose, gather, listed
 from detjupyter.widgets._html import NOTHING, Html, output, with_code
 from detjupyter.widgets._numbers import format_bytes, format_count
@@ -214,7 +215,7 @@ class _View:
         if folder.entry:
             own = Html("{} · ").format(_reason_html(folder.entry.rule))
         row = Html('<span class="n m">{}/</span><span class="w f">{}{}</span>{}<span class="s f">{}</span>')
-        row = row.format(folder.name, own, self.below(folder), marks, size)
+        row = row.format(one_line(folder.name), own, self.below(folder), marks, size)
         if not folder.is_open:
             return Html('<li class="r">{}</li>').format(row)
         few = len(folder.listed_folders) + len(folder.listed_entries) <= _OPEN_CHILDREN
@@ -253,7 +254,7 @@ class _View:
                 marks = f"  ≠ {format_count(row.marks)}" if row.marks else ""
                 closed = "" if row.is_open else f" ({self.below(row)})"
                 stays = f"  {reason(row.entry.rule)}" if row.entry else ""
-                yield f"{indent}{'- ' if row.entry else ''}{row.name}/", f"{size}{closed}{stays}{marks}"
+                yield f"{indent}{'- ' if row.entry else ''}{one_line(row.name)}/", f"{size}{closed}{stays}{marks}"
                 yield from self.text_rows(row, f"{indent}  ")
                 if row.is_open and row.hidden:
                     yield f"{indent}  {self.hidden(row)}", ""
@@ -265,7 +266,7 @@ class _View:
 
 
 def _name(entry: FileEntry) -> str:
-    name = entry.path.rstrip("/").rpartition("/")[2]
+    name = one_line(entry.path.rstrip("/").rpartition("/")[2])
     return f"{name}/" if entry.path.endswith("/") else name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
@@ -19,7 +20,7 @@ from detjupyter.protocol.commands import parse_command
 from detjupyter.protocol.messages import PROTOCOL_VERSION, PatchHeader, Reply, Snapshot, Update
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group, State
-from detjupyter.protocol.wire import encode
+from detjupyter.protocol.wire import to_json
 from detjupyter.widgets.picture import static_picture
 from detjupyter.widgets.summary import session_text
 
@@ -113,13 +114,13 @@ class LiveView(anywidget.AnyWidget):
 
     def _reply(self, request_id: Any, error: BaseException | None) -> None:
         try:
-            self.send(encode(Reply(request_id, None if error is None else _sentence(error))))
+            self.send(_printable(Reply(request_id, None if error is None else _sentence(error))))
         except Exception:  # an edge: it runs where the command was run, in the engine's thread
             _log.exception("The answer to a command could not be sent to the live view.")
 
     def _transmit(self, message: Snapshot | Update, patches: Sequence[SeriesPatch]) -> None:
         buffers = [column.astype("<f8").tobytes() for patch in patches for column in (patch.batches, patch.values)]
-        self.send(encode(message), buffers)
+        self.send(_printable(message), buffers)
 
 
 class _Display:
@@ -212,6 +213,11 @@ def _answer_in_subshells(comm: Any) -> None:  # Any: ipykernel's comm has no typ
     """
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda _data, default: default
+
+
+def _printable(message: Any) -> Any:
+    """Return a message as JSON data for a comm, which makes text of it again."""
+    return json.loads(to_json(message))
 
 
 def _headers(patches: Sequence[SeriesPatch]) -> tuple[PatchHeader, ...]:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from detjupyter.protocol.records import ErrorRecord, SeriesPatch, SessionRecord
+from detjupyter.text import printable
 from detjupyter.widgets._panels import MetricCurves, pair
 from detjupyter.widgets._plot import GREY, PANEL_HEIGHT, draw_panel, shorten
 from detjupyter.widgets._strokes import Picture, Text
@@ -76,12 +77,12 @@ def _head_lines(record: SessionRecord, hidden: int) -> list[tuple[str, str]]:
 def _error_lines(error: ErrorRecord, root: str) -> list[tuple[str, str]]:
     """Return the user's frames, the exception and the hint: a saved notebook shows them nowhere else."""
     # Paths are relative to the definition. The marks under a line are left out: they need a monospaced font.
-    traceback = error.traceback.replace(f"{root}/", "")
+    traceback = printable(error.traceback.replace(f"{root}/", ""))
     frames = [line for line in traceback.splitlines() if line.strip(" ^~")]
     if len(frames) > _MOST_FRAME_LINES:
         frames = [frames[0], "  …", *frames[2 - _MOST_FRAME_LINES :]]
-    message = [part for line in error.message.splitlines() for part in textwrap.wrap(line, _CHARACTERS) or [""]]
-    hint = textwrap.wrap(f"→ {error.hint}", _CHARACTERS) if error.hint else []
+    message = [part for line in printable(error.message).splitlines() for part in textwrap.wrap(line, _CHARACTERS) or [""]]
+    hint = textwrap.wrap(f"→ {printable(error.hint)}", _CHARACTERS) if error.hint else []
     # SVG drops spaces at the start of a line unless they are non-breaking.
     return [
         *((line.replace("  ", "\u00a0\u00a0"), GREY) for line in frames),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from detjupyter.protocol.records import RunRecord
 from detjupyter.protocol.states import State
+from detjupyter.text import one_line
 from detjupyter.widgets._html import NOTHING, Html, output
 from detjupyter.widgets._numbers import format_count, format_duration, format_value
 
@@ -40,11 +41,11 @@ def runs_bundle(runs: Sequence[RunRecord]) -> dict[str, str]:
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:
-    best = "–" if run.best is None else f"{run.best.name} {format_value(run.best.value)}"
+    best = "–" if run.best is None else f"{one_line(run.best.name)} {format_value(run.best.value)}"
     return (
         run.id,
         run.state.value,
-        run.entrypoint,
+        one_line(run.entrypoint),
         format_count(run.batches_trained),
         best,
         format_duration(_duration_s(run)),

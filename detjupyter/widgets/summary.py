@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from detjupyter.protocol.records import CheckpointRecord, SessionRecord
 from detjupyter.protocol.states import Group
-from detjupyter.protocol.text import legible
+from detjupyter.text import one_line, printable
 from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
 from detjupyter.widgets._panels import metric_name
 
@@ -30,13 +30,13 @@ def best_line(session: SessionRecord) -> str | None:
     if session.best is None:
         return None
     best = session.best
-    return f"best {best.name} {format_value(best.value)} at batch {format_count(best.batches_trained)}"
+    return f"best {one_line(best.name)} {format_value(best.value)} at batch {format_count(best.batches_trained)}"
 
 
 def checkpoint_text(checkpoint: CheckpointRecord) -> str:
     """Return what a checkpoint contains, its path, and how to restore it."""
     batches = f"{format_count(checkpoint.batches_trained)} batches" if checkpoint.batches_trained != 1 else "1 batch"
-    return (
+    return printable(
         f"checkpoint after {batches}, {format_bytes(checkpoint.size_bytes)}\n"
         f"  {checkpoint.path}\n"
         f"  `%det_restore {checkpoint.id}` restores it."
@@ -55,16 +55,16 @@ def session_text(session: SessionRecord) -> str:
     if best is not None:
         lines.append(f"  {best}")
     if session.error is not None:
-        lines += [f"  {line}" for line in session.error.message.splitlines()]
-        lines += [f"  {line}" for line in session.error.traceback.splitlines()]
-    return legible("\n".join(lines))
+        lines += [f"  {line}" for line in printable(session.error.message).splitlines()]
+        lines += [f"  {line}" for line in printable(session.error.traceback).splitlines()]
+    return printable("\n".join(lines))
 
 
 def _latest_by_metric(latest: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     rows: dict[str, str] = {}
     for group in Group:
         for name, value in latest.get(group.value, {}).items():
-            metric = metric_name(name)
+            metric = one_line(metric_name(name))
             before = f"{rows[metric]}   " if metric in rows else ""
             rows[metric] = f"{before}{group.value} {format_value(value)}"
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from detjupyter.protocol.text import legible
+from detjupyter.text import printable
 from detjupyter.widgets._html import NOTHING, Html, output, with_code
 from detjupyter.widgets._numbers import format_bytes, format_count
 
@@ -35,12 +35,12 @@ class Why:
     exists: bool = True
 
     def __str__(self) -> str:
-        return f"{self.sentence()}\n{legible(self.explanation.text)}"
+        return f"{self.sentence()}\n{printable(self.explanation.text)}"
 
     def sentence(self) -> str:
         """Return the verdict in words."""
         verdict = self.explanation
-        path, rule = legible(verdict.path), verdict.rule
+        path, rule = printable(verdict.path), verdict.rule
         missing = "" if self.exists else " The path does not exist."
         if verdict.included:
             ships = "is included" if path.endswith("/") else "ships"
@@ -48,7 +48,7 @@ class Why:
         if rule is None:
             return f"{path} does not ship: the model definition is a single file, which ships alone.{missing}"
         if verdict.decided_at.rstrip("/") != verdict.path.rstrip("/"):
-            at = legible(verdict.decided_at)
+            at = printable(verdict.decided_at)
             return f"{path} does not ship: {_named(rule)} leaves out {at}, and no rule can re-include a path below it.{missing}"
         if rule.source == "always":
             return f"{path} does not ship, whatever `.detignore` says: {rule.pattern}.{missing}"
@@ -90,11 +90,11 @@ def effect_lines(effect: Effect) -> list[str]:
 
 def _listed(names: Sequence[str], changed: int) -> str:
     more = changed - len(names)
-    shown = ", ".join(map(legible, names)) + (f" and {format_count(more)} more" if more > 0 else "")
+    shown = ", ".join(map(printable, names)) + (f" and {format_count(more)} more" if more > 0 else "")
     return f": {shown}" if names else ""
 
 
 def _named(rule: Rule) -> str:
     if rule.source == ".detignore":
-        return f"`.detignore` line {rule.line} `{legible(rule.pattern)}`"
+        return f"`.detignore` line {rule.line} `{printable(rule.pattern)}`"
     return f"the default rule `{rule.pattern}`"

@@ -76,6 +76,25 @@ class TestRuns:
             paged += [run.id for run in page]
         assert paged == newest
 
+    def test_states_are_read_without_the_records(self, store: Store) -> None:
+        """In the same order and pages; only those in a state, or of an entrypoint; a live run whose process ended is interrupted."""
+        states = [State.FINISHED, State.FAILED, State.FINISHED, State.RUNNING, State.FINISHED, State.RUNNING]
+        for number, state in enumerate(states):
+            gone = {"pid": 2**22 + 1} if number == 3 else {}
+            store.create_run(make_run(f"r{number}", created_at=1000.0 + number // 2, state=state, entrypoint=f"m:T{number % 2}", **gone))
+        everything = {"r5": State.RUNNING, "r4": State.FINISHED, "r3": State.INTERRUPTED, "r2": State.FINISHED, "r1": State.FAILED}
+        assert list(store.run_states().items()) == [*everything.items(), ("r0", State.FINISHED)]
+        assert list(store.run_states(limit=5).items()) == list(everything.items())
+        assert list(store.run_states(limit=None, before="r4")) == ["r3", "r2", "r1", "r0"]
+        assert list(store.run_states(limit=2, before="r3", state=State.FINISHED)) == ["r2", "r0"]
+        assert list(store.run_states(limit=1, state=State.FINISHED)) == ["r4"]
+        assert list(store.run_states(state=State.INTERRUPTED)) == ["r3"]
+        assert list(store.run_states(state=State.RUNNING, entrypoint="m:T1")) == ["r5"]
+        assert list(store.run_states(entrypoint="m:T0")) == ["r4", "r2", "r0"]
+        assert store.run_states(entrypoint="no", limit=0) == {}
+        with pytest.raises(RunNotFoundError):
+            store.run_states(before="no")
+
     def test_watchers_get_only_the_runs_that_changed(self, store: Store) -> None:
         """``runs_updated_since`` the last one seen returns what was written later, the earliest first."""
         for number in range(4):

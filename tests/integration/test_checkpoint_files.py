@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from support.layouts import saved_state
 from support.listening import listening
 from support.waiting import LIMIT_S
 
+import detjupyter as dj
 from detjupyter.errors import CheckpointError
 
 
@@ -105,11 +107,11 @@ print(session.checkpoint().path, flush=True)
 session.step(2)
 seal = writing.seal
 
-def slow(directory, manifest):
+def slow(*arguments):
     with open(1, "w", closefd=False) as pipe:  # print and os.write of the trial's thread go to its log
-        pipe.write(f"{directory}\\n")
+        pipe.write(f"{arguments[0]}\\n")
     time.sleep(600)
-    return seal(directory, manifest)
+    return seal(*arguments)
 
 writing.seal = slow
 session.checkpoint()
@@ -134,6 +136,64 @@ def test_a_kill_in_mid_write_leaves_nothing_that_looks_like_a_checkpoint(line: D
     session.restore(complete)
     assert session.batches_trained == 2
     session.step(2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_what_a_killed_process_left_is_tidied_when_its_run_is_found_interrupted(line: Definition) -> None:
+    """The incomplete checkpoint is deleted; those of other runs, and whatever else is there, stay."""
+    session = line.load()
+    session.step(1)
+    own = Path(session.checkpoint().path).parent
+    (own / ".mine.partial").mkdir()
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(line.root)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        complete, half = (Path(process.stdout.readline().strip()) for _ in range(2))
+        (complete.parent / "notes.txt").write_text("x")
+        assert dj.run(complete.parent.name).is_live
+        assert half.is_dir()  # a live run keeps it
+        os.kill(process.pid, signal.SIGKILL)
+    process.wait(LIMIT_S)
+    assert dj.run(complete.parent.name).state == "interrupted"
+    assert sorted(path.name for path in complete.parent.iterdir()) == sorted([complete.name, "notes.txt"])
+    assert [one.id for one in dj.run(complete.parent.name).checkpoints()] == [complete.name]
+    assert (own / ".mine.partial").is_dir()
+
+
+UNRECORDED = """
+import os, sqlite3, sys
+import detjupyter as dj
+from detjupyter.store.location import home
+
+session = dj.load("model_def:LineTrial", path=sys.argv[1], seed=1, device="cpu")
+session.step(2)
+print(session.checkpoint().path, flush=True)
+lock = sqlite3.connect(home() / "runs.sqlite", isolation_level=None, timeout=30)
+lock.execute("BEGIN IMMEDIATE")
+session.step(2)
+print(session.checkpoint().path, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_a_complete_checkpoint_that_was_not_recorded_is_adopted(line: Definition) -> None:
+    """Its process was killed while another one held the lock of the history: it is listed, found, and restored without a question."""
+    process = subprocess.run([sys.executable, "-c", UNRECORDED, str(line.root)], stdout=subprocess.PIPE, text=True, timeout=LIMIT_S)
+    first, second = map(Path, process.stdout.split())
+    assert process.returncode == -signal.SIGKILL
+    shutil.copytree(second, second.with_name(f"{second.name}-damaged"))
+    (second.with_name(f"{second.name}-damaged") / "detjupyter.json").write_text("{")
+    (run,) = dj.runs()
+    assert run.state == "interrupted"
+    assert [(one.id, one.batches_trained) for one in run.checkpoints()] == [(first.name, 2), (second.name, 4)]
+    size_bytes = sum(path.stat().st_size for path in second.rglob("*") if path.is_file())
+    assert run.checkpoints()[1].size_bytes == size_bytes
+    session = line.load()
+    session.restore(second.name)
+    assert session.batches_trained == 4
+    assert dj.load_checkpoint(second.name, device="cpu") is not None
+    assert len(run.checkpoints()) == 2
 
 
 class TestCheckpointFiles:

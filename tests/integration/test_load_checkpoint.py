@@ -131,8 +131,8 @@ def test_determineds_function_does_the_same(line: Definition, tmp_path: Path) ->
     shutil.copytree(line.root, theirs / "code")
     data = json.loads((theirs / "load_data.json").read_text())
     (theirs / "load_data.json").write_text(json.dumps({**data, "trial_cls_spec": "model_def:LineTrial", "hparams": {"lr": 0.5}}))
-    for place in (saved.path, theirs):
-        trial = load_trial_from_checkpoint_path(str(place), torch_load_kwargs={"map_location": "cpu"})
+    for place, given in ((saved.path, {}), (theirs, {"weights_only": False})):  # theirs holds code of another origin
+        trial = load_trial_from_checkpoint_path(str(place), torch_load_kwargs={"map_location": "cpu", **given})
         assert isinstance(trial, PyTorchTrial)
         assert torch.equal(trial.model[0].weight.cpu(), session.trial.model[0].weight)  # type: ignore[attr-defined]
 
@@ -148,10 +148,10 @@ def test_of_a_trial_with_build_model_it_gives_the_model(define: Callable[..., De
     about = {"experiment_config": {"entrypoint": "model_def:OldTrial"}, "hparams": {"lr": 0.1}}
     (theirs / "metadata.json").write_text(json.dumps(about))
     for place in (saved.path, theirs):
-        model = load_trial_from_checkpoint_path(place)
+        model = load_trial_from_checkpoint_path(place, weights_only=False)
         assert isinstance(model, torch.nn.Linear)
         assert torch.equal(model.weight.cpu(), session.context.models[0].weight)
-    assert load_checkpoint(theirs, device="cpu").context.get_hparam("lr") == 0.1
+    assert load_checkpoint(theirs, device="cpu", trust=True).context.get_hparam("lr") == 0.1
 
 
 def test_what_needs_trust_is_asked_about(line: Definition) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import detjupyter as dj
+from detjupyter.engine.checkpoints.signature import KEY
 from detjupyter.errors import UntrustedCheckpointError
+from detjupyter.store.location import home
 
 if TYPE_CHECKING:
     from support.definition import Definition
@@ -143,14 +145,16 @@ def test_taking_a_checkpoint_changes_no_state(scheduled: Definition) -> None:
     assert np.array_equal(plain.metrics("loss")[1], saving.metrics("loss")[1])
 
 
-def test_one_from_elsewhere_is_asked_about(scheduled: Definition, tmp_path: Path) -> None:
-    """The very same files, outside of this user's history."""
+def test_one_of_another_key_is_asked_about(scheduled: Definition, tmp_path: Path) -> None:
+    """A user's own checkpoint needs no trust, wherever it lies; with another key the very same files do."""
     session = scheduled.load(hparams={"scheduler": "Warmup"})
     session.train(batches=6, wait=True)
     moved = tmp_path / "moved"
     Path(session.checkpoint().path).rename(moved)
     other = scheduled.load(hparams={"scheduler": "Warmup"})
-    with pytest.raises(UntrustedCheckpointError):
+    other.restore(moved)
+    (home() / KEY).unlink()
+    with pytest.raises(UntrustedCheckpointError, match="there is no key"):
         other.restore(moved)
     other.restore(moved, trust=True)
     assert other.batches_trained == 6

@@ -65,6 +65,16 @@ class TestTree:
         cells.ok("files = %det_files")
         assert cells.value("[entry.path for entry in files.report.included]") == repr(DIGITS)
 
+    def test_names_are_spelled_out(self, cells: Cells, tmp_path: Path) -> None:
+        """A name cannot color the terminal, change the title of its window, or run from right to left; it stays in its line."""
+        for name in ("a\x1b[31mred.py", "\x1b]0;title\x07.py", "\u202egnp.py", "two\nlines.py"):
+            (tmp_path / name).write_text("")
+        (tmp_path / ".detignore").write_text("\x1b*.log\n")
+        shown = [*cells.ok(f"%det_files --path {tmp_path}").result.values(), cells.ok(f"%det_files --path {tmp_path} --why x.py").text]
+        for text in shown[:2]:
+            assert all(name in text for name in (r"a\x1b[31mred.py", r"\x1b]0;title\x07.py", r"\u202egnp.py", r"two\x0alines.py"))
+        assert not re.search("[\x07\x1b\u202e]", "".join(shown))
+
     def test_it_is_ordered_by_size_searched_and_looked_into(self, cells: Cells, directory: Path) -> None:
         """``--biggest``, ``--find`` and ``--all``, together too."""
         (directory / "weights").mkdir()

@@ -256,6 +256,22 @@ class TestLookingBack:
         assert len(seen.text.splitlines()) == 2
         assert cells.value("s.run.id") in f"'{seen.text.split()[7]}'"
 
+    def test_names_and_messages_are_spelled_out(self, cells: Cells, tmp_path: Path) -> None:
+        """Of a metric and of an exception: in the status, the list of runs, the picture, and the error."""
+        code = (tmp_path / "odd").joinpath("model_def.py")
+        code.parent.mkdir()
+        code.write_text(ODD)
+        cells.ok(f"s = %det_load --path {code.parent} --hparam fail=3")
+        failed = cells.run("%det_train --batches 5 --wait")
+        seen = [failed, cells.ok("%det_status"), cells.ok("%det_runs --limit 1"), cells.ok("s.run"), cells.ok("print(s.run.log()[0].text)")]
+        for one in seen:
+            texts = [*one.printed.values(), *(str(value) for bundle in (*one.displays, one.result) for value in bundle.values())]
+            assert not re.search("[\x07\x1b\u202e]", "".join(texts))
+        assert r"\x1b]0;owned\x07acc" in seen[1].text
+        for text in (failed.message, seen[1].text):
+            assert r"no \x1b[8mdata\u202e" in text
+        assert seen[4].text.strip() == "a red line"
+
     def test_status_shows_the_newest_metrics(self, cells: Cells) -> None:
         """State, progress, newest values, best."""
         cells.ok("s = %det_load")
@@ -263,6 +279,34 @@ class TestLookingBack:
         assert re.match(r"model_def:DigitsTrial: finished · 4 batches.*\n  loss +training .* validation ", cells.ok("%det_status").text)
 
 
+ODD = r"""
+import torch
+from detjupyter.pytorch import DataLoader, PyTorchTrial
+
+
+class OddTrial(PyTorchTrial):
+    def __init__(self, context):
+        self.context = context
+        self.model = context.wrap_model(torch.nn.Linear(1, 1))
+        self.optimizer = context.wrap_optimizer(torch.optim.SGD(self.model.parameters(), lr=0.1))
+
+    def build_training_data_loader(self):
+        return DataLoader([torch.ones(1)] * 8, batch_size=2)
+
+    build_validation_data_loader = build_training_data_loader
+
+    def train_batch(self, batch, epoch_idx, batch_idx):
+        print("a \x1b[31mred\x1b[0m line")
+        if batch_idx == self.context.get_hparam("fail"):
+            raise ValueError("no \x1b[8mdata\u202e")
+        loss = self.model(batch).sum()
+        self.context.backward(loss)
+        self.context.step_optimizer(self.optimizer)
+        return {"loss": loss, "\x1b]0;owned\x07acc": loss}
+
+    def evaluate_batch(self, batch):
+        return {"error": self.model(batch).sum()}
+"""
 MISTAKES = [
     ("%det_status", "Nothing is loaded"),
     ("%det_train --epochs 1", "`%det_load model_def:MyTrial`"),

@@ -7,9 +7,9 @@ import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from detjupyter.engine.checkpoints.manifest import MANIFEST, require_complete
+from detjupyter.engine.checkpoints.manifest import MANIFEST, is_count, require_complete
 from detjupyter.errors import CheckpointError
 
 WRITTEN_BY_US = "detjupyter"
@@ -59,13 +59,15 @@ def progress_of(directory: Path) -> tuple[int, int]:
 
 
 def _whole(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    return cast("int", value) if is_count(value) else None
 
 
 def _json(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():  # reading a pipe could wait forever
+        return {}
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, Mapping) else {}
 
@@ -78,6 +80,8 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _plain_pickle(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
     try:
         data = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
     except Exception:  # a damaged or malicious pickle can raise anything

@@ -1,7 +1,6 @@
 """The directory of a checkpoint: writes its manifest, and verifies its files against the manifest.
 
-A directory is written under a name that begins with a dot and ends with ``.partial``, and renamed when it is complete. If a directory with
-such a name is not being written or deleted, the process that did so has ended, and the directory can be deleted.
+A directory is written under another name and renamed when it is complete (see :mod:`detjupyter.store.leftovers`).
 """
 
 from __future__ import annotations
@@ -9,21 +8,40 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from detjupyter.errors import CheckpointError
 from detjupyter.next_step import NextStep
+from detjupyter.store.leftovers import MANIFEST, is_partial, partial_name, sweep
 
-MANIFEST = "detjupyter.json"
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "Manifest",
+    "earlier_than",
+    "hash_of",
+    "is_count",
+    "partial_name",
+    "read_manifest",
+    "require_complete",
+    "resolved",
+    "seal",
+    "signed_text_of",
+    "sweep",
+    "sync_directory",
+    "verify",
+]
+
 FORMAT = 2
 """Format 1 had no hashes, and no fields about the code."""
 
-_PARTIAL = ".partial"
+_SIGNATURE = "signature"
 _PIECE_BYTES = 1 << 20
+_MOST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +70,23 @@ class Manifest:
     code: str | None = None
     files: Mapping[str, tuple[str, int]] | None = None
 
-    def to_json(self) -> str:
-        """Return the manifest as JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of the manifest's file, without a signature."""
         files = {path: {"sha256": digest, "size_bytes": size} for path, (digest, size) in (self.files or {}).items()}
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "files"}
-        return json.dumps({"format": FORMAT, **fields, "files": files}, indent=1)
+        return {"format": FORMAT, **fields, "files": files}
 
 
-def partial_name(identity: str) -> str:
-    """Return the name of a checkpoint's directory while it is being written or deleted."""
-    return f".{identity}{_PARTIAL}"
+def resolved(directory: Path) -> Path:
+    """Return the path of a checkpoint without links: a link could lead elsewhere after the checkpoint was verified.
+
+    Raises:
+        CheckpointError: No file system has such a path.
+    """
+    try:
+        return Path(os.path.realpath(directory))
+    except ValueError:  # it contains a null character, or half of a UTF-16 pair
+        raise CheckpointError("The checkpoint cannot be read: its path is not valid text.", path=ascii(str(directory))) from None
 
 
 def require_complete(directory: Path) -> None:
@@ -70,7 +95,7 @@ def require_complete(directory: Path) -> None:
     Raises:
         CheckpointError: The directory has such a name.
     """
-    if directory.name.startswith(".") and directory.name.endswith(_PARTIAL):
+    if is_partial(directory):
         raise CheckpointError(
             "The checkpoint is incomplete: it is being written or deleted, or the process that did so has ended.",
             path=str(directory),
@@ -78,22 +103,21 @@ def require_complete(directory: Path) -> None:
         )
 
 
-def sweep(directory: Path) -> None:
-    """Delete the incomplete checkpoints of ended processes from the checkpoints of a run. The caller must not be writing one there."""
-    for entry in directory.glob(f".*{_PARTIAL}") if directory.is_dir() else ():
-        shutil.rmtree(entry, ignore_errors=True)
+def seal(directory: Path, manifest: Manifest, sign: Callable[[bytes, Path, Manifest], str]) -> int:
+    """Write the manifest with its signature, flush all files and directories to the disk (``fsync``), and return the total size in bytes.
 
-
-def seal(directory: Path, manifest: Manifest) -> int:
-    """Write the manifest, flush all files and directories to the disk (``fsync``), and return the total size in bytes.
+    Args:
+        directory: The checkpoint, with all its other files.
+        manifest: Its manifest, without the files.
+        sign: Returns the signature for a text, a directory, and its complete manifest.
 
     Raises:
         OSError: Writing failed, for example because the disk is full.
     """
     files = {path.relative_to(directory).as_posix(): _hash_and_sync(path) for path in _files_in(directory)}
-    sealed = Manifest(**{name: getattr(manifest, name) for name in Manifest.__slots__ if name != "files"}, files=files)
-    target = directory / MANIFEST
-    target.write_text(sealed.to_json(), encoding="utf-8")
+    sealed = replace(manifest, files=files)
+    target, data = directory / MANIFEST, sealed.to_dict()
+    target.write_text(json.dumps(data | {_SIGNATURE: sign(_signed_text(data), directory, sealed)}, indent=1), encoding="utf-8")
     _, size_bytes = _hash_and_sync(target)
     # The entry of a file is durable only after its directory was flushed, too; the deepest directories come first.
     for folder in sorted((path for path in directory.rglob("*") if path.is_dir()), reverse=True):
@@ -109,19 +133,37 @@ def read_manifest(directory: Path) -> Manifest:
         CheckpointError: There is no manifest, it cannot be read, or a newer detjupyter wrote it.
     """
     try:
+        if (directory / MANIFEST).exists() and not (directory / MANIFEST).is_file():  # reading a pipe could wait forever
+            raise ValueError("it is not a file")
         data = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        version = int(data.get("format", 1))
+        version = _whole(data, "format", 1)
         if version <= FORMAT:
             return _manifest(data)
     except FileNotFoundError:
         raise CheckpointError("There is no checkpoint here.", path=str(directory)) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(directory, f"The checkpoint's manifest cannot be read: {type(error).__name__}: {error}.") from None
     raise CheckpointError(
         f"A newer detjupyter wrote the checkpoint (format {version}; this version reads formats up to {FORMAT}).",
         path=str(directory),
         hint="Upgrade detjupyter.",
     )
+
+
+def signed_text_of(directory: Path) -> tuple[bytes, str]:
+    """Return the text of a checkpoint's manifest that its signature is for, and the signature; empty if it has none.
+
+    Raises:
+        OSError: The manifest cannot be read.
+        ValueError: It is damaged.
+    """
+    data = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    return _signed_text(data), str(data.get(_SIGNATURE, ""))
+
+
+def _signed_text(data: Mapping[str, Any]) -> bytes:
+    """Return everything in a manifest except its signature, also what a later version adds, always in the same form."""
+    return json.dumps({name: value for name, value in data.items() if name != _SIGNATURE}, sort_keys=True).encode("ascii")
 
 
 def verify(directory: Path, manifest: Manifest) -> None:
@@ -133,14 +175,17 @@ def verify(directory: Path, manifest: Manifest) -> None:
     for path, (digest, size_bytes) in (manifest.files or {}).items():
         file = directory / path
         try:
-            same_size = file.stat().st_size == size_bytes
+            facts = file.stat()
+            if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device could wait forever
+                raise _damaged(directory, f"The checkpoint is damaged: {path} is not a file.")
+            same_size = facts.st_size == size_bytes
             is_intact = same_size and hash_of(file) == digest
         except FileNotFoundError:
             raise _damaged(directory, f"The checkpoint is incomplete: {path} is missing.") from None
         except OSError as error:
             raise _damaged(directory, f"The checkpoint cannot be read: {path}: {error.strerror or error}.") from None
         if not is_intact:
-            how = "its content was changed" if same_size else f"it has {file.stat().st_size:,} bytes instead of {size_bytes:,}"
+            how = "its content was changed" if same_size else f"it has {facts.st_size:,} bytes instead of {size_bytes:,}"
             raise _damaged(directory, f"The checkpoint is damaged: {path} differs from what was written; {how}.")
 
 
@@ -160,6 +205,11 @@ def earlier_than(directory: Path) -> Path | None:
     batches = _batches_in_name(directory)
     earlier = [entry for entry in found if batches is None or entry[0] <= batches]
     return max(earlier or found)[2] if found else None
+
+
+def is_count(value: object) -> bool:
+    """Return whether a value from a checkpoint can be a number of batches, records or bytes: whole, not negative, and of 64 bits."""
+    return type(value) is int and 0 <= value <= _MOST
 
 
 def hash_of(path: Path) -> str:
@@ -202,20 +252,37 @@ def _files_in(directory: Path) -> list[Path]:
 
 
 def _manifest(data: Mapping[str, Any]) -> Manifest:
-    files = {str(path): (str(entry["sha256"]), int(entry["size_bytes"])) for path, entry in data.get("files", {}).items()}
+    files = {path: (_text(entry, "sha256"), _whole(entry, "size_bytes")) for path, entry in data.get("files", {}).items()}
     if any(path.startswith("/") or ".." in path.split("/") for path in files):  # a manipulated manifest must not name other files
         raise ValueError("a path leads out of the checkpoint")
+    file = None if data.get("file") is None else _text(data, "file")
+    if file is not None and (file in ("", ".", "..") or "/" in file or "\\" in file):
+        raise ValueError("file is not the name of a file")
     return Manifest(
-        run_id=str(data.get("run_id", "")),
-        batches_trained=int(data["batches_trained"]),
-        records_trained=int(data["records_trained"]),
-        trial_class=str(data["trial_class"]),
-        entrypoint=str(data.get("entrypoint", "")),
-        framework=str(data.get("framework", "")),
-        file=data.get("file"),
-        code=data.get("code"),
+        run_id=_text(data, "run_id", ""),
+        batches_trained=_whole(data, "batches_trained"),
+        records_trained=_whole(data, "records_trained"),
+        trial_class=_text(data, "trial_class"),
+        entrypoint=_text(data, "entrypoint", ""),
+        framework=_text(data, "framework", ""),
+        file=file,
+        code=None if data.get("code") is None else _text(data, "code"),
         files=files,
     )
+
+
+def _text(data: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = data[key] if default is None else data.get(key, default)
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is not text")
+    return value
+
+
+def _whole(data: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    value = data[key] if default is None else data.get(key, default)
+    if not is_count(value):
+        raise ValueError(f"{key} is {str(value)[:40]}, not a whole number from 0")
+    return cast("int", value)
 
 
 def _damaged(directory: Path, message: str) -> CheckpointError:

@@ -45,6 +45,7 @@ class CheckpointService:
         name: The name of the session, for the thread's name.
         written: Called in the engine's thread with the result of each write.
         code_missing: Called in the engine's thread if the code archive of the run is no longer in the code store.
+        say: Called in any thread with a sentence for the user's log, possibly the same one for each checkpoint.
         post: Takes a function that must be called in the engine's thread.
 
     Attributes:
@@ -60,9 +61,11 @@ class CheckpointService:
         *,
         written: Callable[[Written], None],
         code_missing: Callable[[], None],
+        say: Callable[[str], object],
         post: Callable[[Callable[[], None]], object],
     ) -> None:
         self._code_missing = code_missing
+        self._say = say
         self._progress = progress
         self._written = written
         self._post = post
@@ -110,7 +113,7 @@ class CheckpointService:
         """
         pending = self._begin(loaded, automatic, metric)
         if pending.needs_driver:
-            return pending.write(self._code_missing)
+            return pending.write(self._code_missing, self._say)
         # This batch counts as saved from now on, so that no second checkpoint of it begins; _end() reverts this if the write fails.
         self._progress.checkpointed_at = self._progress.batches_trained
         write = Write(self._progress.batches_trained)
@@ -120,7 +123,7 @@ class CheckpointService:
             self._post(lambda: self._end(Written(write, record, error)))
 
         # The partials must not refer to the trial, because the writer's tasks can outlive it.
-        self._writer.write(partial(pending.write, partial(self._post, self._code_missing)), done)
+        self._writer.write(partial(pending.write, partial(self._post, self._code_missing), self._say), done)
         return None
 
     def wait_with(self, waiting: list[Request]) -> None:

@@ -16,13 +16,15 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from detjupyter.engine.checkpoints.determined import WRITTEN_BY_US, is_foreign, progress_of
-from detjupyter.engine.checkpoints.manifest import Manifest, partial_name, read_manifest, seal, sweep, sync_directory, verify
+from detjupyter.engine.checkpoints.manifest import Manifest, partial_name, read_manifest, resolved, seal, sweep, sync_directory, verify
+from detjupyter.engine.checkpoints.signature import not_yours, signature_for, why_foreign
 from detjupyter.engine.progress import TrainingProgress
-from detjupyter.errors import CheckpointError, StoreError
+from detjupyter.errors import CheckpointError, StoreError, UntrustedCheckpointError
 from detjupyter.framework.adapter import Snapshot
 from detjupyter.framework.framework import framework_if_known
 from detjupyter.next_step import NextStep
@@ -30,7 +32,7 @@ from detjupyter.protocol.commands import UseCode
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.wire import encode
 from detjupyter.store.code import Code, CodeStore
-from detjupyter.store.location import create_directory, home
+from detjupyter.store.location import create_directory
 
 CODE = "code"
 LOAD_DATA = "load_data.json"
@@ -138,12 +140,13 @@ class PendingCheckpoint:
         """Whether :meth:`write` must run in the engine's thread."""
         return self.snapshot.needs_driver
 
-    def write(self, code_missing: Callable[[], object] = lambda: None) -> CheckpointRecord:
+    def write(self, code_missing: Callable[[], object] = lambda: None, say: Callable[[str], object] = lambda _: None) -> CheckpointRecord:
         """Write the files. The directory gets its name only when it is complete.
 
         Args:
             code_missing: Called in this thread if the code archive is no longer in the code store. It must notify the session, which stores
                 the archive again while this thread waits.
+            say: Called in this thread with a warning.
 
         Raises:
             CheckpointError: The files cannot be written; all of them are removed again.
@@ -157,7 +160,7 @@ class PendingCheckpoint:
             self.snapshot.write(scratch)
             self._describe(scratch)
             bundle_hash = self._write_code(scratch, code_missing)
-            size_bytes = seal(scratch, replace(self.manifest, code=bundle_hash))
+            size_bytes = seal(scratch, replace(self.manifest, code=bundle_hash), partial(signature_for, say=say))
             scratch.rename(target)  # atomic: readers find no checkpoint or a complete one
             if bundle_hash is not None and self.origin.code is not None:
                 self.origin.code.newest = target
@@ -254,11 +257,11 @@ def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bo
         _restore(progress, directory, trust=trust)
     except OSError as error:  # another process has deleted or locked it during the reading
         raise CheckpointError(f"The checkpoint cannot be read: {error.strerror or error}.", path=str(directory)) from None
-    except UnicodeEncodeError:
-        raise CheckpointError("The checkpoint cannot be read: its path is not valid text.", path=ascii(str(directory))) from None
 
 
 def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> None:
+    directory = resolved(directory)
+    doubt: str | None = None
     if is_foreign(directory):
         batches_trained, records_trained = progress_of(directory)
     else:
@@ -267,15 +270,16 @@ def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> Non
         if manifest.trial_class != mine:
             raise CheckpointError(f"This is a checkpoint of {manifest.trial_class}, but {mine} is loaded.", path=str(directory))
         verify(directory, manifest)
-        trust = trust or _is_our_own(directory)
+        doubt = why_foreign(directory, manifest)
+        trust = trust or doubt is None
         batches_trained, records_trained = manifest.batches_trained, manifest.records_trained
-    progress.adapter.restore(directory, trust=trust)
+    try:
+        progress.adapter.restore(directory, trust=trust)
+    except UntrustedCheckpointError as error:
+        if doubt is None:
+            raise
+        raise UntrustedCheckpointError(f"{error.message} {not_yours(doubt)}", path=error.path, hint=error.hint) from None
     progress.move_to(batches_trained, records_trained)
-
-
-def _is_our_own(directory: Path) -> bool:
-    """Return whether a checkpoint is in this user's history, where only the user's own kernels write."""
-    return directory.resolve().is_relative_to((home() / "checkpoints").resolve())
 
 
 def _write_files(code: Code, target: Path, earlier: Path | None) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from detjupyter.protocol.records import LogLine
+from detjupyter.text import without_colors
 
 MAX_LINE = 2000
 MAX_PENDING_LINES = 5000
@@ -120,7 +121,7 @@ class LogSink:
 
     def _add(self, stream: str, texts: Sequence[str]) -> None:
         now, room = time.time(), max(MAX_PENDING_LINES - len(self._lines), 0)
-        shown = (text.rstrip("\r").rsplit("\r", 1)[-1] for text in texts[:room])
+        shown = (without_colors(text.rstrip("\r").rsplit("\r", 1)[-1]) for text in texts[:room])
         self._lines.extend([LogLine(now, stream, text[:MAX_LINE]) for text in shown])
         dropped = max(len(texts) - room, 0)
         self._dropped += dropped

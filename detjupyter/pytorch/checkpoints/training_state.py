@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.checkpoints.soundness import require_sound
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
@@ -78,12 +79,31 @@ class TrainingState:
         """
         before = copied_to_host(self.gather(batches_trained))  # a copy, because load() changes the trial's tensors in place
         try:
-            load(self._context, state, path)
-        except CheckpointError:
-            load(self._context, before, None)  # load() may have changed some objects before it failed
+            try:
+                load(self._context, state, path)
+            except CheckpointError:
+                raise
+            except Exception as error:  # torch's classes and the user's can raise any class for a damaged state
+                raise CheckpointError(f"The state does not fit: {type(error).__name__}: {error}", path=path) from None
+            try:
+                self._callbacks.load_state_dict(state.get("callbacks", {}))
+            except BaseException:
+                with suppress(Exception):  # the first error is the one to report
+                    self._callbacks.load_state_dict(before["callbacks"])
+                raise
+        except BaseException:
+            load(self._context, before, None)  # some objects may have been changed before one failed
             raise
-        self._callbacks.load_state_dict(state.get("callbacks", {}))
         self._continue_from(state)
+
+    def require_sound(self, state: Mapping[str, Any], path: str) -> None:
+        """Refuse a state from a checkpoint that :meth:`restore` could not restore completely, before anything is changed.
+
+        Raises:
+            CheckpointError: A part of the state is damaged, or does not fit.
+            UnsupportedError: The random states are those of other generators.
+        """
+        require_sound(state, path, of_the_trial=self._own_generators(), of_the_data=self._data.dataset_generators())
 
     def adopt(self, other: TrainingState, batches_trained: int) -> None:
         """Take over the state of an earlier version of the trial. Options that the user has edited keep their new values.

@@ -53,6 +53,44 @@ def set_states(generators: Mapping[str, Generator], states: Mapping[str, Any]) -
             _set_state(generator, states[path])
 
 
+def require_settable(states: Mapping[str, Any], generators: Mapping[str, Generator] | None = None) -> None:
+    """Raise an exception, of any class, if :func:`set_states` could not set one of ``states``. No generator of ``generators`` changes.
+
+    Args:
+        states: The states, from a checkpoint.
+        generators: The generators that exist already. For the others, the kind of generator is the one that has such a state.
+    """
+    for path, state in dict(states).items():
+        known = (generators or {}).get(path)
+        if known is None and isinstance(state, torch.Tensor):
+            if state.dtype != torch.uint8 or state.dim() != 1:  # its size depends on the device of the generator
+                raise TypeError(f"the state of {path} is not that of a generator")
+            continue
+        generator = _new_for(state) if known is None else _new_like(known)
+        if generator is not None:
+            _set_state(generator, state)
+
+
+def _new_like(generator: Generator) -> Generator:
+    if isinstance(generator, torch.Generator):
+        return torch.Generator(generator.device)
+    if isinstance(generator, np.random.RandomState):
+        return np.random.RandomState(0)
+    if isinstance(generator, np.random.Generator):
+        kind: Any = type(generator.bit_generator)
+        return np.random.Generator(kind(0))
+    return random.Random(0)
+
+
+def _new_for(state: Any) -> Generator | None:
+    """Return a generator that such a state belongs to; None if it belongs to one of another package."""
+    if isinstance(state, Mapping):
+        kind: Any = getattr(np.random, state["bit_generator"], None)
+        is_numpys = isinstance(kind, type) and issubclass(kind, np.random.BitGenerator)
+        return np.random.Generator(kind(0)) if is_numpys else None
+    return np.random.RandomState(0) if isinstance(state[0], str) else random.Random(0)
+
+
 def seed_generators(generators: Mapping[str, Generator], seed: int) -> None:
     """Seed every generator by ``seed`` and its position in ``generators``, so that no two of them draw the same numbers."""
     for number, generator in enumerate(generators.values()):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from detjupyter.engine.checkpoints.manifest import is_count
 from detjupyter.errors import TrialUsageError
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.batches import to_device
 from detjupyter.pytorch.data.counters import Counters, parts_of_loader
 from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.data.device_feed import feed
-from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
+from detjupyter.pytorch.data.generators import find_generators, require_settable, set_states, states_of
 from detjupyter.pytorch.data.stream import EpochLog, EpochStart, Source, plain_batches, ready_on_host, training_batches
 
 logger = logging.getLogger("detjupyter")
@@ -74,7 +76,7 @@ class TrainingData:
             self._source = Source.of(loader)
             self._counters = Counters(loader, parts_of_loader) if self._source is None else None
             self._loader = loader
-            set_states(self._dataset_generators(), self._generators)
+            set_states(self.dataset_generators(), self._generators)
             self._generators = {}
 
     def begin(self, batch_idx: int) -> Iterator[Any]:
@@ -93,12 +95,12 @@ class TrainingData:
 
     def generators(self) -> dict[str, Any]:
         """Return the states of the generators from which the dataset draws in this process."""
-        return {**self._generators, **states_of(self._dataset_generators())}
+        return {**self._generators, **states_of(self.dataset_generators())}
 
     def set_generators(self, states: Mapping[str, Any]) -> None:
         """Restore the states of the dataset's generators."""
         if self.is_loaded:
-            set_states(self._dataset_generators(), states)
+            set_states(self.dataset_generators(), states)
         else:
             self._generators = states
 
@@ -161,11 +163,29 @@ class TrainingData:
             return EpochStart(0, batch_idx)  # the epoch is unknown without a length; begin a new one
         return EpochStart(batch_idx // self.per_epoch, batch_idx // self.per_epoch * self.per_epoch)
 
-    def _dataset_generators(self) -> dict[str, Any]:
+    def dataset_generators(self) -> dict[str, Any]:
         """Return the generators that the dataset draws from in this process, none with workers: there every batch seeds them."""
         if self._source is None or self._source.num_workers:
             return {}
         return dict(find_generators(self._source.dataset))
+
+
+def require_position(state: Mapping[str, Any], generators: Mapping[str, Any]) -> None:
+    """Raise an exception, of any class, if :meth:`TrainingData.restore` could not use ``state``.
+
+    Args:
+        state: A position, from a checkpoint.
+        generators: The dataset's generators, empty before the data is built; they are not changed.
+    """
+    if operator.index(state.get("seed", 0)) < 0:
+        raise ValueError("the seed is negative")
+    require_settable(state["dataset_generators"], generators)
+    if _EPOCH in state:
+        if not (is_count(state[_EPOCH]) and is_count(state["first_batch"])):
+            raise ValueError("the epoch or its first batch is not a number")
+        require_settable(state["generators"])
+        if not all(type(value) is int for value in dict(state.get("counters", {})).values()):
+            raise ValueError("a counter is not a number")
 
 
 def require_allowed(loader: Any, context: PyTorchTrialContext, method: str) -> None:

@@ -120,6 +120,18 @@ async def test_an_upload_that_would_fail_is_said_as_such(api: Api, jp_root_dir: 
     assert answer["problems"]
 
 
+async def test_names_and_messages_are_spelled_out(api: Api, jp_root_dir: Path) -> None:
+    """Neither escape sequences nor marks of direction reach the browser: in names, patterns, and errors."""
+    write(jp_root_dir / "odd", {"a\x1b[31mred.py": "", "\u202egnp.py": "", "b.log": "", ".detignore": "*.log\n\u2066*.bin\n"})
+    answer = await api.get("definition", path="odd")
+    assert {r"a\x1b[31mred.py", r"\u202egnp.py"} <= set(rows(answer))
+    _, refused = await api.refused("definition", path="no\u202ewhere")
+    assert r"no\u202ewhere" in refused["message"]
+    proposal = {"path": "odd", "file": "\u202egnp.py", "include": False}
+    edit = json.loads((await api.send("POST", "definition/ignore", proposal)).body)
+    assert not set("\x1b\u202e\u2066") & set(json.dumps([answer, edit], ensure_ascii=False))
+
+
 async def test_the_root_itself_can_be_the_definition(api: Api, jp_root_dir: Path) -> None:
     """Without a path the server's root directory is meant."""
     write(jp_root_dir, {"model_def.py": MODEL})

@@ -111,6 +111,32 @@ async def test_a_definition_that_is_no_directory_of_ours_is_refused(api: Api, di
     assert (refused, bool(answer["message"])) == (status, True)
 
 
+async def test_a_link_does_not_tell_what_is_outside(api: Api, digits: Path, tmp_path: Path) -> None:
+    """Answers for a file behind a link out of the root and for one that does not exist differ in the name only; the link is an entry."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/there.txt").write_text("secret")
+    (digits / "out").symlink_to(tmp_path / "outside")
+    (digits / "deep").symlink_to(digits / "out")
+    (digits / "circle").symlink_to("circle")
+    answers = []
+    for file in ("out/there.txt", "out/missing.txt", "deep/there.txt", "deep/missing.txt", "circle/x"):
+        status, answer = await api.refused("definition/ignore", method="POST", body={"path": "digits", "file": file, "include": False})
+        answers.append((status, answer["message"].replace(file, "FILE"), answer["hint"]))
+    assert set(answers) == {(404, "'FILE' does not exist any more.", "Refresh the panel to see the current files.")}
+    await api.send("POST", "definition/ignore", {"path": "digits", "file": "out", "include": False})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the platform has no pipes")
+async def test_no_message_names_an_absolute_path(api: Api, digits: Path, jp_root_dir: Path) -> None:
+    """Of a definition that is missing, or neither a directory nor a file: paths are relative to the server's root."""
+    os.mkfifo(digits / "fifo.py")
+    for path in ("digits/fifo.py", "digits/missing.py", "digits/none"):
+        body = {"path": path, "file": "a.log", "include": False}
+        for refused in (await api.refused("definition", path=path), await api.refused("definition/ignore", method="POST", body=body)):
+            assert (refused[0], path in refused[1]["message"]) == (404, True)
+            assert str(jp_root_dir) not in json.dumps(refused[1])
+
+
 async def test_a_file_that_has_gone_is_said_to_be_gone(api: Api, digits: Path) -> None:
     """An old page that names what is not there any more gets a 404, not a line about nothing."""
     body = {"path": "digits", "file": "data/gone.csv", "include": False, "save": False}

@@ -490,6 +490,46 @@ def test_a_damaged_archive_is_said_and_leaves_nothing(tmp_path: Path, damage: st
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "out.tar.gz"]
 
 
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+def test_an_archive_that_was_cut_between_two_entries_is_incomplete(tmp_path: Path, suffix: str) -> None:
+    """A tar file ends with blocks of zeros; one without them misses entries, and nothing is unpacked."""
+    plain = foreign(tmp_path / "plain.tar", entry("a", b"1"), entry("b", b"2"), mode="w").read_bytes()
+    path = tmp_path / f"cut.{suffix}"
+    for length, is_whole in ((1024, False), (2048, False), (2048 + 512, True)):
+        data = plain[:length]
+        path.write_bytes(gzip.compress(data) if suffix == "tar.gz" else data)
+        if is_whole:
+            assert extract_archive(path, tmp_path / "out") == ["a", "b"]
+            continue
+        with pytest.raises(DefinitionError, match=r"damaged or not an archive: it is incomplete, its end is missing"):
+            extract_archive(path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_of_too_many_entries_is_refused(tmp_path: Path) -> None:
+    """Directories count, those without an entry of their own, too; and an entry counts each time it occurs."""
+    for number, entries in enumerate(
+        [
+            [entry(f"f{n}") for n in range(11)],
+            [entry("a/" * 9 + "f"), entry("g")],
+            [entry("d", type=tarfile.DIRTYPE)] * 10,
+        ]
+    ):
+        archive = foreign(tmp_path / f"{number}.tar", *entries, mode="w")
+        with pytest.raises(DefinitionError, match="with it the archive has more than 10 files and directories"):
+            extract_archive(archive, tmp_path / "out", limit_entries=10)
+        assert not (tmp_path / "out").exists()
+        extract_archive(archive, tmp_path / f"out{number}", limit_entries=11)
+
+
+def test_extended_headers_without_end_are_damage(tmp_path: Path) -> None:
+    """Python's tarfile reads each of them one call deeper."""
+    extended = entry("x", pax_headers={"comment": "y"})[0].tobuf(tarfile.PAX_FORMAT)[:1024]  # without the entry that it describes
+    (tmp_path / "a.tar").write_bytes(extended * 5000)
+    with pytest.raises(DefinitionError, match="damaged"):
+        extract_archive(tmp_path / "a.tar", tmp_path / "out")
+
+
 def test_a_damaged_header_in_the_middle_is_no_end(tmp_path: Path) -> None:
     """Without compression there is no checksum of the whole archive, but each header has one."""
     path = foreign(tmp_path / "plain.tar", entry("a", b"1"), entry("b", b"2"), mode="w")

@@ -54,10 +54,15 @@ HOSTILE = {
     "a comment": "<!-- <!DOCTYPE x [",
     "entities": "&lt;b&gt; &amp; &#60;",
     "a scheme": "javascript:alert(1)",
-    "control characters": "\x1b[31mred\x1b[0m\x07\x0b",
+    "control characters": "\x1b[31mred\x1b[0m\x07\x0b\r\x7f\x9b2J",
+    "a title of the window": "\x1b]0;owned\x07",
+    "marks of direction": "\u202egnp.py\u202c\u2066x\u2069\u2028",
     "half a pair of surrogates": "\ud83d!",
     "bytes that are no text": "caf\udce9",
 }
+
+
+HIDDEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 
 
 def usage(text: str) -> UsageRecord:
@@ -183,8 +188,9 @@ class Markup(HTMLParser):
 
 
 def readable(text: str) -> str:
-    """Return a pattern for the visible part of a text: no control characters, any text in place of bytes that are not text."""
-    return re.sub(r"[\ud800-\udfff]", ".?", re.escape(re.sub(r"\x1b\[\d*m|[\x07\x0b]", "", text)))
+    """Return a pattern for the visible part of a text: control characters spelled out, any text in place of bytes that are not text."""
+    spelled = re.sub(HIDDEN, lambda found: ascii(found[0])[1:-1].replace("\\r", "\\x0d"), text)
+    return re.sub(r"[\ud800-\udfff]", ".?", re.escape(spelled))
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -196,14 +202,15 @@ def test_text_is_never_markup(renderer: Callable[..., Bundle], text: str, make_s
     assert hostile.elements == harmless.elements
     assert re.search(readable(text), hostile.text)
     assert not [link for link in hostile.links if ":" in link]
-    assert not set("\x00\x07\x0b\x1b") & set(html)
+    assert not re.search(HIDDEN, html)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("renderer", RENDERERS.values(), ids=RENDERERS)
 def test_every_form_of_an_output_can_be_sent(renderer: Callable[..., Bundle], text: str, make_session: MakeSession) -> None:
-    """As a Jupyter message, which is JSON in UTF-8, and of the types that JSON has."""
+    """As a Jupyter message, which is JSON in UTF-8, and of the types that JSON has; a terminal can show it."""
     bundle = renderer(text, make_session())
+    assert not re.search(HIDDEN, "".join(bundle.values()))
     json.dumps(bundle, ensure_ascii=False).encode("utf-8")
     assert {type(form) for form in bundle.values()} == {str}
 
@@ -217,6 +224,7 @@ def test_a_picture_shows_text_as_text(text: str, make_session: MakeSession, make
         session = make_session(entrypoint=label, device=label, state=State.FAILED, error=error, best=None)
         bundle = static_picture(session, [make_curve(label, n=5), make_curve(label, Group.VALIDATION, n=5)])
         json.dumps([bundle["image/svg+xml"], bundle["text/plain"]], ensure_ascii=False).encode("utf-8")
+        assert not re.search(HIDDEN, f"{bundle['image/svg+xml']}{bundle['text/plain']}")
         assert bundle["image/png"].startswith(b"\x89PNG")
         root = ET.fromstring(bundle["image/svg+xml"])
         return sorted(element.tag for element in root.iter()), "\n".join("".join(element.itertext()) for element in root)

@@ -85,7 +85,7 @@ def test_a_training_without_any_curve_has_a_picture(make_session: MakeSession) -
     """It failed in the first batch: the facts and the error are there."""
     error = ErrorRecord("ValueError", "ValueError: \x1b[31mno <data> & no\x00thing\x1b[0m", "  File model_def.py, line 3")
     bundle = static_picture(make_session(state=State.FAILED, batches_trained=0, latest={}, best=None, error=error), [])
-    assert "ValueError: no <data> & nothing" in texts(bundle["image/svg+xml"])
+    assert r"ValueError: \x1b[31mno <data> & no\x00thing\x1b[0m" in texts(bundle["image/svg+xml"])
     assert "model_def.py, line 3" in bundle["text/plain"]
     assert bundle["text/plain"].startswith("model_def:DigitsTrial: failed · 0 batches")
 
