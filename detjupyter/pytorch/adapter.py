@@ -20,6 +20,7 @@ from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.layouts import read_state
 from detjupyter.pytorch.checkpoints.snapshot import take_snapshot
 from detjupyter.pytorch.checkpoints.state import HostMemory
+from detjupyter.pytorch.checkpoints.trained_parameters import optimizer_state
 from detjupyter.pytorch.checkpoints.training_state import TrainingState
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -156,7 +157,7 @@ class PyTorchAdapter(TrialAdapter):
         if not self._has_memory:  # only now: optimizers create their states in the first batch
             self._has_memory = True
             models, optimizers = self.context.models, self.context.optimizers
-            states = [*(model.state_dict() for model in models), *(optimizer.state_dict() for optimizer in optimizers)]
+            states = [*(model.state_dict() for model in models), *(optimizer_state(optimizer) for optimizer in optimizers)]
             self._memory.prepare(states, pinned=self.context.device.type == "cuda")
         found = columns(rows)
         writer = self._between.scalar_writer
@@ -224,8 +225,7 @@ class PyTorchAdapter(TrialAdapter):
         self._start(self._trained)
         self._state.build_data()
         self._per_epoch = self.context.batches_per_epoch = self._data.per_epoch
-        for model in self.context.models:
-            model.train()
+        self._state.modes.begin()
 
     # The state.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.checkpoints.trained_parameters import Modes, TrainedParameters
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
@@ -52,7 +53,11 @@ class TrainingState:
         self._randomness = randomness
         self._data = data
         self._written = WrittenOptions.of(context)  # before any state is loaded; adopt() compares them with those of the new code
+        self._parameters = TrainedParameters(context)
+        self.modes = Modes(context.models)
+        """The modes of the modules. A new training begins with :meth:`Modes.begin` when its data is loaded."""
         self._kept: RandomnessSnapshot | None = None  # that of the training, while a validation draws
+        self._kept_modes: list[list[str]] | None = None  # those of the training, while a validation sets others
         self._before_data: RandomStates | None = None  # the states with which a new trial builds its data; see build_data()
 
     def gather(self, batches_trained: int) -> dict[str, Any]:
@@ -62,6 +67,7 @@ class TrainingState:
         state = gather(self._context, self._callbacks, position, batches_trained)
         has_data = self._data.is_loaded or self._before_data is not None
         state[OUR_KEY] |= {"trial_generators": randomness.of_the_trial, "has_data": has_data}
+        state[OUR_KEY] |= {"parameters": self._parameters.state(), "modes": self._kept_modes if self._kept else self.modes.state()}
         state["rng_state"] = randomness.states.to_checkpoint()
         return state
 
@@ -78,9 +84,9 @@ class TrainingState:
         """
         before = copied_to_host(self.gather(batches_trained))  # a copy, because load() changes the trial's tensors in place
         try:
-            load(self._context, state, path)
+            self._load(state, path)
         except CheckpointError:
-            load(self._context, before, None)  # load() may have changed some objects before it failed
+            self._load(before, None)  # the first call may have changed some objects before it failed
             raise
         self._callbacks.load_state_dict(state.get("callbacks", {}))
         self._continue_from(state)
@@ -94,8 +100,10 @@ class TrainingState:
         state = other.gather(batches_trained)
         if len(state["lr_schedulers_state_dict"]) != len(self._context.lr_schedulers):  # the user has edited the schedulers: restart them
             state["lr_schedulers_state_dict"] = [scheduler.state_dict() for scheduler in self._context.lr_schedulers]
-        load(self._context, state, None)
-        self._written.restore_edits(self._context, other._written)
+        load(self._context, state, None, set_groups=lambda: self._parameters.adopt_groups(other._parameters))
+        self._parameters.adopt_requires_grad(other._parameters)
+        self._parameters.set_removed(state[OUR_KEY]["parameters"]["removed"])
+        self._written.restore_edits(self._context, self._parameters, other._written)
         self._callbacks.load_state_dict({name: mine for name, mine in state["callbacks"].items() if name in self._callbacks})
         self._continue_from(state)
 
@@ -105,7 +113,7 @@ class TrainingState:
 
         A state that is gathered inside the block contains the random states from its beginning, too.
         """
-        self._kept = self._randomness_now()
+        self._kept, self._kept_modes = self._randomness_now(), self.modes.state()
         try:
             yield
         finally:
@@ -127,6 +135,16 @@ class TrainingState:
         finally:
             self._randomness.replace(now)
 
+    def _load(self, state: Mapping[str, Any], path: str | None) -> None:
+        """Load ``state`` with the parameter groups in it; Determined's, and those of earlier versions, do not contain them."""
+        saved = state.get(OUR_KEY, {}).get("parameters")
+        if saved is None:
+            load(self._context, state, path)
+            return
+        load(self._context, state, path, set_groups=lambda: self._parameters.set_groups(saved, path))
+        self._parameters.set_requires_grad(saved["requires_grad"])
+        self._parameters.set_removed(saved["removed"])
+
     def _randomness_now(self) -> RandomnessSnapshot:
         return RandomnessSnapshot(self._randomness.capture(), self._data.generators(), states_of(self._own_generators()))
 
@@ -143,6 +161,8 @@ class TrainingState:
                 self._before_data = self._randomness.capture()
             self._randomness.replace(RandomStates.from_checkpoint(state["rng_state"]))
         set_states(self._own_generators(), ours.get("trial_generators", {}))
+        if "modes" in ours:
+            self.modes.restore(ours["modes"])
         position = ours.get("data")
         if position is not None:
             self._data.restore(position)
