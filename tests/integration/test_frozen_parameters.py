@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from support.waiting import LIMIT_S
+from torch.nn.utils import prune as pruning
 
-from detjupyter.errors import CheckpointError
+from detjupyter.errors import StateMismatchError, TrialError
+from detjupyter.protocol.commands import MakeCheckpoint, Validate
 
 if TYPE_CHECKING:
     from support.definition import Definition
 
 UNFREEZING = """
 import torch
+from torch.nn.utils import prune as pruning
 from torch import nn
 from torch.utils.data import TensorDataset
 from detjupyter import pytorch
@@ -154,6 +158,46 @@ def test_an_edit_of_a_group_or_of_requires_grad_takes_effect(unfreezing: Definit
     assert session.trial.body.weight.requires_grad
 
 
+def test_groups_that_both_training_and_an_edit_changed_are_refused(unfreezing: Definition) -> None:
+    """The message says what to do, and the old trial continues; with the groups that training made, the code is accepted."""
+    session = unfreezing.load(hparams={"mode": "adds a group"})
+    session.train(batches=12, wait=True)
+    unfreezing.edit('"adds a group": [{"params": [*self.head.parameters()]}]', '"adds a group": [{"params": [*self.model.parameters()]}]')
+    before = facts(session)
+    with pytest.raises(StateMismatchError, match="optimizer 0 does not fit: the code creates other parameter groups") as caught:
+        session.reload()
+    assert "Undo the edit of the groups" in str(caught.value.hint)
+    assert "(2 + 2 parameters)" in str(caught.value.hint)
+    assert facts(session) == before
+    unfreezing.edit(
+        '"adds a group": [{"params": [*self.model.parameters()]}]',
+        '"adds a group": [{"params": [*self.head.parameters()]}, {"params": [*self.body.parameters()]}]',
+    )
+    session.reload()
+    assert facts(session) == before
+
+
+def test_an_edited_order_of_parameters_is_refused(unfreezing: Definition) -> None:
+    """Optimizers match states by position, which would give the parameters the moments of others."""
+    session = unfreezing.load(hparams={"mode": "all in one"})
+    session.train(batches=2, wait=True)
+    unfreezing.edit("[*self.model.parameters()]", "[*self.model.parameters()][::-1]")
+    with pytest.raises(StateMismatchError, match="optimizer 0 does not fit"):
+        session.reload()
+
+
+def test_an_edit_that_freezes_counts_in_a_restore(unfreezing: Definition) -> None:
+    """As for a fine-tuning: the new code freezes a layer, and a checkpoint of the old code does not undo that."""
+    session = unfreezing.load(hparams={"mode": "all in one"})
+    session.train(batches=12, wait=True)
+    saved = session.checkpoint()
+    unfreezing.edit("self.optimizer = ", "self.head.bias.requires_grad = False\n        self.optimizer = ")
+    other = unfreezing.load(hparams={"mode": "all in one"}, name="other")
+    other.restore(saved.path)
+    assert not other.trial.head.bias.requires_grad
+    assert other.trial.body.weight.requires_grad
+
+
 def test_a_group_of_unknown_parameters_is_refused(unfreezing: Definition) -> None:
     """The message names a parameter and says what to do; the trial keeps its state."""
     session = unfreezing.load(hparams={"mode": "all in one"})
@@ -162,24 +206,128 @@ def test_a_group_of_unknown_parameters_is_refused(unfreezing: Definition) -> Non
     saved = session.checkpoint()
     other = unfreezing.load(hparams={"mode": "all in one"})
     before = facts(other)
-    with pytest.raises(CheckpointError, match=r"the trial has no 'parameter 0 outside of the wrapped models' for its group 1") as caught:
+    with pytest.raises(StateMismatchError, match=r"the trial has no 'parameter 0 outside of the wrapped models'") as caught:
         other.restore(saved.path)
     assert "Create the parameters of all groups in __init__" in str(caught.value.hint)
     assert facts(other) == before
 
 
+def parametrize(trial: Any) -> None:
+    """Replace a weight by two parameters."""
+    torch.nn.utils.parametrizations.weight_norm(trial.body)
+
+
+def prune(trial: Any) -> None:
+    """Add a mask to a weight."""
+    pruning.l1_unstructured(trial.body, "weight", amount=0.5)
+
+
+def wrap(trial: Any) -> None:
+    """Put a layer into another one, with parameters of its own and a group for them, as adapters of low rank do."""
+    trial.model[2] = torch.nn.Sequential(trial.head, torch.nn.Linear(1, 1))
+    trial.optimizer.add_param_group({"params": [*trial.model[2][1].parameters()], "lr": 0.5})
+
+
+def wrap_another(trial: Any) -> None:
+    """Replace the optimizer by another one, wrapped."""
+    trial.optimizer = trial.context.wrap_optimizer(torch.optim.SGD(trial.model.parameters(), lr=0.5))
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "hint"),
+    [
+        (parametrize, "parametrizations", "add them in __init__"),
+        (prune, "weight_mask", "add them in __init__"),
+        (wrap, r"2\.1\.weight", "add them in __init__"),
+        (wrap_another, "The state has 2 optimizers, the trial has 1", "Create and wrap each optimizer in __init__"),
+    ],
+)
 @pytest.mark.parametrize("when", ["restore", "reload"])
-def test_a_parametrization_added_by_training_is_refused_with_what_to_do(unfreezing: Definition, when: str) -> None:
-    """The state names the parametrized weight; the new trial has none."""
+def test_what_training_adds_to_the_model_is_refused_by_name(
+    unfreezing: Definition, when: str, change: Callable[[Any], None], words: str, hint: str
+) -> None:
+    """A new trial lacks it. The message names it and says what to do, and nothing changes."""
     session = unfreezing.load(hparams={"mode": "all in one"})
-    session.at_batch(lambda trial: torch.nn.utils.parametrizations.weight_norm(trial.body))
+    session.at_batch(change)
     session.train(batches=2, wait=True)
     saved = session.checkpoint()
     other = unfreezing.load(hparams={"mode": "all in one"}, name="other")
     refused: Callable[[], Any] = session.reload if when == "reload" else lambda: other.restore(saved.path)
-    with pytest.raises(CheckpointError, match="parametrizations") as caught:
+    with pytest.raises(StateMismatchError, match=words) as caught:
         refused()
-    assert "add them in __init__" in str(caught.value.hint)
+    assert hint in str(caught.value.hint)
+    session.train(batches=2, wait=True)
+    assert session.batches_trained == 4
+    assert other.batches_trained == 0
+
+
+ADAPTED = """
+    def on_training_start(self):
+        self.adapt()
+
+    def on_checkpoint_load_start(self, checkpoint):
+        self.adapt()
+
+    def adapt(self):
+        trial = self.trial
+        if not isinstance(trial.model[2], nn.Sequential):
+            trial.model[2] = nn.Sequential(trial.head, nn.Linear(1, 1))
+            trial.optimizer.add_param_group({"params": [*trial.model[2][1].parameters()], "lr": 0.5})
+
+    def on_training_epoch_start"""
+
+
+def test_a_callback_can_add_modules_before_a_state_is_loaded(unfreezing: Definition) -> None:
+    """As the hint says: with them, and their group, the losses continue bit for bit."""
+    unfreezing.edit("\n    def on_training_epoch_start", ADAPTED)
+    session = unfreezing.load(hparams={"mode": "all in one"})
+    session.train(batches=12, wait=True)
+    saved = session.checkpoint()
+    session.train(batches=8, wait=True)
+    other = unfreezing.load(hparams={"mode": "all in one"}, name="other")
+    other.restore(saved.path)
+    other.train(batches=8, wait=True)
+    assert facts(other) == facts(session)
+    assert losses(other) == losses(session)[-8:]
+
+
+def test_an_optimizer_that_is_not_wrapped_is_refused(unfreezing: Definition) -> None:
+    """When it is stepped, before any state is lost."""
+    session = unfreezing.load(hparams={"mode": "all in one"})
+    session.at_batch(lambda trial: setattr(trial, "optimizer", torch.optim.SGD(trial.model.parameters(), lr=0.5)))
+    with pytest.raises(TrialError, match="not wrapped"):
+        session.train(batches=2, wait=True)
+
+
+SLOW_VALIDATION = """
+    def evaluate_batch(self, batch):
+        STARTED.set()
+        GO_ON.wait(60)"""
+MODE_OF_A_VALIDATION = """
+    def on_validation_start(self):
+        self.trial.norm.train()
+
+    def on_training_epoch_start"""
+
+
+def test_a_checkpoint_during_a_validation_has_the_modes_of_the_training(unfreezing: Definition) -> None:
+    """The validation sets all modules to eval, and its callback sets one to train."""
+    unfreezing.edit("\n    def on_training_epoch_start", MODE_OF_A_VALIDATION)
+    unfreezing.edit("import torch\n", "import threading\nimport torch\nGO_ON, STARTED = threading.Event(), threading.Event()\n")
+    unfreezing.edit("\n    def evaluate_batch(self, batch):", SLOW_VALIDATION)
+    session = unfreezing.load(hparams={"mode": "all in one"})
+    session.step(12)
+    before = facts(session)
+    of_the_module = session.trial.evaluate_batch.__globals__
+    validation = session.send(Validate())
+    assert of_the_module["STARTED"].wait(LIMIT_S)
+    checkpoint = session.send(MakeCheckpoint())
+    of_the_module["GO_ON"].set()
+    validation.result(LIMIT_S)
+    other = unfreezing.load(hparams={"mode": "all in one"}, name="other")
+    other.restore(checkpoint.result(LIMIT_S).path)
+    assert facts(session) == before
+    assert facts(other) == before
 
 
 def test_a_checkpoint_without_these_facts_is_read(unfreezing: Definition) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
-from detjupyter.pytorch.checkpoints.trained_parameters import Modes, TrainedParameters
+from detjupyter.pytorch.checkpoints.modes import Modes, ModulesInEval
+from detjupyter.pytorch.checkpoints.trained_parameters import TrainedParameters
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
@@ -57,7 +58,7 @@ class TrainingState:
         self.modes = Modes(context.models)
         """The modes of the modules. A new training begins with :meth:`Modes.begin` when its data is loaded."""
         self._kept: RandomnessSnapshot | None = None  # that of the training, while a validation draws
-        self._kept_modes: list[list[str]] | None = None  # those of the training, while a validation sets others
+        self._kept_modes: ModulesInEval | None = None  # those of the training, while a validation sets others
         self._before_data: RandomStates | None = None  # the states with which a new trial builds its data; see build_data()
 
     def gather(self, batches_trained: int) -> dict[str, Any]:
@@ -67,7 +68,8 @@ class TrainingState:
         state = gather(self._context, self._callbacks, position, batches_trained)
         has_data = self._data.is_loaded or self._before_data is not None
         state[OUR_KEY] |= {"trial_generators": randomness.of_the_trial, "has_data": has_data}
-        state[OUR_KEY] |= {"parameters": self._parameters.state(), "modes": self._kept_modes if self._kept else self.modes.state()}
+        modes = self.modes.state() if self._kept_modes is None else self._kept_modes
+        state[OUR_KEY] |= {"parameters": self._parameters.state(), "modes": modes}
         state["rng_state"] = randomness.states.to_checkpoint()
         return state
 
@@ -100,9 +102,7 @@ class TrainingState:
         state = other.gather(batches_trained)
         if len(state["lr_schedulers_state_dict"]) != len(self._context.lr_schedulers):  # the user has edited the schedulers: restart them
             state["lr_schedulers_state_dict"] = [scheduler.state_dict() for scheduler in self._context.lr_schedulers]
-        load(self._context, state, None, set_groups=lambda: self._parameters.adopt_groups(other._parameters))
-        self._parameters.adopt_requires_grad(other._parameters)
-        self._parameters.set_removed(state[OUR_KEY]["parameters"]["removed"])
+        self._load(state, None)
         self._written.restore_edits(self._context, self._parameters, other._written)
         self._callbacks.load_state_dict({name: mine for name, mine in state["callbacks"].items() if name in self._callbacks})
         self._continue_from(state)
@@ -117,7 +117,7 @@ class TrainingState:
         try:
             yield
         finally:
-            kept, self._kept = self._kept, None
+            kept, self._kept, self._kept_modes = self._kept, None, None
             self._randomness.replace(kept.states)
             self._data.set_generators(kept.of_the_data)
             set_states(self._own_generators(), kept.of_the_trial)
@@ -141,9 +141,8 @@ class TrainingState:
         if saved is None:
             load(self._context, state, path)
             return
-        load(self._context, state, path, set_groups=lambda: self._parameters.set_groups(saved, path))
-        self._parameters.set_requires_grad(saved["requires_grad"])
-        self._parameters.set_removed(saved["removed"])
+        load(self._context, state, path, load_groups=lambda: self._parameters.load_groups(saved, path))
+        self._parameters.load_the_rest(saved)
 
     def _randomness_now(self) -> RandomnessSnapshot:
         return RandomnessSnapshot(self._randomness.capture(), self._data.generators(), states_of(self._own_generators()))

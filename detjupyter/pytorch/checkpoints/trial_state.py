@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from detjupyter.errors import CheckpointError
+from detjupyter.errors import StateMismatchError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.trained_parameters import TrainedParameters, optimizer_state
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -55,7 +55,7 @@ def gather(context: PyTorchTrialContext, callbacks: Callbacks, position: Mapping
 
 
 def load(
-    context: PyTorchTrialContext, state: Mapping[str, Any], path: str | None, *, set_groups: Callable[[], object] = lambda: None
+    context: PyTorchTrialContext, state: Mapping[str, Any], path: str | None, *, load_groups: Callable[[], object] = lambda: None
 ) -> None:
     """Load ``state`` into the models, optimizers, schedulers, gradients and the scaler; not into the callbacks.
 
@@ -65,10 +65,10 @@ def load(
         context: The trial's context.
         state: A state from :func:`gather` or from a checkpoint.
         path: The checkpoint; None for a state that comes from no file.
-        set_groups: Called after the models, when the optimizers must get the parameter groups of the state.
+        load_groups: Called before the states of the optimizers are loaded, when these must get the parameter groups of the state.
 
     Raises:
-        CheckpointError: A part of the state does not fit. The parts before it are loaded already.
+        StateMismatchError: A part of the state does not fit. The parts before it are loaded already.
     """
     parts: list[tuple[str, list[Any], list[Any]]] = [
         ("model", list(context.models), state["models_state_dict"]),
@@ -77,10 +77,11 @@ def load(
     ]
     for what, mine, theirs in parts:
         if len(mine) != len(theirs):
-            raise CheckpointError(f"The state has {len(theirs)} {what}s, the trial has {len(mine)}.", path=path)
+            wrapping = f"Create and wrap each {what} in __init__: one that training adds or replaces is not in a new trial."
+            raise StateMismatchError(f"The state has {len(theirs)} {what}s, the trial has {len(mine)}.", path=path, hint=wrapping)
     for what, mine, theirs in parts:
         if what == "optimizer":
-            set_groups()
+            load_groups()
         for index, (target, source) in enumerate(zip(mine, theirs, strict=True)):
             if what == "model":
                 source = _named_as_in(target, source)
@@ -92,7 +93,7 @@ def load(
                 target.load_state_dict({**target.state_dict(), **source} if what == "LR scheduler" else source)
             except (RuntimeError, ValueError, KeyError, TypeError) as error:
                 hint = _how_to_fit(target, source, path) if what == "model" else None
-                raise CheckpointError(f"The state of {what} {index} does not fit: {error}", path=path, hint=hint) from None
+                raise StateMismatchError(f"The state of {what} {index} does not fit: {error}", path=path, hint=hint) from None
     for scheduler in context.lr_schedulers:
         _reattach(scheduler)
     _load_scaler(context, state.get("scaler_state_dict"), path)
