@@ -184,8 +184,8 @@ class PyTorchAdapter(TrialAdapter):
         """Explain why a restored trial lacks an attribute."""
         if isinstance(error, AttributeError) and error.obj is self.trial and self._restored_from is not None:
             return (
-                f"The trial was restored from the checkpoint {self._restored_from}. It contains the wrapped objects and the states of "
-                "callbacks, but no other attributes. "
+                f"The trial was restored from the checkpoint {self._restored_from}. It contains the wrapped objects, the states of "
+                "callbacks, and attributes that hold tensors, numbers and text, but not this one. "
                 f"Set `self.{error.name}` in __init__, or keep it in a callback's state_dict()."
             )
         return None
@@ -232,6 +232,7 @@ class PyTorchAdapter(TrialAdapter):
     def snapshot(self, batches_trained: int) -> Snapshot:
         """Copy the trial's state."""
         state = self._state.gather(batches_trained)
+        self._state.warn_of_lost_attributes(state)
         self._callbacks.on_checkpoint_save_start(state)
         return take_snapshot(state, self._callbacks, self._memory)
 

@@ -10,6 +10,7 @@ from typing import Any
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.modes import Modes, ModulesInEval
+from detjupyter.pytorch.checkpoints.own_attributes import OwnAttributes
 from detjupyter.pytorch.checkpoints.trained_parameters import TrainedParameters
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -55,6 +56,7 @@ class TrainingState:
         self._data = data
         self._written = WrittenOptions.of(context)  # before any state is loaded; adopt() compares them with those of the new code
         self._parameters = TrainedParameters(context)
+        self._attributes = OwnAttributes(trial, context, data.parts)
         self.modes = Modes(context.models)
         """The modes of the modules. A new training begins with :meth:`Modes.begin` when its data is loaded."""
         self._kept: RandomnessSnapshot | None = None  # that of the training, while a validation draws
@@ -69,9 +71,13 @@ class TrainingState:
         has_data = self._data.is_loaded or self._before_data is not None
         state[OUR_KEY] |= {"trial_generators": randomness.of_the_trial, "has_data": has_data}
         modes = self.modes.state() if self._kept_modes is None else self._kept_modes
-        state[OUR_KEY] |= {"parameters": self._parameters.state(), "modes": modes}
+        state[OUR_KEY] |= {"parameters": self._parameters.state(), "modes": modes, "attributes": self._attributes.state()}
         state["rng_state"] = randomness.states.to_checkpoint()
         return state
+
+    def warn_of_lost_attributes(self, state: Mapping[str, Any]) -> None:
+        """Log which attributes of the trial a checkpoint of ``state`` lacks."""
+        self._attributes.warn_of_others(state["callbacks"])
 
     def restore(self, state: Mapping[str, Any], path: str, batches_trained: int) -> None:
         """Restore ``state`` from a checkpoint.
@@ -90,6 +96,8 @@ class TrainingState:
         except CheckpointError:
             self._load(before, None)  # the first call may have changed some objects before it failed
             raise
+        if "attributes" in state.get(OUR_KEY, {}):
+            self._attributes.restore(state[OUR_KEY]["attributes"])
         self._callbacks.load_state_dict(state.get("callbacks", {}))
         self._continue_from(state)
 
@@ -104,6 +112,7 @@ class TrainingState:
             state["lr_schedulers_state_dict"] = [scheduler.state_dict() for scheduler in self._context.lr_schedulers]
         self._load(state, None)
         self._written.restore_edits(self._context, self._parameters, other._written)
+        self._attributes.restore(state[OUR_KEY]["attributes"], before=other._attributes)
         self._callbacks.load_state_dict({name: mine for name, mine in state["callbacks"].items() if name in self._callbacks})
         self._continue_from(state)
 
