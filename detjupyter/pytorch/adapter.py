@@ -245,7 +245,7 @@ class PyTorchAdapter(TrialAdapter):
 
     def restore(self, directory: Path, *, trust: bool = False) -> None:
         """Restore the state in a checkpoint. If it does not fit, the trial keeps its present state."""
-        state = read_state(directory, trust=trust)
+        state = read_state(directory, trust=trust, owner=self.trial)
         batches_trained = int(state.get(OUR_KEY, {}).get("batches_trained", 0))
         self._restored_from = directory.name  # before _start(), which passes it to the callbacks
         self._start(batches_trained)

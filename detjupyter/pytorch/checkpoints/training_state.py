@@ -11,6 +11,7 @@ from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.modes import Modes, ModulesInEval
 from detjupyter.pytorch.checkpoints.own_attributes import OwnAttributes
+from detjupyter.pytorch.checkpoints.state import with_classes_of
 from detjupyter.pytorch.checkpoints.trained_parameters import TrainedParameters
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -108,6 +109,8 @@ class TrainingState:
             CheckpointError: The state does not fit this version of the trial.
         """
         state = other.gather(batches_trained)
+        for part in ("optimizers_state_dict", "lr_schedulers_state_dict", "callbacks"):
+            state[part] = with_classes_of(self._trial, state[part])
         if len(state["lr_schedulers_state_dict"]) != len(self._context.lr_schedulers):  # the user has edited the schedulers: restart them
             state["lr_schedulers_state_dict"] = [scheduler.state_dict() for scheduler in self._context.lr_schedulers]
         self._load(state, None)
