@@ -25,7 +25,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
-from detjupyter.definition.isolation.names import PREFIX
+from detjupyter.definition.isolation.names import PREFIX, public_text
+from detjupyter.errors import DefinitionError
+from detjupyter.next_step import NextStep
 
 if TYPE_CHECKING:
     from detjupyter.definition.opened_files import UsageWatch
@@ -151,10 +153,15 @@ class _Finder(MetaPathFinder):
         self,
         fullname: str,
         path: Sequence[str] | None,
-        target: ModuleType | None = None,  # noqa: ARG002 -- the finder protocol
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         if not fullname.startswith(f"{PREFIX}."):
             return None
+        if target is not None:  # only importlib.reload() passes one
+            raise DefinitionError(
+                f"The module {public_text(fullname)} belongs to a loaded definition, which only changes as a whole.",
+                hint=f"{NextStep.RELOAD} imports all of its modules again, and continues with the same weights.",
+            )
         package = _package(fullname)
         scope = _scopes.get(package) or _from_parent(package)
         if scope is not None:
