@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from detjupyter.definition.isolation.names import PREFIX
-
 
 class _Skipped(dict[str, Any]):
     """The names of the modules that autoreload skips, and all names of modules of definitions."""
 
     def __contains__(self, name: object) -> bool:
+        from detjupyter.definition.isolation.names import PREFIX
+
         return (isinstance(name, str) and name.startswith(f"{PREFIX}.")) or super().__contains__(name)
 
 
