@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it is there
     """Register everything with ``shell``, an ``InteractiveShell``."""
     from detjupyter.compat import kernel
-    from detjupyter.magics import autoreload, cell_end, check, completion, control_channel, display
+    from detjupyter.magics import cell_end, check, completion, control_channel, display
     from detjupyter.magics.cell_file import CellFileMagics
     from detjupyter.magics.check import CheckMagics
     from detjupyter.magics.definition import DefinitionMagics
@@ -30,7 +30,6 @@ def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it
     display.register(shell)
     check.register(shell)
     completion.register(shell)
-    autoreload.register(shell)
     cell_end.register(shell)
     control_channel.open_on(shell)
     registry.show = _show
@@ -42,7 +41,7 @@ def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it
 def unload_extension(shell: Any) -> None:
     """Remove the magics, their completion, the display and the control channel."""
     from detjupyter.compat import kernel
-    from detjupyter.magics import autoreload, cell_end, check, completion, control_channel, display
+    from detjupyter.magics import cell_end, check, completion, control_channel, display
     from detjupyter.next_step import Wording, set_wording
     from detjupyter.protocol.origins import Origin, set_default_origin
     from detjupyter.session.registry import registry
@@ -51,7 +50,6 @@ def unload_extension(shell: Any) -> None:
         for name in [name for name in magics if name.startswith("det_")]:
             del magics[name]
     completion.unregister(shell)
-    autoreload.unregister(shell)
     cell_end.unregister(shell)
     check.unregister(shell)
     display.unregister(shell)
