@@ -239,8 +239,8 @@ def begin_checkpoint(
     return PendingCheckpoint(directory, identity, snapshot, manifest, origin, automatic, metric)
 
 
-def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bool = False) -> None:
-    """Restore the trial from a checkpoint that detjupyter or Determined wrote.
+def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bool = False) -> str | None:
+    """Restore the trial from a checkpoint; return the id of the run that saved it, None for a checkpoint that Determined wrote.
 
     Args:
         progress: The trial.
@@ -251,14 +251,15 @@ def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bo
         CheckpointError: There is no complete checkpoint, it is damaged or cannot be read, or it belongs to another class.
     """
     try:
-        _restore(progress, directory, trust=trust)
+        return _restore(progress, directory, trust=trust)
     except OSError as error:  # another process has deleted or locked it during the reading
         raise CheckpointError(f"The checkpoint cannot be read: {error.strerror or error}.", path=str(directory)) from None
     except UnicodeEncodeError:
         raise CheckpointError("The checkpoint cannot be read: its path is not valid text.", path=ascii(str(directory))) from None
 
 
-def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> None:
+def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> str | None:
+    run_id = None
     if is_foreign(directory):
         batches_trained, records_trained = progress_of(directory)
     else:
@@ -268,9 +269,10 @@ def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> Non
             raise CheckpointError(f"This is a checkpoint of {manifest.trial_class}, but {mine} is loaded.", path=str(directory))
         verify(directory, manifest)
         trust = trust or _is_our_own(directory)
-        batches_trained, records_trained = manifest.batches_trained, manifest.records_trained
+        run_id, batches_trained, records_trained = manifest.run_id, manifest.batches_trained, manifest.records_trained
     progress.adapter.restore(directory, trust=trust)
     progress.move_to(batches_trained, records_trained)
+    return run_id
 
 
 def _is_our_own(directory: Path) -> bool:
