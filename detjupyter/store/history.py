@@ -84,7 +84,7 @@ class Run:
 
     @property
     def parent(self) -> tuple[str, int] | None:
-        """The id of the run that this one continues, and the number of batches after which it does; None if it began anew.
+        """The id of the run that this one continues, and the number of batches after which it does; None if it continues none.
 
         A run continues another one if a checkpoint of that one was restored before the first batch.
         """

@@ -276,7 +276,7 @@ class TestARestore:
         assert dj.run(session.run.id).metrics("error", "validation")[0].tolist() == [2]
 
     def test_names_the_parent_of_a_run(self, line: Definition) -> None:
-        """The run and the batch that it continues; a run that began anew has none, nor one that restores its own checkpoint."""
+        """The run and the batch that it continues; a run that continues no other has none, also if it restores its own checkpoint."""
         first = line.load(name="first")
         first.step(3)
         saved = first.checkpoint()
