@@ -72,7 +72,7 @@ class Unwritten:
     def take(self, event: Event, at: float) -> None:
         """Add ``event``, reported at ``at`` (seconds since the Unix epoch), if a run records such events."""
         if self._cut_at is not None and isinstance(event, (MetricsReported, Validated)):
-            self._mark(self._cut_at, 0.0)  # from now on the points that the restore gave up cannot come back
+            self._mark(self._cut_at, 0.0)  # from now on the discarded points cannot come back
             self._cut_at = None
         match event:
             case MetricsReported():

@@ -67,7 +67,7 @@ def drop_replaced(batches: AnyBatches, values: FloatArray) -> tuple[AnyBatches, 
 
 
 def cut_mark(batch: int) -> int:
-    """Return the number that stands in place of a point's batch to mark that a restore gave up the points after ``batch``.
+    """Return the number that takes the place of a batch in a mark: a restore discarded the points after ``batch``.
 
     The value of the mark is NaN until the trial is trained further, since a later restore can show these points again. A second mark with
     another value follows then.
@@ -226,7 +226,7 @@ class SessionCurves:
                 self._curve(group, name).extend(shared, values)
 
     def cut(self, batch: int) -> None:
-        """Hide the points after ``batch`` in all curves: a restore gave them up. The next points, of any curve, delete them."""
+        """Hide the points after ``batch`` in all curves: a restore discarded them. The next points, of any curve, delete them."""
         self._is_cut = True
         for curve in self._curves.values():
             curve.cut(batch)
