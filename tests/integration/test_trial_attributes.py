@@ -39,6 +39,9 @@ class Model(nn.Module):
         self.linear, self.scale = nn.Linear(1, 1), 1.0
         self.register_buffer("seen", torch.zeros(1), persistent=False)
 
+    def state_dict(self):
+        return super().state_dict()
+
     def forward(self, x):
         self.seen += 1
         return self.linear(x) * self.scale

@@ -194,7 +194,11 @@ class OwnAttributes:
 
     def _held(self) -> set[int]:
         """Return the ids of the tensors in the models' states."""
-        return {id(each) for model in self._context.models for each in model.state_dict(keep_vars=True).values()}
+        modules = [module for model in self._context.models for module in model.modules()]
+        held = {id(parameter) for module in modules for parameter in module._parameters.values()}
+        for module in modules:  # not state_dict(): a model can override it, with other parameters
+            held |= {id(each) for name, each in module._buffers.items() if name not in module._non_persistent_buffers_set}
+        return held - {id(None)}
 
     def _has_no_state(self, value: Any) -> bool:
         if isinstance(value, torch.nn.Module):
