@@ -139,9 +139,9 @@ class TestTheTrainingIsTheSame:
         saved, before = session.checkpoint(), facts(session)
         session.train(batches=8, wait=True)
         assert facts(session) != before
+        first = losses(session)[4:]
         session.restore(saved.path)
         assert facts(session) == before
-        first = losses(session)[4:]
         session.train(batches=8, wait=True)
         assert losses(session)[4:] == first
 
