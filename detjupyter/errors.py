@@ -21,6 +21,7 @@ DetJupyterError
 │   ├── NoSessionError              nothing is loaded, or no session has that name
 │   └── SessionBusyError            a training or a validation is in progress
 ├── CheckpointError                 a checkpoint is missing, incomplete, or does not fit the trial
+│   ├── StateMismatchError          its state does not fit the trial (also a RuntimeError)
 │   └── UntrustedCheckpointError    reading it could execute arbitrary code, and it has not been trusted
 ├── UnsupportedError                a model definition uses a part of Determined that detjupyter does not offer
 │   └── NoLauncherError             no launcher of several processes started this one (also a KeyError)
@@ -261,6 +262,13 @@ class CheckpointError(DetJupyterError):
     def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, where=path, hint=hint)
         self.path = path
+
+
+class StateMismatchError(CheckpointError, RuntimeError):
+    """The state in the checkpoint at ``path``, or that of the trial before a reload, does not fit the trial.
+
+    Also a ``RuntimeError``, because that is what ``load_state_dict`` of torch raises, and what scripts catch.
+    """
 
 
 class UntrustedCheckpointError(CheckpointError):

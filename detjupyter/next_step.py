@@ -41,6 +41,7 @@ class NextStep(Enum):
     FORCE_CLOSE = "session.close(force=True)", "%det_stop --force"
     CHECKPOINT = "session.checkpoint()", "%det_checkpoint"
     RESTORE = 'session.restore("{}")', "%det_restore {}"
+    RELOAD = "session.reload()", "%det_reload"
     RUNS = "dj.runs()", "%det_runs"
     FILES = "definition.files()", "%det_files"
     DETERMINED_FILES = "detjupyter.bundle.determined_files(root)", "%det_files --as determined"

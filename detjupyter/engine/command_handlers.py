@@ -173,8 +173,9 @@ class RestoreHandler(Handler):
             raise CheckpointError(f"A checkpoint is restored from the path of its directory, not from {command.path!r}.")
         control.trial.report()
         with control.trial.user_code():
-            restore_checkpoint(control.trial.progress, Path(command.path), trust=command.trust)
-        control.trial.emitter.flush(Moved(control.trial.progress.batches_trained, control.trial.progress.records_trained))
+            run_id = restore_checkpoint(control.trial.progress, Path(command.path), trust=command.trust)
+        progress = control.trial.progress
+        control.trial.emitter.flush(Moved(progress.batches_trained, progress.records_trained, run_id))
         request.done()
 
 

@@ -143,11 +143,18 @@ class BestChanged:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The trial was restored from a checkpoint; its curves end there until it is trained further."""
+    """The trial was restored from a checkpoint; its curves end there until it is trained further.
+
+    Attributes:
+        batches_trained: The batches that the trial has trained at the checkpoint.
+        records_trained: The records in these batches.
+        run_id: The run that saved the checkpoint; None if Determined wrote it.
+    """
 
     kind: ClassVar[str] = "moved"
     batches_trained: int
     records_trained: int
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

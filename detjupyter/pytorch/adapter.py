@@ -21,6 +21,7 @@ from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.layouts import read_state
 from detjupyter.pytorch.checkpoints.snapshot import take_snapshot
 from detjupyter.pytorch.checkpoints.state import HostMemory
+from detjupyter.pytorch.checkpoints.trained_parameters import optimizer_state
 from detjupyter.pytorch.checkpoints.training_state import TrainingState
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -161,7 +162,7 @@ class PyTorchAdapter(TrialAdapter):
         if not self._has_memory:  # only now: optimizers create their states in the first batch
             self._has_memory = True
             models, optimizers = self.context.models, self.context.optimizers
-            states = [*(model.state_dict() for model in models), *(optimizer.state_dict() for optimizer in optimizers)]
+            states = [*(model.state_dict() for model in models), *(optimizer_state(optimizer) for optimizer in optimizers)]
             self._memory.prepare(states, pinned=self.context.device.type == "cuda")
         if not self._updates.is_done:
             self._updates.look(self._trained)
@@ -190,8 +191,8 @@ class PyTorchAdapter(TrialAdapter):
         """Explain why a restored trial lacks an attribute."""
         if isinstance(error, AttributeError) and error.obj is self.trial and self._restored_from is not None:
             return (
-                f"The trial was restored from the checkpoint {self._restored_from}. It contains the wrapped objects and the states of "
-                "callbacks, but no other attributes. "
+                f"The trial was restored from the checkpoint {self._restored_from}. It contains the wrapped objects, the states of "
+                "callbacks, and attributes that hold tensors, numbers and text, but not this one. "
                 f"Set `self.{error.name}` in __init__, or keep it in a callback's state_dict()."
             )
         return None
@@ -231,14 +232,14 @@ class PyTorchAdapter(TrialAdapter):
         self._start(self._trained)
         self._state.build_data()
         self._per_epoch = self.context.batches_per_epoch = self._data.per_epoch
-        for model in self.context.models:
-            model.train()
+        self._state.modes.begin()
 
     # The state.
 
     def snapshot(self, batches_trained: int) -> Snapshot:
         """Copy the trial's state."""
         state = self._state.gather(batches_trained)
+        self._state.warn_of_lost_attributes(state)
         self._callbacks.on_checkpoint_save_start(state)
         return take_snapshot(state, self._callbacks, self._memory)
 
@@ -251,7 +252,7 @@ class PyTorchAdapter(TrialAdapter):
 
     def restore(self, directory: Path, *, trust: bool = False) -> None:
         """Restore the state in a checkpoint. If it does not fit, the trial keeps its present state."""
-        state = read_state(directory, trust=trust)
+        state = read_state(directory, trust=trust, owner=self.trial)
         self._state.require_sound(state, str(directory))
         batches_trained = state[OUR_KEY].get("batches_trained", 0)
         before, self._restored_from = self._restored_from, directory.name  # before _start(), which passes it to the callbacks

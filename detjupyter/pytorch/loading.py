@@ -95,7 +95,7 @@ def build_saved(
         CheckpointError: The state cannot be read, needs trust, or does not fit the class.
         TrialUsageError: The class violates a rule of the API.
     """
-    state = read_state(directory, trust=trust)
+    state = read_state(directory, trust=trust, owner=trial_class)
     chosen = choose_device(device)
     seed = config.settings.experiment_seed or 0
     # In separate random states: building the trial must not change what the kernel draws next.

@@ -181,6 +181,8 @@ class LiveState:
             plan_start_batches=None,
             plan_target_batches=None,
         )
+        self._series.cut(event.batches_trained)
+        self._set(latest={group.value: values for group, values in self._series.newest().items()})
 
     def _add_metrics(self, event: MetricsReported) -> None:
         points = list(event.points())

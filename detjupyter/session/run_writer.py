@@ -114,7 +114,7 @@ class RunWriter:
                 self._say("The run was deleted from the history: later metrics and output are not saved.")
             self.deleted_id = self._run.id
             self._run = None
-            self.unwritten.clear()
+            self.unwritten.forget_run()
 
     def count_missing(self) -> str:
         """Describe the reported data that is missing from the store.

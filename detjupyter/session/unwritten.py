@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +29,7 @@ from detjupyter.protocol.records import CheckpointRecord, FloatArray, LogLine
 from detjupyter.protocol.states import Group
 from detjupyter.protocol.wire import encode
 from detjupyter.store.base import RunCounts, SeriesPoints, Store
+from detjupyter.store.series import cut_mark
 
 LOG_LINES_LIMIT = 100_000
 """The maximum number of unwritten log lines; beyond it the oldest are dropped. All other events are kept without limit."""
@@ -48,6 +50,8 @@ class Unwritten:
     def __init__(self) -> None:
         self.dropped_lines = 0
         self._has_loaded = False  # the first load is the run's own recipe
+        self._curves_of_run: dict[tuple[Group, str], None] = {}
+        self._cut_at: int | None = None  # the batch of the last restore, until the trial is trained further
         self.clear()
 
     def clear(self) -> None:
@@ -67,14 +71,17 @@ class Unwritten:
 
     def take(self, event: Event, at: float) -> None:
         """Add ``event``, reported at ``at`` (seconds since the Unix epoch), if a run records such events."""
+        if self._cut_at is not None and isinstance(event, (MetricsReported, Validated)):
+            self._mark(self._cut_at, 0.0)  # from now on the discarded points cannot come back
+            self._cut_at = None
         match event:
             case MetricsReported():
                 for name, batches, values in event.points():
-                    self._series.setdefault((Group.TRAINING, name), []).append((batches, values))
+                    self._parts_of(Group.TRAINING, name).append((batches, values))
             case Validated():
                 batches = np.array([event.batches_trained], dtype=np.int64)
                 for name, value in scalars(event.metrics).items():
-                    self._series.setdefault((Group.VALIDATION, name), []).append((batches, np.array([value])))
+                    self._parts_of(Group.VALIDATION, name).append((batches, np.array([value])))
                 self._events.append({"at": at, **encode(event)})
             case Logged():
                 self._log.extend(event.lines)
@@ -90,10 +97,19 @@ class Unwritten:
                 self._events.append({"at": at, **_encode_reload(event)})
             case Loaded():
                 self._has_loaded = True
-            case StateChanged() | Moved() | CommandAnswered() | CodeReplaced():
+            case Moved():
+                self._mark(event.batches_trained, math.nan)
+                self._cut_at = event.batches_trained
+                self._events.append({"at": at, **encode(event)})
+            case StateChanged() | CommandAnswered() | CodeReplaced():
                 self._events.append({"at": at, **encode(event)})
             case _:  # events about the current activity are not recorded
                 pass
+
+    def forget_run(self) -> None:
+        """Drop everything, also the names of the curves: the run was deleted."""
+        self.clear()
+        self._curves_of_run.clear()
 
     def write(self, store: Store, run_id: str) -> None:
         """Write everything, with one statement for each kind, inside the caller's transaction.
@@ -106,6 +122,18 @@ class Unwritten:
         store.append_events(run_id, self._events)
         for checkpoint in self.checkpoints:
             store.add_checkpoint(checkpoint)
+
+    def _mark(self, batch: int, value: float) -> None:
+        mark, values = np.array([cut_mark(batch)]), np.array([value])
+        for group, name in self._curves_of_run:
+            self._parts_of(group, name).append((mark, values))
+
+    def _parts_of(self, group: Group, name: str) -> list[tuple[npt.NDArray[np.int64], FloatArray]]:
+        parts = self._series.get((group, name))
+        if parts is None:
+            parts = self._series[group, name] = []
+            self._curves_of_run[group, name] = None
+        return parts
 
     def _curves(self) -> Iterator[SeriesPoints]:
         """Yield the curves; curves reported for the same batches share one array of batches.

@@ -60,7 +60,8 @@ class Store(ABC):
 
     **Curves after a restore.** Appended points are never deleted. When a later point has a smaller or equal batch (the trial was restored
     from a checkpoint), :meth:`series` omits the earlier points from that batch on: the curve belongs to the current weights and is strictly
-    ascending in batches.
+    ascending in batches. In place of the batch of a point, the restore itself appends :func:`detjupyter.store.series.cut_mark`, from which
+    the curve ends at the restored batch at once; :meth:`series_since` returns these marks, too.
 
     **Values.** Records are read back equal to those written, within the limits of JSON: tuples in free-form fields become lists, NaN and
     infinities in them become their names.

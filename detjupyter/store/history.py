@@ -28,6 +28,8 @@ COMMAND_EVENT = "command"
 """The kind of the event about an answered command."""
 
 LOADED_EVENT = "loaded"
+MOVED_EVENT = "moved"
+STATE_EVENT = "state"
 """The kind of the event about a reload, with the values that apply from then on."""
 
 
@@ -89,6 +91,20 @@ class Run:
         """The values that reloads changed, each with the number of batches trained at that time."""
         session = self.record.session
         return () if session is None else session.hyperparameter_changes
+
+    @property
+    def parent(self) -> tuple[str, int] | None:
+        """The id of the run that this one continues, and the number of batches after which it does; None if it continues none.
+
+        A run continues another one if a checkpoint of that one was restored before the first batch.
+        """
+        found = None
+        for event in self.events():
+            if event.get("kind") == MOVED_EVENT:
+                found = (event["run_id"], int(event["batches_trained"])) if event.get("run_id") not in (None, self.id) else None
+            elif event.get("kind") == STATE_EVENT and event.get("state") == State.RUNNING.value:
+                break
+        return found
 
     @property
     def commands(self) -> list[dict[str, Any]]:

@@ -51,21 +51,36 @@ def decimate(batches: FloatArray, values: FloatArray, points: int) -> tuple[Floa
 def drop_replaced(batches: AnyBatches, values: FloatArray) -> tuple[AnyBatches, FloatArray]:
     """Return the points in the order of recording, without those that a later point with a smaller or equal batch replaces.
 
-    This is the rule for curves after a restore: later points replace the earlier ones from their batch on. ``batches`` (N,) of the result
-    is strictly ascending.
+    This is the rule for curves after a restore: later points replace the earlier ones from their batch on, and so does a mark of
+    :func:`cut_mark`. A mark whose value is NaN does not count if another one follows it, so a restore of a later checkpoint shows the
+    points up to it again. ``batches`` (N,) of the result is strictly ascending.
     """
-    if len(batches) < 2 or (batches[1:] > batches[:-1]).all():
+    if not len(batches) or (batches[0] >= 0 and (batches[1:] > batches[:-1]).all()):
         return batches, values
+    is_mark = batches < 0
+    counts = ~(is_mark & np.append(is_mark[1:], False) & np.isnan(values))
+    batches, values, is_mark = batches[counts], values[counts], is_mark[counts]
+    batches = np.where(is_mark, -batches, batches)  # a mark replaces the points from the next batch on
     least_later = np.minimum.accumulate(batches[:0:-1])[::-1]
-    kept = np.append(batches[:-1] < least_later, True)
+    kept = np.append(batches[:-1] < least_later, True) & ~is_mark
     return batches[kept], values[kept]
+
+
+def cut_mark(batch: int) -> int:
+    """Return the number that takes the place of a batch in a mark: a restore discarded the points after ``batch``.
+
+    The value of the mark is NaN until the trial is trained further, since a later restore can show these points again. A second mark with
+    another value follows then.
+    """
+    return -1 - batch
 
 
 class BoundedSeries:
     """One curve that never has more than ``limit`` points.
 
     When it has more than ``limit`` points, :func:`decimate` reduces them to about half the limit. A point whose batch is not greater than
-    the earlier ones (after a restore) replaces the earlier points from that batch on.
+    the earlier ones (after a restore) replaces the earlier points from that batch on. :meth:`cut` hides points, and the next point deletes
+    them.
 
     Thread: not locked; the caller holds its own lock during every call.
 
@@ -81,20 +96,40 @@ class BoundedSeries:
         self._batches = np.empty(0, np.float64)
         self._values = np.empty(0, np.float64)
         self._count = 0
+        self._end: float | None = None  # the last batch that is shown
 
     def __len__(self) -> int:
-        return self._count
+        if self._end is None:
+            return self._count
+        return int(np.searchsorted(self._batches[: self._count], self._end, "right"))
 
     def extend(self, batches: npt.ArrayLike, values: npt.ArrayLike) -> None:
-        """Append points: both (N,), converted to float64."""
-        new_batches, new_values = drop_replaced(np.asarray(batches, np.float64), np.asarray(values, np.float64))
+        """Append points and marks of :func:`cut_mark`: both (N,), converted to float64."""
+        new_batches, new_values = np.asarray(batches, np.float64), np.asarray(values, np.float64)
         if len(new_batches) != len(new_values):
             raise ValueError(f"{len(new_batches)} batches and {len(new_values)} values")
-        if len(new_batches):
-            self.append(new_batches, new_values)
+        begin = 0
+        for mark in np.flatnonzero(new_batches < 0).tolist():
+            self._extend(new_batches[begin:mark], new_values[begin:mark])
+            self.cut(-1 - new_batches[mark])
+            if not np.isnan(new_values[mark]):
+                self.settle()
+            begin = mark + 1
+        self._extend(new_batches[begin:], new_values[begin:])
+
+    def cut(self, batch: float) -> None:
+        """Hide the points after ``batch``, and show those up to it."""
+        before, self._end = len(self), batch
+        if len(self) != before:
+            self.generation += 1
+
+    def settle(self) -> None:
+        """Delete the hidden points."""
+        self._count, self._end = len(self), None
 
     def append(self, new_batches: FloatArray, new_values: FloatArray) -> None:
         """Append sorted points: both (N,) with N > 0, ``new_batches`` strictly ascending."""
+        self.settle()
         self._cut_before(new_batches[0])
         total = self._count + len(new_batches)
         if total > self._limit:
@@ -108,7 +143,13 @@ class BoundedSeries:
 
     def tail(self, start: int = 0) -> tuple[FloatArray, FloatArray]:
         """Return copies of the points from index ``start`` on."""
-        return self._batches[start : self._count].copy(), self._values[start : self._count].copy()
+        end = len(self)
+        return self._batches[start:end].copy(), self._values[start:end].copy()
+
+    def _extend(self, batches: FloatArray, values: FloatArray) -> None:
+        batches, values = drop_replaced(batches, values)
+        if len(batches):
+            self.append(batches, values)
 
     def _make_room(self, points: int) -> None:
         """Allocate space for at least ``points``: a training with very many metrics must not allocate full curves at its start."""
@@ -160,9 +201,11 @@ class SessionCurves:
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self._limit = limit
         self._curves: dict[tuple[Group, str], BoundedSeries] = {}
+        self._is_cut = False
 
     def extend(self, group: Group, name: str, batches: npt.ArrayLike, values: npt.ArrayLike) -> None:
         """Append points to the curve ``name``: both (N,)."""
+        self._settle()
         self._curve(group, name).extend(batches, values)
 
     def extend_all(self, group: Group, points: Iterable[tuple[str, npt.NDArray[np.int64], FloatArray]]) -> None:
@@ -170,6 +213,7 @@ class SessionCurves:
 
         An array of batches that several curves share is converted and checked only once.
         """
+        self._settle()
         last: npt.NDArray[np.int64] | None = None
         for name, batches, values in points:
             if batches is not last:
@@ -180,6 +224,26 @@ class SessionCurves:
                 self._curve(group, name).append(shared, values)
             else:
                 self._curve(group, name).extend(shared, values)
+
+    def cut(self, batch: int) -> None:
+        """Hide the points after ``batch`` in all curves: a restore discarded them. The next points, of any curve, delete them."""
+        self._is_cut = True
+        for curve in self._curves.values():
+            curve.cut(batch)
+
+    def newest(self) -> dict[Group, dict[str, float]]:
+        """Return the last value of each curve that has one, by group and name."""
+        found: dict[Group, dict[str, float]] = {}
+        for (group, name), curve in self._curves.items():
+            if len(curve):
+                found.setdefault(group, {})[name] = float(curve.tail(len(curve) - 1)[1][0])
+        return found
+
+    def _settle(self) -> None:
+        if self._is_cut:
+            self._is_cut = False
+            for curve in self._curves.values():
+                curve.settle()
 
     def _curve(self, group: Group, name: str) -> BoundedSeries:
         """Return a curve, which is created if it does not exist."""
@@ -197,8 +261,9 @@ class SessionCurves:
         patches = []
         for key, curve in self._curves.items():
             seen = cursors.get(key)
-            start = seen.count if seen is not None and seen.generation == curve.generation else 0
-            if len(curve) > start:
+            is_cut = seen is not None and seen.generation != curve.generation
+            start = 0 if seen is None or is_cut else seen.count
+            if len(curve) > start or is_cut:
                 patches.append(SeriesPatch(*key, start, *curve.tail(start)))
             cursors[key] = Cursor(curve.generation, len(curve))
         return patches

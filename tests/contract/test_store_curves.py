@@ -11,6 +11,7 @@ from support.runs import make_run, points
 from detjupyter.protocol.states import Group
 from detjupyter.store import Store
 from detjupyter.store.base import SeriesPoints
+from detjupyter.store.series import cut_mark
 
 
 class TestSeries:
@@ -55,6 +56,22 @@ class TestSeries:
         batches, values = store.series("r1", Group.TRAINING, "loss")
         assert batches.tolist() == [1, 2, 3, 4, 5, 6]
         assert values.tolist() == [1, 2, 3, -4, -5, -6]
+
+    def test_a_restore_ends_the_curve_at_once(self, store: Store) -> None:
+        """With the mark of the restore, before later points; of two restores in a row, the second one counts."""
+        store.create_run(make_run())
+        store.append_series("r1", Group.TRAINING, "loss", *points(1, 10))
+        store.append_series("r1", Group.TRAINING, "loss", np.array([cut_mark(4)]), np.array([np.nan]))
+        assert store.series("r1", Group.TRAINING, "loss")[0].tolist() == [1, 2, 3, 4]
+        store.append_series("r1", Group.TRAINING, "loss", np.array([cut_mark(8)]), np.array([np.nan]))
+        assert store.series("r1", Group.TRAINING, "loss")[0].tolist() == [*range(1, 9)]
+        store.append_series("r1", Group.TRAINING, "loss", np.array([cut_mark(6), cut_mark(8)]), np.array([0.0, np.nan]))
+        assert store.series("r1", Group.TRAINING, "loss")[0].tolist() == [*range(1, 7)]
+        store.append_series("r1", Group.TRAINING, "loss", *points(12, 1))
+        store.append_series("r1", Group.TRAINING, "loss", np.array([cut_mark(0)]), np.array([np.nan]))
+        assert store.series("r1", Group.TRAINING, "loss")[0].tolist() == []
+        store.append_series("r1", Group.TRAINING, "loss", *points(1, 1))
+        assert store.series("r1", Group.TRAINING, "loss")[0].tolist() == [1]
 
     def test_the_tail_is_read_by_cursor(self, store: Store) -> None:
         """Every point is read once; curves of other runs do not show."""

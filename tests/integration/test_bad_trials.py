@@ -248,11 +248,12 @@ def test_a_worker_that_is_killed_ends_the_training_and_not_the_session(line: Def
 
 
 def test_a_state_outside_of_checkpoints_is_spoken_of_where_it_is_missed(line: Definition) -> None:
-    """What a trial sets at its first batch is not there after a restore: the hint says what a checkpoint holds."""
+    """A function that a trial sets at its first batch is not there after a restore: the hint says what a checkpoint contains."""
     line.edit(
-        "        x, y = batch\n        loss", "        x, y = batch\n        if batch_idx == 0:\n            self.hidden = 1\n        loss"
+        "        x, y = batch\n        loss",
+        "        x, y = batch\n        if batch_idx == 0:\n            self.hidden = lambda: 1\n        loss",
     )
-    line.edit(RETURN, 'return {"loss": loss * self.hidden}')
+    line.edit(RETURN, 'return {"loss": loss * self.hidden()}')
     session = line.load()
     session.step(3)
     saved = session.checkpoint()

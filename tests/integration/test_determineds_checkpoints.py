@@ -155,7 +155,7 @@ class TestDeterminedsLayouts:
             line.load().restore(tmp_path / "foreign")
 
     def test_shapes_that_differ_are_named(self, line: Definition) -> None:
-        """Each tensor with both of its shapes."""
+        """Each tensor with both of its shapes, in an error that scripts catch as torch's RuntimeError."""
         session = line.load()
         session.step(1)
         saved = session.checkpoint()
@@ -163,6 +163,7 @@ class TestDeterminedsLayouts:
         line.edit("nn.Linear(8, 1)", "nn.Linear(9, 1)")
         with pytest.raises(CheckpointError, match=r"0\.weight is \(8, 1\) in the state and \(9, 1\) in the model") as raised:
             line.load().restore(saved.path)
+        assert isinstance(raised.value, RuntimeError)
         assert "2.weight is (1, 8) in the state and (1, 9) in the model" in str(raised.value)
 
 

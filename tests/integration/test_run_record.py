@@ -247,3 +247,43 @@ class TestRecipe:
         card = session.card()
         assert card_bundle(card)["text/plain"].count("0.003 → 0.0001 at 3") == 1
         assert "0.003 → 0.0001 at 3" in card_bundle(card)["text/html"]
+
+
+class TestARestore:
+    """The record of a run in which, or before which, a checkpoint was restored."""
+
+    def test_gives_up_the_future_at_once(self, line: Definition) -> None:
+        """Curves of training and validation, and the newest values, end at the checkpoint, and come back with a later one."""
+        session = line.load()
+        session.step(2)
+        session.validate()
+        early = session.checkpoint()
+        session.step(3)
+        session.validate()
+        late = session.checkpoint()
+        losses = session.metrics("loss")[1].tolist()
+        session.restore(early)
+        assert session.metrics("loss")[0].tolist() == [1, 2]
+        assert session.metrics("error", "validation")[0].tolist() == [2]
+        assert session.record().latest["training"]["loss"] == losses[1]
+        session.restore(late)
+        assert session.metrics("loss")[1].tolist() == losses
+        assert session.metrics("error", "validation")[0].tolist() == [2, 5]
+        session.restore(early)
+        session.step(1)
+        assert session.metrics("loss")[0].tolist() == [1, 2, 3]
+        assert session.metrics("error", "validation")[0].tolist() == [2]
+        assert dj.run(session.run.id).metrics("error", "validation")[0].tolist() == [2]
+
+    def test_names_the_parent_of_a_run(self, line: Definition) -> None:
+        """The run and the batch that it continues; a run that continues no other has none, also if it restores its own checkpoint."""
+        first = line.load(name="first")
+        first.step(3)
+        saved = first.checkpoint()
+        first.restore(saved)
+        assert first.run.parent is None
+        second = line.load(name="second")
+        second.restore(saved)
+        second.step(1)
+        assert second.run.parent == (first.run.id, 3)
+        assert dj.run(second.run.id).parent == (first.run.id, 3)

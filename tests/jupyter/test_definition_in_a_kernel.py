@@ -63,6 +63,77 @@ class TestTheCard:
         card_until(cells, cell, lambda text: "leaves it out" not in text)
 
 
+SCALED = """
+import torch
+from torch.utils.data import TensorDataset
+from detjupyter import pytorch
+import scales
+
+
+class ScaledTrial(pytorch.PyTorchTrial):
+    def __init__(self, context):
+        self.context = context
+        self.model = context.wrap_model(torch.nn.Linear(1, 1))
+        self.optimizer = context.wrap_optimizer(torch.optim.SGD(self.model.parameters(), lr=0.1))
+
+    def build_training_data_loader(self):
+        return pytorch.DataLoader(TensorDataset(torch.zeros(40, 1)), batch_size=4)
+
+    build_validation_data_loader = build_training_data_loader
+
+    def train_batch(self, batch, epoch_idx, batch_idx):
+        return {"scale": scales.SCALE * scales.one() * 1.0}
+
+    def evaluate_batch(self, batch):
+        return {"error": 0.0}
+"""
+
+
+class TestAutoreload:
+    """IPython's extension, which runs changed modules again."""
+
+    @pytest.mark.parametrize("first", [True, False])
+    @pytest.mark.parametrize("mode", ["2", "3", "complete"])
+    def test_a_loaded_definition_is_left_alone(self, cells: Cells, tmp_path: Path, mode: str, first: bool) -> None:
+        """Loaded before or after the definition. Edits of its modules are shown on the card, and apply after a reload only."""
+        (tmp_path / "model_def.py").write_text(SCALED, encoding="utf-8")
+        scales = tmp_path / "scales.py"
+        scales.write_text("SCALE = 1.0\n\n\ndef one():\n    return 1\n", encoding="utf-8")
+        enable = f"%load_ext autoreload\n%autoreload {mode}"
+        if first:
+            cells.ok(enable)
+        cell, _ = load(cells, f"%det_load --path {tmp_path}")
+        if not first:
+            cells.ok(enable)
+        cells.ok("import detjupyter as dj\nsession = dj.current_session()\nsession.step(2)")
+        try:
+            time.sleep(0.05)  # the file gets a newer time of change
+            scales.write_text("SCALE = 5.0\n\n\ndef one():\n    return 10\n", encoding="utf-8")
+            assert cells.ok("1 + 1").complaint == ""
+            cells.ok("session.step(2)")
+            cells.ok("session.step(1)")
+            assert cells.value("session.metrics('scale')[1].tolist()") == "[1.0, 1.0, 1.0, 1.0, 1.0]"
+            assert cells.value("len(session.run.code_versions)") == "1"
+            card_until(cells, cell, lambda text: "Code changed" in text)
+            cells.ok("%det_reload")
+            cells.ok("session.step(1)")
+            assert cells.value("session.metrics('scale')[1].tolist()[-1]") == "50.0"
+        finally:
+            cells.ok("%autoreload 0")
+
+    def test_a_module_of_a_definition_cannot_be_reloaded_alone(self, cells: Cells) -> None:
+        """One message with the magic to use; the module is unchanged, also for ``%aimport``."""
+        load(cells, "session = %det_load")
+        cells.ok("import importlib, sys\nmodule = sys.modules[type(session.trial).__module__]\nbefore = dict(vars(module))")
+        seen = cells.run("importlib.reload(module)")
+        assert "belongs to a loaded definition" in seen.message
+        assert "%det_reload" in seen.message
+        cells.ok("%load_ext autoreload\n%autoreload 1")
+        cells.ok("get_ipython().run_line_magic('aimport', module.__name__)")
+        cells.ok("%autoreload 0")
+        assert cells.value("dict(vars(module)) == before") == "True"
+
+
 class TestVeryLargeDirectories:
     """`/`, or a home directory, by mistake."""
 

@@ -9,7 +9,12 @@ from support.definition import Definition
 NOTES = """
 from detjupyter.pytorch import PyTorchCallback
 
-events = []
+
+class Events(list):
+    '''Of an own class, so that a checkpoint does not contain what the trial noted before.'''
+
+
+events = Events()
 
 
 class Note(PyTorchCallback):

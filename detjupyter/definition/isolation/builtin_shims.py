@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol
 
+from detjupyter.definition.isolation import finding
+
 
 class Names(Protocol):
     """Translates a module name that the definition uses into the private name of the module."""
@@ -36,6 +38,11 @@ class ImportlibShim(ModuleType):
         if name.startswith("."):
             return importlib.import_module(name, package and self._names.private_name(package))
         return importlib.import_module(self._names.private_name(name))
+
+    def reload(self, module: ModuleType) -> ModuleType:
+        """Run a module again as :func:`importlib.reload` does. Outside of the definition, its modules cannot be reloaded alone."""
+        with finding.reloads_by_definition():
+            return importlib.reload(module)
 
 
 class PickleShim(ModuleType):

@@ -17,15 +17,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
-from detjupyter.definition.isolation.names import PREFIX
+from detjupyter.definition.isolation.names import PREFIX, public_text
+from detjupyter.errors import DefinitionError
+from detjupyter.next_step import NextStep
 
 if TYPE_CHECKING:
     from detjupyter.definition.opened_files import UsageWatch
@@ -56,6 +58,7 @@ _adopt: Callable[[Path, str], Scope] | None = None
 _replaced: dict[str, str] = {}
 _inherited = os.environ.get(VARIABLE)
 _published: tuple[int, Path] | None = None
+_reloads = threading.local()
 
 
 def install() -> None:
@@ -93,6 +96,16 @@ def remove(scope: Scope, replaced: str | None) -> None:
                 vars(sys.modules[PREFIX]).pop(_short(name), None)
         if _published is not None and _published[0] == os.getpid():
             shutil.rmtree(_published[1] / _short(scope.package), ignore_errors=True)
+
+
+@contextmanager
+def reloads_by_definition() -> Iterator[None]:
+    """Allow ``importlib.reload`` of a definition's modules in the block: for calls by the definition itself."""
+    _reloads.are_by_definition = True
+    try:
+        yield
+    finally:
+        _reloads.are_by_definition = False
 
 
 def replaced_text(package: str) -> str:
@@ -151,10 +164,15 @@ class _Finder(MetaPathFinder):
         self,
         fullname: str,
         path: Sequence[str] | None,
-        target: ModuleType | None = None,  # noqa: ARG002 -- the finder protocol
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         if not fullname.startswith(f"{PREFIX}."):
             return None
+        if target is not None and not getattr(_reloads, "are_by_definition", False):  # only importlib.reload() passes a target
+            raise DefinitionError(
+                f"The module {public_text(fullname)} belongs to a loaded definition, which only changes as a whole.",
+                hint=f"{NextStep.RELOAD} imports all of its modules again, and continues with the same weights.",
+            )
         package = _package(fullname)
         scope = _scopes.get(package) or _from_parent(package)
         if scope is not None:

@@ -242,8 +242,8 @@ def begin_checkpoint(
     return PendingCheckpoint(directory, identity, snapshot, manifest, origin, automatic, metric)
 
 
-def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bool = False) -> None:
-    """Restore the trial from a checkpoint that detjupyter or Determined wrote.
+def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bool = False) -> str | None:
+    """Restore the trial from a checkpoint; return the id of the run that saved it, None for a checkpoint that Determined wrote.
 
     Args:
         progress: The trial.
@@ -254,14 +254,14 @@ def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bo
         CheckpointError: There is no complete checkpoint, it is damaged or cannot be read, or it belongs to another class.
     """
     try:
-        _restore(progress, directory, trust=trust)
+        return _restore(progress, directory, trust=trust)
     except OSError as error:  # another process has deleted or locked it during the reading
         raise CheckpointError(f"The checkpoint cannot be read: {error.strerror or error}.", path=str(directory)) from None
 
 
-def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> None:
+def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> str | None:
     directory = resolved(directory)
-    doubt: str | None = None
+    run_id = doubt = None
     if is_foreign(directory):
         batches_trained, records_trained = progress_of(directory)
     else:
@@ -272,7 +272,7 @@ def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> Non
         verify(directory, manifest)
         doubt = why_foreign(directory, manifest)
         trust = trust or doubt is None
-        batches_trained, records_trained = manifest.batches_trained, manifest.records_trained
+        run_id, batches_trained, records_trained = manifest.run_id, manifest.batches_trained, manifest.records_trained
     try:
         progress.adapter.restore(directory, trust=trust)
     except UntrustedCheckpointError as error:
@@ -280,6 +280,7 @@ def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> Non
             raise
         raise UntrustedCheckpointError(f"{error.message} {not_yours(doubt)}", path=error.path, hint=error.hint) from None
     progress.move_to(batches_trained, records_trained)
+    return run_id
 
 
 def _write_files(code: Code, target: Path, earlier: Path | None) -> None:

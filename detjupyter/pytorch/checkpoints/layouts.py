@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from detjupyter.definition.isolation.saved_names import pickle_for_reading
 from detjupyter.engine.checkpoints.determined import progress_of
 from detjupyter.errors import CheckpointError, UntrustedCheckpointError
 from detjupyter.next_step import NextStep
@@ -28,19 +29,21 @@ _PLURAL = {
 _REQUIRED = ("models_state_dict", "optimizers_state_dict")
 
 
-def read_state(directory: Path, *, trust: bool = False) -> dict[str, Any]:
+def read_state(directory: Path, *, trust: bool = False, owner: object = None) -> dict[str, Any]:
     """Return the state in ``directory``, with its tensors on the host, and with the present names of the keys.
 
     Args:
         directory: The checkpoint.
         trust: Whether to unpickle objects of any class, which can execute arbitrary code. Older checkpoints contain such objects.
 
+        owner: The trial, or its class: classes of a definition are those of its load.
+
     Raises:
         CheckpointError: The checkpoint contains no state, or it cannot be read.
         UntrustedCheckpointError: The state can be read only with ``trust``.
     """
     file = find_state(directory)
-    state = _read(file, trust=trust)
+    state = _read(file, trust=trust, owner=owner)
     for old, new in _PLURAL.items():
         if old in state:
             single = state.pop(old)
@@ -67,10 +70,11 @@ def find_state(directory: Path) -> Path:
     )
 
 
-def _read(file: Path, *, trust: bool) -> dict[str, Any]:
+def _read(file: Path, *, trust: bool, owner: object) -> dict[str, Any]:
     try:
         with _numpy_allowed():
-            state = torch.load(file, map_location="cpu", weights_only=not trust)
+            unpickling = {"pickle_module": pickle_for_reading(owner)} if trust else {}
+            state = torch.load(file, map_location="cpu", weights_only=not trust, **unpickling)
     except pickle.UnpicklingError as error:
         if trust or not _is_readable_archive(file):
             raise _unreadable(file, error) from None

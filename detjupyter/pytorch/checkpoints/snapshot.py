@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from detjupyter.definition.isolation.saved_names import pickle_for_saving
 from detjupyter.engine.checkpoints.determined import WRITTEN_BY_US
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
@@ -73,7 +74,7 @@ class StateSnapshot:
         try:
             # Into a Python file object: torch then writes without the interpreter's lock. Given a path, torch 2.13 holds it for 0.2 s/GB.
             with target.open("wb") as file:
-                torch.save(self._state, file)
+                torch.save(self._state, file, pickle_module=pickle_for_saving())
         except RuntimeError as error:
             cause = _cause_on_disk(error)
             if cause is None:

@@ -39,6 +39,7 @@ def require_sound(
         ("rng_state", lambda: "rng_state" not in state or RandomStates.from_checkpoint(state["rng_state"]).require_sound()),
         (OUR_KEY, lambda: _require_count(ours)),
         ("gradients", lambda: _require_gradients(ours["gradients"]) if ours.get("gradients") else None),
+        ("modes", lambda: _require_modes(ours["modes"], len(state["models_state_dict"])) if "modes" in ours else None),
         ("trial_generators", lambda: require_settable(ours.get("trial_generators", {}), of_the_trial)),
         ("data", lambda: require_position(ours["data"], of_the_data) if ours.get("data") is not None else None),
     ]
@@ -72,3 +73,8 @@ def _require_gradients(gradients: Any) -> None:
     _require_states(gradients)
     if not all(isinstance(gradient, torch.Tensor) for one in gradients for gradient in one.values()):
         raise TypeError("a gradient is not a tensor")
+
+
+def _require_modes(modes: Any, models: int) -> None:
+    if len(modes) != models or not all(isinstance(name, str) for of_model in modes for name in of_model):
+        raise TypeError("it is not a list of names for each model")

@@ -6,12 +6,13 @@ import io
 import mmap
 import pickle
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
 
+from detjupyter.definition.isolation import saved_names
 from detjupyter.errors import CheckpointError
 
 _ALIGNMENT_BYTES = 64
@@ -113,20 +114,42 @@ def _copy_of_all(values: Any, known: Mapping[int, torch.Tensor]) -> Any:
     This copies through pickle, because the state is also read back through pickle. ``copy.deepcopy`` would set the attributes of a dict's
     subclass before its items, and lose those of a class that keeps its items as attributes (``self.__dict__ = self``).
     """
+
+    def keep(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        copied = known.get(id(value))
+        return value.detach().to("cpu", copy=True) if copied is None else copied  # None: a tensor in an object, such as a nested scheduler
+
+    return _through_pickle(values, keep)
+
+
+def with_classes_of(owner: object, values: Any) -> Any:
+    """Return a copy of ``values`` in which classes and functions of a definition are those of the load that ``owner`` is from.
+
+    Tensors are shared. Values that cannot be copied are returned unchanged.
+    """
+    try:
+        return _through_pickle(values, lambda value: saved_names.moved_to_load_of(owner, value))
+    except Exception:  # a user's object can raise any class
+        return values
+
+
+def _through_pickle(values: Any, keep: Callable[[Any], Any]) -> Any:
     file = io.BytesIO()
-    pickler = _Pickler(file, known)
+    pickler = _Pickler(file, keep)
     pickler.dump(values)
     file.seek(0)
     return _Unpickler(file, pickler.kept).load()
 
 
 class _Pickler(pickle.Pickler):
-    """A pickler that leaves out tensors, which are copied separately, and classes, functions and modules, which are shared."""
+    """A pickler that leaves out tensors, classes, functions and modules; ``keep`` returns what takes their place in the copy."""
 
-    def __init__(self, file: io.BytesIO, known: Mapping[int, torch.Tensor]) -> None:
+    def __init__(self, file: io.BytesIO, keep: Callable[[Any], Any]) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
         self.kept: list[Any] = []
-        self._known = known
+        self._keep = keep
         self._numbers: dict[int, int] = {}
 
     def persistent_id(self, value: Any) -> int | None:
@@ -135,12 +158,8 @@ class _Pickler(pickle.Pickler):
             return None
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self.kept)
-            self.kept.append(self._copy_of(value) if isinstance(value, torch.Tensor) else value)
+            self.kept.append(self._keep(value))
         return self._numbers[id(value)]
-
-    def _copy_of(self, tensor: torch.Tensor) -> torch.Tensor:
-        copied = self._known.get(id(tensor))
-        return tensor.detach().to("cpu", copy=True) if copied is None else copied  # None: a tensor in an object, such as a nested scheduler
 
 
 class _Unpickler(pickle.Unpickler):

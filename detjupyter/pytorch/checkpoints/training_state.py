@@ -9,7 +9,11 @@ from typing import Any
 
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.checkpoints.modes import Modes, ModulesInEval
+from detjupyter.pytorch.checkpoints.own_attributes import OwnAttributes
 from detjupyter.pytorch.checkpoints.soundness import require_sound
+from detjupyter.pytorch.checkpoints.state import with_classes_of
+from detjupyter.pytorch.checkpoints.trained_parameters import TrainedParameters
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, WrittenOptions, copied_to_host, gather, load
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.generators import find_generators, set_states, states_of
@@ -53,7 +57,12 @@ class TrainingState:
         self._randomness = randomness
         self._data = data
         self._written = WrittenOptions.of(context)  # before any state is loaded; adopt() compares them with those of the new code
+        self._parameters = TrainedParameters(context)
+        self._attributes = OwnAttributes(trial, context, data.parts)
+        self.modes = Modes(context.models)
+        """The modes of the modules. A new training begins with :meth:`Modes.begin` when its data is loaded."""
         self._kept: RandomnessSnapshot | None = None  # that of the training, while a validation draws
+        self._kept_modes: ModulesInEval | None = None  # those of the training, while a validation sets others
         self._before_data: RandomStates | None = None  # the states with which a new trial builds its data; see build_data()
 
     def gather(self, batches_trained: int) -> dict[str, Any]:
@@ -63,8 +72,14 @@ class TrainingState:
         state = gather(self._context, self._callbacks, position, batches_trained)
         has_data = self._data.is_loaded or self._before_data is not None
         state[OUR_KEY] |= {"trial_generators": randomness.of_the_trial, "has_data": has_data}
+        modes = self.modes.state() if self._kept_modes is None else self._kept_modes
+        state[OUR_KEY] |= {"parameters": self._parameters.state(), "modes": modes, "attributes": self._attributes.state()}
         state["rng_state"] = randomness.states.to_checkpoint()
         return state
+
+    def warn_of_lost_attributes(self, state: Mapping[str, Any]) -> None:
+        """Log which attributes of the trial a checkpoint of ``state`` lacks."""
+        self._attributes.warn_of_others(state["callbacks"])
 
     def restore(self, state: Mapping[str, Any], path: str, batches_trained: int) -> None:
         """Restore ``state`` from a checkpoint.
@@ -80,7 +95,8 @@ class TrainingState:
         before = copied_to_host(self.gather(batches_trained))  # a copy, because load() changes the trial's tensors in place
         try:
             try:
-                load(self._context, state, path)
+                self._load(state, path)
+                self._restore_attributes(state)
             except CheckpointError:
                 raise
             except Exception as error:  # torch's classes and the user's can raise any class for a damaged state
@@ -92,7 +108,8 @@ class TrainingState:
                     self._callbacks.load_state_dict(before["callbacks"])
                 raise
         except BaseException:
-            load(self._context, before, None)  # some objects may have been changed before one failed
+            self._load(before, None)  # some objects may have been changed before one failed
+            self._restore_attributes(before)
             raise
         self._continue_from(state)
 
@@ -112,10 +129,13 @@ class TrainingState:
             CheckpointError: The state does not fit this version of the trial.
         """
         state = other.gather(batches_trained)
+        for part in ("optimizers_state_dict", "lr_schedulers_state_dict", "callbacks"):
+            state[part] = with_classes_of(self._trial, state[part])
         if len(state["lr_schedulers_state_dict"]) != len(self._context.lr_schedulers):  # the user has edited the schedulers: restart them
             state["lr_schedulers_state_dict"] = [scheduler.state_dict() for scheduler in self._context.lr_schedulers]
-        load(self._context, state, None)
-        self._written.restore_edits(self._context, other._written)
+        self._load(state, None)
+        self._written.restore_edits(self._context, self._parameters, other._written)
+        self._attributes.restore(state[OUR_KEY]["attributes"], before=other._attributes)
         self._callbacks.load_state_dict({name: mine for name, mine in state["callbacks"].items() if name in self._callbacks})
         self._continue_from(state)
 
@@ -125,11 +145,11 @@ class TrainingState:
 
         A state that is gathered inside the block contains the random states from its beginning, too.
         """
-        self._kept = self._randomness_now()
+        self._kept, self._kept_modes = self._randomness_now(), self.modes.state()
         try:
             yield
         finally:
-            kept, self._kept = self._kept, None
+            kept, self._kept, self._kept_modes = self._kept, None, None
             self._randomness.replace(kept.states)
             self._data.set_generators(kept.of_the_data)
             set_states(self._own_generators(), kept.of_the_trial)
@@ -147,6 +167,20 @@ class TrainingState:
         finally:
             self._randomness.replace(now)
 
+    def _load(self, state: Mapping[str, Any], path: str | None) -> None:
+        """Load ``state`` with the parameter groups in it; Determined's, and those of earlier versions, do not contain them."""
+        saved = state.get(OUR_KEY, {}).get("parameters")
+        if saved is None:
+            load(self._context, state, path)
+            return
+        load(self._context, state, path, load_groups=lambda: self._parameters.load_groups(saved, path))
+        self._parameters.load_the_rest(saved)
+
+    def _restore_attributes(self, state: Mapping[str, Any]) -> None:
+        """Restore the trial's attributes from a state that has them; Determined's, and those of earlier versions, do not."""
+        if "attributes" in state.get(OUR_KEY, {}):
+            self._attributes.restore(state[OUR_KEY]["attributes"])
+
     def _randomness_now(self) -> RandomnessSnapshot:
         return RandomnessSnapshot(self._randomness.capture(), self._data.generators(), states_of(self._own_generators()))
 
@@ -163,6 +197,8 @@ class TrainingState:
                 self._before_data = self._randomness.capture()
             self._randomness.replace(RandomStates.from_checkpoint(state["rng_state"]))
         set_states(self._own_generators(), ours.get("trial_generators", {}))
+        if "modes" in ours:
+            self.modes.restore(ours["modes"])
         position = ours.get("data")
         if position is not None:
             self._data.restore(position)

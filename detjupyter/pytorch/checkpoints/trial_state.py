@@ -7,15 +7,16 @@ the position in the data, and gradients that are being accumulated over several 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
 import torch
 
-from detjupyter.errors import CheckpointError
+from detjupyter.errors import StateMismatchError
 from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.checkpoints.trained_parameters import TrainedParameters, optimizer_state
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.lr_scheduler import LRScheduler
 
@@ -38,7 +39,7 @@ def gather(context: PyTorchTrialContext, callbacks: Callbacks, position: Mapping
     is_accumulating = batches_trained % context.aggregation != 0
     state: dict[str, Any] = {
         "models_state_dict": [model.state_dict() for model in context.models],
-        "optimizers_state_dict": [optimizer.state_dict() for optimizer in context.optimizers],
+        "optimizers_state_dict": [optimizer_state(optimizer) for optimizer in context.optimizers],
         "lr_schedulers_state_dict": [_without_functions(scheduler.state_dict()) for scheduler in context.lr_schedulers],
         "callbacks": callbacks.state_dict(),
         OUR_KEY: {
@@ -53,7 +54,9 @@ def gather(context: PyTorchTrialContext, callbacks: Callbacks, position: Mapping
     return state
 
 
-def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | None) -> None:
+def load(
+    context: PyTorchTrialContext, state: Mapping[str, Any], path: str | None, *, load_groups: Callable[[], object] = lambda: None
+) -> None:
     """Load ``state`` into the models, optimizers, schedulers, gradients and the scaler; not into the callbacks.
 
     A warning is logged if only the state or only the trial has a scaler.
@@ -62,9 +65,10 @@ def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | Non
         context: The trial's context.
         state: A state from :func:`gather` or from a checkpoint.
         path: The checkpoint; None for a state that comes from no file.
+        load_groups: Called before the states of the optimizers are loaded, when these must get the parameter groups of the state.
 
     Raises:
-        CheckpointError: A part of the state does not fit. The parts before it are loaded already.
+        StateMismatchError: A part of the state does not fit. The parts before it are loaded already.
     """
     parts: list[tuple[str, list[Any], list[Any]]] = [
         ("model", list(context.models), state["models_state_dict"]),
@@ -73,8 +77,11 @@ def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | Non
     ]
     for what, mine, theirs in parts:
         if len(mine) != len(theirs):
-            raise CheckpointError(f"The state has {len(theirs)} {what}s, the trial has {len(mine)}.", path=path)
+            wrapping = f"Create and wrap each {what} in __init__: one that training adds or replaces is not in a new trial."
+            raise StateMismatchError(f"The state has {len(theirs)} {what}s, the trial has {len(mine)}.", path=path, hint=wrapping)
     for what, mine, theirs in parts:
+        if what == "optimizer":
+            load_groups()
         for index, (target, source) in enumerate(zip(mine, theirs, strict=True)):
             if what == "model":
                 source = _named_as_in(target, source)
@@ -85,7 +92,8 @@ def load(context: PyTorchTrialContext, state: Mapping[str, Any], path: str | Non
                 # A scheduler's saved state lacks functions; those of the present code take their place.
                 target.load_state_dict({**target.state_dict(), **source} if what == "LR scheduler" else source)
             except (RuntimeError, ValueError, KeyError, TypeError) as error:
-                raise CheckpointError(f"The state of {what} {index} does not fit: {error}", path=path) from None
+                hint = _how_to_fit(target, source, path) if what == "model" else None
+                raise StateMismatchError(f"The state of {what} {index} does not fit: {error}", path=path, hint=hint) from None
     for scheduler in context.lr_schedulers:
         _reattach(scheduler)
     _load_scaler(context, state.get("scaler_state_dict"), path)
@@ -150,11 +158,13 @@ class WrittenOptions:
         ]
         return cls(groups, [dict(copied_to_host(scheduler.state_dict())) for scheduler in context.lr_schedulers])
 
-    def restore_edits(self, context: PyTorchTrialContext, before: WrittenOptions) -> None:
+    def restore_edits(self, context: PyTorchTrialContext, parameters: TrainedParameters, before: WrittenOptions) -> None:
         """Set the options again that the code of this trial sets to other values than the code of ``before``."""
-        for optimizer, mine, theirs in zip(context.optimizers, self.groups, before.groups, strict=True):
-            for group, new, old in zip(optimizer.param_groups, mine, theirs, strict=True):
-                group.update({name: value for name, value in new.items() if name not in old or not _is_equal(old[name], value)})
+        for index, (mine, theirs) in enumerate(zip(self.groups, before.groups, strict=True)):
+            for number, (new, old) in enumerate(zip(mine, theirs, strict=False)):
+                edits = {name: value for name, value in new.items() if name not in old or not _is_equal(old[name], value)}
+                for group in parameters.groups_with(index, number) if edits else ():
+                    group.update(edits)
         for scheduler, new, old in zip(context.lr_schedulers, self.schedulers, before.schedulers, strict=False):
             edits = {name: value for name, value in new.items() if name not in old or not _is_equal(old[name], value)}
             if edits:
@@ -178,6 +188,14 @@ def _named_as_in(model: torch.nn.Module, state: Mapping[str, Any]) -> Mapping[st
     if has and not wants:
         return {name.removeprefix(_DISTRIBUTED_PREFIX): value for name, value in state.items()}
     return {f"{_DISTRIBUTED_PREFIX}{name}": value for name, value in state.items()} if wants and not has else state
+
+
+def _how_to_fit(model: torch.nn.Module, state: Mapping[str, Any], path: str | None) -> str | None:
+    """Return what to do if the state has tensors that the model lacks, as after parametrizing or pruning it in the training."""
+    if set(state) == set(model.state_dict()):
+        return None
+    where = "in __init__" if path is None else "in __init__, or in a callback's on_checkpoint_load_start()"
+    return f"If training added modules, parametrizations or pruning to the model, add them {where}, before the state is loaded."
 
 
 def _misfits(model: torch.nn.Module, state: Mapping[str, Any]) -> str:

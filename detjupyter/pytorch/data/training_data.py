@@ -93,6 +93,10 @@ class TrainingData:
             state["counters"] = dict(start.counters)
         return state
 
+    def parts(self) -> list[Any]:
+        """Return the loader, and the datasets and samplers in it; none before :meth:`load`."""
+        return [] if self._loader is None else list(parts_of_loader(self._loader))
+
     def generators(self) -> dict[str, Any]:
         """Return the states of the generators from which the dataset draws in this process."""
         return {**self._generators, **states_of(self.dataset_generators())}

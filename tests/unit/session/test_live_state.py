@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -276,6 +278,26 @@ class TestPlans:
         live.apply(Moved(4, 16))
         record = live.record()
         assert (record.batches_trained, record.records_trained, record.plan_target_batches, record.eta_s) == (4, 16, None, None)
+
+    def test_a_restore_gives_up_the_future_at_once(self) -> None:
+        """Curves and newest values end at the checkpoint. A later restore shows more of them again, but not after more training."""
+        live = make_live()
+        live.apply(report(1, 10))
+        live.apply(Validated(8, {"error": 0.5}))
+        cursors: dict[Any, Any] = {}
+        live.patches(cursors)
+        live.apply(Moved(4, 16))
+        patches = {patch.name: (patch.start, patch.batches.tolist()) for patch in live.patches(cursors)}
+        assert patches == {"loss": (0, [1, 2, 3, 4]), "error": (0, [])}
+        assert live.patches(cursors) == []
+        whole = {patch.name: patch for patch in live.patches({})}
+        assert live.record().latest == {"training": {"loss": whole["loss"].values[-1]}}
+        live.apply(Moved(9, 36))
+        assert {patch.name: patch.batches[-1] for patch in live.patches(cursors)} == {"loss": 9, "error": 8}
+        live.apply(Moved(4, 16))
+        live.apply(report(5, 6))
+        live.apply(Moved(20, 40))
+        assert [patch.batches.tolist() for patch in live.patches({})] == [[1, 2, 3, 4, 5, 6]]
 
     def test_a_closed_session_offers_nothing(self) -> None:
         """In any last state; a session that supports few commands offers no others."""

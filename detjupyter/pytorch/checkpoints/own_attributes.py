@@ -1,0 +1,297 @@
+"""What training changes in the attributes of a trial: a hidden state, the best result so far, a teacher's weights, a rate of dropout.
+
+Determined's checkpoints lack it. Here a checkpoint contains each attribute whose value is plain data that differs from the one after
+``__init__``, by its path from the trial. The search covers the trial itself, objects of the definition's own classes in its attributes, and
+modules. Only the values after ``__init__`` are kept in memory: a copy of small ones, a fingerprint of large ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from detjupyter.definition.isolation.finding import scope_of
+from detjupyter.pytorch.callbacks import PyTorchCallback
+from detjupyter.pytorch.checkpoints.plain_data import (
+    Encoder,
+    NotPlainError,
+    TooLargeError,
+    copied_plain,
+    decode,
+    fingerprint,
+    put_into,
+    same_plain,
+)
+from detjupyter.pytorch.context import PyTorchTrialContext
+from detjupyter.pytorch.custom_reducers import MetricReducer
+from detjupyter.pytorch.data.data_loader import DataLoader
+from detjupyter.pytorch.trial import PyTorchTrial
+
+logger = logging.getLogger("detjupyter")
+
+_SMALL_BYTES = 1 << 20
+_MAX_BYTES = 64 << 20
+_MAX_OBJECTS = 500
+_MAX_ENTRIES = 64
+_OF_EVERY_MODULE = frozenset(vars(torch.nn.Module()))
+
+# Objects whose state a checkpoint holds elsewhere, or that have none which a training depends on.
+_HAVE_OWN_STATE = (
+    PyTorchTrialContext,
+    PyTorchCallback,
+    DataLoader,
+    torch.optim.Optimizer,
+    torch.optim.lr_scheduler.LRScheduler,
+    torch.utils.data.Dataset,
+    torch.utils.data.DataLoader,
+    torch.utils.data.Sampler,
+    torch.Generator,
+    np.random.Generator,
+    np.random.RandomState,
+    random.Random,
+    MetricReducer,
+)
+_HAVE_NO_STATE = (type, FunctionType, MethodType, BuiltinFunctionType, ModuleType, logging.Logger, torch.device, torch.dtype)
+_OTHERS_WITHOUT_STATE = ("torch.utils.tensorboard", "tensorboardX", "detjupyter.pytorch", "threading", "_thread")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute of an object that belongs to a trial."""
+
+    owner: Any
+    name: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """The value of an attribute after ``__init__``.
+
+    Attributes:
+        identity: The id of the object.
+        has_data: Whether ``data`` is a copy of the value as plain data. It is not if the value is large or not plain.
+        data: The copy.
+        mark: The fingerprint of a large value, None for the others.
+    """
+
+    identity: int
+    has_data: bool = False
+    data: Any = None
+    mark: Any = None
+
+
+_ABSENT = Initial(0)
+
+
+class OwnAttributes:
+    """The attributes of one trial that training can change.
+
+    Args:
+        trial: A newly built trial.
+        context: Its context.
+        without: Returns objects whose state a checkpoint holds elsewhere, such as the loader.
+    """
+
+    def __init__(self, trial: PyTorchTrial, context: PyTorchTrialContext, without: Callable[[], Iterable[Any]]) -> None:
+        self._trial = trial
+        self._context = context
+        self._without = without
+        self._named: set[str] = set()
+        self._owner_ids: dict[str, int] | None = None
+        held = self._held()
+        self._initial = {path: _initial(attribute.value, held) for path, attribute in self._attributes(held).items()}
+        self._owner_ids = {path: id(owner) for path, owner in self._owners()}
+
+    def state(self) -> dict[str, Any]:
+        """Return the changed attributes for a checkpoint, with the trial's own tensors."""
+        held = self._held()
+        attributes = self._attributes(held)
+        values = self._compared(attributes, held)[0]
+        # Changed in place: other references to the object see the change.
+        in_place = [path for path in values if path in self._initial and self._initial[path].identity == id(attributes[path].value)]
+        return {"values": values, "changed_in_place": in_place}
+
+    def warn_of_others(self, states: Mapping[str, Any]) -> None:
+        """Log a warning that names the changed attributes that a checkpoint cannot hold, once for each of them.
+
+        Args:
+            states: The states of the callbacks. A callback can hold such an attribute.
+        """
+        held = self._held()
+        attributes = self._attributes(held)
+        lost = self._compared(attributes, held)[1]
+        in_callbacks = {id(value) for state in states.values() if isinstance(state, Mapping) for value in state.values()}
+        new = {path: what for path, what in lost.items() if path not in self._named and id(attributes[path].value) not in in_callbacks}
+        self._named |= set(new)
+        if new:
+            logger.warning(
+                "Training changed attributes that a checkpoint cannot contain: %s. After a restore they are as __init__ sets them. "
+                "Keep tensors, numbers, text or containers of them there, or return them in the state_dict() of a callback.",
+                ", ".join(f"self.{path} ({what})" for path, what in new.items()),
+            )
+
+    def restore(self, state: Mapping[str, Any], *, before: OwnAttributes | None = None) -> None:
+        """Set the changed attributes to those in a state, and all others to their values after ``__init__``.
+
+        Args:
+            state: A state that :meth:`state` returned.
+            before: The attributes of the trial's earlier version in a reload. Where its ``__init__`` set other values, the edit counts.
+        """
+        held = self._held()
+        attributes = self._attributes(held)
+        for path in self._compared(attributes, held)[0]:
+            if path not in state["values"]:
+                self._reset(path, attributes[path])
+        owners, in_place = dict(self._owners()), set(state["changed_in_place"])
+        for path, data in state["values"].items():
+            owner_path, _, name = path.rpartition(".")
+            if owner_path in owners and not (before is not None and self._is_edited(path, before)):
+                _set(owners[owner_path], name, decode(data, self._context.device), in_place=path in in_place)
+
+    def _compared(self, attributes: Mapping[str, Attribute], held: set[int]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the changed attributes as plain data, and what the others are that have changed and are not plain data."""
+        values: dict[str, Any] = {}
+        lost: dict[str, str] = {}
+        for path, attribute in attributes.items():
+            value, initial = attribute.value, self._initial.get(path, _ABSENT)
+            if initial.mark is not None and initial.mark == _mark(value):
+                continue
+            try:
+                data = Encoder(held, _MAX_BYTES).encode(value)
+            except TooLargeError:
+                lost[path] = "larger than 64 MiB"
+            except NotPlainError:
+                # Whether the content of the same object has changed is unknown.
+                if initial.identity != id(value) and not self._has_no_state(value):
+                    lost[path] = type(value).__name__
+            else:
+                if not initial.has_data or not same_plain(initial.data, data):
+                    values[path] = data
+        return values, lost
+
+    def _reset(self, path: str, attribute: Attribute) -> None:
+        initial = self._initial.get(path, _ABSENT)
+        if initial is _ABSENT:
+            delattr(attribute.owner, attribute.name)
+        elif initial.has_data:
+            value = decode(initial.data, self._context.device)
+            _set(attribute.owner, attribute.name, value, in_place=initial.identity == id(attribute.value))
+        else:
+            logger.warning("There is no copy of what __init__ set self.%s to (a large value, or an object), so it stays as it is.", path)
+
+    def _is_edited(self, path: str, before: OwnAttributes) -> bool:
+        mine, theirs = self._initial.get(path, _ABSENT), before._initial.get(path, _ABSENT)
+        return mine.has_data and theirs.has_data and not same_plain(mine.data, theirs.data)
+
+    def _held(self) -> set[int]:
+        """Return the ids of the tensors in the models' states."""
+        modules = [module for model in self._context.models for module in model.modules()]
+        held = {id(parameter) for module in modules for parameter in module._parameters.values()}
+        for module in modules:  # not state_dict(): a model can override it, with other parameters
+            held |= {id(each) for name, each in module._buffers.items() if name not in module._non_persistent_buffers_set}
+        return held - {id(None)}
+
+    def _has_no_state(self, value: Any) -> bool:
+        if isinstance(value, torch.nn.Module):
+            return any(value is module for model in self._context.models for module in model.modules())
+        return isinstance(value, _HAVE_OWN_STATE + _HAVE_NO_STATE) or type(value).__module__.startswith(_OTHERS_WITHOUT_STATE)
+
+    def _attributes(self, held: set[int]) -> dict[str, Attribute]:
+        return {
+            f"{path}.{name}" if path else name: Attribute(owner, name, value)
+            for path, owner in self._owners()
+            for name, value in _attributes_of(owner, held)
+        }
+
+    def _owners(self) -> Iterator[tuple[str, Any]]:
+        """Yield the trial, objects of the definition's classes in its attributes, and modules, each with its path from the trial.
+
+        Later, only the objects that were there after ``__init__``: the attributes of another one do not belong into it.
+        """
+        wanted = self._owner_ids
+        for path, owner in self._owners_now():
+            if wanted is None or wanted.get(path) == id(owner):
+                yield path, owner
+
+    def _owners_now(self) -> Iterator[tuple[str, Any]]:
+        seen = {id(self._context), *map(id, self._without())}
+        waiting: list[tuple[str, Any]] = [("", self._trial)]
+        waiting += [(f"context.models.{index}", model) for index, model in enumerate(self._context.models)]
+        others = 0
+        while waiting and others < _MAX_OBJECTS:
+            path, owner = waiting.pop(0)
+            if id(owner) in seen:
+                continue
+            if isinstance(owner, torch.nn.Module):
+                for name, module in owner.named_modules():
+                    if id(module) not in seen:
+                        seen.add(id(module))
+                        yield f"{path}.{name}".rstrip("."), module
+                continue
+            seen.add(id(owner))
+            others += 1
+            yield path, owner
+            for name, value in list(vars(owner).items()):
+                waiting += [(f"{path}.{name}{more}".lstrip("."), inner) for more, inner in self._objects_in(value)]
+
+    def _objects_in(self, value: Any) -> Iterator[tuple[str, Any]]:
+        """Yield ``value``, or the objects in a short container, if they are modules or of the definition's own classes."""
+        inside: list[tuple[str, Any]] = [("", value)]
+        if type(value) in (list, tuple) and len(value) <= _MAX_ENTRIES:
+            inside = [(f".{index}", inner) for index, inner in enumerate(value)]
+        elif type(value) is dict and len(value) <= _MAX_ENTRIES:
+            inside = [(f".{key}", inner) for key, inner in value.items()]
+        for more, inner in inside:
+            if isinstance(inner, torch.nn.Module) or self._is_own(inner):
+                yield more, inner
+
+    def _is_own(self, value: Any) -> bool:
+        if isinstance(value, (Enum, *_HAVE_OWN_STATE, *_HAVE_NO_STATE)) or not hasattr(value, "__dict__"):
+            return False
+        kind = type(value)
+        return scope_of(kind) is not None or kind.__module__ == type(self._trial).__module__
+
+
+def _attributes_of(owner: Any, held: set[int]) -> Iterator[tuple[str, Any]]:
+    if not isinstance(owner, torch.nn.Module):
+        yield from list(vars(owner).items())
+        return
+    for name, value in list(vars(owner).items()):
+        if name not in _OF_EVERY_MODULE and not name.startswith("_"):
+            yield name, value
+    for tensors in (owner._parameters, owner._buffers):
+        for name, tensor in tensors.items():
+            if tensor is not None and id(tensor) not in held:
+                yield name, tensor
+
+
+def _initial(value: Any, held: set[int]) -> Initial:
+    try:
+        return Initial(id(value), has_data=True, data=copied_plain(Encoder(held, _SMALL_BYTES).encode(value)))
+    except TooLargeError:
+        return Initial(id(value), mark=_mark(value))
+    except NotPlainError:
+        return Initial(id(value))
+
+
+def _mark(value: Any) -> Any:
+    return fingerprint(value) if hasattr(value, "__len__") else None
+
+
+def _set(owner: Any, name: str, value: Any, *, in_place: bool) -> None:
+    current = getattr(owner, name, None)
+    is_trained = isinstance(current, torch.Tensor) and current.is_leaf and current.requires_grad  # an optimizer may refer to it
+    is_parameter = isinstance(current, torch.nn.Parameter)  # of a module, which accepts no other tensor in its place
+    if (in_place or is_trained or is_parameter) and put_into(current, value):
+        return
+    if not is_parameter:
+        setattr(owner, name, value)

@@ -1,0 +1,195 @@
+"""Numbers, text, tensors, arrays, and containers of them, in the form in which a checkpoint holds them: data, not pickled objects.
+
+A value of a class that a checkpoint can hold is itself. All others are tuples, which begin with the name of a kind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Container, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+_ITSELF = (type(None), bool, int, float)
+_SEQUENCES: dict[str, Any] = {kind.__name__: kind for kind in (list, tuple, set, frozenset, deque)}
+_MAPPINGS: dict[str, Any] = {kind.__name__: kind for kind in (dict, OrderedDict, Counter, defaultdict)}
+_FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (int, float, list, dict, set)}
+_NUMERIC = "?bhilqpBHILQPefdgFDGSU"
+_MAX_DEPTH = 16
+_BYTES_OF_AN_ENTRY = 64
+
+
+class NotPlainError(Exception):
+    """The value is not plain data."""
+
+
+class TooLargeError(NotPlainError):
+    """The value is plain data as far as it was read, but larger than the limit."""
+
+
+class Encoder:
+    """Turns one value into plain data.
+
+    Args:
+        held: The ids of tensors that a checkpoint holds elsewhere, which count as not plain.
+        limit_bytes: The largest size of the value; an entry of a container counts 64 bytes.
+    """
+
+    def __init__(self, held: Container[int], limit_bytes: int) -> None:
+        self._held = held
+        self._left_bytes = limit_bytes
+
+    def encode(self, value: Any, depth: int = 0) -> Any:
+        """Return ``value`` as plain data, in which tensors are shared with it.
+
+        Raises:
+            NotPlainError: The value, or one in it, is not plain data.
+            TooLargeError: The value is larger than the limit.
+        """
+        kind = type(value)
+        if kind in _ITSELF:
+            self._count(0)
+            return value
+        if kind in (str, bytes):
+            self._count(len(value))
+            return value
+        if kind is complex:
+            return "complex", value.real, value.imag
+        if isinstance(value, torch.Tensor):
+            return self._tensor(value)
+        if isinstance(value, (np.ndarray, np.generic)):
+            return self._array(value)
+        if depth == _MAX_DEPTH:  # it probably contains itself
+            raise NotPlainError
+        if _SEQUENCES.get(kind.__name__) is kind:
+            extra = value.maxlen if kind is deque else None
+            return kind.__name__, [self.encode(inner, depth + 1) for inner in value], extra
+        if _MAPPINGS.get(kind.__name__) is kind:
+            factory = getattr(value, "default_factory", None)
+            if factory is not None and factory not in _FACTORIES.values():
+                raise NotPlainError
+            pairs = [[self.encode(key, depth + 1), self.encode(inner, depth + 1)] for key, inner in value.items()]
+            return kind.__name__, pairs, None if factory is None else factory.__name__
+        raise NotPlainError
+
+    def _tensor(self, value: torch.Tensor) -> Any:
+        is_strided = value.layout is torch.strided and not value.is_quantized and value.device.type != "meta"
+        if id(value) in self._held or type(value) not in (torch.Tensor, torch.nn.Parameter) or not is_strided:
+            raise NotPlainError
+        self._count(value.nbytes)
+        return "tensor", value.detach(), value.device.type == "cpu", value.requires_grad and value.is_leaf
+
+    def _array(self, value: np.ndarray[Any, Any] | np.generic) -> Any:
+        if (type(value) is not np.ndarray and not isinstance(value, np.generic)) or value.dtype.char not in _NUMERIC:
+            raise NotPlainError
+        self._count(value.nbytes)
+        content = torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8) if value.nbytes else torch.empty(0, dtype=torch.uint8)
+        return "array" if type(value) is np.ndarray else "number", value.dtype.str, list(value.shape), content
+
+    def _count(self, size_bytes: int) -> None:
+        self._left_bytes -= size_bytes + _BYTES_OF_AN_ENTRY
+        if self._left_bytes < 0:
+            raise TooLargeError
+
+
+def decode(data: Any, device: torch.device) -> Any:
+    """Return the value of plain data, with tensors of accelerators on ``device``."""
+    if not isinstance(data, tuple):
+        return data
+    kind, content, *more = data
+    if kind == "complex":
+        return complex(content, more[0])
+    if kind == "tensor":
+        is_on_host, requires_grad = more
+        return content.to("cpu" if is_on_host else device, copy=True).requires_grad_(requires_grad)
+    if kind in ("array", "number"):
+        shape, values = more
+        array = np.frombuffer(values.numpy().tobytes(), dtype=np.dtype(content)).reshape(shape)
+        return array.copy() if kind == "array" else array[()]
+    if kind in _SEQUENCES:
+        values = [decode(inner, device) for inner in content]
+        return deque(values, more[0]) if kind == "deque" else _SEQUENCES[kind](values)
+    items = {decode(key, device): decode(inner, device) for key, inner in content}
+    return defaultdict(_FACTORIES.get(more[0]), items) if kind == "defaultdict" else _MAPPINGS[kind](items)
+
+
+def put_into(target: Any, value: Any) -> bool:
+    """Give the object ``target`` the content of ``value``, so that other references to it see it; return whether that is possible.
+
+    Tensors in a container that an optimizer updates are kept, too, and get the values of those in ``value``.
+    """
+    if isinstance(target, torch.Tensor):
+        fits = isinstance(value, torch.Tensor) and (target.shape, target.dtype) == (value.shape, value.dtype)
+        if fits:
+            with torch.no_grad():
+                target.copy_(value)
+        return fits
+    if type(target) is not type(value):
+        return False
+    if isinstance(target, np.ndarray):
+        fits = (target.shape, target.dtype) == (value.shape, value.dtype) and target.flags.writeable
+        if fits:
+            target[...] = value
+        return fits
+    if isinstance(target, (list, deque)):
+        merged = [_merged(old, new) for old, new in zip(target, value, strict=True)] if len(target) == len(value) else [*value]
+        target.clear()
+        target.extend(merged)
+    elif isinstance(target, Mapping):
+        merged_items = {key: _merged(target.get(key), new) for key, new in value.items()}
+        target.clear()  # type: ignore[attr-defined]  # the mappings of plain data are mutable
+        target.update(merged_items)  # type: ignore[attr-defined]
+    elif isinstance(target, set):
+        target.clear()
+        target.update(value)
+    else:
+        return False
+    return True
+
+
+def copied_plain(data: Any) -> Any:
+    """Return plain data with copies of its tensors."""
+    if isinstance(data, torch.Tensor):
+        return data.clone()
+    if isinstance(data, (list, tuple)):
+        return type(data)(copied_plain(inner) for inner in data)
+    return data
+
+
+def same_plain(one: Any, two: Any) -> bool:
+    """Return whether plain data is equal, in types and bits, too."""
+    if one is two:
+        return True
+    if type(one) is not type(two):
+        return False
+    if isinstance(one, torch.Tensor):
+        alike = (one.shape, one.dtype, one.device) == (two.shape, two.dtype, two.device)
+        return alike and torch.equal(_bits(one), _bits(two))
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(two) and all(map(same_plain, one, two))
+    return bool(one == two) or (one != one and two != two)
+
+
+def fingerprint(value: Any) -> Any:
+    """Return a small value that changes with the content of a large tensor or array, or with the length of a container."""
+    if isinstance(value, np.ndarray) and value.dtype.char in _NUMERIC and value.dtype.kind not in "SU":
+        value = torch.from_numpy(np.frombuffer(value.tobytes(), np.uint8))
+    if isinstance(value, torch.Tensor):
+        flat = _bits(value)
+        return tuple(value.shape), str(value.dtype), *(int(part.sum(dtype=torch.int64)) for part in (flat, flat[::3]))
+    return id(value), len(value)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """Return ``old`` with the values of ``new`` if it is a tensor that an optimizer can update, else ``new``."""
+    is_trainable = isinstance(old, torch.Tensor) and old.requires_grad and old.is_leaf
+    return old if is_trainable and put_into(old, new) else new
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    flat = tensor.detach().contiguous().reshape(-1)
+    if flat.is_complex():
+        flat = torch.view_as_real(flat).reshape(-1)
+    return flat.view({1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[flat.element_size()])

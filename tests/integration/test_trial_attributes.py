@@ -1,0 +1,261 @@
+"""What a trial keeps in attributes, outside of wrapped objects and callbacks: in checkpoints, restores and reloads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from support.definition import Definition
+
+KEEPING = """
+import collections
+import copy
+import enum
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+from detjupyter import pytorch
+
+inputs = torch.linspace(-1, 1, 40).reshape(-1, 1)
+
+
+class Meter:
+    def __init__(self):
+        self.total, self.count = 0.0, 0
+
+    def add(self, value):
+        self.total += value
+        self.count += 1
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear, self.scale = nn.Linear(1, 1), 1.0
+        self.register_buffer("seen", torch.zeros(1), persistent=False)
+
+    def state_dict(self):
+        return super().state_dict()
+
+    def forward(self, x):
+        self.seen += 1
+        return self.linear(x) * self.scale
+
+
+class KeepingTrial(pytorch.PyTorchTrial):
+    def __init__(self, context):
+        self.context = context
+        self.kind = context.get_hparam("kind")
+        self.model = context.wrap_model(Model())
+        self.alphas = [torch.ones(1, requires_grad=True)]
+        self.optimizer = context.wrap_optimizer(torch.optim.Adam([*self.model.parameters(), *self.alphas], lr=0.01))
+        self.teacher = copy.deepcopy(self.model)
+        self.hidden = None
+        self.results = {}
+        self.meters = [Meter()]
+        self.factor = 1.0
+        self.array = np.zeros(3)
+        self.recent = collections.deque(maxlen=3)
+        self.unchanged = torch.ones(1 << 20)
+
+    def build_training_data_loader(self):
+        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
+
+    def build_validation_data_loader(self):
+        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=20)
+
+    def train_batch(self, batch, epoch_idx, batch_idx):
+        x, y = batch
+        extra = getattr(self, self.kind)(x)
+        loss = ((self.model(x) + extra - y) ** 2).mean()
+        self.context.backward(loss)
+        self.context.step_optimizer(self.optimizer)
+        return {"loss": loss}
+
+    def evaluate_batch(self, batch):
+        x, y = batch
+        return {"error": ((self.model(x) - y) ** 2).mean()}
+
+    def a_hidden_state_that_begins_as_none(self, x):
+        if self.hidden is None:
+            self.hidden = (torch.zeros(4, 1), [torch.zeros(1)])
+        self.hidden = ((self.hidden[0] + x).detach(), [self.hidden[1][0] + x.sum()])
+        return self.hidden[0] + self.hidden[1][0]
+
+    def an_attribute_that_init_does_not_set(self, x):
+        self.late = getattr(self, "late", 0.0) + float(x.sum())
+        return self.late
+
+    def the_best_so_far(self, x):
+        self.results["best"] = max(self.results.get("best", -9.0), float(x.max()))
+        return self.results["best"]
+
+    def a_meter(self, x):
+        self.meters[0].add(float(x.mean()))
+        return self.meters[0].total / self.meters[0].count
+
+    def an_array_and_a_deque(self, x):
+        self.array += float(x.sum())
+        self.recent.append(np.float32(x.min()))
+        return torch.tensor(self.array).float().mean() + sum(self.recent)
+
+    def a_parameter_of_no_module(self, x):
+        return self.alphas[0] * x
+
+    def a_number_in_a_module(self, x):
+        self.model.scale *= 0.99
+        return self.model.seen / 100
+
+    def the_weights_of_a_teacher(self, x):
+        with torch.no_grad():
+            for mine, theirs in zip(self.teacher.parameters(), self.model.parameters()):
+                mine.data.mul_(0.9).add_(theirs.data, alpha=0.1)
+            return self.teacher(x)
+"""
+KINDS = [
+    "a_hidden_state_that_begins_as_none",
+    "an_attribute_that_init_does_not_set",
+    "the_best_so_far",
+    "a_meter",
+    "an_array_and_a_deque",
+    "a_parameter_of_no_module",
+    "a_number_in_a_module",
+    "the_weights_of_a_teacher",
+]
+
+
+@pytest.fixture
+def keeping(define: Callable[..., Definition]) -> Definition:
+    """Write a definition whose losses depend on what the trial keeps."""
+    return define("keeping", model_def=KEEPING)
+
+
+def losses(session: Any) -> list[float]:
+    """Return all losses of a session."""
+    found: list[float] = session.metrics("loss")[1].tolist()
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestATrainingWithSuchAnAttribute:
+    """The losses depend on it."""
+
+    def test_is_restored_in_another_session(self, keeping: Definition, kind: str) -> None:
+        """Losses are equal bit for bit."""
+        session = keeping.load(hparams={"kind": kind})
+        session.step(7)
+        saved = session.checkpoint()
+        session.step(7)
+        other = keeping.load(hparams={"kind": kind}, name="other")
+        other.restore(saved.path)
+        other.step(7)
+        assert losses(other) == losses(session)[-7:]
+
+    def test_is_reloaded(self, keeping: Definition, kind: str) -> None:
+        """Losses are equal bit for bit."""
+        whole, session = keeping.load(hparams={"kind": kind}), keeping.load(hparams={"kind": kind}, name="reloaded")
+        whole.step(12)
+        session.step(5)
+        session.reload()
+        session.step(3)
+        keeping.edit('return {"loss": loss}', 'return {"loss": loss, "new": 1.0}')
+        session.reload()
+        session.step(4)
+        assert losses(session) == losses(whole)
+
+    def test_goes_back(self, keeping: Definition, kind: str) -> None:
+        """To a checkpoint from before the first batch, and to a later one, in the same session."""
+        session = keeping.load(hparams={"kind": kind})
+        first = session.checkpoint()
+        session.step(5)
+        second = session.checkpoint()
+        session.step(5)
+        whole = losses(session)
+        session.restore(first.path)
+        session.step(3)
+        assert losses(session) == whole[:3]
+        session.restore(second.path)
+        session.step(5)
+        assert losses(session)[-5:] == whole[-5:]
+
+
+def test_only_changed_attributes_are_in_a_checkpoint(keeping: Definition) -> None:
+    """A large one that training does not change costs no space."""
+    session = keeping.load(hparams={"kind": KINDS[0]})
+    session.step(2)
+    assert session.checkpoint().size_bytes < 1 << 20
+
+
+def test_an_edit_counts_in_a_reload_and_in_a_restore(keeping: Definition) -> None:
+    """A value that training has not changed comes from the code, and so does one that both changed in a reload."""
+    session = keeping.load(hparams={"kind": "a_number_in_a_module"})
+    session.step(2)
+    session.at_batch(lambda trial: setattr(trial, "factor", 3.0))
+    session.reload()
+    assert session.trial.factor == 3.0
+    keeping.edit("self.factor = 1.0", "self.factor = 2.0")
+    session.reload()
+    assert session.trial.factor == 2.0
+    saved = session.checkpoint()
+    keeping.edit("self.factor = 2.0", "self.factor = 5.0")
+    other = keeping.load(hparams={"kind": "a_number_in_a_module"}, name="other")
+    other.restore(saved.path)
+    assert other.trial.factor == 5.0
+    assert other.trial.model.scale == session.trial.model.scale != 1.0
+
+
+def test_what_cannot_be_kept_is_named_once(keeping: Definition, caplog: pytest.LogCaptureFixture) -> None:
+    """An iterator, an object, a value of an enumeration; not a loader, and not what a callback returns."""
+    keeping.edit(
+        "        extra = getattr(self, self.kind)(x)",
+        """        if batch_idx == 0:
+            self.batches, self.phase, self.student = iter([1]), Phase.LATE, copy.deepcopy(self.model)
+            self.loader = self.build_training_data_loader()
+            self.in_callback = {Phase.LATE}
+        extra = 0""",
+    )
+    keeping.edit(
+        "class KeepingTrial",
+        """class Phase(enum.Enum):
+    LATE = 1
+
+
+class Holder(pytorch.PyTorchCallback):
+    def __init__(self, trial):
+        self.trial = trial
+
+    def state_dict(self):
+        return {"kept": getattr(self.trial, "in_callback", None)}
+
+
+class KeepingTrial""",
+    )
+    build_callbacks = "    def build_callbacks(self):\n        return {'holder': Holder(self)}\n\n"
+    keeping.edit("    def build_training", f"{build_callbacks}    def build_training")
+    session = keeping.load(hparams={"kind": KINDS[0]})
+    session.step(1)
+    with caplog.at_level(logging.WARNING, "detjupyter"):
+        session.checkpoint()
+        session.step(1)
+        session.checkpoint()
+    (message,) = [record.getMessage() for record in caplog.records if "a checkpoint cannot contain" in record.getMessage()]
+    named = message.partition("cannot contain: ")[2].partition(". After")[0]
+    assert named == "self.batches (list_iterator), self.phase (Phase), self.student (Model)"
+    assert "state_dict() of a callback" in message
+
+
+def test_other_references_to_a_changed_object_see_the_restored_content(keeping: Definition) -> None:
+    """A dict that two attributes share, and that training changes in place, is shared after a restore, too."""
+    keeping.edit("self.results = {}", "self.results = self.shared = {}")
+    session = keeping.load(hparams={"kind": "the_best_so_far"})
+    session.step(3)
+    saved = session.checkpoint()
+    other = keeping.load(hparams={"kind": "the_best_so_far"}, name="other")
+    other.restore(saved.path)
+    assert other.trial.results is other.trial.shared
+    assert other.trial.results == session.trial.results != {}
