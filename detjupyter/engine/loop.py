@@ -22,6 +22,9 @@ from detjupyter.protocol.states import Activity
 REPORT_INTERVAL_S = 0.1
 """Metrics are fetched from the device this often, for all batches of the interval at once."""
 
+SAVE_INTERVAL_S = 300.0
+"""A training without a checkpoint for so long saves one, so that a kernel that dies loses no more. Newer ones replace it."""
+
 Steps = Generator[Event | None, None, None]
 WriteCheckpoint = Callable[[], CheckpointRecord | None]
 """Saves the trial; returns None if the files are still being written, or if the checkpoint failed and the training continues."""
@@ -49,6 +52,7 @@ def train(
     if plan.initial_validation and progress.batches_trained == 0 and progress.validated_at is None:
         yield from _validate_and_keep(progress, plan, write_checkpoint, is_best)
         yield ActivityChanged(Activity.TRAINING)
+    overdue = _Overdue(progress, plan)
     next_report = time.monotonic() + REPORT_INTERVAL_S
     while progress.batches_trained < plan.target and not progress.adapter.stop_requested:
         boundary = plan.next_boundary(progress.batches_trained)
@@ -57,14 +61,39 @@ def train(
             if time.monotonic() >= next_report:
                 yield from _report(progress, plan)
                 next_report = time.monotonic() + REPORT_INTERVAL_S
+                if progress.batches_trained < boundary:
+                    yield from overdue.save(write_checkpoint)
             elif progress.batches_trained < boundary:
                 yield None
                 _stop_at_nan(progress, plan)  # executing the request may have reported the metrics
         yield from _at_boundary(progress, plan, write_checkpoint, is_best)
+        yield from overdue.save(write_checkpoint)
     # All batches are trained already: the end still has a validation and a checkpoint, but not what was restored from that checkpoint.
     if plan.start == plan.target != progress.restored_at:
         yield from _at_boundary(progress, plan, write_checkpoint, is_best)
     yield from _report(progress, plan)
+
+
+class _Overdue:
+    """Tells when a training has had no checkpoint for :data:`SAVE_INTERVAL_S`."""
+
+    def __init__(self, progress: TrainingProgress, plan: Plan) -> None:
+        self._progress = progress
+        self._is_wanted = plan.checkpoint_policy != "none" and plan.ends_with_boundaries
+        self._wait()
+
+    def save(self, write_checkpoint: WriteCheckpoint) -> Steps:
+        """Save a checkpoint if one is overdue."""
+        if self._progress.checkpointed_at != self._saved_at:
+            self._wait()
+        elif self._is_wanted and time.monotonic() >= self._due and self._progress.checkpointed_at != self._progress.batches_trained:
+            yield from checkpoint(self._progress, write_checkpoint)
+            yield ActivityChanged(Activity.TRAINING)
+            self._wait()
+
+    def _wait(self) -> None:
+        self._saved_at = self._progress.checkpointed_at
+        self._due = time.monotonic() + SAVE_INTERVAL_S
 
 
 def _report(progress: TrainingProgress, plan: Plan) -> Steps:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from detjupyter.errors import DetJupyterError
@@ -15,6 +16,7 @@ from detjupyter.magics.arguments import options, words
 # `%det_load …`, `session = %det_load …`, `%%det_file …`, and without the percent sign if IPython allows it
 _LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%{0,2})(det_\w+)\s(.*)", re.DOTALL)
 _MOST_ENTRIES = 200
+_MOST_RUNS = 50
 _NEVER_MEANT = ("__pycache__", ".git", ".ipynb_checkpoints")
 
 
@@ -113,10 +115,27 @@ def _hyperparameters(_: str, typed: list[str]) -> list[str]:
 
 def _checkpoints(_: str, __: list[str]) -> list[str]:
     from detjupyter.session.registry import registry
+    from detjupyter.store.history import runs
 
     try:
-        run = registry.get(None).run
-        return [checkpoint.id for checkpoint in reversed(run.checkpoints())] if run is not None else []
+        session = registry.get(None)
+        own = session.run
+        of_definition = [one for one in runs(_MOST_RUNS, entrypoint=session.record().entrypoint) if own is None or one.id != own.id]
+        earlier = [one for one in of_definition if one.record.definition_root == str(session.definition.root)]
+        ids = [checkpoint.id for run in (*([] if own is None else [own]), *earlier) for checkpoint in reversed(run.checkpoints())]
+        return ["latest", "best", *ids]
+    except DetJupyterError:
+        return []
+
+
+def _runs(_: str, typed: list[str]) -> list[str]:
+    """Return the runs that have a recipe and a checkpoint, those of the definition on the line first."""
+    from detjupyter.store.history import runs
+
+    root = str(Path(_given(typed, "--path") or ".").absolute())
+    try:
+        found = [one for one in runs(_MOST_RUNS) if one.recipe is not None and one.checkpoints()]
+        return ["latest", "best", *(one.id for one in sorted(found, key=lambda one: one.record.definition_root != root))]
     except DetJupyterError:
         return []
 
@@ -172,6 +191,8 @@ _SOURCES: dict[str, Callable[[str, list[str]], list[str]]] = {
     "script": _definitions,
     "hparam": _hyperparameters,
     "checkpoint": _checkpoints,
+    "from_run": _runs,
+    "script_checkpoint": lambda _word, _typed: ["latest"],
     "file": _files,
     "why": _files,
     "exclude": _files,

@@ -11,6 +11,7 @@ from detjupyter.errors import DefinitionTooLargeError
 from detjupyter.magics.arguments import parse
 from detjupyter.magics.asking import ask, say
 from detjupyter.magics.interruption import interruptible
+from detjupyter.magics.restoring import restore
 from detjupyter.magics.slow_notice import notice_if_slow
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class DefinitionMagics(Magics):
     @argument("--seed", type=int, help="seeds Python, numpy, the framework and the sampling of hyperparameter ranges")
     @argument("--device", help="cuda, cuda:1, mps or cpu; by default the best available device")
     @argument("--name", help="the name of the session; a new name loads a second session and keeps the first")
+    @argument(
+        "--from", dest="from_run", metavar="RUN", help="continue a run: its id, or `latest` or `best` of this definition's earlier runs"
+    )
     @argument("--compile", action="store_true", help="compile the models with torch.compile")
     @argument("--startup-hook", action="store_true", help="run the definition's startup-hook.sh first")
     @argument("--any-size", action="store_true", help="load even if the directory contains more than 200,000 paths")
@@ -53,6 +57,13 @@ class DefinitionMagics(Magics):
         if entrypoint is None and hparams and is_entrypoint(hparams[-1], arguments.path):
             entrypoint = hparams.pop()  # the entrypoint was written last, as in the help, and --hparam took it
         entrypoint, path = file_as_path(entrypoint, arguments.path)
+        start: Any = None
+        values = parse_assignments(hparams)
+        if arguments.from_run is not None:
+            from detjupyter.session.loading import Start
+
+            start = Start(entrypoint, path, arguments.config, values, arguments.seed, arguments.from_run).as_in_run()
+            entrypoint, path = start.entrypoint, start.path
         definition = ModelDefinition(path)
 
         def load(*, any_size: bool) -> Session:
@@ -62,9 +73,9 @@ class DefinitionMagics(Magics):
                 return load(
                     entrypoint,
                     path,
-                    arguments.config,
-                    parse_assignments(hparams),
-                    arguments.seed,
+                    arguments.config if start is None else start.config,
+                    values if start is None else start.hparams,
+                    arguments.seed if start is None else start.seed,
                     arguments.device,
                     name=arguments.name or _name_for(definition),
                     compile=arguments.compile,
@@ -74,12 +85,15 @@ class DefinitionMagics(Magics):
                 )
 
         try:
-            return load(any_size=arguments.any_size)
+            session = load(any_size=arguments.any_size)
         except DefinitionTooLargeError as error:
             with interruptible("nothing was loaded."):
                 if not ask(f"There are more than {error.most_paths:,} paths in {definition.path}. Scan all of them?"):
                     raise
-        return load(any_size=True)
+            session = load(any_size=True)
+        if start is not None:
+            restore(session, start.checkpoint)
+        return session
 
     @magic_arguments()
     @line_magic

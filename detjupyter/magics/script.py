@@ -28,7 +28,12 @@ class ScriptMagics(Magics):
     @argument("--config", help="a YAML file; by default const.yaml in the script's directory, if it has one")
     @argument("--hparam", nargs="+", action="extend", default=[], metavar="K=V", help="hyperparameters that override the config's")
     @argument("--seed", type=int, help="seeds the sampling of hyperparameter ranges, and is the script's trial seed")
-    @argument("--checkpoint", help="the id of a checkpoint to continue from, or `latest`: of earlier runs of the same command")
+    @argument(
+        "--checkpoint",
+        dest="script_checkpoint",
+        metavar="CHECKPOINT",
+        help="the id of a checkpoint to continue from, or `latest`: of earlier runs of the same command",
+    )
     @argument("arguments", nargs="*", metavar="ARG", help="the script's own arguments: all from the first word that is none of the above")
     @line_magic
     def det_script(self, line: str) -> Run | None:
@@ -43,7 +48,7 @@ class ScriptMagics(Magics):
         from detjupyter.scripts.running import run_script
 
         hparams = parse_assignments(arguments.hparam)
-        runs = run_script(arguments.script, theirs, arguments.config, hparams, arguments.seed, arguments.checkpoint)
+        runs = run_script(arguments.script, theirs, arguments.config, hparams, arguments.seed, arguments.script_checkpoint)
         if not runs:
             say("The script reported nothing, so no run was kept: reports are made with `determined.core.init()`.")
         return runs[-1] if runs else None

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from detjupyter.errors import UntrustedCheckpointError
 from detjupyter.magics.arguments import parse
-from detjupyter.magics.asking import ask, say
+from detjupyter.magics.asking import say
 from detjupyter.magics.display import Metrics
 from detjupyter.magics.interruption import interruptible
+from detjupyter.magics.restoring import restore
 
 if TYPE_CHECKING:
     from detjupyter.protocol.records import CheckpointRecord
@@ -118,18 +118,13 @@ class TrainingMagics(Magics):
             return _current().checkpoint()
 
     @magic_arguments()
-    @argument("checkpoint", help="the id or the directory of a checkpoint, or `best` or `latest` for one of this session")
+    @argument("checkpoint", help="the id or the directory of a checkpoint, or `best` or `latest`: of this session, else of earlier runs")
     @argument("--trust", action="store_true", help="unpickle objects of any class, which can run any code; for checkpoints of others")
     @line_magic
     def det_restore(self, line: str) -> None:
         """Restore weights, optimizers and random states from a checkpoint, also of Determined; asks before any code in it runs."""
         arguments = parse(self.det_restore, line)
-        try:
-            _restore(arguments.checkpoint, trust=arguments.trust)
-        except UntrustedCheckpointError as error:
-            if not ask(f"{error.message} Trust it?"):
-                raise
-            _restore(arguments.checkpoint, trust=True)
+        restore(_current(), arguments.checkpoint, trust=arguments.trust)
         _say()
 
 
@@ -138,11 +133,6 @@ def _current() -> Session:
     from detjupyter.session.registry import registry
 
     return registry.get(None)
-
-
-def _restore(checkpoint: str, *, trust: bool) -> None:
-    with interruptible("the checkpoint is still being restored in the background."):
-        _current().restore(checkpoint, trust=trust)
 
 
 def _say() -> None:

@@ -48,6 +48,8 @@ class CheckpointCatalog:
     def find(self, checkpoint: CheckpointRecord | str | Path, open_store: Callable[[], Store], *, smaller_is_better: bool | None) -> Path:
         """Return the directory of a checkpoint, given as a record, an id, a directory, ``best`` or ``latest``.
 
+        The last two are of this session, or of the earlier runs of this definition if it has none.
+
         Raises:
             CheckpointError: There is no such checkpoint.
         """
@@ -57,7 +59,12 @@ class CheckpointCatalog:
             raise CheckpointError(f"{checkpoint!r} is not a checkpoint.", hint="Give a record, an id, a directory, 'latest' or 'best'.")
         self._recorder.settle()
         if checkpoint in ("best", "latest"):
-            return self._ranked(str(checkpoint), smaller_is_better)
+            own = self._ranked(str(checkpoint), self._kept(), smaller_is_better)
+            found = own or self._of_earlier_runs(str(checkpoint), self._recorder.store or open_store(), smaller_is_better)
+            if found is None:
+                what = "with a validation of the same batch" if checkpoint == "best" else "of this definition"
+                raise CheckpointError(f"There is no checkpoint {what} yet.", hint=f"{NextStep.CHECKPOINT} saves one.")
+            return Path(found.path)
         with suppress(OSError, ValueError):  # too long for a path, or not text that a path can have
             if Path(checkpoint).is_dir():
                 return Path(checkpoint).absolute()
@@ -75,14 +82,23 @@ class CheckpointCatalog:
         late = [one for one in self._noted.values() if one.id not in known and one.run_id == run_id and Path(one.path).is_dir()]
         return [*kept, *late]
 
-    def _ranked(self, which: str, smaller_is_better: bool | None) -> Path:
-        kept = self._kept()
+    def _ranked(self, which: str, kept: list[CheckpointRecord], smaller_is_better: bool | None) -> CheckpointRecord | None:
+        """Return the best or the latest of the checkpoints, None if there is none."""
         if which == "best":
             kept = best_first(kept, smaller_is_better=self._smaller_is_better(smaller_is_better))[:1]
-        if not kept:
-            what = "with a validation of the same batch" if which == "best" else "of this session"
-            raise CheckpointError(f"There is no checkpoint {what} yet.", hint=f"{NextStep.CHECKPOINT} saves one.")
-        return Path(kept[-1].path)
+        return kept[-1] if kept else None
+
+    def _of_earlier_runs(self, which: str, store: Store, smaller_is_better: bool | None) -> CheckpointRecord | None:
+        """Return the latest checkpoint of the newest run of this definition that has one, or the best one of all its runs."""
+        mine = self._record()
+        found: list[CheckpointRecord] = []
+        for run_id in store.run_states(limit=None, entrypoint=mine.entrypoint):
+            if store.run(run_id).definition_root != mine.definition_root:
+                continue
+            found = [*(one for one in store.checkpoints(run_id) if Path(one.path).is_dir()), *found]
+            if found and which == "latest":
+                break
+        return self._ranked(which, found, smaller_is_better)
 
     def _smaller_is_better(self, configured: bool | None) -> bool:
         best = self._record().best

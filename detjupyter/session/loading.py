@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,58 @@ from detjupyter.definition.entrypoint import file_as_path
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.engine import ambient
 from detjupyter.engine.local import HOOK_STREAM, open_engine
+from detjupyter.errors import CheckpointError
+from detjupyter.next_step import NextStep
 from detjupyter.protocol.recipe import LoadRecipe
+from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.session.registry import registry
 from detjupyter.session.session import Session
 from detjupyter.session.waiting import echo_to_streams
 from detjupyter.store import open_store
+from detjupyter.store.history import run
 
 _log = logging.getLogger("detjupyter")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a session is loaded from: the first arguments of :func:`load`.
+
+    Attributes:
+        checkpoint: The id of a run, ``latest`` or ``best``; after :meth:`as_in_run` what :meth:`Session.restore` takes. None for none.
+    """
+
+    entrypoint: str | None
+    path: str | Path
+    config: Mapping[str, Any] | str | Path | None
+    hparams: dict[str, Any]
+    seed: int | None
+    checkpoint: CheckpointRecord | str | None = None
+
+    def as_in_run(self) -> Start:
+        """Return the start with what is not given as in the run, and with the run's latest checkpoint.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            CheckpointError: It has no checkpoint, or it is the run of a script.
+        """
+        if not isinstance(self.checkpoint, str) or self.checkpoint in ("latest", "best"):
+            return self
+        found = run(self.checkpoint)
+        recipe, checkpoints = found.recipe, found.checkpoints()
+        if recipe is None:
+            raise CheckpointError(f"The run {found.id} is that of a script.", hint="Run the script again, from the checkpoint.")
+        if not checkpoints:
+            raise CheckpointError(f"The run {found.id} has no checkpoint.", hint=f"{NextStep.RUNS} lists the runs.")
+        is_as_there = self.entrypoint is None and str(self.path) == "." and Path(recipe.path).exists()
+        return Start(
+            recipe.entrypoint if is_as_there else self.entrypoint,
+            recipe.path if is_as_there else self.path,
+            recipe.config if self.config is None else self.config,
+            {**recipe.hparams, **self.hparams},
+            recipe.seed if self.seed is None else self.seed,
+            checkpoints[-1],
+        )
 
 
 def load(
@@ -33,6 +79,8 @@ def load(
     startup_hook: bool | Callable[[str], None] = False,
     any_size: bool = False,
     warn: Callable[[str], None] = _log.warning,
+    from_run: str | None = None,
+    trust: bool = False,
 ) -> Session:
     """Load a model definition's Trial class, build its trial, and return the session that trains it.
 
@@ -56,6 +104,10 @@ def load(
         any_size: Whether to accept a directory of more than 200,000 paths.
         warn: Called with each warning: keys of the config and hyperparameters that are probably misspelled, for example. They are also on
             the card. By default they are logged.
+        from_run: Continue an earlier run: its id, or ``latest`` or ``best`` for a checkpoint of the earlier runs of this definition. Its
+            latest checkpoint is restored. With an id, what is not given is as in the run: definition, entrypoint, config, hyperparameters
+            and seed.
+        trust: For ``from_run``, as for :meth:`Session.restore`.
 
     Raises:
         DefinitionError: The definition or the entrypoint does not lead to a Trial class, or the startup hook failed.
@@ -64,7 +116,11 @@ def load(
         DeviceError: The device does not exist.
         TrialError: The user's own code raised an exception.
         SessionBusyError: The session ``name`` is training.
+        RunNotFoundError: There is no run ``from_run``.
+        CheckpointError: The run has no checkpoint, or it cannot be restored; the session is loaded nevertheless.
     """
+    start = Start(entrypoint, path, config, dict(hparams or {}), seed, from_run).as_in_run()
+    entrypoint, path, config = start.entrypoint, start.path, start.config
     entrypoint, path = file_as_path(entrypoint, path)
     definition = ModelDefinition(path, any_size=any_size)
     definition.require_size()  # before any of its code runs
@@ -74,8 +130,8 @@ def load(
         entrypoint=entrypoint,
         path=str(definition.path),
         config=_config_of(config),
-        hparams=dict(hparams or {}),
-        seed=seed,
+        hparams=start.hparams,
+        seed=start.seed,
         device=device,
         compile=compile,
         startup_hook=bool(startup_hook),
@@ -97,6 +153,8 @@ def load(
         replaced.close()
     for warning in card.warnings:
         warn(warning)
+    if start.checkpoint is not None:
+        session.restore(start.checkpoint, trust=trust)
     return session
 
 

@@ -349,14 +349,17 @@ class Session:
         record: CheckpointRecord = self._ask(MakeCheckpoint())
         return record
 
-    def restore(self, checkpoint: CheckpointRecord | str | Path, *, trust: bool = False) -> None:
+    def restore(self, checkpoint: CheckpointRecord | str | Path, *, trust: bool = False) -> Path:
         """Restore the trial from a checkpoint.
 
         Args:
             checkpoint: A record, an id, a directory (checkpoints of Determined since 0.12 are supported), or ``"latest"`` or ``"best"``
-                for one of this session.
+                for one of this session, or of the earlier runs of this definition if this session has none.
             trust: Whether objects of any class may be unpickled, which can run any code. Checkpoints of your own kernels need no trust;
                 some of others, and of Determined, do.
+
+        Returns:
+            The directory of the checkpoint.
 
         Raises:
             SessionBusyError: A training is under way.
@@ -365,7 +368,9 @@ class Session:
         """
         self._refuse_at_once(CommandMessage(Restore(str(checkpoint), trust)))
         self._ask(AwaitFiles())
-        self._ask(Restore(str(self._keeper.find_checkpoint(checkpoint)), trust))
+        directory = self._keeper.find_checkpoint(checkpoint)
+        self._ask(Restore(str(directory), trust))
+        return directory
 
     def reload(self) -> ReloadReport:
         """Import the edited definition, build its trial and continue with the same weights; if anything fails, nothing changes.

@@ -13,7 +13,7 @@ from support.definition import LINE
 
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
-LOAD_OPTIONS = ("--path", "--config", "--hparam", "--seed", "--device", "--name", "--compile", "--startup-hook", "--any-size")
+LOAD_OPTIONS = ("--path", "--config", "--hparam", "--seed", "--device", "--name", "--from", "--compile", "--startup-hook", "--any-size")
 OURS = ("detjupyter/magics", "detjupyter/engine", "detjupyter/session", "detjupyter/pytorch", "detjupyter/definition", "detjupyter/store")
 
 
@@ -483,10 +483,13 @@ class TestManners:
         assert cells.complete(code) == offers
 
     def test_the_tab_key_offers_the_checkpoints_there_are(self, cells: Cells) -> None:
-        """The newest first."""
+        """The newest first; those of earlier runs of the definition come after those of the session."""
         cells.ok("s = %det_load")
         cells.ok("%det_train --batches 4 --checkpoint-every 2 --wait")
-        assert repr(cells.complete("%det_restore ")) == cells.value("[*(c.id for c in reversed(s.run.checkpoints())), '--trust']")
+        offered = cells.complete("%det_restore ")
+        own = ast.literal_eval(cells.value("['latest', 'best', *(c.id for c in reversed(s.run.checkpoints()))]"))
+        assert offered[: len(own)] == own
+        assert offered[-1] == "--trust"
 
     def test_the_extension_unloads_and_reloads_and_sessions_go_on(self, cells: Cells) -> None:
         """The magics, the completion and the control channel go and come back; the session is the same."""
@@ -533,3 +536,26 @@ class TestManners:
 def train_and_fail(cells: Cells, session: str, code: str) -> str:
     """Run ``code``, which trains, and return the one message of the failure: the cell's own, or on a slow machine that of waiting."""
     return cells.run(code).message or cells.run(f"{session}.wait()").message
+
+
+class TestReturn:
+    """The way back to an earlier run, in a new kernel or a new session."""
+
+    def test_a_load_continues_an_earlier_run(self, cells: Cells) -> None:
+        """``--from latest``, ``best`` and an id; the Tab key offers them, and `%det_restore` offers the checkpoints of earlier runs."""
+        cells.ok("%det_load --seed 3 --hparam hidden=16")
+        cells.ok("%det_train --batches 4 --wait")
+        run_id = ast.literal_eval(cells.value("detjupyter.current_session().run.id"))
+        cells.ok("%det_load --name other --hparam hidden=16")
+        offered = cells.complete("%det_restore ")
+        assert offered[:2] == ["latest", "best"]
+        assert any(one.startswith(run_id) for one in offered)
+        seen = cells.ok("%det_restore latest")
+        assert f"Restored {run_id}" in seen.text
+        assert cells.value("detjupyter.current_session().batches_trained") == "4"
+        assert cells.complete("%det_load --from ")[:3] == ["latest", "best", run_id]
+        cells.ok(f"s = %det_load --from {run_id} --name third")
+        assert cells.value("s.batches_trained, s.card().seed, s.context.get_hparam('hidden')") == "(4, 3, 16)"
+        cells.ok("s = %det_load --from latest --name fourth --hparam hidden=16")
+        assert cells.value("s.batches_trained") == "4"
+        assert "No run has the id" in cells.run("%det_load --from nothing").message

@@ -492,7 +492,7 @@ class TestRetention:
 
     def test_best_and_latest_can_be_restored_by_name(self, bench: Bench) -> None:
         """The best by the metric that ranks, the latest by when it was written."""
-        with pytest.raises(CheckpointError, match="no checkpoint of this session yet"):
+        with pytest.raises(CheckpointError, match="no checkpoint of this definition yet"):
             bench.session.restore("latest")
         errors = iter([1.0, 2.0])
         bench.adapter.on_validation_batch = lambda index: index or bench.adapter.__setattr__("validation_metrics", {"error": next(errors)})
