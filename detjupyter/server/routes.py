@@ -6,6 +6,7 @@
 | ``runs/<run id>`` | GET | ``RunRecord`` |
 | ``runs/<run id>`` | DELETE | 204 |
 | ``runs/<run id>/series?points=`` | GET | ``{patches: SeriesPatch[]}``, decimated |
+| ``runs/<run id>/checkpoints`` | GET | ``{checkpoints: CheckpointRecord[]}``, newest first |
 | ``runs/<run id>/log`` | GET | ``{lines: LogLine[]}``, the last ones |
 | ``definition?path=&any_size=`` | GET | ``DefinitionRecord``; with 202 ``ScanningRecord``: ask again |
 | ``definition/determined?path=&any_size=`` | GET | ``DeterminedRecord``, or 202 as above |
@@ -28,12 +29,13 @@ from tornado.web import RequestHandler
 from detjupyter.server.definition import DefinitionHandler, DeterminedHandler, IgnoreHandler, UndoHandler
 from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
 from detjupyter.server.live import LiveHandler
-from detjupyter.server.runs import LogHandler, RunHandler, RunsHandler, SeriesHandler
+from detjupyter.server.runs import CheckpointsHandler, LogHandler, RunHandler, RunsHandler, SeriesHandler
 
 _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("runs", RunsHandler),
     ("runs/([^/]+)", RunHandler),
     ("runs/([^/]+)/series", SeriesHandler),
+    ("runs/([^/]+)/checkpoints", CheckpointsHandler),
     ("runs/([^/]+)/log", LogHandler),
     ("definition", DefinitionHandler),
     ("definition/determined", DeterminedHandler),

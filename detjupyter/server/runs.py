@@ -76,6 +76,19 @@ class SeriesHandler(Handler):
         self.answer_json(await self.services.history.read(partial(_series, run_id=run_id, points=points)))
 
 
+class CheckpointsHandler(Handler):
+    """``runs/<run id>/checkpoints``."""
+
+    auth_resource = "contents"
+
+    @authenticated
+    @authorized
+    async def get(self, run_id: str) -> None:
+        """Answer with the checkpoints of the run, newest first."""
+        self.check_run_id(run_id)
+        self.answer_json(await self.services.history.read(partial(_checkpoints, run_id=run_id)))
+
+
 class LogHandler(Handler):
     """``runs/<run id>/log``."""
 
@@ -98,6 +111,10 @@ def _runs(store: Store, *, limit: int, before: str | None) -> str:
 
 def _run(store: Store, *, run_id: str) -> str:
     return to_json(store.run(run_id))
+
+
+def _checkpoints(store: Store, *, run_id: str) -> str:
+    return to_json({"checkpoints": store.checkpoints(run_id)[::-1]})
 
 
 def _delete(store: Store, *, run_id: str) -> None:

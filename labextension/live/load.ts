@@ -8,6 +8,11 @@ export function loadLine(entrypoint: string, config: string | null): string {
   return `%det_load ${entrypoint}${config === null ? '' : ` --config ${quoted(config)}`}`;
 }
 
+/** The line that loads what a run was loaded from, and restores its latest checkpoint. */
+export function continueLine(runId: string): string {
+  return `%det_load --from ${runId}`;
+}
+
 /** The config file that a recipe names, relative to the definition if it is inside it; null if it names none. */
 export function namedConfig(recipe: LoadRecipe | null): string | null {
   const config = recipe?.config;

@@ -7,6 +7,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import type {
+  CheckpointRecord,
   Command,
   DefinitionRecord,
   DeterminedRecord,
@@ -55,6 +56,12 @@ export class Api {
   async series(runId: string, points = 1000): Promise<readonly SeriesPatch[]> {
     const path = `runs/${encodeURIComponent(runId)}/series?points=${points}`;
     return (await this.request<{ patches: readonly SeriesPatch[] }>(path)).patches;
+  }
+
+  /** Return the checkpoints of a run, newest first. */
+  async checkpoints(runId: string): Promise<readonly CheckpointRecord[]> {
+    const path = `runs/${encodeURIComponent(runId)}/checkpoints`;
+    return (await this.request<{ checkpoints: readonly CheckpointRecord[] }>(path)).checkpoints;
   }
 
   async deleteRun(runId: string): Promise<void> {

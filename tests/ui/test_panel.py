@@ -33,13 +33,14 @@ def test_a_page_reload_brings_everything_back(open_lab: Callable[..., Lab], open
 
 
 def test_a_killed_kernel_leaves_an_interrupted_run(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
-    """When the kernel's process is killed while it trains, the run is shown as interrupted, with its curves."""
+    """When the kernel's process is killed while it trains, the run is shown as interrupted, with curves, checkpoints and the way back."""
     page = open_page(open_lab()).open()
     panel = page.panel()
     page.run_new(LOAD)
     page.run_new("%det_train --epochs 1000")
     expect(live(panel)).to_have_attribute("data-state", "running")
     page.wait_trained(500)
+    page.run_new("%det_checkpoint")
     page.run_new("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", wait=False)
     entry = runs(panel).first
     expect(entry).to_contain_text("Interrupted")
@@ -47,6 +48,16 @@ def test_a_killed_kernel_leaves_an_interrupted_run(open_lab: Callable[..., Lab],
     page.screenshot("interrupted")
     entry.get_by_role("button").first.click()
     expect(panel.locator("canvas").last).to_be_visible()
+    checkpoints = entry.get_by_role("region", name="Checkpoints")
+    expect(checkpoints.locator("[data-checkpoint]").first).to_be_visible()
+    line = checkpoints.locator(".dj-Code").inner_text()
+    assert line == f"%det_load --from {entry.get_attribute('data-run')}"
+    checkpoints.scroll_into_view_if_needed()
+    page.screenshot("checkpoints")
+    page.wait_ready()
+    expect(live(panel).locator(".dj-Code").first).to_contain_text(line)
+    page.run_new(f"%load_ext detjupyter\nagain = {line}\nprint(again.batches_trained > 500)")
+    expect(page.page.locator(".jp-OutputArea-output").last).to_contain_text("True")
 
 
 def test_a_restarted_kernel_keeps_the_history(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:

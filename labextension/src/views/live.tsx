@@ -6,13 +6,14 @@ import * as React from 'react';
 import type { LiveCommand } from '../../live/controls';
 import { commandOf, LIVE_BUTTONS } from '../../live/controls';
 import { rove } from '../../live/toolbar';
-import { loadLine, namedConfig } from '../../live/load';
+import { continueLine, loadLine, namedConfig } from '../../live/load';
 import { gpuBusy, gpuMemory, isSlowed, SLOWED } from '../../live/words';
-import type { SessionRecord } from '../../protocol';
+import type { RunRecord, SessionRecord } from '../../protocol';
 import { BUTTONS } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import type { Current, SessionModel } from '../model/session';
 import { CurvesChart } from './chart';
+import { useCheckpoints } from './checkpoints';
 import { TrialError } from './error';
 import { Latest } from './metrics';
 import { Progress } from './progress';
@@ -97,6 +98,7 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
             model={model}
             entrypoint={session.entrypoint}
             config={namedConfig(run?.recipe ?? null)}
+            run={run}
           />
         )}
         {steerable && state === 'ready' && session.batches_trained === 0 && (
@@ -114,17 +116,21 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
   );
 }
 
-/** The lines that load the class of the last run again. */
+/** The lines that load the class of the last run again, with its latest checkpoint if there is one. */
 function LoadAgain(props: {
   model: PanelModel;
   entrypoint: string;
   config: string | null;
+  run: RunRecord | null;
 }): JSX.Element | null {
-  const { model, entrypoint, config } = props;
+  const { model, entrypoint, config, run } = props;
+  const checkpoints = useCheckpoints(model, run);
   if (model.session.state !== 'ready') {
     return null;
   }
-  return <Code>{`${model.session.loaded ? '' : LOAD_EXTENSION}${loadLine(entrypoint, config)}`}</Code>;
+  const isContinued = run !== null && run.recipe !== null && checkpoints !== null && checkpoints.length > 0;
+  const line = isContinued ? continueLine(run.id) : loadLine(entrypoint, config);
+  return <Code>{`${model.session.loaded ? '' : LOAD_EXTENSION}${line}`}</Code>;
 }
 
 const ICONS: Readonly<Record<LiveCommand, LabIcon>> = {

@@ -8,6 +8,7 @@ import type { RunRecord } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import { Curves } from '../model/curves';
 import { CurvesChart } from './chart';
+import { Checkpoints } from './checkpoints';
 import { TrialError } from './error';
 import { flatten, Hyperparameters } from './hyperparameters';
 import { Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
@@ -53,12 +54,12 @@ export const Run = React.memo(function Run({ model, run, isOpen, nowS, onToggle 
           </span>
         </span>
       </button>
-      {isOpen && <Details model={model} run={run} />}
+      {isOpen && <Details model={model} run={run} nowS={nowS} />}
     </li>
   );
 });
 
-function Details({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Element {
+function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS: number }): JSX.Element {
   const [refusal, setRefusal] = React.useState<Error | null>(null);
   const isLive = run.state === 'running' || run.state === 'paused';
   const rows = React.useMemo(() => flatten(run.hyperparameters), [run.hyperparameters]);
@@ -85,6 +86,7 @@ function Details({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Ele
       {error !== null && <TrialError error={error} />}
       <RunCurves model={model} run={run} />
       <Hyperparameters rows={rows} changes={run.session?.hyperparameter_changes ?? []} />
+      <Checkpoints model={model} run={run} nowS={nowS} />
       <Facts>
         <Fact name="Started">{formatDate(toNumber(run.created_at))}</Fact>
         <Fact name="Trained">{`${formatCount(run.batches_trained)} batches`}</Fact>

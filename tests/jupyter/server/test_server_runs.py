@@ -12,7 +12,7 @@ import numpy as np
 from support.served import Api, add_curve, make_run
 from support.waiting import LIMIT_S, until
 
-from detjupyter.protocol.records import LogLine
+from detjupyter.protocol.records import CheckpointRecord, LogLine
 from detjupyter.protocol.states import State
 from detjupyter.store import Store
 
@@ -41,7 +41,7 @@ async def test_a_run_is_answered_as_it_was_written(api: Api, store: Store) -> No
 async def test_what_names_no_run_is_404(api: Api) -> None:
     """An unknown id and an invalid one look the same to the browser, in every route."""
     for run_id in ("missing", "..", "a.b", "%2e%2e%2fetc", "x" * 81, "a b", "%00"):
-        for path in (f"runs/{run_id}", f"runs/{run_id}/series", f"runs/{run_id}/log"):
+        for path in (f"runs/{run_id}", f"runs/{run_id}/series", f"runs/{run_id}/log", f"runs/{run_id}/checkpoints"):
             status, answer = await api.refused(path)
             assert status == 404, path
             assert "No run has the id" in answer["message"]
@@ -102,6 +102,20 @@ async def test_the_log_is_its_last_lines(api: Api, store: Store) -> None:
     store.append_log("one", [LogLine(at=float(number), stream="stdout", text=f"line {number}") for number in range(2_500)])
     lines = (await api.get("runs/one/log"))["lines"]
     assert (len(lines), lines[0]["text"], lines[-1]["text"]) == (2_000, "line 500", "line 2499")
+
+
+async def test_the_checkpoints_of_a_run_are_listed_newest_first(api: Api, store: Store) -> None:
+    """With batch, metric and size; of this run only."""
+    for run_id in ("one", "two"):
+        store.create_run(make_run(run_id))
+    for number, run_id in enumerate(("one", "one", "two")):
+        store.add_checkpoint(CheckpointRecord(f"{run_id}-{number}", run_id, number, float(number), f"/nowhere/{number}", 7, metric=0.5))
+    found = (await api.get("runs/one/checkpoints"))["checkpoints"]
+    assert [(one["id"], one["batches_trained"], one["size_bytes"], one["metric"]) for one in found] == [
+        ("one-1", 1, 7, 0.5),
+        ("one-0", 0, 7, 0.5),
+    ]
+    assert (await api.get("runs/two/checkpoints"))["checkpoints"][0]["id"] == "two-2"
 
 
 async def test_a_deleted_run_is_gone_with_its_checkpoints(api: Api, store: Store, home: Path) -> None:
