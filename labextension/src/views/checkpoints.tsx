@@ -48,24 +48,23 @@ export function Checkpoints({
   const older = found.length - LISTED;
   return (
     <section className="dj-Checkpoints" aria-label="Checkpoints">
-      <table>
-        <caption>Checkpoints</caption>
-        <tbody>
-          {found.slice(0, LISTED).map(one => (
-            <tr key={one.id} data-checkpoint={one.id}>
-              <th scope="row">{`batch ${formatCount(one.batches_trained)}`}</th>
-              <td>{one.metric === null ? '' : formatValue(toNumber(one.metric))}</td>
-              <td className="dj-faint">{formatBytes(one.size_bytes)}</td>
-              <td className="dj-faint" title={formatDate(toNumber(one.created_at))}>
-                {formatAgo(toNumber(one.created_at), nowS)}
-              </td>
-              <td className="dj-Checkpoints-id" title={`%det_restore ${one.id}`}>
-                <code>{one.id}</code>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <h4>Checkpoints</h4>
+      <ul>
+        {found.slice(0, LISTED).map(one => (
+          <li key={one.id} data-checkpoint={one.id}>
+            <span className="dj-Checkpoints-line">
+              <span>{`batch ${formatCount(one.batches_trained)}`}</span>
+              {one.metric !== null && (
+                <b title="The metric that ranks">{formatValue(toNumber(one.metric))}</b>
+              )}
+              <span className="dj-faint" title={formatDate(toNumber(one.created_at))}>
+                {`${formatBytes(one.size_bytes)} · ${formatAgo(toNumber(one.created_at), nowS)}`}
+              </span>
+            </span>
+            <code title={`%det_restore ${one.id}`}>{one.id}</code>
+          </li>
+        ))}
+      </ul>
       {older > 0 && <p className="dj-faint">{`and ${formatCount(older)} older`}</p>}
       {run.recipe !== null && (
         <>
