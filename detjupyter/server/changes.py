@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detjupyter.protocol.records import RunRecord
+from detjupyter.server.brief import brief
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -27,7 +28,7 @@ class News:
 
 
 class RunChanges:
-    """The runs as of the last read.
+    """The runs as of the last read, as the list needs them.
 
     Thread: one at a time.
     """
@@ -56,11 +57,11 @@ class RunChanges:
             return News((), (), wrote=False)
         since = max((run.updated_at for run in self._known.values()), default=0.0) - _OVERLAP_S
         # the first call lists the newest runs instead of reading the whole history
-        seen = [] if is_first else store.runs_updated_since(since)
+        seen = [] if is_first else list(map(brief, store.runs_updated_since(since)))
         gone: tuple[str, ...] = ()
         if thoroughly:
             self._thorough_at = now
-            newest = store.runs(limit=SHOWN_RUNS)
+            newest = list(map(brief, store.runs(limit=SHOWN_RUNS)))
             gone = self._missing_from(newest)
             seen += newest
         for run_id in gone:

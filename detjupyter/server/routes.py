@@ -2,7 +2,7 @@
 
 | route | method | answers |
 |---|---|---|
-| ``runs?limit=&before=`` | GET | ``{runs: RunRecord[]}``, newest first |
+| ``runs?limit=&before=`` | GET | ``{runs: RunRecord[]}``, newest first, brief |
 | ``runs/<run id>`` | GET | ``RunRecord`` |
 | ``runs/<run id>`` | DELETE | 204 |
 | ``runs/<run id>/series?points=`` | GET | ``{patches: SeriesPatch[]}``, decimated |

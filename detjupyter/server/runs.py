@@ -13,6 +13,7 @@ from tornado.web import authenticated
 from detjupyter.errors import SessionError
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.wire import to_json
+from detjupyter.server.brief import brief
 from detjupyter.server.handler import Handler
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class LogHandler(Handler):
 
 
 def _runs(store: Store, *, limit: int, before: str | None) -> str:
-    return to_json({"runs": store.runs(limit=limit, before=before)})
+    return to_json({"runs": [brief(run) for run in store.runs(limit=limit, before=before)]})
 
 
 def _run(store: Store, *, run_id: str) -> str:

@@ -52,6 +52,11 @@ export class Api {
     return (await this.request<{ runs: readonly RunRecord[] }>(`runs?limit=${limit}${page}`)).runs;
   }
 
+  /** Return the complete record of a run; those of the list lack what can be large. */
+  async run(runId: string): Promise<RunRecord> {
+    return this.request<RunRecord>(`runs/${encodeURIComponent(runId)}`);
+  }
+
   /** Return the curves of a run, each decimated to about `points` points. */
   async series(runId: string, points = 1000): Promise<readonly SeriesPatch[]> {
     const path = `runs/${encodeURIComponent(runId)}/series?points=${points}`;

@@ -62,7 +62,8 @@ export const Run = React.memo(function Run({ model, run, isOpen, nowS, onToggle 
 function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS: number }): JSX.Element {
   const [refusal, setRefusal] = React.useState<Error | null>(null);
   const isLive = run.state === 'running' || run.state === 'paused';
-  const rows = React.useMemo(() => flatten(run.hyperparameters), [run.hyperparameters]);
+  const hyperparameters = useHyperparameters(model, run);
+  const rows = React.useMemo(() => flatten(hyperparameters), [hyperparameters]);
   const error = run.session?.error ?? null;
 
   const remove = async (): Promise<void> => {
@@ -120,6 +121,26 @@ function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS
       </div>
     </div>
   );
+}
+
+/** The run's hyperparameters; the list lacks them if they are many. */
+function useHyperparameters(model: PanelModel, run: RunRecord): RunRecord['hyperparameters'] {
+  const [fetched, setFetched] = React.useState<RunRecord | null>(null);
+  const isBrief = Object.keys(run.hyperparameters).length === 0;
+  React.useEffect(() => {
+    let isCurrent = true;
+    if (isBrief) {
+      model.api.run(run.id).then(
+        complete => isCurrent && setFetched(complete),
+        // the rest of the run is shown without them
+        () => undefined
+      );
+    }
+    return () => {
+      isCurrent = false;
+    };
+  }, [model, run.id, isBrief]);
+  return isBrief && fetched !== null ? fetched.hyperparameters : run.hyperparameters;
 }
 
 /** The run's curves: those of the Live section, or else the server's decimated ones. */

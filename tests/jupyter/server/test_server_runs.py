@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,19 @@ async def test_the_log_is_its_last_lines(api: Api, store: Store) -> None:
     store.append_log("one", [LogLine(at=float(number), stream="stdout", text=f"line {number}") for number in range(2_500)])
     lines = (await api.get("runs/one/log"))["lines"]
     assert (len(lines), lines[0]["text"], lines[-1]["text"]) == (2_000, "line 500", "line 2499")
+
+
+async def test_the_list_lacks_what_can_be_large(api: Api, store: Store) -> None:
+    """Thousands of hyperparameters, config and versions travel only with an opened run; few hyperparameters stay in the list."""
+    many = {f"name {number}": number for number in range(2_000)}
+    store.create_run(replace(make_run("many"), hyperparameters=many, config={"hyperparameters": many}, versions={"torch": "2"}))
+    store.create_run(replace(make_run("few"), hyperparameters={"lr": 0.1}))
+    listed = {run["id"]: run for run in (await api.get("runs"))["runs"]}
+    assert (listed["few"]["hyperparameters"], listed["many"]["hyperparameters"]) == ({"lr": 0.1}, {})
+    assert len(json.dumps(listed["many"])) < 2_000
+    whole = await api.get("runs/many")
+    assert whole["hyperparameters"] == many
+    assert whole["config"] == {"hyperparameters": many}
 
 
 async def test_the_checkpoints_of_a_run_are_listed_newest_first(api: Api, store: Store) -> None:
