@@ -1,4 +1,4 @@
-/** The checkpoints of a run, and the lines that go on from them. */
+/** The checkpoints of a run, and the line that continues it. */
 import * as React from 'react';
 
 import { formatBytes, formatCount, formatValue, toNumber } from '../../live/format';
