@@ -64,6 +64,7 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.unchanged = torch.ones(1 << 20)
 
     def build_training_data_loader(self):
+        self.records, self.since_the_data = len(inputs), 0
         return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
 
     def build_validation_data_loader(self):
@@ -95,6 +96,10 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.results["best"] = max(self.results.get("best", -9.0), float(x.max()))
         return self.results["best"]
 
+    def a_count_that_begins_with_the_data(self, x):
+        self.since_the_data += 1
+        return self.since_the_data / self.records
+
     def a_meter(self, x):
         self.meters[0].add(float(x.mean()))
         return self.meters[0].total / self.meters[0].count
@@ -121,6 +126,7 @@ KINDS = [
     "a_hidden_state_that_begins_as_none",
     "an_attribute_that_init_does_not_set",
     "the_best_so_far",
+    "a_count_that_begins_with_the_data",
     "a_meter",
     "an_array_and_a_deque",
     "a_parameter_of_no_module",

@@ -2,7 +2,8 @@
 
 Determined's checkpoints lack it. Here a checkpoint contains each attribute whose value is plain data that differs from the one after
 ``__init__``, by its path from the trial. The search covers the trial itself, objects of the definition's own classes in its attributes, and
-modules. Only the values after ``__init__`` are kept in memory: a copy of small ones, a fingerprint of large ones.
+modules. Only the values after ``__init__``, and those that the building of the data sets, are kept in memory: a copy of small ones, a
+fingerprint of large ones.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -74,7 +76,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Initial:
-    """The value of an attribute after ``__init__``.
+    """The value of an attribute after ``__init__``, or after the data was built.
 
     Attributes:
         identity: The id of the object.
@@ -107,8 +109,10 @@ class OwnAttributes:
         self._without = without
         self._named: set[str] = set()
         self._owner_ids: dict[str, int] | None = None
-        held = self._held()
-        self._initial = {path: _initial(attribute.value, held) for path, attribute in self._attributes(held).items()}
+        self._of_data: dict[str, Initial] = {}  # what the building of the data has set
+        self._of_data_in_state: Mapping[str, Any] = {}  # the same in the restored state, as plain data
+        self._after_data: dict[str, Any] = {}  # restored values that the building of the data would replace
+        self._initial = self._values()
         self._owner_ids = {path: id(owner) for path, owner in self._owners()}
 
     def state(self) -> dict[str, Any]:
@@ -118,7 +122,24 @@ class OwnAttributes:
         values = self._compared(attributes, held)[0]
         # Changed in place: other references to the object see the change.
         in_place = [path for path in values if path in self._initial and self._initial[path].identity == id(attributes[path].value)]
-        return {"values": values, "changed_in_place": in_place}
+        of_data = {path: value.data for path, value in self._of_data.items() if value.has_data}
+        return {"values": values, "changed_in_place": in_place, "of_data": {**self._of_data_in_state, **of_data}}
+
+    @contextmanager
+    def building_data(self) -> Iterator[None]:
+        """Note what the trial sets in the block, in which it builds its training data once.
+
+        A state from before the block lacks these attributes, but a restore does not build the data again, so they must stay. In a restored
+        trial, the block must not replace what the training had changed since.
+        """
+        before = self._values()
+        yield
+        after = self._values()
+        self._of_data = {path: value for path, value in after.items() if path not in before or not _is_same(before[path], value)}
+        owners = dict(self._owners())
+        for path in self._after_data.keys() & self._of_data.keys():
+            self._set(owners, path, self._after_data[path], in_place=False)
+        self._after_data = {}
 
     def warn_of_others(self, states: Mapping[str, Any]) -> None:
         """Log a warning that names the changed attributes that a checkpoint cannot hold, once for each of them.
@@ -139,23 +160,25 @@ class OwnAttributes:
                 ", ".join(f"self.{path} ({what})" for path, what in new.items()),
             )
 
-    def restore(self, state: Mapping[str, Any], *, before: OwnAttributes | None = None) -> None:
-        """Set the changed attributes to those in a state, and all others to their values after ``__init__``.
+    def restore(self, state: Mapping[str, Any], *, had_data: bool, before: OwnAttributes | None = None) -> None:
+        """Set the changed attributes to those in a state, and all others to the values with which a training begins.
 
         Args:
             state: A state that :meth:`state` returned.
+            had_data: Whether the state is from after the data was built.
             before: The attributes of the trial's earlier version in a reload. Where its ``__init__`` set other values, the edit counts.
         """
         held = self._held()
         attributes = self._attributes(held)
         for path in self._compared(attributes, held)[0]:
             if path not in state["values"]:
-                self._reset(path, attributes[path])
+                self._reset(path, attributes[path], had_data=had_data)
         owners, in_place = dict(self._owners()), set(state["changed_in_place"])
         for path, data in state["values"].items():
-            owner_path, _, name = path.rpartition(".")
-            if owner_path in owners and not (before is not None and self._is_edited(path, before)):
-                _set(owners[owner_path], name, decode(data, self._context.device), in_place=path in in_place)
+            if not (before is not None and self._is_edited(path, before)):
+                self._set(owners, path, data, in_place=path in in_place)
+        of_data = self._of_data_in_state = state.get("of_data", {})  # states of earlier versions lack it
+        self._after_data = {path: data for path, data in state["values"].items() if path in of_data and not same_plain(of_data[path], data)}
 
     def _compared(self, attributes: Mapping[str, Attribute], held: set[int]) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the changed attributes as plain data, and what the others are that have changed and are not plain data."""
@@ -178,15 +201,24 @@ class OwnAttributes:
                     values[path] = data
         return values, lost
 
-    def _reset(self, path: str, attribute: Attribute) -> None:
+    def _set(self, owners: Mapping[str, Any], path: str, data: Any, *, in_place: bool) -> None:
+        owner_path, _, name = path.rpartition(".")
+        if owner_path in owners:
+            _set(owners[owner_path], name, decode(data, self._context.device), in_place=in_place)
+
+    def _reset(self, path: str, attribute: Attribute, *, had_data: bool) -> None:
         initial = self._initial.get(path, _ABSENT)
+        if not had_data and path in self._of_data:
+            initial = self._of_data[path]
+            if initial.mark is not None and initial.mark == _mark(attribute.value):
+                return
         if initial is _ABSENT:
             delattr(attribute.owner, attribute.name)
         elif initial.has_data:
             value = decode(initial.data, self._context.device)
             _set(attribute.owner, attribute.name, value, in_place=initial.identity == id(attribute.value))
         else:
-            logger.warning("There is no copy of what __init__ set self.%s to (a large value, or an object), so it stays as it is.", path)
+            logger.warning("There is no copy of the first value of self.%s (a large value, or an object), so it stays as it is.", path)
 
     def _is_edited(self, path: str, before: OwnAttributes) -> bool:
         mine, theirs = self._initial.get(path, _ABSENT), before._initial.get(path, _ABSENT)
@@ -204,6 +236,10 @@ class OwnAttributes:
         if isinstance(value, torch.nn.Module):
             return any(value is module for model in self._context.models for module in model.modules())
         return isinstance(value, _HAVE_OWN_STATE + _HAVE_NO_STATE) or type(value).__module__.startswith(_OTHERS_WITHOUT_STATE)
+
+    def _values(self) -> dict[str, Initial]:
+        held = self._held()
+        return {path: _initial(attribute.value, held) for path, attribute in self._attributes(held).items()}
 
     def _attributes(self, held: set[int]) -> dict[str, Attribute]:
         return {
@@ -281,6 +317,12 @@ def _initial(value: Any, held: set[int]) -> Initial:
         return Initial(id(value), mark=_mark(value))
     except NotPlainError:
         return Initial(id(value))
+
+
+def _is_same(one: Initial, two: Initial) -> bool:
+    if one.has_data and two.has_data:
+        return same_plain(one.data, two.data)
+    return one.identity == two.identity and one.mark == two.mark
 
 
 def _mark(value: Any) -> Any:
