@@ -33,6 +33,13 @@ class Meter:
         self.count += 1
 
 
+class Slots:
+    __slots__ = ("count",)
+
+    def __init__(self):
+        self.count = 0
+
+
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
@@ -58,6 +65,7 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.hidden = None
         self.results = {}
         self.meters = [Meter()]
+        self.slots = Slots()
         self.factor = 1.0
         self.array = np.zeros(3)
         self.recent = collections.deque(maxlen=3)
@@ -104,6 +112,10 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.meters[0].add(float(x.mean()))
         return self.meters[0].total / self.meters[0].count
 
+    def an_object_with_slots(self, x):
+        self.slots.count += 1
+        return self.slots.count / 10
+
     def an_array_and_a_deque(self, x):
         self.array += float(x.sum())
         self.recent.append(np.float32(x.min()))
@@ -128,6 +140,7 @@ KINDS = [
     "the_best_so_far",
     "a_count_that_begins_with_the_data",
     "a_meter",
+    "an_object_with_slots",
     "an_array_and_a_deque",
     "a_parameter_of_no_module",
     "a_number_in_a_module",

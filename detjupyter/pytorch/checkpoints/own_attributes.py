@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -276,7 +276,7 @@ class OwnAttributes:
             seen.add(id(owner))
             others += 1
             yield path, owner
-            for name, value in list(vars(owner).items()):
+            for name, value in _contents_of(owner):
                 waiting += [(f"{path}.{name}{more}".lstrip("."), inner) for more, inner in self._objects_in(value)]
 
     def _objects_in(self, value: Any) -> Iterator[tuple[str, Any]]:
@@ -291,15 +291,24 @@ class OwnAttributes:
                 yield more, inner
 
     def _is_own(self, value: Any) -> bool:
-        if isinstance(value, (Enum, *_HAVE_OWN_STATE, *_HAVE_NO_STATE)) or not hasattr(value, "__dict__"):
+        if isinstance(value, (Enum, *_HAVE_OWN_STATE, *_HAVE_NO_STATE)):
             return False
         kind = type(value)
         return scope_of(kind) is not None or kind.__module__ == type(self._trial).__module__
 
 
+def _contents_of(owner: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes of an object, also those in ``__slots__``, as of a dataclass with ``slots=True``."""
+    yield from list(getattr(owner, "__dict__", {}).items())
+    for kind in type(owner).__mro__:
+        for name, slot in vars(kind).items():
+            if isinstance(slot, MemberDescriptorType) and hasattr(owner, name):
+                yield name, getattr(owner, name)
+
+
 def _attributes_of(owner: Any, held: set[int]) -> Iterator[tuple[str, Any]]:
     if not isinstance(owner, torch.nn.Module):
-        yield from list(vars(owner).items())
+        yield from _contents_of(owner)
         return
     for name, value in list(vars(owner).items()):
         if name not in _OF_EVERY_MODULE and not name.startswith("_"):
