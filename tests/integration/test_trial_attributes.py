@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from detjupyter import load_checkpoint
+
 if TYPE_CHECKING:
     from support.definition import Definition
 
@@ -278,3 +280,12 @@ def test_other_references_to_a_changed_object_see_the_restored_content(keeping: 
     other.restore(saved.path)
     assert other.trial.results is other.trial.shared
     assert other.trial.results == session.trial.results != {}
+
+
+def test_a_trial_loaded_from_a_checkpoint_has_its_attributes(keeping: Definition) -> None:
+    """Not only the wrapped models: a teacher's weights, too."""
+    session = keeping.load(hparams={"kind": "the_weights_of_a_teacher"})
+    session.step(3)
+    loaded = load_checkpoint(session.checkpoint().path, device="cpu")
+    assert loaded.teacher.linear.weight.item() == session.trial.teacher.linear.weight.item() != loaded.model.linear.weight.item()
+    assert loaded.since_the_data == session.trial.since_the_data
