@@ -107,19 +107,21 @@ class OwnAttributes:
         self._trial = trial
         self._context = context
         self._without = without
+        self._lost: dict[str, tuple[str, int]] = {}  # what the last state lacks, with the ids of the values
         self._named: set[str] = set()
         self._owner_ids: dict[str, int] | None = None
         self._of_data: dict[str, Initial] = {}  # what the building of the data has set
         self._of_data_in_state: Mapping[str, Any] = {}  # the same in the restored state, as plain data
         self._after_data: dict[str, Any] = {}  # restored values that the building of the data would replace
-        self._initial = self._values()
+        self._initial = self._values(with_marks=True)
         self._owner_ids = {path: id(owner) for path, owner in self._owners()}
 
     def state(self) -> dict[str, Any]:
         """Return the changed attributes for a checkpoint, with the trial's own tensors."""
         held = self._held()
         attributes = self._attributes(held)
-        values = self._compared(attributes, held)[0]
+        values, lost = self._compared(attributes, held)
+        self._lost = {path: (what, id(attributes[path].value)) for path, what in lost.items()}
         # Changed in place: other references to the object see the change.
         in_place = [path for path in values if path in self._initial and self._initial[path].identity == id(attributes[path].value)]
         of_data = {path: value.data for path, value in self._of_data.items() if value.has_data}
@@ -132,9 +134,9 @@ class OwnAttributes:
         A state from before the block lacks these attributes, but a restore does not build the data again, so they must stay. In a restored
         trial, the block must not replace what the training had changed since.
         """
-        before = self._values()
+        before = self._values(with_marks=False)  # of large values, which can take a second, a new object is all that is noticed
         yield
-        after = self._values()
+        after = self._values(with_marks=False)
         self._of_data = {path: value for path, value in after.items() if path not in before or not _is_same(before[path], value)}
         owners = dict(self._owners())
         for path in self._after_data.keys() & self._of_data.keys():
@@ -142,16 +144,13 @@ class OwnAttributes:
         self._after_data = {}
 
     def warn_of_others(self, states: Mapping[str, Any]) -> None:
-        """Log a warning that names the changed attributes that a checkpoint cannot hold, once for each of them.
+        """Log a warning that names the changed attributes that the last :meth:`state` could not hold, once for each of them.
 
         Args:
             states: The states of the callbacks. A callback can hold such an attribute.
         """
-        held = self._held()
-        attributes = self._attributes(held)
-        lost = self._compared(attributes, held)[1]
         in_callbacks = {id(value) for state in states.values() if isinstance(state, Mapping) for value in state.values()}
-        new = {path: what for path, what in lost.items() if path not in self._named and id(attributes[path].value) not in in_callbacks}
+        new = {path: what for path, (what, identity) in self._lost.items() if path not in self._named and identity not in in_callbacks}
         self._named |= set(new)
         if new:
             logger.warning(
@@ -210,7 +209,7 @@ class OwnAttributes:
         initial = self._initial.get(path, _ABSENT)
         if not had_data and path in self._of_data:
             initial = self._of_data[path]
-            if initial.mark is not None and initial.mark == _mark(attribute.value):
+            if not initial.has_data and initial.identity == id(attribute.value):
                 return
         if initial is _ABSENT:
             delattr(attribute.owner, attribute.name)
@@ -237,9 +236,9 @@ class OwnAttributes:
             return any(value is module for model in self._context.models for module in model.modules())
         return isinstance(value, _HAVE_OWN_STATE + _HAVE_NO_STATE) or type(value).__module__.startswith(_OTHERS_WITHOUT_STATE)
 
-    def _values(self) -> dict[str, Initial]:
+    def _values(self, *, with_marks: bool) -> dict[str, Initial]:
         held = self._held()
-        return {path: _initial(attribute.value, held) for path, attribute in self._attributes(held).items()}
+        return {path: _initial(attribute.value, held, with_mark=with_marks) for path, attribute in self._attributes(held).items()}
 
     def _attributes(self, held: set[int]) -> dict[str, Attribute]:
         return {
@@ -319,11 +318,11 @@ def _attributes_of(owner: Any, held: set[int]) -> Iterator[tuple[str, Any]]:
                 yield name, tensor
 
 
-def _initial(value: Any, held: set[int]) -> Initial:
+def _initial(value: Any, held: set[int], *, with_mark: bool) -> Initial:
     try:
         return Initial(id(value), has_data=True, data=copied_plain(Encoder(held, _SMALL_BYTES).encode(value)))
     except TooLargeError:
-        return Initial(id(value), mark=_mark(value))
+        return Initial(id(value), mark=_mark(value) if with_mark else None)
     except NotPlainError:
         return Initial(id(value))
 
@@ -331,7 +330,7 @@ def _initial(value: Any, held: set[int]) -> Initial:
 def _is_same(one: Initial, two: Initial) -> bool:
     if one.has_data and two.has_data:
         return same_plain(one.data, two.data)
-    return one.identity == two.identity and one.mark == two.mark
+    return one.identity == two.identity
 
 
 def _mark(value: Any) -> Any:

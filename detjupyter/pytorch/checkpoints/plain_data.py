@@ -5,6 +5,7 @@ A value of a class that a checkpoint can hold is itself. All others are tuples, 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Container, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ _MAPPINGS: dict[str, Any] = {kind.__name__: kind for kind in (dict, OrderedDict,
 _FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (int, float, list, dict, set)}
 _NUMERIC = "?bhilqpBHILQPefdgFDGSU"
 _MAX_DEPTH = 16
+_MOST_READ_BYTES = 64 << 20
 _BYTES_OF_AN_ENTRY = 64
 
 
@@ -173,13 +175,26 @@ def same_plain(one: Any, two: Any) -> bool:
 
 
 def fingerprint(value: Any) -> Any:
-    """Return a small value that changes with the content of a large tensor or array, or with the length of a container."""
-    if isinstance(value, np.ndarray) and value.dtype.char in _NUMERIC and value.dtype.kind not in "SU":
-        value = torch.from_numpy(np.frombuffer(value.tobytes(), np.uint8))
+    """Return a small value that changes with the content of a large tensor or array, or with the length of a container.
+
+    Of more than 64 MiB only a part is read: a checkpoint cannot hold them, so the result only decides about a warning.
+    """
+    if isinstance(value, np.ndarray) and value.dtype.char in _NUMERIC:
+        return value.shape, value.dtype.str, _hash_of(value.reshape(-1)[:: _step(value.nbytes)])
     if isinstance(value, torch.Tensor):
-        flat = _bits(value)
+        flat = _bits(value)[:: _step(value.nbytes)]
+        if flat.device.type == "cpu":
+            return tuple(value.shape), str(value.dtype), _hash_of(flat.numpy())
         return tuple(value.shape), str(value.dtype), *(int(part.sum(dtype=torch.int64)) for part in (flat, flat[::3]))
     return id(value), len(value)
+
+
+def _step(size_bytes: int) -> int:
+    return -(-size_bytes // _MOST_READ_BYTES) or 1
+
+
+def _hash_of(array: np.ndarray[Any, Any]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(array).view(np.uint8).data, digest_size=16).digest()
 
 
 def _merged(old: Any, new: Any) -> Any:
