@@ -289,3 +289,38 @@ def test_a_trial_loaded_from_a_checkpoint_has_its_attributes(keeping: Definition
     loaded = load_checkpoint(session.checkpoint().path, device="cpu")
     assert loaded.teacher.linear.weight.item() == session.trial.teacher.linear.weight.item() != loaded.model.linear.weight.item()
     assert loaded.since_the_data == session.trial.since_the_data
+
+
+LARGE = {
+    "a dict of tensors": ("{'w': torch.zeros(1 << 19)}", "self.large['w'] = self.large['w'] + 1"),
+    "a list of tensors": ("[torch.zeros(1 << 19)]", "self.large[0] += 1"),
+    "a full deque": ("collections.deque(range(20_000), maxlen=20_000)", "self.large.append(-1)"),
+    "an array": ("np.zeros(1 << 18)", "self.large[0] += 1"),
+}
+
+
+@pytest.mark.parametrize(("first", "change"), LARGE.values(), ids=LARGE)
+def test_a_large_value_that_changes_inside_is_kept(keeping: Definition, first: str, change: str) -> None:
+    """Also if it stays the same object with the same length, such as the averaged weights that many trials keep in a dict."""
+    keeping.edit("self.hidden = None", f"self.hidden = None\n        self.large = {first}")
+    keeping.edit("x, y = batch\n        extra", f"x, y = batch\n        {change}\n        extra")
+    session = keeping.load(hparams={"kind": "the_best_so_far"})
+    session.step(2)
+    saved = session.checkpoint()
+    other = keeping.load(hparams={"kind": "the_best_so_far"}, name="other")
+    other.restore(saved.path)
+    assert str(other.trial.large) == str(session.trial.large) != str(keeping.load(hparams={"kind": "a_meter"}, name="new").trial.large)
+
+
+def test_a_container_too_large_for_a_checkpoint_is_named(keeping: Definition, caplog: pytest.LogCaptureFixture) -> None:
+    """If training changes it."""
+    keeping.edit(
+        "self.hidden = None", "self.hidden = None\n        self.large = {'w': torch.zeros(17 << 20)}\n        self.same = dict(self.large)"
+    )
+    keeping.edit("x, y = batch\n        extra", "x, y = batch\n        self.large['w'] = self.large['w'] + 1\n        extra")
+    session = keeping.load(hparams={"kind": "the_best_so_far"})
+    session.step(1)
+    session.checkpoint()
+    text = "\n".join([caplog.text, *(line.text for line in session.run.log())])
+    assert "self.large (larger than 64 MiB)" in text
+    assert "self.same" not in text
