@@ -7,6 +7,7 @@ magics shows them as magics: :func:`worded` finds the calls of the table in a te
 from __future__ import annotations
 
 import re
+import shlex
 from enum import Enum
 from string import Formatter
 
@@ -73,10 +74,14 @@ class NextStep(Enum):
     def as_magic(self, code: str) -> str | None:
         """Return the magic that does the same as ``code``; None if ``code`` is not this step."""
         found = re.fullmatch(self._pattern, code)  # `re` compiles it on first use and caches it
-        return None if found is None else self.magic.format(*found.groups())
+        if found is None:
+            return None
+        is_ours = not self.magic.startswith(("%env", "%pip"))  # which take the rest of their line as it is
+        return self.magic.format(*(shlex.quote(text) if is_ours and _SPACE.search(text) else text for text in found.groups()))
 
 
 _CODE = re.compile(r"`([^`\n]+)`")
+_SPACE = re.compile(r"\s")
 _wording = Wording.PYTHON
 
 
@@ -91,6 +96,8 @@ def worded(text: str, wording: Wording | None = None) -> str:
 
     >>> worded(f"{NextStep.RESTORE('best')} restores it.", Wording.MAGICS)
     '`%det_restore best` restores it.'
+    >>> worded(NextStep.LOAD_DIRECTORY("my models"), Wording.MAGICS)
+    "`%det_load --path 'my models'`"
     """
     return _CODE.sub(_magic_of, text) if (wording or _wording) is Wording.MAGICS else text
 

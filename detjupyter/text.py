@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 
-_SURROGATES = re.compile("[\ud800-\udfff]")  # bytes of a file name that are not UTF-8, or half of a UTF-16 pair
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"  # except tab and newline; U+009B begins escape sequences, too
 _LINE_ENDS = "\u2028\u2029"
 _DIRECTIONS = "\u202a-\u202e\u2066-\u2069"
@@ -18,11 +17,6 @@ _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 # In JSON of ASCII characters: pairs of surrogates and escaped backslashes are matched, so that nothing is found inside of them.
 _ESCAPE_IN_JSON = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|r\\n|u([0-9a-f]{4})|[brf\\])")
 _SHORT = {r"\b": r"\\x08", r"\f": r"\\x0c", r"\r": r"\\x0d", r"\r\n": r"\n"}
-
-
-def legible(text: str) -> str:
-    """Return ``text`` with a replacement character for each lone surrogate, which neither JSON nor a message can contain."""
-    return _SURROGATES.sub("\ufffd", text)
 
 
 def printable(text: str) -> str:

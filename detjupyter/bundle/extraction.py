@@ -132,7 +132,7 @@ class _Unpacking:
         path = self._root / name
         directory = path if member.isdir() else path.parent
         missing = list(takewhile(lambda place: not place.is_dir(), (directory, *directory.parents)))
-        self._count_entries(1 + len(missing), member.name)
+        self._count_entries(len(missing) if member.isdir() and missing else 1 + len(missing), member.name)
         with self._refusing(member.name):
             for place in reversed(missing):
                 place.mkdir()

@@ -10,36 +10,10 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
+from detjupyter.definition.unsupported import instead_of
 from detjupyter.errors import UnsupportedError
-from detjupyter.next_step import NextStep
 
 _COMPAT = __name__.rpartition(".")[0]
-_PYTORCH_ONLY = "detjupyter trains PyTorch trials so far."
-_ONE_PROCESS = "A kernel trains in one process: leave out what concerns several."
-_DERIVE = "Derive the trial from `determined.pytorch.PyTorchTrial`."
-_INSTEAD_OF_CLUSTER = f"Instead: {NextStep.LOAD}, {NextStep.TRAIN}, {NextStep.RUNS}."
-
-#: The known parts of Determined's interface that are not supported: what each is, and what to do instead. The first match applies.
-NOT_SUPPORTED = {
-    "determined.keras": ("tf.keras trials", _PYTORCH_ONLY),
-    "determined.estimator": ("TensorFlow Estimator trials", _PYTORCH_ONLY),
-    "determined.tensorpack": ("Tensorpack trials", _PYTORCH_ONLY),
-    "determined.pytorch.deepspeed": ("DeepSpeed trials", _DERIVE),
-    "determined.pytorch.dsat": ("DeepSpeed autotuning", _DERIVE),
-    "determined.pytorch.lightning": ("the Lightning adapter", _DERIVE),
-    "determined.pytorch.experimental": ("batch inference", "Loop over the data in a cell; `session.trial` has the trained models."),
-    "determined.horovod": ("horovod", _ONE_PROCESS),
-    "determined.launch": ("launchers of several processes", _ONE_PROCESS),
-    "determined.layers": ("entrypoint scripts of a container", _INSTEAD_OF_CLUSTER),
-    "determined.exec": ("entrypoint scripts of a container", _INSTEAD_OF_CLUSTER),
-    "determined.searcher": ("custom searchers", f"Train with one set of hyperparameters: {NextStep.LOAD}."),
-    "determined.profiler": ("the profiler of a cluster", "`context.set_profiler` profiles."),
-    "determined.experimental.client": ("the client of a cluster", _INSTEAD_OF_CLUSTER),
-    "determined.experimental": ("the client of a cluster", _INSTEAD_OF_CLUSTER),
-    "determined.common.api": ("the client of a cluster", _INSTEAD_OF_CLUSTER),
-    "determined.common.experimental": ("the client of a cluster", _INSTEAD_OF_CLUSTER),
-    "determined.cli": ("the command line of a cluster", _INSTEAD_OF_CLUSTER),
-}
 
 
 class Unavailable:
@@ -97,8 +71,7 @@ def _instead(name: str) -> str:
     similar = _similar_name(name)
     if similar is not None:
         return f"Did you mean `{similar}`?"
-    known = name.replace("determined_common", "determined.common", 1)
-    return next((instead for part, (_, instead) in NOT_SUPPORTED.items() if f"{known}.".startswith(f"{part}.")), "Leave it out.")
+    return instead_of(name.replace("determined_common", "determined.common", 1)) or "Leave it out."
 
 
 def _similar_name(name: str) -> str | None:

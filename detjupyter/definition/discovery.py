@@ -13,8 +13,9 @@ from detjupyter.definition.entrypoint import Entrypoint
 # A generated file of this size contains tables, not a Trial, and takes seconds to parse.
 _MAX_BYTES = 2_000_000
 
-# Nearly every file with a Trial class contains this text: in the name of a base, of a class, or in an import.
-_WORD = b"Trial"
+# The ends of the names of Determined's classes. Nearly every file with a Trial class contains one: in the name of a base, or in an import.
+_ENDS = ("Trial", "LightningAdapter")
+_WORDS = frozenset(end.encode() for end in _ENDS)
 
 _Key = tuple[str, str]  # a module's name relative to the root, and the dotted name of a class in it
 
@@ -43,10 +44,10 @@ class _Module:
 def find_trials(files: Mapping[str, Path]) -> list[Entrypoint]:
     """Return the Trial classes in a model definition, each once, sorted.
 
-    A class counts as a Trial class if the name of one of its bases ends in ``Trial`` (`PyTorchTrial`, `TFKerasTrial`, `EstimatorTrial`, …),
-    or if a base is such a class of the definition. Names are followed through imports and assignments, in all branches of an ``if`` or
-    ``try``. Names with a leading underscore are bases of other classes and are skipped. For a class that an `__init__.py` imports, the
-    shortest public name is returned. Files that cannot be parsed are skipped.
+    A class counts as a Trial class if the name of one of its bases ends in ``Trial`` (`PyTorchTrial`, `TFKerasTrial`, `EstimatorTrial`, …)
+    or ``LightningAdapter``, or if a base is such a class of the definition. Names are followed through imports and assignments, in all
+    branches of an ``if`` or ``try``. Names with a leading underscore are bases of other classes and are skipped. For a class that an
+    `__init__.py` imports, the shortest public name is returned. Files that cannot be parsed are skipped.
 
     Args:
         files: The Python files by module name relative to the root (empty for the top-level `__init__.py` or a single file).
@@ -82,7 +83,7 @@ def module_name(path: str) -> str | None:
 def _read_index(files: Mapping[str, Path]) -> _Index:
     """Read the files that may contain Trial classes."""
     index = _Index()
-    words = {_WORD}
+    words: Iterable[bytes] = _WORDS
     unread = dict(files)
     while words:  # almost always once
         for name, path in list(unread.items()):
@@ -91,7 +92,7 @@ def _read_index(files: Mapping[str, Path]) -> _Index:
                 del unread[name]
                 index.add(_read(tree, _Module(name, is_package=path.name == "__init__.py" or not name)))
         # A class in another file that derives from a Trial class need not contain "Trial", but its file must contain the name of the base.
-        words = {word for word in index.new_words() if _WORD not in word} if unread else set()
+        words = {word for word in index.new_words() if not any(known in word for known in _WORDS)} if unread else ()
     return index
 
 
@@ -169,7 +170,7 @@ class _Index:
     def _leads_to_trial(self, module: _Module, name: str, seen: frozenset[_Key] = frozenset()) -> bool:
         for source, target in self._follow(module, name):
             if source is None:
-                if target.rpartition(".")[2].endswith("Trial"):
+                if target.rpartition(".")[2].endswith(_ENDS):
                     return True
             elif self._counts(source, target, seen):
                 return True

@@ -16,7 +16,7 @@ from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.definition.isolation.names import PREFIX, public_text
 from detjupyter.definition.suggestions import candidates_hint, listing
 from detjupyter.definition.trial import Trial
-from detjupyter.definition.unsupported import unsupported_base
+from detjupyter.definition.unsupported import instead_of, unsupported_base
 from detjupyter.definition.user_errors import trial_error
 from detjupyter.errors import DefinitionSyntaxError, EntrypointError, NotATrialError, UnsupportedError
 from detjupyter.next_step import NextStep
@@ -113,7 +113,7 @@ class Resolution:
         return UnsupportedError(
             f"{self._entrypoint} derives from {base}, which detjupyter does not offer.",
             where=str(self._scope.path),
-            hint="detjupyter trains PyTorch trials so far." + (f" Installing {lacking} does not change that." if lacking else ""),
+            hint=f"{instead_of(base)} Installing {lacking} does not change that." if lacking else instead_of(base),
         )
 
     def _trial_error(self, raised: BaseException) -> BaseException:

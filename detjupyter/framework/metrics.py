@@ -39,17 +39,17 @@ def _add_flat(flat: dict[str, Any], metrics: Mapping[Any, Any], prefix: str, dep
 
 def scalars(metrics: Mapping[Any, Any]) -> dict[str, float]:
     """Return the metrics that are recorded, flat and as floats: single numbers, booleans as 0 and 1, and means of several numbers."""
-    return {name: number for name, value in flatten(metrics).items() if (number := _number(value)) is not None}
+    return {name: numbers[0] for name, value in flatten(metrics).items() if (numbers := _numbers(value)) is not None}
 
 
 def single_numbers(metrics: Mapping[Any, Any]) -> dict[str, float]:
     """Return the recorded metrics that are single numbers. The others can rank nothing: the mean of a confusion matrix is not a result."""
-    return {name: number for name, value in flatten(metrics).items() if (number := _number(value)) is not None and np.size(value) == 1}
+    return {name: numbers[0] for name, value in flatten(metrics).items() if (numbers := _numbers(value)) is not None and numbers[1] == 1}
 
 
 def unrecorded(metrics: Mapping[Any, Any]) -> dict[str, str]:
     """Return the metrics that are not recorded, flat, each with the kind of its value. A metric that is None has no value to record."""
-    return {name: kind_of(value) for name, value in flatten(metrics).items() if value is not None and _number(value) is None}
+    return {name: kind_of(value) for name, value in flatten(metrics).items() if value is not None and _numbers(value) is None}
 
 
 def kind_of(value: Any) -> str:
@@ -70,15 +70,15 @@ def kind_of(value: Any) -> str:
         return kind
 
 
-def _number(value: Any) -> float | None:
-    """Return a value as a number, several numbers as their mean; None if that is not possible."""
+def _numbers(value: Any) -> tuple[float, int] | None:
+    """Return the mean of a value that is a number or several, and how many there are; None for other values."""
     if type(value) is float:  # nearly all are
-        return value
+        return value, 1
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):  # ragged, or an object that numpy cannot read
         return None
-    return float(array.mean(dtype=np.float64)) if array.size and array.dtype.kind in "fiub" else None
+    return (float(array.mean(dtype=np.float64)), array.size) if array.size and array.dtype.kind in "fiub" else None
 
 
 def improves_to(name: str) -> Literal["smaller", "larger"]:

@@ -11,10 +11,11 @@ import torch
 
 from detjupyter.definition.config import Config, read_config
 from detjupyter.definition.trial import Trial
-from detjupyter.errors import UntrustedCheckpointError
+from detjupyter.errors import CheckpointError, UntrustedCheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.layouts import read_state
-from detjupyter.pytorch.checkpoints.trial_state import load
+from detjupyter.pytorch.checkpoints.own_attributes import OwnAttributes
+from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, load
 from detjupyter.pytorch.construction import construct
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.device import choose_device
@@ -91,6 +92,8 @@ def build_saved(
 ) -> tuple[PyTorchTrial, PyTorchTrialContext]:
     """Return a trial with the weights in ``directory``, and its context. Optimizers and random states are those of a new trial.
 
+    The trial's attributes are those in the checkpoint, too: they can hold weights, such as those of a teacher.
+
     Raises:
         CheckpointError: The state cannot be read, needs trust, or does not fit the class.
         TrialUsageError: The class violates a rule of the API.
@@ -104,6 +107,7 @@ def build_saved(
         trial = construct(trial_class, context, **trial_kwargs)
         if is_callback_style(type(trial)):
             procedure_for(trial, context, Callbacks(trial.build_callbacks())).set_up()
+    attributes = OwnAttributes(trial, context, tuple)
     weights = {  # load() needs a complete state; only the models' part comes from the checkpoint
         "models_state_dict": state["models_state_dict"],
         "optimizers_state_dict": [optimizer.state_dict() for optimizer in context.optimizers],
@@ -111,4 +115,14 @@ def build_saved(
         "scaler_state_dict": None if context.scaler is None else context.scaler.state_dict(),
     }
     load(context, weights, str(directory))
+    _restore_attributes(attributes, state[OUR_KEY], str(directory))
     return trial, context
+
+
+def _restore_attributes(attributes: OwnAttributes, ours: Mapping[str, Any], path: str) -> None:
+    if "attributes" not in ours:  # a checkpoint of Determined, or of an earlier version
+        return
+    try:
+        attributes.restore(ours["attributes"], had_data=True)
+    except Exception as error:  # a damaged state can contain any object
+        raise CheckpointError(f"The attributes in the checkpoint do not fit: {type(error).__name__}: {error}", path=path) from None

@@ -60,7 +60,7 @@ def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Proce
             rows = yield from _evaluate_batches(context, procedure, loader)
             if callbacks.overrides("on_validation_epoch_end"):
                 callbacks.on_validation_epoch_end(host_rows(rows))
-            metrics = _reduce(trial, rows, left_out)
+            metrics = _reduce(trial, list(map(flatten, rows)), left_out)  # callbacks get what evaluate_batch() returned
         metrics = without_bytes(metrics | context.reducers.reduce(training=False))
         require_values(metrics)
         callbacks.on_validation_step_end(metrics)
@@ -94,7 +94,7 @@ def _evaluate_batches(
             metrics = procedure.evaluate_batch(moved, len(rows))
         if not isinstance(metrics, Mapping):
             raise TrialUsageError("evaluate_batch() must return a dict of metrics.", f"It returned {type(metrics).__name__}.")
-        rows.append(flatten(metrics))
+        rows.append(dict(metrics))
         yield len(rows), total
     return rows
 

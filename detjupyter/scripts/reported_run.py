@@ -32,6 +32,7 @@ from detjupyter.store import Store, open_store
 from detjupyter.store.history import Run
 
 _UNKNOWN = "—"  # detjupyter does not know which device the script uses
+_WRITE_LIMIT_S = 10.0
 
 
 class ReportedRun:
@@ -70,7 +71,7 @@ class ReportedRun:
     @property
     def run(self) -> Run:
         """The run in the history, with everything that was reported so far."""
-        self._recorder.settle()
+        self._recorder.settle(_WRITE_LIMIT_S)
         return Run(self._store, self.run_id)
 
     @property

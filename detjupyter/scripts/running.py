@@ -18,7 +18,8 @@ from detjupyter.errors import ArgumentError, DefinitionNotFoundError
 from detjupyter.scripts.cluster_info import answering, cluster_info, latest_checkpoint_of_script
 from detjupyter.scripts.reported_run import ReportedRun
 from detjupyter.session.registry import Viewable, registry
-from detjupyter.store.history import Run, run
+from detjupyter.session.session import Session
+from detjupyter.store.history import Run
 
 LATEST = "latest"
 """In place of a checkpoint's id: the last checkpoint of earlier runs of the same command."""
@@ -77,8 +78,11 @@ def run_script(
     _end_open_runs(shown, raised)
     if raised is not None and not (isinstance(raised, SystemExit) and raised.code in (None, 0)):
         malformed = syntax_error(raised, path.parent) if isinstance(raised, SyntaxError) else None
-        raise malformed or trial_error(raised, [path.parent], f"running {path.name}")
-    return [run(run_id) for run_id in _run_ids(shown)]
+        failed = malformed or trial_error(raised, [path.parent], f"running {path.name}")
+        if isinstance(raised, SystemExit):
+            failed.hint = "The script ended itself with this status: what it printed may say why."
+        raise failed
+    return _runs_of(shown)
 
 
 def _execute(scope: DefinitionScope, path: Path, arguments: Sequence[str]) -> None:
@@ -118,5 +122,7 @@ def _end_open_runs(shown: Sequence[Viewable], raised: BaseException | None) -> N
             one.end_after(raised)
 
 
-def _run_ids(shown: Sequence[Viewable]) -> list[str]:
-    return list(dict.fromkeys(run_id for one in shown if (run_id := one.channel.record().run_id) is not None))
+def _runs_of(shown: Sequence[Viewable]) -> list[Run]:
+    """Return the runs of what was shown, also if the history is slow and lacks them still."""
+    runs = (one.run for one in shown if isinstance(one, (ReportedRun, Session)))
+    return list({run.id: run for run in runs if run is not None}.values())

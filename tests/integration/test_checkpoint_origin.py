@@ -233,6 +233,30 @@ def test_without_a_usable_key_a_checkpoint_is_written_all_the_same(line: Definit
         load_checkpoint(directory, device="cpu")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_checkpoints_that_cannot_be_signed_are_named_once(line: Definition) -> None:
+    """The warning is about the file, not about the directory of each checkpoint."""
+    line.edit(
+        "    def train_batch",
+        """    def build_callbacks(self):
+        import os
+        from detjupyter.pytorch import PyTorchCallback
+
+        class Linking(PyTorchCallback):
+            def on_checkpoint_write_end(self, checkpoint_dir):
+                os.symlink(os.devnull, os.path.join(checkpoint_dir, "nothing"))
+
+        return {"linking": Linking()}
+
+    def train_batch""",
+    )
+    session, _ = saved_by(line)
+    session.checkpoint()
+    texts = [entry.text for entry in session.run.log() if "The checkpoint is not signed" in entry.text]
+    assert len(texts) == 1
+    assert "not signed: nothing is a link." in texts[0]
+
+
 def test_a_deleted_key_is_named_and_made_again(line: Definition) -> None:
     """The next checkpoint is signed with a new key, which the earlier one does not match."""
     session, directory = saved_by(line)

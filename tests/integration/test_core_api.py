@@ -387,11 +387,17 @@ class TestLength:
 
     @pytest.mark.parametrize(
         ("max_length", "length", "unit"),
-        [({"epochs": 3}, 3, core.Unit.EPOCHS), ({"batches": 100}, 100, core.Unit.BATCHES), (7, 7, None), (None, 1, None)],
+        [
+            ({"epochs": 3}, 3, core.Unit.EPOCHS),
+            ({"batches": 100}, 100, core.Unit.BATCHES),
+            (7, 7, None),
+            (None, 1, None),
+            ("absent", 1, None),
+        ],
     )
     def test_the_operation_is_as_long_as_the_config_says(self, max_length: Any, length: int, unit: core.Unit | None) -> None:
         """In its unit, if it has one."""
-        searcher = {"name": "single", **({} if max_length is None else {"max_length": max_length})}
+        searcher = {"name": "single", **({} if max_length == "absent" else {"max_length": max_length})}
         with core_v2.init_context(config=core_v2.Config(searcher=searcher)) as context:
             assert [operation.length for operation in context.searcher.operations()] == [length]
             assert context.searcher.get_configured_units() is unit

@@ -15,8 +15,9 @@ import pytest
 from support.definition import Definition
 
 import detjupyter as dj
-from detjupyter.compat import kernel, unavailable
+from detjupyter.compat import kernel
 from detjupyter.compat.determined import experimental
+from detjupyter.definition import unsupported
 from detjupyter.definition.isolation.imports import DefinitionScope
 from detjupyter.errors import UnsupportedError
 
@@ -156,7 +157,7 @@ def test_the_parts_that_are_not_supported_are_in_the_docs() -> None:
     """The table in docs/determined.md is the table of the code, and no module of it is offered."""
     docs = (Path(__file__).parents[2] / "docs/determined.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(determined\.[\w.]+)` \| (.+) \|$", docs.split("The parts that are not supported:")[1], re.MULTILINE)
-    assert rows == [(module, what) for module, (what, _) in unavailable.NOT_SUPPORTED.items()]
+    assert rows == [(module, what) for module, (what, _) in unsupported.NOT_SUPPORTED.items()]
     offered_in_part = {"determined.experimental"}
     for module, _ in rows:
         if module not in offered_in_part:

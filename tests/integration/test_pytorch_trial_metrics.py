@@ -186,6 +186,27 @@ class TestBothGroups:
         if group == "validation":
             assert session.record().best.name == "val/b/c"
 
+    def test_a_callback_gets_what_evaluate_batch_returned(self, line: Definition) -> None:
+        """Nested metrics are only recorded by their paths."""
+        line.edit(EVALUATED, "return {'box': {'AP': 1.0}, 7: 2.0}")
+        line.edit(
+            "    def evaluate_batch",
+            """    def build_callbacks(self):
+        from detjupyter.pytorch import PyTorchCallback
+
+        class Outputs(PyTorchCallback):
+            def on_validation_epoch_end(self, outputs):
+                self.seen = outputs
+
+        self.outputs = Outputs()
+        return {"outputs": self.outputs}
+
+    def evaluate_batch""",
+        )
+        session = line.load()
+        assert session.validate() == {"box/AP": 1.0, "7": 2.0}
+        assert session.trial.outputs.seen[0] == {"box": {"AP": 1.0}, 7: 2.0}
+
     def test_a_validation_keeps_the_rest(self, line: Definition, caplog: pytest.LogCaptureFixture) -> None:
         """Of several metrics those that cannot be averaged are left out: of other shapes, None in one batch, text."""
         line.edit(

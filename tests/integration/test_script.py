@@ -14,6 +14,7 @@ import detjupyter as dj
 from detjupyter.errors import ArgumentError, ConfigError, DefinitionNotFoundError, DefinitionSyntaxError, TrialError
 from detjupyter.protocol.commands import Stop
 from detjupyter.scripts.running import run_script
+from detjupyter.session.recorder import Recorder
 from detjupyter.session.registry import registry
 
 CONFIG = """
@@ -143,6 +144,24 @@ def test_a_run_that_the_script_leaves_open_ends_with_it(end: str, state: str, er
     assert registry.scripts() == []
 
 
+def test_the_next_script_begins_its_own_run(tmp_path: Path) -> None:
+    """Without ``core_v2.init()`` it gets an error: it must not report into the run of the script before it."""
+    (tmp_path / "one.py").write_text("from determined.experimental import core_v2\ncore_v2.init()\n")
+    (tmp_path / "two.py").write_text(
+        "from determined.experimental import core_v2\ncore_v2.train.report_training_metrics(1, {'loss': 1.0})\n"
+    )
+    run_script(tmp_path / "one.py")
+    with pytest.raises(TrialError, match="core_v2 was not started"):
+        run_script(tmp_path / "two.py")
+
+
+def test_a_slow_history_is_no_error_of_the_script(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is returned, although the history does not contain it yet."""
+    monkeypatch.setattr(Recorder, "settle", lambda *_: False)
+    (run,) = run_script(script)
+    assert run.id
+
+
 def test_a_stop_request_reaches_the_script(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked while the script runs, as by the button of a view."""
     monkeypatch.setattr(registry, "show", lambda shown: shown.channel.send(Stop()).result())
@@ -200,3 +219,7 @@ def test_bad_input_is_one_clear_error(script: Path, tmp_path: Path) -> None:
     script.write_text("import helper_that_is_missing\n")
     with pytest.raises(TrialError, match="No module named 'helper_that_is_missing'"):
         run_script(script)
+    script.write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(TrialError, match="SystemExit: 3") as caught:
+        run_script(script)
+    assert caught.value.hint == "The script ended itself with this status: what it printed may say why."

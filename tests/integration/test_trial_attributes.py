@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from detjupyter import load_checkpoint
+
 if TYPE_CHECKING:
     from support.definition import Definition
 
@@ -31,6 +33,13 @@ class Meter:
     def add(self, value):
         self.total += value
         self.count += 1
+
+
+class Slots:
+    __slots__ = ("count",)
+
+    def __init__(self):
+        self.count = 0
 
 
 class Model(nn.Module):
@@ -58,12 +67,14 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.hidden = None
         self.results = {}
         self.meters = [Meter()]
+        self.slots = Slots()
         self.factor = 1.0
         self.array = np.zeros(3)
         self.recent = collections.deque(maxlen=3)
         self.unchanged = torch.ones(1 << 20)
 
     def build_training_data_loader(self):
+        self.records, self.since_the_data = len(inputs), 0
         return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
 
     def build_validation_data_loader(self):
@@ -95,9 +106,17 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.results["best"] = max(self.results.get("best", -9.0), float(x.max()))
         return self.results["best"]
 
+    def a_count_that_begins_with_the_data(self, x):
+        self.since_the_data += 1
+        return self.since_the_data / self.records
+
     def a_meter(self, x):
         self.meters[0].add(float(x.mean()))
         return self.meters[0].total / self.meters[0].count
+
+    def an_object_with_slots(self, x):
+        self.slots.count += 1
+        return self.slots.count / 10
 
     def an_array_and_a_deque(self, x):
         self.array += float(x.sum())
@@ -121,7 +140,9 @@ KINDS = [
     "a_hidden_state_that_begins_as_none",
     "an_attribute_that_init_does_not_set",
     "the_best_so_far",
+    "a_count_that_begins_with_the_data",
     "a_meter",
+    "an_object_with_slots",
     "an_array_and_a_deque",
     "a_parameter_of_no_module",
     "a_number_in_a_module",
@@ -259,3 +280,47 @@ def test_other_references_to_a_changed_object_see_the_restored_content(keeping: 
     other.restore(saved.path)
     assert other.trial.results is other.trial.shared
     assert other.trial.results == session.trial.results != {}
+
+
+def test_a_trial_loaded_from_a_checkpoint_has_its_attributes(keeping: Definition) -> None:
+    """Not only the wrapped models: a teacher's weights, too."""
+    session = keeping.load(hparams={"kind": "the_weights_of_a_teacher"})
+    session.step(3)
+    loaded = load_checkpoint(session.checkpoint().path, device="cpu")
+    assert loaded.teacher.linear.weight.item() == session.trial.teacher.linear.weight.item() != loaded.model.linear.weight.item()
+    assert loaded.since_the_data == session.trial.since_the_data
+
+
+LARGE = {
+    "a dict of tensors": ("{'w': torch.zeros(1 << 19)}", "self.large['w'] = self.large['w'] + 1"),
+    "a list of tensors": ("[torch.zeros(1 << 19)]", "self.large[0] += 1"),
+    "a full deque": ("collections.deque(range(20_000), maxlen=20_000)", "self.large.append(-1)"),
+    "an array": ("np.zeros(1 << 18)", "self.large[0] += 1"),
+}
+
+
+@pytest.mark.parametrize(("first", "change"), LARGE.values(), ids=LARGE)
+def test_a_large_value_that_changes_inside_is_kept(keeping: Definition, first: str, change: str) -> None:
+    """Also if it stays the same object with the same length, such as the averaged weights that many trials keep in a dict."""
+    keeping.edit("self.hidden = None", f"self.hidden = None\n        self.large = {first}")
+    keeping.edit("x, y = batch\n        extra", f"x, y = batch\n        {change}\n        extra")
+    session = keeping.load(hparams={"kind": "the_best_so_far"})
+    session.step(2)
+    saved = session.checkpoint()
+    other = keeping.load(hparams={"kind": "the_best_so_far"}, name="other")
+    other.restore(saved.path)
+    assert str(other.trial.large) == str(session.trial.large) != str(keeping.load(hparams={"kind": "a_meter"}, name="new").trial.large)
+
+
+def test_a_container_too_large_for_a_checkpoint_is_named(keeping: Definition, caplog: pytest.LogCaptureFixture) -> None:
+    """If training changes it."""
+    keeping.edit(
+        "self.hidden = None", "self.hidden = None\n        self.large = {'w': torch.zeros(17 << 20)}\n        self.same = dict(self.large)"
+    )
+    keeping.edit("x, y = batch\n        extra", "x, y = batch\n        self.large['w'] = self.large['w'] + 1\n        extra")
+    session = keeping.load(hparams={"kind": "the_best_so_far"})
+    session.step(1)
+    session.checkpoint()
+    text = "\n".join([caplog.text, *(line.text for line in session.run.log())])
+    assert "self.large (larger than 64 MiB)" in text
+    assert "self.same" not in text

@@ -353,7 +353,8 @@ class SearcherContext:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         searcher = config.get("searcher")
-        self._max_length = searcher.get("max_length", 1) if isinstance(searcher, Mapping) else 1
+        # an empty key has its default, as in every config
+        self._max_length = (searcher.get("max_length") if isinstance(searcher, Mapping) else None) or 1
 
     def operations(self, searcher_mode: SearcherMode = SearcherMode.WorkersAskChief, auto_ack: bool = True) -> Iterator[SearcherOperation]:
         """Yield one operation."""
@@ -437,6 +438,11 @@ class Context:
     def run_id(self) -> str:
         """The run in the history."""
         return self._begun().run_id
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has ended."""
+        return self._run is not None and self._run.has_ended
 
     def start(self) -> None:
         """Begin the run, and show it where a notebook does."""

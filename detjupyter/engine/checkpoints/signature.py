@@ -45,8 +45,8 @@ def signature_for(text: bytes, directory: Path, manifest: Manifest, *, say: Call
     try:
         # Another user who can rename the directories above can exchange this one while it is written.
         doubt = next(_doubts(directory, set(manifest.files or ())), None)
-        if doubt is not None:
-            raise _KeyUnusableError(doubt)
+        if doubt is not None:  # without the name of the directory, which differs for each checkpoint: one warning is enough
+            raise _KeyUnusableError(doubt.replace(f"{directory}{os.sep}", "").replace(str(directory), "its directory"))
         return _signature(_created_key(), text)
     except _KeyUnusableError as error:
         say(f"The checkpoint is not signed: {error}. Using it later can need {NextStep.TRUST}.")

@@ -2,7 +2,8 @@
 
 Determined's checkpoints lack it. Here a checkpoint contains each attribute whose value is plain data that differs from the one after
 ``__init__``, by its path from the trial. The search covers the trial itself, objects of the definition's own classes in its attributes, and
-modules. Only the values after ``__init__`` are kept in memory: a copy of small ones, a fingerprint of large ones.
+modules. Only the values after ``__init__``, and those that the building of the data sets, are kept in memory: a copy of small ones, a
+fingerprint of large ones.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -74,7 +76,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Initial:
-    """The value of an attribute after ``__init__``.
+    """The value of an attribute after ``__init__``, or after the data was built.
 
     Attributes:
         identity: The id of the object.
@@ -105,32 +107,50 @@ class OwnAttributes:
         self._trial = trial
         self._context = context
         self._without = without
+        self._lost: dict[str, tuple[str, int]] = {}  # what the last state lacks, with the ids of the values
         self._named: set[str] = set()
         self._owner_ids: dict[str, int] | None = None
-        held = self._held()
-        self._initial = {path: _initial(attribute.value, held) for path, attribute in self._attributes(held).items()}
+        self._of_data: dict[str, Initial] = {}  # what the building of the data has set
+        self._of_data_in_state: Mapping[str, Any] = {}  # the same in the restored state, as plain data
+        self._after_data: dict[str, Any] = {}  # restored values that the building of the data would replace
+        self._initial = self._values(with_marks=True)
         self._owner_ids = {path: id(owner) for path, owner in self._owners()}
 
     def state(self) -> dict[str, Any]:
         """Return the changed attributes for a checkpoint, with the trial's own tensors."""
         held = self._held()
         attributes = self._attributes(held)
-        values = self._compared(attributes, held)[0]
+        values, lost = self._compared(attributes, held)
+        self._lost = {path: (what, id(attributes[path].value)) for path, what in lost.items()}
         # Changed in place: other references to the object see the change.
         in_place = [path for path in values if path in self._initial and self._initial[path].identity == id(attributes[path].value)]
-        return {"values": values, "changed_in_place": in_place}
+        of_data = {path: value.data for path, value in self._of_data.items() if value.has_data}
+        return {"values": values, "changed_in_place": in_place, "of_data": {**self._of_data_in_state, **of_data}}
+
+    @contextmanager
+    def building_data(self) -> Iterator[None]:
+        """Note what the trial sets in the block, in which it builds its training data once.
+
+        A state from before the block lacks these attributes, but a restore does not build the data again, so they must stay. In a restored
+        trial, the block must not replace what the training had changed since.
+        """
+        before = self._values(with_marks=False)  # of large values, which can take a second, a new object is all that is noticed
+        yield
+        after = self._values(with_marks=False)
+        self._of_data = {path: value for path, value in after.items() if path not in before or not _is_same(before[path], value)}
+        owners = dict(self._owners())
+        for path in self._after_data.keys() & self._of_data.keys():
+            self._set(owners, path, self._after_data[path], in_place=False)
+        self._after_data = {}
 
     def warn_of_others(self, states: Mapping[str, Any]) -> None:
-        """Log a warning that names the changed attributes that a checkpoint cannot hold, once for each of them.
+        """Log a warning that names the changed attributes that the last :meth:`state` could not hold, once for each of them.
 
         Args:
             states: The states of the callbacks. A callback can hold such an attribute.
         """
-        held = self._held()
-        attributes = self._attributes(held)
-        lost = self._compared(attributes, held)[1]
         in_callbacks = {id(value) for state in states.values() if isinstance(state, Mapping) for value in state.values()}
-        new = {path: what for path, what in lost.items() if path not in self._named and id(attributes[path].value) not in in_callbacks}
+        new = {path: what for path, (what, identity) in self._lost.items() if path not in self._named and identity not in in_callbacks}
         self._named |= set(new)
         if new:
             logger.warning(
@@ -139,23 +159,25 @@ class OwnAttributes:
                 ", ".join(f"self.{path} ({what})" for path, what in new.items()),
             )
 
-    def restore(self, state: Mapping[str, Any], *, before: OwnAttributes | None = None) -> None:
-        """Set the changed attributes to those in a state, and all others to their values after ``__init__``.
+    def restore(self, state: Mapping[str, Any], *, had_data: bool, before: OwnAttributes | None = None) -> None:
+        """Set the changed attributes to those in a state, and all others to the values with which a training begins.
 
         Args:
             state: A state that :meth:`state` returned.
+            had_data: Whether the state is from after the data was built.
             before: The attributes of the trial's earlier version in a reload. Where its ``__init__`` set other values, the edit counts.
         """
         held = self._held()
         attributes = self._attributes(held)
         for path in self._compared(attributes, held)[0]:
             if path not in state["values"]:
-                self._reset(path, attributes[path])
+                self._reset(path, attributes[path], had_data=had_data)
         owners, in_place = dict(self._owners()), set(state["changed_in_place"])
         for path, data in state["values"].items():
-            owner_path, _, name = path.rpartition(".")
-            if owner_path in owners and not (before is not None and self._is_edited(path, before)):
-                _set(owners[owner_path], name, decode(data, self._context.device), in_place=path in in_place)
+            if not (before is not None and self._is_edited(path, before)):
+                self._set(owners, path, data, in_place=path in in_place)
+        of_data = self._of_data_in_state = state.get("of_data", {})  # states of earlier versions lack it
+        self._after_data = {path: data for path, data in state["values"].items() if path in of_data and not same_plain(of_data[path], data)}
 
     def _compared(self, attributes: Mapping[str, Attribute], held: set[int]) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the changed attributes as plain data, and what the others are that have changed and are not plain data."""
@@ -178,15 +200,24 @@ class OwnAttributes:
                     values[path] = data
         return values, lost
 
-    def _reset(self, path: str, attribute: Attribute) -> None:
+    def _set(self, owners: Mapping[str, Any], path: str, data: Any, *, in_place: bool) -> None:
+        owner_path, _, name = path.rpartition(".")
+        if owner_path in owners:
+            _set(owners[owner_path], name, decode(data, self._context.device), in_place=in_place)
+
+    def _reset(self, path: str, attribute: Attribute, *, had_data: bool) -> None:
         initial = self._initial.get(path, _ABSENT)
+        if not had_data and path in self._of_data:
+            initial = self._of_data[path]
+            if not initial.has_data and initial.identity == id(attribute.value):
+                return
         if initial is _ABSENT:
             delattr(attribute.owner, attribute.name)
         elif initial.has_data:
             value = decode(initial.data, self._context.device)
             _set(attribute.owner, attribute.name, value, in_place=initial.identity == id(attribute.value))
         else:
-            logger.warning("There is no copy of what __init__ set self.%s to (a large value, or an object), so it stays as it is.", path)
+            logger.warning("There is no copy of the first value of self.%s (a large value, or an object), so it stays as it is.", path)
 
     def _is_edited(self, path: str, before: OwnAttributes) -> bool:
         mine, theirs = self._initial.get(path, _ABSENT), before._initial.get(path, _ABSENT)
@@ -204,6 +235,10 @@ class OwnAttributes:
         if isinstance(value, torch.nn.Module):
             return any(value is module for model in self._context.models for module in model.modules())
         return isinstance(value, _HAVE_OWN_STATE + _HAVE_NO_STATE) or type(value).__module__.startswith(_OTHERS_WITHOUT_STATE)
+
+    def _values(self, *, with_marks: bool) -> dict[str, Initial]:
+        held = self._held()
+        return {path: _initial(attribute.value, held, with_mark=with_marks) for path, attribute in self._attributes(held).items()}
 
     def _attributes(self, held: set[int]) -> dict[str, Attribute]:
         return {
@@ -240,7 +275,7 @@ class OwnAttributes:
             seen.add(id(owner))
             others += 1
             yield path, owner
-            for name, value in list(vars(owner).items()):
+            for name, value in _contents_of(owner):
                 waiting += [(f"{path}.{name}{more}".lstrip("."), inner) for more, inner in self._objects_in(value)]
 
     def _objects_in(self, value: Any) -> Iterator[tuple[str, Any]]:
@@ -255,15 +290,24 @@ class OwnAttributes:
                 yield more, inner
 
     def _is_own(self, value: Any) -> bool:
-        if isinstance(value, (Enum, *_HAVE_OWN_STATE, *_HAVE_NO_STATE)) or not hasattr(value, "__dict__"):
+        if isinstance(value, (Enum, *_HAVE_OWN_STATE, *_HAVE_NO_STATE)):
             return False
         kind = type(value)
         return scope_of(kind) is not None or kind.__module__ == type(self._trial).__module__
 
 
+def _contents_of(owner: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes of an object, also those in ``__slots__``, as of a dataclass with ``slots=True``."""
+    yield from list(getattr(owner, "__dict__", {}).items())
+    for kind in type(owner).__mro__:
+        for name, slot in vars(kind).items():
+            if isinstance(slot, MemberDescriptorType) and hasattr(owner, name):
+                yield name, getattr(owner, name)
+
+
 def _attributes_of(owner: Any, held: set[int]) -> Iterator[tuple[str, Any]]:
     if not isinstance(owner, torch.nn.Module):
-        yield from list(vars(owner).items())
+        yield from _contents_of(owner)
         return
     for name, value in list(vars(owner).items()):
         if name not in _OF_EVERY_MODULE and not name.startswith("_"):
@@ -274,13 +318,19 @@ def _attributes_of(owner: Any, held: set[int]) -> Iterator[tuple[str, Any]]:
                 yield name, tensor
 
 
-def _initial(value: Any, held: set[int]) -> Initial:
+def _initial(value: Any, held: set[int], *, with_mark: bool) -> Initial:
     try:
         return Initial(id(value), has_data=True, data=copied_plain(Encoder(held, _SMALL_BYTES).encode(value)))
     except TooLargeError:
-        return Initial(id(value), mark=_mark(value))
+        return Initial(id(value), mark=_mark(value) if with_mark else None)
     except NotPlainError:
         return Initial(id(value))
+
+
+def _is_same(one: Initial, two: Initial) -> bool:
+    if one.has_data and two.has_data:
+        return same_plain(one.data, two.data)
+    return one.identity == two.identity
 
 
 def _mark(value: Any) -> Any:

@@ -5,8 +5,10 @@ A value of a class that a checkpoint can hold is itself. All others are tuples, 
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ _MAPPINGS: dict[str, Any] = {kind.__name__: kind for kind in (dict, OrderedDict,
 _FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (int, float, list, dict, set)}
 _NUMERIC = "?bhilqpBHILQPefdgFDGSU"
 _MAX_DEPTH = 16
+_MOST_READ_BYTES = 64 << 20
+_MANY = 1000
 _BYTES_OF_AN_ENTRY = 64
 
 
@@ -75,8 +79,7 @@ class Encoder:
         raise NotPlainError
 
     def _tensor(self, value: torch.Tensor) -> Any:
-        is_strided = value.layout is torch.strided and not value.is_quantized and value.device.type != "meta"
-        if id(value) in self._held or type(value) not in (torch.Tensor, torch.nn.Parameter) or not is_strided:
+        if id(value) in self._held or type(value) not in (torch.Tensor, torch.nn.Parameter) or not _is_dense(value):
             raise NotPlainError
         self._count(value.nbytes)
         return "tensor", value.detach(), value.device.type == "cpu", value.requires_grad and value.is_leaf
@@ -172,14 +175,63 @@ def same_plain(one: Any, two: Any) -> bool:
     return bool(one == two) or (one != one and two != two)
 
 
-def fingerprint(value: Any) -> Any:
-    """Return a small value that changes with the content of a large tensor or array, or with the length of a container."""
-    if isinstance(value, np.ndarray) and value.dtype.char in _NUMERIC and value.dtype.kind not in "SU":
-        value = torch.from_numpy(np.frombuffer(value.tobytes(), np.uint8))
-    if isinstance(value, torch.Tensor):
-        flat = _bits(value)
-        return tuple(value.shape), str(value.dtype), *(int(part.sum(dtype=torch.int64)) for part in (flat, flat[::3]))
-    return id(value), len(value)
+def fingerprint(value: Any) -> bytes:
+    """Return a small value that changes with the content of a large tensor, array or container.
+
+    Of more than 64 MiB only a part is read: a checkpoint cannot hold them, so the result only decides about a warning.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    _feed(digest, value, int(_size_of(value, 0)) // _MOST_READ_BYTES + 1, 0)
+    return digest.digest()
+
+
+def _size_of(value: Any, depth: int) -> float:
+    """Return about how many bytes a value has."""
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return float(value.nbytes)
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    inner = _inside(value)
+    if not inner or depth == _MAX_DEPTH:
+        return _BYTES_OF_AN_ENTRY
+    first = [_size_of(each, depth + 1) for each in islice(inner, _MANY)]
+    return len(inner) * (_BYTES_OF_AN_ENTRY + sum(first) / len(first))
+
+
+def _feed(digest: Any, value: Any, step: int, depth: int) -> None:
+    """Add a value to a hash: of tensors and of containers with many entries one of ``step`` entries."""
+    if type(value) in (torch.Tensor, torch.nn.Parameter) and _is_dense(value):
+        flat = _bits(value)[::step]
+        digest.update(repr((value.shape, value.dtype)).encode())
+        if flat.device.type == "cpu":
+            digest.update(np.ascontiguousarray(flat.numpy()).data)
+        else:
+            digest.update(repr([int(part.sum(dtype=torch.int64)) for part in (flat, flat[::3])]).encode())
+    elif type(value) is np.ndarray and value.dtype.char in _NUMERIC:
+        digest.update(repr((value.shape, value.dtype)).encode())
+        digest.update(np.ascontiguousarray(value.reshape(-1)[::step]).view(np.uint8).data)
+    elif isinstance(value, (*_ITSELF, complex, np.generic, str, bytes)):
+        digest.update(repr(value).encode("utf-8", "surrogatepass"))
+    elif (inner := _inside(value)) is not None and depth < _MAX_DEPTH:
+        digest.update(f"{type(value).__name__} {len(inner)}".encode())
+        for each in islice(inner, 0, None, step if len(inner) > _MANY else 1):
+            _feed(digest, each, step, depth + 1)
+    else:
+        digest.update(str(id(value)).encode())
+
+
+def _inside(value: Any) -> Collection[Any] | None:
+    """Return what a container of plain data contains; None for other values."""
+    kind = type(value)
+    if _MAPPINGS.get(kind.__name__) is kind:
+        items: Collection[Any] = value.items()
+        return items
+    sequence: Collection[Any] | None = value if _SEQUENCES.get(kind.__name__) is kind else None
+    return sequence
+
+
+def _is_dense(value: torch.Tensor) -> bool:
+    return value.layout is torch.strided and not value.is_quantized and value.device.type != "meta"
 
 
 def _merged(old: Any, new: Any) -> Any:

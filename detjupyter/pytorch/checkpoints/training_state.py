@@ -135,7 +135,8 @@ class TrainingState:
             state["lr_schedulers_state_dict"] = [scheduler.state_dict() for scheduler in self._context.lr_schedulers]
         self._load(state, None)
         self._written.restore_edits(self._context, self._parameters, other._written)
-        self._attributes.restore(state[OUR_KEY]["attributes"], before=other._attributes)
+        ours = state[OUR_KEY]
+        self._attributes.restore(ours["attributes"], had_data=ours["has_data"], before=other._attributes)
         self._callbacks.load_state_dict({name: mine for name, mine in state["callbacks"].items() if name in self._callbacks})
         self._continue_from(state)
 
@@ -157,12 +158,13 @@ class TrainingState:
     def build_data(self) -> None:
         """Build the training data. A restored trial builds it with the random states of a new trial, so that a random split is the same."""
         if self._before_data is None:
-            self._data.load()
+            with self._attributes.building_data():
+                self._data.load()
             return
         now = self._randomness.capture()
         self._randomness.replace(self._before_data)
         try:
-            with self._randomness.active():
+            with self._randomness.active(), self._attributes.building_data():
                 self._data.load()
         finally:
             self._randomness.replace(now)
@@ -179,7 +181,7 @@ class TrainingState:
     def _restore_attributes(self, state: Mapping[str, Any]) -> None:
         """Restore the trial's attributes from a state that has them; Determined's, and those of earlier versions, do not."""
         if "attributes" in state.get(OUR_KEY, {}):
-            self._attributes.restore(state[OUR_KEY]["attributes"])
+            self._attributes.restore(state[OUR_KEY]["attributes"], had_data=state[OUR_KEY].get("has_data", True))
 
     def _randomness_now(self) -> RandomnessSnapshot:
         return RandomnessSnapshot(self._randomness.capture(), self._data.generators(), states_of(self._own_generators()))

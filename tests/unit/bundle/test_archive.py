@@ -512,7 +512,8 @@ def test_an_archive_of_too_many_entries_is_refused(tmp_path: Path) -> None:
         [
             [entry(f"f{n}") for n in range(11)],
             [entry("a/" * 9 + "f"), entry("g")],
-            [entry("d", type=tarfile.DIRTYPE)] * 10,
+            [entry("d", type=tarfile.DIRTYPE)] * 11,
+            [entry(f"d{n}", type=tarfile.DIRTYPE) for n in range(11)],
         ]
     ):
         archive = foreign(tmp_path / f"{number}.tar", *entries, mode="w")

@@ -16,6 +16,7 @@ from detjupyter.next_step import Wording, worded
 
 DEEPSPEED = "determined.pytorch.deepspeed.DeepSpeedTrial"
 ESTIMATOR = "determined.estimator.EstimatorTrial"
+LIGHTNING = "determined.pytorch.lightning.LightningAdapter"
 KERAS = "determined.keras.TFKerasTrial"
 PYTORCH = "from detjupyter.definition.trial import Trial\nclass MyTrial(Trial):\n    framework = 'toy'\n"
 
@@ -28,7 +29,7 @@ def definition(root: Path, files: Mapping[str, str]) -> ModelDefinition:
     return ModelDefinition(root)
 
 
-def hint(md: ModelDefinition, kind: type[DetJupyterError] = TrialError, entrypoint: str = "model_def:MyTrial") -> str:
+def hint(md: ModelDefinition, kind: type[DetJupyterError] = TrialError, entrypoint: str | None = "model_def:MyTrial") -> str:
     """Load, expect it to fail, and return the next step."""
     with pytest.raises(kind) as caught:
         md.load(entrypoint)
@@ -141,6 +142,7 @@ class TestUnsupportedFrameworks:
         ("base", "model_def", "others"),
         [
             (DEEPSPEED, "import x1\nfrom determined.pytorch.deepspeed import DeepSpeedTrial as D\nclass MyTrial(D): ...", {}),
+            (LIGHTNING, "import x1\nfrom determined.pytorch.lightning import LightningAdapter\nclass MyTrial(LightningAdapter): ...", {}),
             (KERAS, "import x1\nimport determined.keras as dk\nclass MyTrial(dk.TFKerasTrial): ...", {}),
             (KERAS, "import determined as det\nimport x1\nclass MyTrial(det.keras.TFKerasTrial): ...", {}),
             (KERAS, "import x1\nfrom determined.keras import *\nclass MyTrial(TFKerasTrial): ...", {}),
@@ -154,7 +156,7 @@ class TestUnsupportedFrameworks:
                 },
             ),
         ],
-        ids=["from", "alias of the module", "attribute", "star", "alias of the class", "other modules"],
+        ids=["from", "adapter", "alias of the module", "attribute", "star", "alias of the class", "other modules"],
     )
     def test_they_are_refused_before_their_libraries_are_asked_for(
         self, tmp_path: Path, base: str, model_def: str, others: dict[str, str]
@@ -170,6 +172,11 @@ class TestUnsupportedFrameworks:
         """Nothing is left to install then."""
         md = definition(tmp_path, {"model_def.py": "from determined.keras import TFKerasTrial\nclass MyTrial(TFKerasTrial): ..."})
         assert hint(md, UnsupportedError) == "detjupyter trains PyTorch trials so far."
+
+    def test_the_adapter_for_lightning_is_found_without_an_entrypoint(self, tmp_path: Path) -> None:
+        """Its name does not end like those of the other trials."""
+        lightning = "from determined.pytorch.lightning import LightningAdapter\nclass Mine(LightningAdapter): ..."
+        assert hint(definition(tmp_path, {"model_def.py": lightning}), UnsupportedError, None).startswith("Derive the trial from")
 
     def test_another_trial_of_the_same_definition_is_not_concerned(self, tmp_path: Path) -> None:
         """The advice is about the class that is loaded."""

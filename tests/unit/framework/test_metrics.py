@@ -33,6 +33,22 @@ def test_numbers_and_means_of_numbers_are_recorded_and_nothing_else() -> None:
     assert unrecorded({"big": 10**400, "c": 1j, "none": None}) == {"big": "int, too large", "c": "complex"}
 
 
+def test_a_single_number_may_be_an_array_of_another_library() -> None:
+    """Whatever its attribute ``size`` is: that of torch's tensors is a method."""
+
+    class Tensor:
+        def __init__(self, *values: float) -> None:
+            self._values = values
+
+        def size(self) -> tuple[int, ...]:
+            return (len(self._values),)
+
+        def __array__(self, *_: Any, **__: Any) -> Any:
+            return np.array(self._values)
+
+    assert single_numbers({"one": Tensor(0.5), "two": Tensor(0.5, 1.5)}) == {"one": 0.5}
+
+
 def test_nested_metrics_are_named_by_their_path() -> None:
     """At any depth, with names of any kind; a dict that contains itself ends somewhere, and of two equal names the first counts."""
     given: dict[Any, Any] = {"val": {"a": 0.5, "b": {"c": 1.5, 7: [1, 2]}}, "val/a": 9, ("x", 1): 2, None: 3, "empty": {}}

@@ -137,9 +137,7 @@ def close() -> None:
 
 def url_reverse_webui_exp_view(*_: Any) -> str:
     """Return how to look at the run: there is no web page of it, but its place in the history."""
-    if _context is None:
-        raise TrialUsageError("core_v2 was not started.", hint="Call `core_v2.init()` first.")
-    return f'dj.run("{_context.run_id}")'
+    return f'dj.run("{_begun().run_id}")'
 
 
 def _make(
@@ -161,11 +159,15 @@ def _make(
     return core.Context(str(info.trial._config.get("name") or given.get("name", "script")), info)
 
 
+def _begun() -> core.Context:
+    if _context is None or _context.has_ended:  # of a script that `%det_script` ran, the run ends without close()
+        raise TrialUsageError("core_v2 was not started.", hint="Call `core_v2.init()` first.")
+    return _context
+
+
 def __getattr__(name: str) -> Any:
     if name in _PARTS:
-        if _context is None:
-            raise TrialUsageError("core_v2 was not started.", hint="Call `core_v2.init()` first.")
-        return getattr(_context, name)
+        return getattr(_begun(), name)
     return _names.get(name)
 
 
