@@ -186,6 +186,7 @@ export class SessionModel {
     const turn = ++this._turn;
     const process = this._process;
     const sent: Sent = { kind: command.kind };
+    const { card } = this; // before the command: another question may have been answered with the new one by the time of its answer
     let reply: KernelReply | null = null;
     let refusal: Error | null = null;
     this._sent = sent;
@@ -205,7 +206,7 @@ export class SessionModel {
     }
     this._refusal = refusal === null ? null : { kind: command.kind, error: refusal };
     if (command.kind === 'reload' && reply?.accepted === true) {
-      void this.awaitReload(sent);
+      void this.awaitReload(sent, card);
     }
     // A later question may have been answered already. Then this answer is only good for its refusal.
     if (reply !== null && turn === this._turn) {
@@ -216,8 +217,7 @@ export class SessionModel {
   }
 
   /** Ask until a reload that was accepted is over: the card is another one then, or has a note of why it is not. */
-  private async awaitReload(reload: Sent): Promise<void> {
-    const before = this.card;
+  private async awaitReload(reload: Sent, before: CardRecord | null): Promise<void> {
     this._reload = reload;
     for (let pauseMs = 500; pauseMs < LONGEST_RELOAD_PAUSE_MS; pauseMs *= 1.3) {
       await new Promise(resolve => setTimeout(resolve, pauseMs));

@@ -168,12 +168,13 @@ class TestLatest:
         live.apply(GpuRead(None))
         assert live.record().gpu is None
 
-    def test_single_numbers_are_drawn_and_nothing_else(self) -> None:
-        """Text and vectors of a validation are in the run, not in the curves."""
+    def test_numbers_and_means_are_drawn_and_nothing_else(self) -> None:
+        """Text of a validation is in the run, not in the curves; of several numbers the curve has the mean."""
         live = make_live()
         live.apply(Validated(3, {"error": np.float32(0.5), "names": "a b", "many": [1, 2]}))
-        assert live.record().latest == {"validation": {"error": 0.5}}
-        assert [(patch.name, patch.batches.tolist(), patch.values.tolist()) for patch in live.patches({})] == [("error", [3], [0.5])]
+        assert live.record().latest == {"validation": {"error": 0.5, "many": 1.5}}
+        drawn = [(patch.name, patch.batches.tolist(), patch.values.tolist()) for patch in live.patches({})]
+        assert drawn == [("error", [3], [0.5]), ("many", [3], [1.5])]
 
     def test_a_batch_without_a_metric_leaves_it_out(self) -> None:
         """A missing value has no point; a NaN has one."""

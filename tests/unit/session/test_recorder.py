@@ -153,7 +153,7 @@ class TestWriting:
             recorder.add(event)
         assert recorder.settle(LIMIT_S)
         assert bench.store.series(run.id, Group.TRAINING, "loss")[0].tolist() == [1, 2, 3]
-        assert bench.store.series_names(run.id) == [(Group.TRAINING, "loss"), (Group.VALIDATION, "error")]
+        assert bench.store.series_names(run.id) == [(Group.TRAINING, "loss"), (Group.VALIDATION, "error"), (Group.VALIDATION, "many")]
         assert bench.store.checkpoints(run.id) == [saved]
         assert [event["kind"] for event in bench.store.events(run.id)] == ["validation", "state", "checkpoint"]
         assert bench.store.events(run.id)[0]["metrics"] == {"error": 0.5, "text": "fine", "many": [1.0, "NaN"]}
