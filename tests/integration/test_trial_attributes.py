@@ -62,6 +62,12 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.array = np.zeros(3)
         self.recent = collections.deque(maxlen=3)
         self.unchanged = torch.ones(1 << 20)
+        self.options = {"inner": {"value": 1.0}}
+        self.inner = self.options["inner"]
+        self.first = self.second = None
+        self.warmup = 2.0
+        self.priorities, self.order = [1.0] * 20_000, torch.arange(300_000.0).reshape(-1, 3)
+        self.label = np.str_("warm-up")
 
     def build_training_data_loader(self):
         return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
@@ -116,6 +122,31 @@ class KeepingTrial(pytorch.PyTorchTrial):
             for mine, theirs in zip(self.teacher.parameters(), self.model.parameters()):
                 mine.data.mul_(0.9).add_(theirs.data, alpha=0.1)
             return self.teacher(x)
+
+    def an_object_that_another_one_contains(self, x):
+        self.inner["value"] *= 0.9
+        return self.options["inner"]["value"]
+
+    def two_names_that_training_gives_one_object(self, x):
+        if self.first is None:
+            self.first = self.second = torch.ones(1)
+        self.first.mul_(0.9)
+        return self.second.clone()
+
+    def an_attribute_that_training_deletes(self, x):
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 6:
+            del self.warmup
+        return getattr(self, "warmup", 0.0)
+
+    def large_values_whose_length_and_sum_stay(self, x):
+        self.priorities[0] *= 0.9
+        self.order = torch.roll(self.order, 1, 0)
+        return self.priorities[0] + self.order[0, 0] / 1e6
+
+    def empty_text_of_numpy(self, x):
+        self.label = np.str_("")
+        return len(self.label) + x
 """
 KINDS = [
     "a_hidden_state_that_begins_as_none",
@@ -126,6 +157,10 @@ KINDS = [
     "a_parameter_of_no_module",
     "a_number_in_a_module",
     "the_weights_of_a_teacher",
+    "an_object_that_another_one_contains",
+    "two_names_that_training_gives_one_object",
+    "an_attribute_that_training_deletes",
+    "empty_text_of_numpy",
 ]
 
 
@@ -182,6 +217,50 @@ class TestATrainingWithSuchAnAttribute:
         session.restore(second.path)
         session.step(5)
         assert losses(session)[-5:] == whole[-5:]
+
+
+def test_large_values_whose_length_and_sum_stay_are_kept(keeping: Definition) -> None:
+    """A long list that changes in place, and a table whose rows move."""
+    given: dict[str, Any] = {"hparams": {"kind": "large_values_whose_length_and_sum_stay"}}
+    session, other = keeping.load(**given), keeping.load(**given, name="other")
+    session.step(5)
+    saved = session.checkpoint()
+    session.step(5)
+    other.restore(saved.path)
+    other.step(2)
+    other.reload()
+    other.step(3)
+    assert losses(other)[-5:] == losses(session)[-5:]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("self.context.step_optimizer(self.optimizer)", "(batch_idx + 1) % 4 or self.context.step_optimizer(self.optimizer)"),
+        (
+            "self.context.step_optimizer(self.optimizer)",
+            "self.context.step_optimizer(self.optimizer, auto_zero_grads=batch_idx % 4 == 3)",
+        ),
+        ("[*self.model.parameters(), *self.alphas]", "[*self.model.linear.parameters(), *self.alphas][1:]"),
+    ],
+    ids=["steps at every fourth batch", "zeroes at every fourth batch", "a group that training adds"],
+)
+def test_gradients_that_the_code_accumulates_are_kept(keeping: Definition, before: str, after: str) -> None:
+    """For parameters of models and others, also for those that are in no optimizer yet."""
+    keeping.edit(before, after)
+    if "[1:]" in after:
+        adds = "self.optimizer.add_param_group({'params': self.model.linear.weight})"
+        keeping.edit("x, y = batch\n        extra", f"x, y = batch\n        batch_idx == 6 and {adds}\n        extra")
+    given: dict[str, Any] = {"hparams": {"kind": "a_parameter_of_no_module"}}
+    session, other = keeping.load(**given), keeping.load(**given, name="other")
+    session.step(5)
+    saved = session.checkpoint()
+    session.step(8)
+    other.restore(saved.path)
+    other.step(2)
+    other.reload()
+    other.step(6)
+    assert losses(other)[-8:] == losses(session)[-8:]
 
 
 def test_only_changed_attributes_are_in_a_checkpoint(keeping: Definition) -> None:

@@ -30,6 +30,7 @@ from detjupyter.pytorch.checkpoints.plain_data import (
     put_into,
     same_plain,
 )
+from detjupyter.pytorch.checkpoints.shared_objects import Attribute, share, shared_places
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.custom_reducers import MetricReducer
 from detjupyter.pytorch.data.data_loader import DataLoader
@@ -61,15 +62,6 @@ _HAVE_OWN_STATE = (
 )
 _HAVE_NO_STATE = (type, FunctionType, MethodType, BuiltinFunctionType, ModuleType, logging.Logger, torch.device, torch.dtype)
 _OTHERS_WITHOUT_STATE = ("torch.utils.tensorboard", "tensorboardX", "detjupyter.pytorch", "threading", "_thread")
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """An attribute of an object that belongs to a trial."""
-
-    owner: Any
-    name: str
-    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +100,9 @@ class OwnAttributes:
         self._named: set[str] = set()
         self._owner_ids: dict[str, int] | None = None
         held = self._held()
-        self._initial = {path: _initial(attribute.value, held) for path, attribute in self._attributes(held).items()}
+        attributes = self._attributes(held)
+        self._initial = {path: _initial(attribute.value, held) for path, attribute in attributes.items()}
+        self._shared = shared_places({path: attributes[path].value for path, initial in self._initial.items() if initial.has_data})
         self._owner_ids = {path: id(owner) for path, owner in self._owners()}
 
     def state(self) -> dict[str, Any]:
@@ -118,7 +112,9 @@ class OwnAttributes:
         values = self._compared(attributes, held)[0]
         # Changed in place: other references to the object see the change.
         in_place = [path for path in values if path in self._initial and self._initial[path].identity == id(attributes[path].value)]
-        return {"values": values, "changed_in_place": in_place}
+        deleted = [path for path, _ in self._deleted(attributes)]
+        places = {path: attributes[path].value for path in values}
+        return {"values": values, "changed_in_place": in_place, "deleted": deleted, "shared": shared_places(places)}
 
     def warn_of_others(self, states: Mapping[str, Any]) -> None:
         """Log a warning that names the changed attributes that a checkpoint cannot hold, once for each of them.
@@ -148,14 +144,35 @@ class OwnAttributes:
         """
         held = self._held()
         attributes = self._attributes(held)
-        for path in self._compared(attributes, held)[0]:
-            if path not in state["values"]:
-                self._reset(path, attributes[path])
+        deleted = state.get("deleted", ())
+        changed = {path: attributes[path] for path in self._compared(attributes, held)[0]}
+        changed |= {path: Attribute(owner, path.rpartition(".")[2], None) for path, owner in self._deleted(attributes)}
+        reset = {path: attribute for path, attribute in changed.items() if path not in state["values"] and path not in deleted}
+        for path, attribute in reset.items():
+            self._reset(path, attribute)
+        share(
+            self._shared,
+            reset,
+            {path for path, attribute in reset.items() if self._initial.get(path, _ABSENT).identity == id(attribute.value)},
+        )
         owners, in_place = dict(self._owners()), set(state["changed_in_place"])
+        restored = {}
         for path, data in state["values"].items():
             owner_path, _, name = path.rpartition(".")
             if owner_path in owners and not (before is not None and self._is_edited(path, before)):
                 _set(owners[owner_path], name, decode(data, self._context.device), in_place=path in in_place)
+                restored[path] = Attribute(owners[owner_path], name, getattr(owners[owner_path], name))
+        share(state.get("shared", ()), restored, in_place)
+        for path in deleted:
+            owner_path, _, name = path.rpartition(".")
+            if path in self._initial and name in vars(owners.get(owner_path, object)):
+                delattr(owners[owner_path], name)
+
+    def _deleted(self, attributes: Mapping[str, Attribute]) -> list[tuple[str, Any]]:
+        """Return the attributes that ``__init__`` set and training deleted, each with its owner."""
+        owners = dict(self._owners())
+        gone = [(path, owners.get(path.rpartition(".")[0])) for path in self._initial if path not in attributes]
+        return [(path, owner) for path, owner in gone if owner is not None and not hasattr(owner, path.rpartition(".")[2])]
 
     def _compared(self, attributes: Mapping[str, Attribute], held: set[int]) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the changed attributes as plain data, and what the others are that have changed and are not plain data."""
