@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -77,7 +78,10 @@ def run_script(
     _end_open_runs(shown, raised)
     if raised is not None and not (isinstance(raised, SystemExit) and raised.code in (None, 0)):
         malformed = syntax_error(raised, path.parent) if isinstance(raised, SyntaxError) else None
-        raise malformed or trial_error(raised, [path.parent], f"running {path.name}")
+        failure = malformed or trial_error(raised, [path.parent], f"running {path.name}")
+        if isinstance(raised, SystemExit):
+            failure.hint = "The script ended itself. Its own output says why: for example, its arguments are not what it expects."
+        raise failure
     return [run(run_id) for run_id in _run_ids(shown)]
 
 
@@ -85,13 +89,24 @@ def _execute(scope: DefinitionScope, path: Path, arguments: Sequence[str]) -> No
     main = ModuleType("__main__")
     vars(main).update(__file__=str(path), __builtins__=scope.builtins)
     before = sys.argv, sys.modules["__main__"]
-    with scope.active():
+    with _working_directory_kept(), scope.active():
         # classes of the script are pickled by this name, and spawned processes run this file
         sys.argv, sys.modules["__main__"] = [str(path), *arguments], main
         try:
             exec(compile(scope.read_source(path), str(path), "exec"), vars(main))
         finally:
             sys.argv, sys.modules["__main__"] = before
+
+
+@contextmanager
+def _working_directory_kept() -> Iterator[None]:
+    """Change the working directory back: a script can change that of its process, which is the kernel here."""
+    before = Path.cwd()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the script deleted that directory
+            os.chdir(before)
 
 
 @contextmanager
