@@ -68,6 +68,10 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.warmup = 2.0
         self.priorities, self.order = [1.0] * 20_000, torch.arange(300_000.0).reshape(-1, 3)
         self.label = np.str_("warm-up")
+        self.side = nn.Parameter(torch.zeros(1))
+        self.by_hand = torch.optim.Adam([self.side], lr=0.1)
+        self.rate = torch.optim.lr_scheduler.StepLR(self.by_hand, 2, 0.7)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer, patience=0, factor=0.9)
 
     def build_training_data_loader(self):
         return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
@@ -144,6 +148,14 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.order = torch.roll(self.order, 1, 0)
         return self.priorities[0] + self.order[0, 0] / 1e6
 
+    def optimizers_and_schedulers_that_are_not_wrapped(self, x):
+        self.by_hand.zero_grad()
+        ((x - self.side) ** 2).mean().backward()
+        self.by_hand.step()
+        self.rate.step()
+        self.plateau.step(float(x.sum()))
+        return self.side.detach().clone()
+
     def empty_text_of_numpy(self, x):
         self.label = np.str_("")
         return len(self.label) + x
@@ -161,6 +173,7 @@ KINDS = [
     "two_names_that_training_gives_one_object",
     "an_attribute_that_training_deletes",
     "empty_text_of_numpy",
+    "optimizers_and_schedulers_that_are_not_wrapped",
 ]
 
 

@@ -60,6 +60,8 @@ _HAVE_OWN_STATE = (
     random.Random,
     MetricReducer,
 )
+# Their state_dict() is plain data, and is kept if the context has not wrapped them. Its form: ("state", the plain data).
+_STATEFUL = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler)
 _HAVE_NO_STATE = (type, FunctionType, MethodType, BuiltinFunctionType, ModuleType, logging.Logger, torch.device, torch.dtype)
 _OTHERS_WITHOUT_STATE = ("torch.utils.tensorboard", "tensorboardX", "detjupyter.pytorch", "threading", "_thread")
 
@@ -101,7 +103,7 @@ class OwnAttributes:
         self._owner_ids: dict[str, int] | None = None
         held = self._held()
         attributes = self._attributes(held)
-        self._initial = {path: _initial(attribute.value, held) for path, attribute in attributes.items()}
+        self._initial = {path: self._initial_of(attribute.value, held) for path, attribute in attributes.items()}
         self._shared = shared_places({path: attributes[path].value for path, initial in self._initial.items() if initial.has_data})
         self._owner_ids = {path: id(owner) for path, owner in self._owners()}
 
@@ -160,7 +162,7 @@ class OwnAttributes:
         for path, data in state["values"].items():
             owner_path, _, name = path.rpartition(".")
             if owner_path in owners and not (before is not None and self._is_edited(path, before)):
-                _set(owners[owner_path], name, decode(data, self._context.device), in_place=path in in_place)
+                _set(owners[owner_path], name, data, self._context.device, in_place=path in in_place)
                 restored[path] = Attribute(owners[owner_path], name, getattr(owners[owner_path], name))
         share(state.get("shared", ()), restored, in_place)
         for path in deleted:
@@ -183,7 +185,7 @@ class OwnAttributes:
             if initial.mark is not None and initial.mark == _mark(value):
                 continue
             try:
-                data = Encoder(held, _MAX_BYTES).encode(value)
+                data = self._encoded(value, held, _MAX_BYTES)
             except TooLargeError:
                 lost[path] = "larger than 64 MiB"
             except NotPlainError:
@@ -191,17 +193,38 @@ class OwnAttributes:
                 if initial.identity != id(value) and not self._has_no_state(value):
                     lost[path] = type(value).__name__
             else:
-                if not initial.has_data or not same_plain(initial.data, data):
+                if isinstance(value, _STATEFUL) and initial.identity != id(value):
+                    lost[path] = type(value).__name__  # __init__ of another trial creates no object that could get the state
+                elif not initial.has_data or not same_plain(initial.data, data):
                     values[path] = data
         return values, lost
+
+    def _encoded(self, value: Any, held: set[int], limit_bytes: int) -> Any:
+        encoder = Encoder(held, limit_bytes)
+        if isinstance(value, _STATEFUL) and not self._is_wrapped(value):
+            return "state", encoder.encode(dict(value.state_dict()))
+        return encoder.encode(value)
+
+    def _initial_of(self, value: Any, held: set[int]) -> Initial:
+        try:
+            return Initial(id(value), has_data=True, data=copied_plain(self._encoded(value, held, _SMALL_BYTES)))
+        except TooLargeError:
+            return Initial(id(value), mark=_mark(value))
+        except NotPlainError:
+            return Initial(id(value))
+
+    def _is_wrapped(self, value: Any) -> bool:
+        context = self._context
+        wrapped = [*context.optimizers, *(one.scheduler for one in context.lr_schedulers), context.scaler]
+        return any(value is one for one in wrapped)
 
     def _reset(self, path: str, attribute: Attribute) -> None:
         initial = self._initial.get(path, _ABSENT)
         if initial is _ABSENT:
             delattr(attribute.owner, attribute.name)
         elif initial.has_data:
-            value = decode(initial.data, self._context.device)
-            _set(attribute.owner, attribute.name, value, in_place=initial.identity == id(attribute.value))
+            in_place = initial.identity == id(attribute.value)
+            _set(attribute.owner, attribute.name, initial.data, self._context.device, in_place=in_place)
         else:
             logger.warning("There is no copy of what __init__ set self.%s to (a large value, or an object), so it stays as it is.", path)
 
@@ -291,21 +314,17 @@ def _attributes_of(owner: Any, held: set[int]) -> Iterator[tuple[str, Any]]:
                 yield name, tensor
 
 
-def _initial(value: Any, held: set[int]) -> Initial:
-    try:
-        return Initial(id(value), has_data=True, data=copied_plain(Encoder(held, _SMALL_BYTES).encode(value)))
-    except TooLargeError:
-        return Initial(id(value), mark=_mark(value))
-    except NotPlainError:
-        return Initial(id(value))
-
-
 def _mark(value: Any) -> Any:
     return fingerprint(value) if hasattr(value, "__len__") else None
 
 
-def _set(owner: Any, name: str, value: Any, *, in_place: bool) -> None:
+def _set(owner: Any, name: str, data: Any, device: torch.device, *, in_place: bool) -> None:
     current = getattr(owner, name, None)
+    if isinstance(data, tuple) and data[0] == "state":
+        if isinstance(current, _STATEFUL):
+            current.load_state_dict(decode(data[1], device))
+        return
+    value = decode(data, device)
     is_trained = isinstance(current, torch.Tensor) and current.is_leaf and current.requires_grad  # an optimizer may refer to it
     is_parameter = isinstance(current, torch.nn.Parameter)  # of a module, which accepts no other tensor in its place
     if (in_place or is_trained or is_parameter) and put_into(current, value):
