@@ -34,7 +34,7 @@ def test_numbers_and_means_of_numbers_are_recorded_and_nothing_else() -> None:
 
 
 def test_nested_metrics_are_named_by_their_path() -> None:
-    """At any depth, with names of any kind; a dict that contains itself is no number there, and of two equal names the first counts."""
+    """At any depth, with names of any kind; a dict that contains itself is not followed there, and of two equal names the first counts."""
     given: dict[Any, Any] = {"val": {"a": 0.5, "b": {"c": 1.5, 7: [1, 2]}}, "val/a": 9, ("x", 1): 2, None: 3, "empty": {}}
     flat = {"val/a": 0.5, "val/b/c": 1.5, "val/b/7": [1, 2], "('x', 1)": 2, "None": 3, "empty": {}}
     assert flatten(given) == flat
