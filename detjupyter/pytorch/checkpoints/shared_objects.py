@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 _MAX_DEPTH = 16
+_CHANGEABLE = (torch.Tensor, np.ndarray, set, list, deque, dict)
 
 Place = tuple[str, tuple[int, ...]]
 """The path of an attribute, and the positions of the items that lead from its value to the object."""
@@ -56,12 +57,12 @@ def share(groups: Sequence[Sequence[Place]], attributes: Mapping[str, Attribute]
 
 def _objects_in(value: Any, positions: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:
     """Yield ``value`` and the objects in it that can be changed in place. Those in tuples and sets are left out: no place can be set."""
-    if isinstance(value, (torch.Tensor, np.ndarray, set)):
-        yield positions, value
-    elif isinstance(value, (list, deque, dict)):
-        yield positions, value
-        if len(positions) < _MAX_DEPTH:
-            for position, inner in enumerate(value.values() if isinstance(value, dict) else value):
+    if not isinstance(value, _CHANGEABLE):
+        return
+    yield positions, value
+    if isinstance(value, (list, deque, dict)) and len(positions) < _MAX_DEPTH:
+        for position, inner in enumerate(value.values() if isinstance(value, dict) else value):
+            if isinstance(inner, _CHANGEABLE):  # a list can have a million numbers
                 yield from _objects_in(inner, (*positions, position))
 
 
