@@ -14,7 +14,7 @@ _LARGER_IS_BETTER = (
 )
 
 
-_MAX_DEPTH = 20  # a dict can contain itself
+_MAX_DEPTH = 20
 
 
 def flatten(metrics: Mapping[Any, Any]) -> dict[str, Any]:
@@ -25,14 +25,15 @@ def flatten(metrics: Mapping[Any, Any]) -> dict[str, Any]:
         {'loss': 1, 'box/AP': 2, 'box/by_size/small': 3, '7': 4}
     """
     flat: dict[str, Any] = {}
-    _add_flat(flat, metrics, "", _MAX_DEPTH)
+    _add_flat(flat, metrics, "", (id(metrics),))
     return flat
 
 
-def _add_flat(flat: dict[str, Any], metrics: Mapping[Any, Any], prefix: str, depth: int) -> None:
+def _add_flat(flat: dict[str, Any], metrics: Mapping[Any, Any], prefix: str, inside_of: tuple[int, ...]) -> None:
     for name, value in metrics.items():
-        if isinstance(value, Mapping) and value and depth:
-            _add_flat(flat, value, f"{prefix}{name}/", depth - 1)
+        # A dict can contain itself, even several times.
+        if isinstance(value, Mapping) and value and len(inside_of) <= _MAX_DEPTH and id(value) not in inside_of:
+            _add_flat(flat, value, f"{prefix}{name}/", (*inside_of, id(value)))
         else:
             flat.setdefault(f"{prefix}{name}", value)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,7 +81,9 @@ def run_script(
         malformed = syntax_error(raised, path.parent) if isinstance(raised, SyntaxError) else None
         failed = malformed or trial_error(raised, [path.parent], f"running {path.name}")
         if isinstance(raised, SystemExit):
-            failed.hint = "The script ended itself with this status: what it printed may say why."
+            failed.hint = (
+                "The script ended itself with this status. What it printed may say why: for example, that its arguments are wrong."
+            )
         raise failed
     return _runs_of(shown)
 
@@ -89,13 +92,24 @@ def _execute(scope: DefinitionScope, path: Path, arguments: Sequence[str]) -> No
     main = ModuleType("__main__")
     vars(main).update(__file__=str(path), __builtins__=scope.builtins)
     before = sys.argv, sys.modules["__main__"]
-    with scope.active():
+    with _working_directory_kept(), scope.active():
         # classes of the script are pickled by this name, and spawned processes run this file
         sys.argv, sys.modules["__main__"] = [str(path), *arguments], main
         try:
             exec(compile(scope.read_source(path), str(path), "exec"), vars(main))
         finally:
             sys.argv, sys.modules["__main__"] = before
+
+
+@contextmanager
+def _working_directory_kept() -> Iterator[None]:
+    """Change the working directory back: a script can change that of its process, which is the kernel here."""
+    before = Path.cwd()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the script deleted that directory
+            os.chdir(before)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from detjupyter.protocol.records import CardRecord, ChangeRecord, HyperparameterRecord, SessionRecord
+from detjupyter.text import one_line
 from detjupyter.widgets._html import NOTHING, Html, output, with_code
 from detjupyter.widgets._numbers import format_bytes, format_count
 from detjupyter.widgets.summary import headline
@@ -125,20 +126,17 @@ def _text(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> 
     if state:
         lines.append(f"  {state}")
     lines += [f"  ! {warning}" for warning in _warnings(card)]
-    lines += [f"  {name:<{width}} {value}" for name, value in facts]
+    lines += [f"  {name:<{width}} {one_line(value)}" for name, value in facts]
     lines += ["  hyperparameters", *_hyperparameters_text(card)] if card.hyperparameters else ["  hyperparameters none"]
     lines += [f"  {note}" for note in card.notes]
     return "\n".join(lines)
 
 
 def _hyperparameters_text(card: CardRecord) -> list[str]:
-    items = card.hyperparameters
-    values = [_with_changes(item, card) for item in items]
-    name_width = max(len(item.name) for item in items)
-    value_width = min(40, max(map(len, values)))
-    return [
-        f"    {item.name:<{name_width}}  {value:<{value_width}}  {item.origin}".rstrip() for item, value in zip(items, values, strict=True)
-    ]
+    items = [(one_line(item.name), one_line(_with_changes(item, card)), item.origin) for item in card.hyperparameters]
+    name_width = max(len(name) for name, _, _ in items)
+    value_width = min(40, max(len(value) for _, value, _ in items))
+    return [f"    {name:<{name_width}}  {value:<{value_width}}  {origin}".rstrip() for name, value, origin in items]
 
 
 def _with_changes(item: HyperparameterRecord, card: CardRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from detjupyter.text import one_line
 from detjupyter.widgets._html import NOTHING, Html, output, with_code
 from detjupyter.widgets._numbers import format_bytes, format_count, format_duration
 
@@ -74,7 +75,7 @@ def usage_lines(usage: UsageRecord | None) -> tuple[list[str], list[str]]:
         return [], []
     unused = []
     if usage.unused_files:
-        names = ", ".join(usage.unused) + (", …" if usage.unused_files > len(usage.unused) else "")
+        names = ", ".join(map(one_line, usage.unused)) + (", …" if usage.unused_files > len(usage.unused) else "")
         files = "1 file ships" if usage.unused_files == 1 else f"{format_count(usage.unused_files)} files ship"
         was = "was" if usage.unused_files == 1 else "were"
         unused = [f"{files} and {was} not used so far: {names} ({format_bytes(usage.unused_bytes)})."]

@@ -205,6 +205,26 @@ def test_objects_of_the_script_can_be_pickled(tmp_path: Path) -> None:
     assert run_script(tmp_path / "script.py") == []
 
 
+def test_the_working_directory_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script changes it, with the script's directory or another one as that of the kernel."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "script.py").write_text("import os, tempfile\nos.chdir(tempfile.gettempdir())\n")
+    for here in (tmp_path, tmp_path / "elsewhere"):
+        monkeypatch.chdir(here)
+        run_script(tmp_path / "script.py")
+        assert Path.cwd() == here
+
+
+def test_a_script_that_refuses_its_arguments_says_so(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The parser prints the cause and exits, which a script may do."""
+    with pytest.raises(TrialError, match=r"SystemExit: 2") as raised:
+        run_script(script, ["--unknown"])
+    assert "unrecognized arguments: --unknown" in capsys.readouterr().err
+    assert raised.value.hint is not None
+    assert "its arguments" in raised.value.hint
+    assert "model definition" not in str(raised.value)
+
+
 def test_bad_input_is_one_clear_error(script: Path, tmp_path: Path) -> None:
     """A missing file, a directory, code that does not compile, and a config that does not parse."""
     with pytest.raises(DefinitionNotFoundError, match="no such script"):
@@ -222,4 +242,4 @@ def test_bad_input_is_one_clear_error(script: Path, tmp_path: Path) -> None:
     script.write_text("import sys\nsys.exit(3)\n")
     with pytest.raises(TrialError, match="SystemExit: 3") as caught:
         run_script(script)
-    assert caught.value.hint == "The script ended itself with this status: what it printed may say why."
+    assert str(caught.value.hint).startswith("The script ended itself with this status. What it printed may say why")

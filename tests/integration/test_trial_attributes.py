@@ -72,9 +72,24 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.array = np.zeros(3)
         self.recent = collections.deque(maxlen=3)
         self.unchanged = torch.ones(1 << 20)
+        self.raw, self.left = [1.0], None
+        self.table = self.index = [[1.0]]
+        self.options = {"inner": {"value": 1.0}}
+        self.inner = self.options["inner"]
+        self.first = self.second = None
+        self.warmup = 2.0
+        self.priorities, self.order = [1.0] * 20_000, torch.arange(300_000.0).reshape(-1, 3)
+        self.label = np.str_("warm-up")
+        self.side = nn.Parameter(torch.zeros(1))
+        self.by_hand = torch.optim.Adam([self.side], lr=0.1)
+        self.rate = torch.optim.lr_scheduler.StepLR(self.by_hand, 2, 0.7)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer, patience=0, factor=0.9)
 
     def build_training_data_loader(self):
         self.records, self.since_the_data = len(inputs), 0
+        self.left = self.right = self.raw[0] * torch.ones(1)
+        self.table = self.index = 7
+        del self.raw
         return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
 
     def build_validation_data_loader(self):
@@ -110,6 +125,16 @@ class KeepingTrial(pytorch.PyTorchTrial):
         self.since_the_data += 1
         return self.since_the_data / self.records
 
+    def two_names_that_the_data_gives_one_object(self, x):
+        self.left.mul_(0.9)
+        return self.right.clone()
+
+    def an_attribute_of_the_data_that_training_deletes(self, x):
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 3:
+            del self.since_the_data
+        return getattr(self, "since_the_data", 1.0)
+
     def a_meter(self, x):
         self.meters[0].add(float(x.mean()))
         return self.meters[0].total / self.meters[0].count
@@ -135,18 +160,63 @@ class KeepingTrial(pytorch.PyTorchTrial):
             for mine, theirs in zip(self.teacher.parameters(), self.model.parameters()):
                 mine.data.mul_(0.9).add_(theirs.data, alpha=0.1)
             return self.teacher(x)
+
+    def an_object_that_another_one_contains(self, x):
+        self.inner["value"] *= 0.9
+        return self.options["inner"]["value"]
+
+    def two_names_that_training_gives_one_object(self, x):
+        if self.first is None:
+            self.first = self.second = torch.ones(1)
+        self.first.mul_(0.9)
+        return self.second.clone()
+
+    def a_parameter_that_training_replaces_under_two_names(self, x):
+        self.first = self.teacher.linear.weight = nn.Parameter(self.teacher.linear.weight.detach() * 0.9)
+        return self.first.detach().clone()
+
+    def an_attribute_that_training_deletes(self, x):
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 6:
+            del self.warmup
+        return getattr(self, "warmup", 0.0)
+
+    def large_values_whose_length_and_sum_stay(self, x):
+        self.priorities[0] *= 0.9
+        self.order = torch.roll(self.order, 1, 0)
+        return self.priorities[0] + self.order[0, 0] / 1e6
+
+    def optimizers_and_schedulers_that_are_not_wrapped(self, x):
+        self.by_hand.zero_grad()
+        ((x - self.side) ** 2).mean().backward()
+        self.by_hand.step()
+        self.rate.step()
+        self.plateau.step(float(x.sum()))
+        return self.side.detach().clone()
+
+    def empty_text_of_numpy(self, x):
+        self.label = np.str_("")
+        return len(self.label) + x
 """
 KINDS = [
     "a_hidden_state_that_begins_as_none",
     "an_attribute_that_init_does_not_set",
     "the_best_so_far",
     "a_count_that_begins_with_the_data",
+    "two_names_that_the_data_gives_one_object",
+    "an_attribute_of_the_data_that_training_deletes",
     "a_meter",
     "an_object_with_slots",
     "an_array_and_a_deque",
     "a_parameter_of_no_module",
     "a_number_in_a_module",
     "the_weights_of_a_teacher",
+    "an_object_that_another_one_contains",
+    "two_names_that_training_gives_one_object",
+    "a_parameter_that_training_replaces_under_two_names",
+    "an_attribute_that_training_deletes",
+    "empty_text_of_numpy",
+    "optimizers_and_schedulers_that_are_not_wrapped",
 ]
 
 
@@ -205,6 +275,50 @@ class TestATrainingWithSuchAnAttribute:
         assert losses(session)[-5:] == whole[-5:]
 
 
+def test_large_values_whose_length_and_sum_stay_are_kept(keeping: Definition) -> None:
+    """A long list that changes in place, and a table whose rows move."""
+    given: dict[str, Any] = {"hparams": {"kind": "large_values_whose_length_and_sum_stay"}}
+    session, other = keeping.load(**given), keeping.load(**given, name="other")
+    session.step(5)
+    saved = session.checkpoint()
+    session.step(5)
+    other.restore(saved.path)
+    other.step(2)
+    other.reload()
+    other.step(3)
+    assert losses(other)[-5:] == losses(session)[-5:]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("self.context.step_optimizer(self.optimizer)", "(batch_idx + 1) % 4 or self.context.step_optimizer(self.optimizer)"),
+        (
+            "self.context.step_optimizer(self.optimizer)",
+            "self.context.step_optimizer(self.optimizer, auto_zero_grads=batch_idx % 4 == 3)",
+        ),
+        ("[*self.model.parameters(), *self.alphas]", "[*self.model.linear.parameters(), *self.alphas][1:]"),
+    ],
+    ids=["steps at every fourth batch", "zeroes at every fourth batch", "a group that training adds"],
+)
+def test_gradients_that_the_code_accumulates_are_kept(keeping: Definition, before: str, after: str) -> None:
+    """For parameters of models and others, also for those that are in no optimizer yet."""
+    keeping.edit(before, after)
+    if "[1:]" in after:
+        adds = "self.optimizer.add_param_group({'params': self.model.linear.weight})"
+        keeping.edit("x, y = batch\n        extra", f"x, y = batch\n        batch_idx == 6 and {adds}\n        extra")
+    given: dict[str, Any] = {"hparams": {"kind": "a_parameter_of_no_module"}}
+    session, other = keeping.load(**given), keeping.load(**given, name="other")
+    session.step(5)
+    saved = session.checkpoint()
+    session.step(8)
+    other.restore(saved.path)
+    other.step(2)
+    other.reload()
+    other.step(6)
+    assert losses(other)[-8:] == losses(session)[-8:]
+
+
 def test_only_changed_attributes_are_in_a_checkpoint(keeping: Definition) -> None:
     """A large one that training does not change costs no space."""
     session = keeping.load(hparams={"kind": KINDS[0]})
@@ -236,6 +350,7 @@ def test_what_cannot_be_kept_is_named_once(keeping: Definition, caplog: pytest.L
         "        extra = getattr(self, self.kind)(x)",
         """        if batch_idx == 0:
             self.batches, self.phase, self.student = iter([1]), Phase.LATE, copy.deepcopy(self.model)
+            self.raw = [1.0]
             self.loader = self.build_training_data_loader()
             self.in_callback = {Phase.LATE}
         extra = 0""",

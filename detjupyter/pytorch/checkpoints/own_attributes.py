@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
@@ -32,6 +32,7 @@ from detjupyter.pytorch.checkpoints.plain_data import (
     put_into,
     same_plain,
 )
+from detjupyter.pytorch.checkpoints.shared_objects import Attribute, Place, share, shared_places
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.custom_reducers import MetricReducer
 from detjupyter.pytorch.data.data_loader import DataLoader
@@ -61,17 +62,10 @@ _HAVE_OWN_STATE = (
     random.Random,
     MetricReducer,
 )
+# Their state_dict() is plain data, and is kept if the context has not wrapped them. Its form: ("state", the plain data).
+_STATEFUL = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler)
 _HAVE_NO_STATE = (type, FunctionType, MethodType, BuiltinFunctionType, ModuleType, logging.Logger, torch.device, torch.dtype)
 _OTHERS_WITHOUT_STATE = ("torch.utils.tensorboard", "tensorboardX", "detjupyter.pytorch", "threading", "_thread")
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """An attribute of an object that belongs to a trial."""
-
-    owner: Any
-    name: str
-    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +88,21 @@ class Initial:
 _ABSENT = Initial(0)
 
 
+@dataclass(frozen=True, slots=True)
+class AfterData:
+    """What of a restored state the building of the data would undo, and therefore follows it, too.
+
+    Attributes:
+        values: The attributes that the data had set and training had changed since, as plain data.
+        shared: The places of objects in several of the state's attributes.
+        deleted: The attributes that training had deleted.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    shared: Sequence[Sequence[Place]] = ()
+    deleted: Set[str] = frozenset()
+
+
 class OwnAttributes:
     """The attributes of one trial that training can change.
 
@@ -111,9 +120,12 @@ class OwnAttributes:
         self._named: set[str] = set()
         self._owner_ids: dict[str, int] | None = None
         self._of_data: dict[str, Initial] = {}  # what the building of the data has set
-        self._of_data_in_state: Mapping[str, Any] = {}  # the same in the restored state, as plain data
-        self._after_data: dict[str, Any] = {}  # restored values that the building of the data would replace
+        self._deleted_by_data: Set[str] = frozenset()
+        self._of_data_in_state: Mapping[str, Any] = {}  # what it had set in the restored state, as plain data
+        self._after_data = AfterData()
+        attributes = self._attributes(self._held())
         self._initial = self._values(with_marks=True)
+        self._shared = shared_places({path: attributes[path].value for path, initial in self._initial.items() if initial.has_data})
         self._owner_ids = {path: id(owner) for path, owner in self._owners()}
 
     def state(self) -> dict[str, Any]:
@@ -125,23 +137,31 @@ class OwnAttributes:
         # Changed in place: other references to the object see the change.
         in_place = [path for path in values if path in self._initial and self._initial[path].identity == id(attributes[path].value)]
         of_data = {path: value.data for path, value in self._of_data.items() if value.has_data}
-        return {"values": values, "changed_in_place": in_place, "of_data": {**self._of_data_in_state, **of_data}}
+        return {
+            "values": values,
+            "changed_in_place": in_place,
+            "of_data": {**self._of_data_in_state, **of_data},
+            "deleted": [path for path, _ in self._deleted(attributes)],
+            "shared": shared_places({path: attributes[path].value for path in values}),
+        }
 
     @contextmanager
     def building_data(self) -> Iterator[None]:
-        """Note what the trial sets in the block, in which it builds its training data once.
+        """Note what the trial sets and deletes in the block, in which it builds its training data once.
 
-        A state from before the block lacks these attributes, but a restore does not build the data again, so they must stay. In a restored
-        trial, the block must not replace what the training had changed since.
+        A state from before the block differs in these attributes, but a restore does not build the data again, so they must stay. In a
+        restored trial, the block must not replace what the training had changed since.
         """
         before = self._values(with_marks=False)  # of large values, which can take a second, a new object is all that is noticed
         yield
         after = self._values(with_marks=False)
         self._of_data = {path: value for path, value in after.items() if path not in before or not _is_same(before[path], value)}
-        owners = dict(self._owners())
-        for path in self._after_data.keys() & self._of_data.keys():
-            self._set(owners, path, self._after_data[path], in_place=False)
-        self._after_data = {}
+        self._deleted_by_data = before.keys() - after.keys()
+        owners, restored = dict(self._owners()), self._after_data
+        values = {path: data for path, data in restored.values.items() if path in self._of_data}
+        share(restored.shared, self._set(owners, values, in_place=frozenset()), frozenset())
+        _delete(owners, restored.deleted & self._of_data.keys())
+        self._after_data = AfterData()
 
     def warn_of_others(self, states: Mapping[str, Any]) -> None:
         """Log a warning that names the changed attributes that the last :meth:`state` could not hold, once for each of them.
@@ -169,15 +189,31 @@ class OwnAttributes:
         """
         held = self._held()
         attributes = self._attributes(held)
-        for path in self._compared(attributes, held)[0]:
-            if path not in state["values"]:
-                self._reset(path, attributes[path], had_data=had_data)
+        deleted = set(state.get("deleted", ()))  # states of earlier versions lack some of the keys
+        changed = {path: attributes[path] for path in self._compared(attributes, held)[0]}
+        changed |= {path: Attribute(owner, path.rpartition(".")[2], None) for path, owner in self._deleted(attributes)}
+        reset = {path: attribute for path, attribute in changed.items() if path not in state["values"] and path not in deleted}
+        for path, attribute in reset.items():
+            self._reset(path, attribute, had_data=had_data)
+        if not had_data:  # the values of the data have other places
+            reset = {path: attribute for path, attribute in reset.items() if path not in self._of_data}
+        kept = {path for path, attribute in reset.items() if self._initial.get(path, _ABSENT).identity == id(attribute.value)}
+        share(self._shared, reset, kept)
         owners, in_place = dict(self._owners()), set(state["changed_in_place"])
-        for path, data in state["values"].items():
-            if not (before is not None and self._is_edited(path, before)):
-                self._set(owners, path, data, in_place=path in in_place)
-        of_data = self._of_data_in_state = state.get("of_data", {})  # states of earlier versions lack it
-        self._after_data = {path: data for path, data in state["values"].items() if path in of_data and not same_plain(of_data[path], data)}
+        values = {path: data for path, data in state["values"].items() if before is None or not self._is_edited(path, before)}
+        shared = state.get("shared", ())
+        share(shared, self._set(owners, values, in_place=in_place), in_place)
+        _delete(owners, deleted & (self._initial.keys() | self._of_data.keys()))
+        of_data = self._of_data_in_state = state.get("of_data", {})
+        changed_since = {path: data for path, data in values.items() if path in of_data and not same_plain(of_data[path], data)}
+        self._after_data = AfterData(changed_since, shared, deleted)
+
+    def _deleted(self, attributes: Mapping[str, Attribute]) -> list[tuple[str, Any]]:
+        """Return the attributes that ``__init__`` or the data set and training deleted, each with its owner."""
+        owners = dict(self._owners())
+        gone = (self._initial.keys() | self._of_data.keys()) - attributes.keys() - self._deleted_by_data
+        with_owners = [(path, owners.get(path.rpartition(".")[0])) for path in sorted(gone)]
+        return [(path, owner) for path, owner in with_owners if owner is not None and not hasattr(owner, path.rpartition(".")[2])]
 
     def _compared(self, attributes: Mapping[str, Attribute], held: set[int]) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the changed attributes as plain data, and what the others are that have changed and are not plain data."""
@@ -188,7 +224,7 @@ class OwnAttributes:
             if initial.mark is not None and initial.mark == _mark(value):
                 continue
             try:
-                data = Encoder(held, _MAX_BYTES).encode(value)
+                data = self._encoded(value, held, _MAX_BYTES)
             except TooLargeError:
                 lost[path] = "larger than 64 MiB"
             except NotPlainError:
@@ -196,14 +232,41 @@ class OwnAttributes:
                 if initial.identity != id(value) and not self._has_no_state(value):
                     lost[path] = type(value).__name__
             else:
-                if not initial.has_data or not same_plain(initial.data, data):
+                if isinstance(value, _STATEFUL) and initial.identity != id(value):
+                    lost[path] = type(value).__name__  # __init__ of another trial creates no object that could get the state
+                elif not initial.has_data or not same_plain(initial.data, data):
                     values[path] = data
         return values, lost
 
-    def _set(self, owners: Mapping[str, Any], path: str, data: Any, *, in_place: bool) -> None:
-        owner_path, _, name = path.rpartition(".")
-        if owner_path in owners:
-            _set(owners[owner_path], name, decode(data, self._context.device), in_place=in_place)
+    def _encoded(self, value: Any, held: set[int], limit_bytes: int) -> Any:
+        encoder = Encoder(held, limit_bytes)
+        if isinstance(value, _STATEFUL) and not self._is_wrapped(value):
+            return "state", encoder.encode(dict(value.state_dict()))
+        return encoder.encode(value)
+
+    def _initial_of(self, value: Any, held: set[int], *, with_mark: bool) -> Initial:
+        try:
+            return Initial(id(value), has_data=True, data=copied_plain(self._encoded(value, held, _SMALL_BYTES)))
+        except TooLargeError:
+            return Initial(id(value), mark=_mark(value) if with_mark else None)
+        except NotPlainError:
+            return Initial(id(value))
+
+    def _is_wrapped(self, value: Any) -> bool:
+        context = self._context
+        wrapped = [*context.optimizers, *(one.scheduler for one in context.lr_schedulers), context.scaler]
+        return any(value is one for one in wrapped)
+
+    def _set(self, owners: Mapping[str, Any], values: Mapping[str, Any], *, in_place: Set[str]) -> dict[str, Attribute]:
+        """Set the attributes whose owners are there to ``values``, which are plain data, and return them."""
+        there: dict[str, Attribute] = {}
+        for path, data in values.items():
+            owner_path, _, name = path.rpartition(".")
+            if owner_path in owners:
+                owner = owners[owner_path]
+                _set(owner, name, data, self._context.device, in_place=path in in_place)
+                there[path] = Attribute(owner, name, getattr(owner, name, None))
+        return there
 
     def _reset(self, path: str, attribute: Attribute, *, had_data: bool) -> None:
         initial = self._initial.get(path, _ABSENT)
@@ -214,8 +277,8 @@ class OwnAttributes:
         if initial is _ABSENT:
             delattr(attribute.owner, attribute.name)
         elif initial.has_data:
-            value = decode(initial.data, self._context.device)
-            _set(attribute.owner, attribute.name, value, in_place=initial.identity == id(attribute.value))
+            in_place = initial.identity == id(attribute.value)
+            _set(attribute.owner, attribute.name, initial.data, self._context.device, in_place=in_place)
         else:
             logger.warning("There is no copy of the first value of self.%s (a large value, or an object), so it stays as it is.", path)
 
@@ -238,7 +301,7 @@ class OwnAttributes:
 
     def _values(self, *, with_marks: bool) -> dict[str, Initial]:
         held = self._held()
-        return {path: _initial(attribute.value, held, with_mark=with_marks) for path, attribute in self._attributes(held).items()}
+        return {path: self._initial_of(each.value, held, with_mark=with_marks) for path, each in self._attributes(held).items()}
 
     def _attributes(self, held: set[int]) -> dict[str, Attribute]:
         return {
@@ -318,15 +381,6 @@ def _attributes_of(owner: Any, held: set[int]) -> Iterator[tuple[str, Any]]:
                 yield name, tensor
 
 
-def _initial(value: Any, held: set[int], *, with_mark: bool) -> Initial:
-    try:
-        return Initial(id(value), has_data=True, data=copied_plain(Encoder(held, _SMALL_BYTES).encode(value)))
-    except TooLargeError:
-        return Initial(id(value), mark=_mark(value) if with_mark else None)
-    except NotPlainError:
-        return Initial(id(value))
-
-
 def _is_same(one: Initial, two: Initial) -> bool:
     if one.has_data and two.has_data:
         return same_plain(one.data, two.data)
@@ -337,11 +391,23 @@ def _mark(value: Any) -> Any:
     return fingerprint(value) if hasattr(value, "__len__") else None
 
 
-def _set(owner: Any, name: str, value: Any, *, in_place: bool) -> None:
+def _set(owner: Any, name: str, data: Any, device: torch.device, *, in_place: bool) -> None:
     current = getattr(owner, name, None)
+    if isinstance(data, tuple) and data[0] == "state":
+        if isinstance(current, _STATEFUL):
+            current.load_state_dict(decode(data[1], device))
+        return
+    value = decode(data, device)
     is_trained = isinstance(current, torch.Tensor) and current.is_leaf and current.requires_grad  # an optimizer may refer to it
     is_parameter = isinstance(current, torch.nn.Parameter)  # of a module, which accepts no other tensor in its place
     if (in_place or is_trained or is_parameter) and put_into(current, value):
         return
     if not is_parameter:
         setattr(owner, name, value)
+
+
+def _delete(owners: Mapping[str, Any], paths: Iterable[str]) -> None:
+    for path in paths:
+        owner_path, _, name = path.rpartition(".")
+        if owner_path in owners and name in dict(_contents_of(owners[owner_path])):
+            delattr(owners[owner_path], name)

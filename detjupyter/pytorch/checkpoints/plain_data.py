@@ -109,7 +109,11 @@ def decode(data: Any, device: torch.device) -> Any:
         return content.to("cpu" if is_on_host else device, copy=True).requires_grad_(requires_grad)
     if kind in ("array", "number"):
         shape, values = more
-        array = np.frombuffer(values.numpy().tobytes(), dtype=np.dtype(content)).reshape(shape)
+        kind_of_number = np.dtype(content)
+        if not kind_of_number.itemsize:  # empty text, which numpy cannot read from bytes
+            array = np.zeros(shape, dtype=kind_of_number)
+        else:
+            array = np.frombuffer(values.numpy().tobytes(), dtype=kind_of_number).reshape(shape)
         return array.copy() if kind == "array" else array[()]
     if kind in _SEQUENCES:
         values = [decode(inner, device) for inner in content]

@@ -49,6 +49,7 @@ class TrainedParameters:
             "frozen": self._frozen(),
             "written_frozen": self._written_frozen,
             "removed": removed,
+            "gradients_of_others": {name: each.grad for name, each in self._others.items() if each.grad is not None},
         }
 
     def load_groups(self, state: Mapping[str, Any], path: str | None) -> None:
@@ -73,7 +74,10 @@ class TrainedParameters:
             )
 
     def load_the_rest(self, state: Mapping[str, Any]) -> None:
-        """Set ``requires_grad``, and the optimizers' states of parameters in no group, after the optimizers' own states were loaded."""
+        """Set what the optimizers' own states lack, after these were loaded.
+
+        That is ``requires_grad``, the states of parameters in no group, and the gradients of parameters outside of the models.
+        """
         written, frozen = set(self._written_frozen), set(state["frozen"])
         edited = written ^ set(state["written_frozen"])
         parameters = self._by_name()
@@ -85,6 +89,9 @@ class TrainedParameters:
             for name, values in removed.items():
                 if name in parameters:
                     optimizer.state[parameters[name]] = {key: _copied(value, parameters[name]) for key, value in values.items()}
+        for name, parameter in self._others.items():
+            gradient = state.get("gradients_of_others", {}).get(name)
+            parameter.grad = None if gradient is None else gradient.to(parameter.device, copy=True)
 
     def groups_with(self, index: int, number: int) -> list[dict[str, Any]]:
         """Return the present groups of optimizer ``index`` that contain parameters of the group ``number`` that the code created."""

@@ -1,7 +1,8 @@
 """Gathers the state of a trial for a checkpoint, and loads it into a trial.
 
 The layout is Determined's, so that Determined can load the checkpoint. One additional key, ``detjupyter``, contains what that layout lacks:
-the position in the data, and gradients that are being accumulated over several batches.
+the position in the data, and gradients that the next update will use: those that ``aggregation_frequency`` or the trial's own code
+accumulates over several batches, and those of parameters that no optimizer has zeroed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ def gather(context: PyTorchTrialContext, callbacks: Callbacks, position: Mapping
         position: The position in the data.
         batches_trained: How many batches the trial has trained.
     """
-    is_accumulating = batches_trained % context.aggregation != 0
     state: dict[str, Any] = {
         "models_state_dict": [model.state_dict() for model in context.models],
         "optimizers_state_dict": [optimizer_state(optimizer) for optimizer in context.optimizers],
@@ -46,7 +46,7 @@ def gather(context: PyTorchTrialContext, callbacks: Callbacks, position: Mapping
             "format": _FORMAT,
             "batches_trained": batches_trained,
             "data": dict(position),
-            "gradients": [_gradients(model) for model in context.models] if is_accumulating else [],
+            "gradients": [_gradients(model) for model in context.models],
         },
     }
     if context.scaler is not None:

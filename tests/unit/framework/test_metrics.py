@@ -50,14 +50,16 @@ def test_a_single_number_may_be_an_array_of_another_library() -> None:
 
 
 def test_nested_metrics_are_named_by_their_path() -> None:
-    """At any depth, with names of any kind; a dict that contains itself ends somewhere, and of two equal names the first counts."""
+    """At any depth, with names of any kind; a dict that contains itself is not followed there, and of two equal names the first counts."""
     given: dict[Any, Any] = {"val": {"a": 0.5, "b": {"c": 1.5, 7: [1, 2]}}, "val/a": 9, ("x", 1): 2, None: 3, "empty": {}}
     flat = {"val/a": 0.5, "val/b/c": 1.5, "val/b/7": [1, 2], "('x', 1)": 2, "None": 3, "empty": {}}
     assert flatten(given) == flat
     assert scalars(given) == {"val/a": 0.5, "val/b/c": 1.5, "val/b/7": 1.5, "('x', 1)": 2.0, "None": 3.0}
     assert unrecorded(given) == {"empty": "dict, empty"}
-    given["self"] = given
-    assert scalars(given)["self/val/a"] == 0.5
+    given["self"] = given["val"]["above"] = given
+    given["val"]["here"] = given["val"]
+    assert scalars(given)["val/a"] == 0.5
+    assert unrecorded(given) == {"empty": "dict, empty", "self": "dict", "val/above": "dict", "val/here": "dict"}
 
 
 @pytest.mark.parametrize(

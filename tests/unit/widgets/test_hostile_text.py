@@ -234,6 +234,15 @@ def test_a_picture_shows_text_as_text(text: str, make_session: MakeSession, make
     assert re.search(readable(text), shown)
 
 
+def test_a_name_stays_in_its_line(make_session: MakeSession) -> None:
+    """A newline in the name of a file or hyperparameter cannot write a line of the card."""
+    name = "a\n    lr  0.5  override"
+    lines = card(name, make_session())["text/plain"].splitlines()
+    assert r"    a\x0a    lr  0.5  override" in "\n".join(line for line in lines if line.startswith("    "))
+    unused = next(line for line in lines if line.startswith("  not used so far"))
+    assert r"a\x0a    lr" in unused
+
+
 def test_code_in_a_sentence_is_escaped_too() -> None:
     """Backquotes make code of what is between them, never markup."""
     assert with_code("see `a<b>` & c") == "see <code>a&lt;b&gt;</code> &amp; c"
