@@ -30,6 +30,12 @@ class Unavailable:
             raise AttributeError(name)
         return unavailable(f"{self._name}.{name}")
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unavailable) and other._name == self._name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
     def __or__(self, _: Any) -> Unavailable:
         """Stay the same in an annotation: ``callback: DetCallback | None = None``."""
         return self

@@ -77,8 +77,12 @@ def _numbers(value: Any) -> tuple[float, int] | None:
         return value, 1
     try:
         array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # ragged, or an object that numpy cannot read
-        return None
+    except (TypeError, ValueError, RuntimeError):
+        # A tensor on a GPU, of an accumulating graph or of bfloat16 has numbers that numpy cannot read; ragged lists and others have none.
+        listed = getattr(value, "tolist", None)
+        if listed is None:
+            return None
+        array = np.asarray(listed())
     return (float(array.mean(dtype=np.float64)), array.size) if array.size and array.dtype.kind in "fiub" else None
 
 

@@ -126,7 +126,7 @@ def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]], left_out: set[str])
     if errors and not stacked:
         name, why = next(iter(errors.items()))
         raise TrialUsageError(f"The validation metric {name!r} must be a number of one shape in every batch.", why)
-    for name in errors.keys() - left_out:
+    for name in [name for name in errors if name not in left_out]:
         logger.warning("The validation metric %r is left out: it must be a number of one shape in every batch. %s", name, errors[name])
     left_out.update(errors)
     reducer = trial.evaluation_reducer()

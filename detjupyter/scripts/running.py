@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,6 +79,8 @@ def run_script(
         except BaseException as error:  # the user's code can raise anything
             raised = error
     _end_open_runs(shown, raised)
+    if not any(isinstance(one, Session) for one in shown):  # a session can still import modules of the script
+        scope.release()
     if raised is not None and not (isinstance(raised, SystemExit) and raised.code in (None, 0)):
         malformed = syntax_error(raised, path.parent) if isinstance(raised, SyntaxError) else None
         failed = malformed or trial_error(raised, [path.parent], f"running {path.name}")
@@ -88,8 +92,26 @@ def run_script(
     return _runs_of(shown)
 
 
+class _Main(ModuleType):
+    """The module ``__main__`` while a script runs. Threads that were there before it, such as those of trainings, see the kernel's.
+
+    They pickle classes of cells by the name ``__main__``, and the processes that they spawn run the file of ``__main__``.
+    """
+
+    def __init__(self, kernels: ModuleType) -> None:
+        super().__init__("__main__")
+        others = set(threading.enumerate()) - {threading.current_thread()}
+        vars(self)["_kernels"], vars(self)["_others"] = kernels, weakref.WeakSet(others)
+
+    def __getattribute__(self, name: str) -> Any:
+        own = object.__getattribute__(self, "__dict__")
+        if name != "__dict__" and threading.current_thread() in own["_others"]:
+            return getattr(own["_kernels"], name)
+        return super().__getattribute__(name)
+
+
 def _execute(scope: DefinitionScope, path: Path, arguments: Sequence[str]) -> None:
-    main = ModuleType("__main__")
+    main = _Main(sys.modules["__main__"])
     vars(main).update(__file__=str(path), __builtins__=scope.builtins)
     before = sys.argv, sys.modules["__main__"]
     with _working_directory_kept(), scope.active():

@@ -374,6 +374,14 @@ class TestResuming:
         runs = [run for run in dj.runs() if run.record.definition_root == str(tmp_path)]
         assert [run.metrics("loss")[1].tolist() for run in runs] == [[2.0, 3.0], [0.0, 1.0]]
 
+    def test_a_refused_call_leaves_the_open_run(self) -> None:
+        """A mistake in the arguments of the next one does not end it."""
+        core_v2.init()
+        for wrong in ({"client": object()}, {"distributed": type("Two", (), {"size": 2})()}):
+            with pytest.raises((UnsupportedError, ArgumentError)):
+                core_v2.init(**wrong)
+        core_v2.train.report_training_metrics(1, {"loss": 1.0})
+
     def test_a_client_of_a_cluster_is_refused(self) -> None:
         """And nothing is begun."""
         with pytest.raises(UnsupportedError, match="no cluster"):

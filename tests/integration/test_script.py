@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,44 @@ def test_a_script_that_refuses_its_arguments_says_so(script: Path, capsys: pytes
     assert raised.value.hint is not None
     assert "its arguments" in raised.value.hint
     assert "model definition" not in str(raised.value)
+
+
+def test_a_training_in_the_background_is_not_the_scripts(line: Definition, tmp_path: Path) -> None:
+    """Its thread pickles classes of the kernel's `__main__`, and the workers that it spawns do not run the script."""
+    line.edit("import torch\n", "import torch\nimport sys\n")
+    line.edit("batch_size=4,", "batch_size=4, num_workers=2, multiprocessing_context='spawn',")
+    line.edit(
+        "x, y = batch\n        loss", "self.main = getattr(sys.modules['__main__'], '__file__', None)\n        x, y = batch\n        loss"
+    )
+    session = line.load()
+    ran = tmp_path / "ran"
+    (tmp_path / "script.py").write_text(
+        "import pathlib, sys, threading, time\n"
+        f"with open({str(ran)!r}, 'a') as file: file.write(__name__ + '\\n')\n"
+        "seen = []\n"
+        "thread = threading.Thread(target=lambda: seen.append(sys.modules['__main__'].seen))\n"
+        "thread.start(); thread.join()\n"
+        "assert seen[0] is seen and sys.modules['__main__'].__file__ == __file__\n"
+        "for _ in range(600):\n"
+        f"    if pathlib.Path({str(ran.with_name('done'))!r}).exists(): break\n"
+        "    time.sleep(0.1)\n"
+    )
+    session.train(batches=12)
+    waiting = threading.Thread(target=lambda: (session.wait(), ran.with_name("done").touch()))
+    waiting.start()
+    run_script(tmp_path / "script.py")
+    waiting.join()
+    assert session.state == "finished"
+    assert session.trial.main == getattr(sys.modules["__main__"], "__file__", None)
+    assert ran.read_text().split() == ["__main__"]
+
+
+def test_the_modules_of_a_script_are_gone_after_it(script: Path) -> None:
+    """However often it runs."""
+    run_script(script)
+    before = set(sys.modules)
+    run_script(script)
+    assert not {name for name in set(sys.modules) - before if "helper" in name}
 
 
 def test_bad_input_is_one_clear_error(script: Path, tmp_path: Path) -> None:

@@ -401,7 +401,7 @@ class Context:
 
     Args:
         name: The name of the session that views show.
-        info: What ``get_cluster_info()`` answers: its hyperparameters and its config are those of the run. None for a script without.
+        info: What ``get_cluster_info()`` returns: its hyperparameters and its config are those of the run. None without a config.
 
     Attributes:
         distributed: The world of one process.

@@ -148,8 +148,9 @@ def test_such_a_name_can_be_mentioned(tmp_path: Path) -> None:
         except KeyError:
             caught = "mine"
     """
-    module = load(tmp_path, {"model_def.py": textwrap.dedent(text)})
+    module = load(tmp_path, {"model_def.py": textwrap.dedent(text) + "\nimport determined as det\nsame = det.a.B == det.a.B != det.a.C\n"})
     assert module.f() is None
+    assert module.same
     assert module.is_there
     assert module.caught == "mine"
 

@@ -49,6 +49,16 @@ def test_a_single_number_may_be_an_array_of_another_library() -> None:
     assert single_numbers({"one": Tensor(0.5), "two": Tensor(0.5, 1.5)}) == {"one": 0.5}
 
 
+def test_a_tensor_of_a_graph_is_a_number() -> None:
+    """Scripts report a loss as it is; so are tensors of types that numpy does not have."""
+    torch = pytest.importorskip("torch")
+    live = torch.ones(2, requires_grad=True)
+    given = {"live": (live * 3).sum(), "pair": live, "half": torch.tensor(0.5, dtype=torch.bfloat16)}
+    assert scalars(given) == {"live": 6.0, "pair": 1.0, "half": 0.5}
+    assert single_numbers(given) == {"live": 6.0, "half": 0.5}
+    assert unrecorded({"complex": live * 1j, "empty": live[:0]}) == {"complex": "Tensor", "empty": "Tensor, empty"}
+
+
 def test_nested_metrics_are_named_by_their_path() -> None:
     """At any depth, with names of any kind; a dict that contains itself is not followed there, and of two equal names the first counts."""
     given: dict[Any, Any] = {"val": {"a": 0.5, "b": {"c": 1.5, 7: [1, 2]}}, "val/a": 9, ("x", 1): 2, None: 3, "empty": {}}

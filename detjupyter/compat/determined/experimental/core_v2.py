@@ -103,8 +103,9 @@ def init(
     """
     global _context
     del checkpoint_storage, preempt_mode, tensorboard_mode
-    close()
-    made = _make(config, defaults, unmanaged, client, distributed)
+    _check(client, distributed)
+    close()  # before the search for the latest checkpoint, which can be of this run
+    made = _make(config, defaults, unmanaged)
     made.start()
     _context = made
 
@@ -123,7 +124,8 @@ def init_context(
 ) -> Iterator[core.Context]:
     """Yield a new context, for a ``with`` statement. The arguments and the errors are those of :func:`init`."""
     del checkpoint_storage, preempt_mode, tensorboard_mode
-    with _make(config, defaults, unmanaged, client, distributed) as context:
+    _check(client, distributed)
+    with _make(config, defaults, unmanaged) as context:
         yield context
 
 
@@ -140,12 +142,13 @@ def url_reverse_webui_exp_view(*_: Any) -> str:
     return f'dj.run("{_begun().run_id}")'
 
 
-def _make(
-    config: Config | None, defaults: DefaultConfig | None, unmanaged: UnmanagedConfig | None, client: Any, distributed: Any
-) -> core.Context:
+def _check(client: Any, distributed: Any) -> None:
     core.require_one_process(distributed)
     if client is not None:
         raise UnsupportedError("detjupyter has no cluster to connect to.", hint="Leave `client` out.")
+
+
+def _make(config: Config | None, defaults: DefaultConfig | None, unmanaged: UnmanagedConfig | None) -> core.Context:
     given: dict[str, Any] = {}
     for part in (defaults, unmanaged, config):
         if part is not None:

@@ -11,7 +11,7 @@ from detjupyter.pytorch.samplers import *  # noqa: F403 -- in 2020 this was thei
 TrialContext = PyTorchTrialContext
 NativeContext = PyTorchTrialContext
 
-del samplers  # the module of this name here has the same classes, and also answers for the names that it lacks
+del samplers  # the module of this name here has the same classes, and its other names can be imported, too
 # few definitions use the others: they are imported when one does
 _names = OfferedNames(
     __name__,
