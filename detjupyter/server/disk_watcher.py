@@ -39,7 +39,6 @@ class DiskWatcher:
         self._paths: dict[Client, str] = {}
         self._grounds: OrderedDict[str, Ground] = OrderedDict()
         self._watches: dict[str, _Watch] = {}
-        self._leaving: set[_Watch] = set()
         self._told: dict[str, int] = {}
 
     @property
@@ -79,8 +78,6 @@ class DiskWatcher:
         self._paths.clear()
         for path in list(self._watches):
             self._settle(path)
-        for watch in list(self._leaving):
-            self._leave(watch)
 
     def _settle(self, path: str) -> None:
         """Begin, renew or end the watch on ``path``, as needed."""
@@ -97,23 +94,20 @@ class DiskWatcher:
         else:
             self._watches[path] = _Watch(
                 ground,
-                begun=lambda new, error: self._begun(path, new, watch, error),
+                older=watch,
+                begun=lambda new, error: self._begun(path, new, error),
                 changed=lambda new: self._changed(path, new),
             )
 
-    def _begun(self, path: str, new: _Watch, old: _Watch | None, error: Exception | None) -> None:
-        if old is not None:
-            # not earlier: only the old watch has seen the latest edits, and perhaps it has not reported them yet
-            self._leaving.add(old)
-            asyncio.get_running_loop().call_later(LONGEST_MS / 1000, self._leave, old)
+    def _begun(self, path: str, new: _Watch, error: Exception | None) -> None:
+        older = new.older
+        if older is not None:
+            # not earlier: only the older watch has seen the latest edits, and perhaps it has not reported them yet
+            asyncio.get_running_loop().call_later(LONGEST_MS / 1000, new.stop_older)
         if error is not None:
             self._log.info("detjupyter: edits in %r are not watched: %s", path, error)
-        if self._watches.get(path) is new and (old is None or old.is_on != new.is_on):
+        if self._watches.get(path) is new and (older is None or older.is_on != new.is_on):
             self._notify(path, DefinitionWatched(path, bool(new.is_on)))
-
-    def _leave(self, watch: _Watch) -> None:
-        watch.stop()
-        self._leaving.discard(watch)
 
     def _changed(self, path: str, watch: _Watch) -> None:
         if not watch.is_stopped and path in self._watches:
@@ -129,11 +123,19 @@ class _Watch:
     """A thread that waits for the system's notifications about the directories of one ground.
 
     ``begun`` and ``changed`` are called on the event loop. ``is_on`` is True if every edit is detected; None until the watch works or has
-    failed.
+    failed. ``older`` is the watch that this one replaces, until `stop_older`.
     """
 
-    def __init__(self, ground: Ground, *, begun: Callable[[_Watch, Exception | None], None], changed: Callable[[_Watch], None]) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        *,
+        older: _Watch | None,
+        begun: Callable[[_Watch, Exception | None], None],
+        changed: Callable[[_Watch], None],
+    ) -> None:
         self.ground = ground
+        self.older = older
         self.is_on: bool | None = None
         self.has_failed = False
         self._begun = begun
@@ -152,8 +154,15 @@ class _Watch:
         return not self.has_failed and (self.ground.directories, self.ground.only) == (ground.directories, ground.only)
 
     def stop(self) -> None:
-        """End the thread within a step; safe to call twice."""
+        """End the thread within a step, and those of the watches that it replaces; safe to call twice."""
         self._stop.set()
+        self.stop_older()
+
+    def stop_older(self) -> None:
+        """End the watches that this one replaces; safe to call twice."""
+        if self.older is not None:
+            self.older.stop()
+            self.older = None
 
     def _run(self) -> None:
         try:

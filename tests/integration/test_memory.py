@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.definition import LINE, Definition
+from support.line_edits import PLAIN, TRAINING
 from support.waiting import LIMIT_S, wait_until
 
 import detjupyter as dj
@@ -157,6 +158,50 @@ def test_a_name_that_is_loaded_again_releases_the_trial_before(
     session.close()
     # The error of `refused` holds the user's frames, no more.
     assert alive.trials <= 1 if use is refused else alive.trials == 0
+
+
+PLAIN_BATCHES = "[[inputs[:4], targets[:4]], [inputs[4:8], targets[4:8]]]"
+LOADERS = {
+    "ours": TRAINING,
+    "workers": TRAINING.replace("batch_size=4", "batch_size=4, num_workers=1"),
+    "list": PLAIN_BATCHES,
+    "generator": "Epochs()",
+    "torch": f"torch.utils.data.{TRAINING}",
+    "stream": "torch.utils.data.DataLoader(Stream(), batch_size=None)",
+}
+LOADERS_LINE = LINE.replace("        self.context = context\n", f"        self.context = context\n        {PLAIN}\n").replace(
+    "class LineTrial",
+    f"""class Epochs:
+    def __iter__(self):
+        yield from {PLAIN_BATCHES}
+
+
+class Stream(Epochs, torch.utils.data.IterableDataset):
+    pass
+
+
+class LineTrial""",
+)
+
+
+@pytest.mark.parametrize("use", [lambda _: None, train, checkpointed, stopped_half_way, train_and_reload])
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_trial_without_cycles_of_its_own_is_freed_without_a_collection(
+    define: Callable[..., Definition], loader: str, use: Callable[[dj.Session], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collection takes 0.2 s with torch loaded, and the next load waits for it."""
+    from detjupyter.engine import memory
+
+    monkeypatch.setattr(memory.gc, "collect", lambda: 0)
+    definition, alive = define(model_def=LOADERS_LINE.replace(TRAINING, LOADERS[loader])), Alive()
+    for _ in range(2):
+        session = definition.load(name="line")
+        alive.add(session)
+        use(session)
+        alive.add(session)
+    session.close()
+    del session
+    assert alive.trials == 0
 
 
 def test_a_script_that_loads_again_without_a_name_keeps_at_most_two_trials(define: Callable[..., Definition]) -> None:

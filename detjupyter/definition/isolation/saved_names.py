@@ -40,7 +40,10 @@ def in_load_of(owner: object, name: str) -> Any:
         ImportError: The definition has no such module; or ``owner`` is from no definition, and Python has none either.
         AttributeError: The module has no such class or function.
     """
-    package = scope_of(owner)
+    return _in_package(scope_of(owner), name)
+
+
+def _in_package(package: str | None, name: str) -> Any:
     if package is None:
         return pkgutil.resolve_name(name)
     module, _, path = name.partition(":")
@@ -78,20 +81,21 @@ def pickle_for_reading(owner: object) -> Any:
 
     It finds saved names, names of an earlier load (in checkpoints of earlier versions), and names without a load (of a cluster).
     """
+    package = scope_of(owner)  # classes are in reference cycles, so none below refers to `owner`: it would be alive until a collection
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str, /) -> Any:
             if (module, name) == _RESOLVE:
-                return lambda saved: in_load_of(owner, saved)
+                return lambda saved: _in_package(package, saved)
             top, _, _ = module.partition(".")
             try:
                 if top in DETERMINED:
                     return super().find_class(f"{COMPAT}.{module}", name)
                 if module.startswith(f"{PREFIX}."):
                     relative = ".".join(module.split(".")[3:])
-                    return in_load_of(owner, f"{relative}:{name}")
-                if scope_of(owner) is not None and top not in sys.stdlib_module_names:
-                    return in_load_of(owner, f"{module}:{name}")
+                    return _in_package(package, f"{relative}:{name}")
+                if package is not None and top not in sys.stdlib_module_names:
+                    return _in_package(package, f"{module}:{name}")
             except (ImportError, AttributeError):
                 pass
             return super().find_class(module, name)

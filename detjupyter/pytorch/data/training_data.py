@@ -41,8 +41,8 @@ class TrainingData:
         self._counters: Counters | None = None  # of a loader that has no source
         self.batches: Iterator[Any] | None = None
         """An endless iterator over the next batches; None before :meth:`begin` and after :meth:`drop`."""
-        self._has_wrong_length = False
-        self._log = EpochLog(self._check_length)
+        self._length_check = LengthCheck()
+        self._log = EpochLog(self._length_check)
         self._resume_at: EpochStart | None = None
         self._generators: Mapping[str, Any] = {}  # of the dataset, from a checkpoint that was restored before the loader was built
         self.per_epoch: int | None = None
@@ -72,7 +72,7 @@ class TrainingData:
         if self._loader is None:
             loader = self._build()
             require_allowed(loader, self._context, "build_training_data_loader")
-            self.per_epoch = length_of(loader)
+            self.per_epoch = self._length_check.length = length_of(loader)
             self._source = Source.of(loader)
             self._counters = Counters(loader, parts_of_loader) if self._source is None else None
             self._loader = loader
@@ -112,7 +112,7 @@ class TrainingData:
         """Continue with the next batch from the position that a checkpoint contains."""
         self.drop()
         self._seed = int(state.get("seed", self._seed))  # the order of the data is the checkpoint's, even if this trial has another seed
-        self._log = EpochLog(self._check_length)
+        self._log = EpochLog(self._length_check)
         self._resume_at = None
         if _EPOCH in state:
             counters = state.get("counters", {})
@@ -130,7 +130,7 @@ class TrainingData:
     def _from(self, batch_idx: int) -> Iterator[Any]:
         self.load()
         start = self._log.start_of(batch_idx) or self._checkpointed_start(batch_idx) or self._start_by_length(batch_idx)
-        self._log = EpochLog(self._check_length)
+        self._log = EpochLog(self._length_check)
         context, source = self._context, self._source
         moves, device = context.experimental.auto_to_device, context.device
         on_host = moves and device.type == "cpu"
@@ -148,16 +148,6 @@ class TrainingData:
             return feed(batches, device, ahead=source is not None and source.num_workers > 0)
         return (to_device(batch, device) for batch in batches) if moves else batches
 
-    def _check_length(self, batches: int) -> None:
-        """Warn once if an epoch has another number of batches than the loader's length."""
-        if self.per_epoch not in (None, batches) and not self._has_wrong_length:
-            self._has_wrong_length = True
-            logger.warning(
-                "The length of the training data is %s, but an epoch had %d batches. Epochs are counted by the length: correct __len__.",
-                self.per_epoch,
-                batches,
-            )
-
     def _checkpointed_start(self, batch_idx: int) -> EpochStart | None:
         start = self._resume_at
         return start if start is not None and start.first_batch <= batch_idx else None
@@ -172,6 +162,30 @@ class TrainingData:
         if self._source is None or self._source.num_workers:
             return {}
         return dict(find_generators(self._source.dataset))
+
+
+class LengthCheck:
+    """Warns once if an epoch has another number of batches than the loader's length.
+
+    It does not refer to the `TrainingData`: a cycle would keep an ended trial alive until the next garbage collection.
+
+    Attributes:
+        length: The loader's length, None if it has none.
+    """
+
+    def __init__(self) -> None:
+        self.length: int | None = None
+        self._has_warned = False
+
+    def __call__(self, batches: int) -> None:
+        """Compare the number of batches of a complete epoch."""
+        if self.length not in (None, batches) and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "The length of the training data is %s, but an epoch had %d batches. Epochs are counted by the length: correct __len__.",
+                self.length,
+                batches,
+            )
 
 
 def require_position(state: Mapping[str, Any], generators: Mapping[str, Any]) -> None:

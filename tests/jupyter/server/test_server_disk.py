@@ -18,9 +18,11 @@ from detjupyter.server.disk_watcher import DiskWatcher
 
 @pytest.fixture
 def digits(jp_root_dir: Path) -> Path:
-    """Write a model definition with a directory that ships and one that does not."""
+    """Write a model definition with a directory that ships and one that does not; its scan is later by more than a tick of time stamps."""
     files = {"model_def.py": "", "nets/small.py": "", "data/one.csv": "", "run.log": "", ".detignore": "data/\n*.log\n"}
-    return write(jp_root_dir / "digits", files)
+    root = write(jp_root_dir / "digits", files)
+    time.sleep(0.05)
+    return root
 
 
 @pytest.fixture
@@ -153,7 +155,6 @@ async def test_an_edit_between_the_scan_and_the_watch_is_reported(
 
     monkeypatch.setattr(watchfiles, "watch", watch_late)
     request.addfinalizer(may_watch.set)
-    await asyncio.sleep(0.05)  # the files are older than the scan, by more than the precision of their time stamps
     async with connect() as live:
         await live.watch_definition(path)
         await api.get("definition", path=path)
@@ -182,6 +183,33 @@ async def test_nothing_is_watched_while_nobody_looks(connect: Connect, api: Api,
         await first.none_of("definition_changed", for_s=0.3)
     await no_threads()
     assert disk.watched == frozenset()
+
+
+async def test_a_watch_that_is_renewed_as_the_browser_leaves_ends_too(
+    connect: Connect, api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """The watch with the old directories waits for the new one; if that never begins, both end."""
+    import watchfiles
+
+    await no_threads()  # of the test before
+    may_watch, watch = threading.Event(), watchfiles.watch
+    request.addfinalizer(may_watch.set)
+
+    def watch_late(*arguments: Any, **options: Any) -> Any:
+        may_watch.wait()
+        yield from watch(*arguments, **options)
+
+    async with connect() as live:
+        await look(live, api)
+        monkeypatch.setattr(watchfiles, "watch", watch_late)
+        for number in range(2):
+            write(digits, {f"part{number}/one.py": ""})
+            await api.get("definition", path="digits")
+        assert threads() == 3
+        await live.watch_definition(None)
+        await until(lambda: threads() == 2, "the end of the watch that is replaced")
+        may_watch.set()
+        await no_threads()
 
 
 async def test_a_definition_of_one_file_is_watched_alone(connect: Connect, api: Api, digits: Path) -> None:
