@@ -15,6 +15,9 @@ TYPESCRIPT := $(shell find labextension -type f -not -path '*/tests/*' 2>/dev/nu
 # The tests of one file share kernels and servers, so a file stays in one process; the files begin in the order of the tiers.
 PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
+# A gigabyte must be free: in a container it is often 64 MB.
+IN_MEMORY = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1000000 {print "TMPDIR=/dev/shm"}')
+
 # Where the lowest versions of the dependencies are installed.
 OLDEST := .cache/oldest
 
@@ -26,9 +29,10 @@ lab: $(VENV)/.installed
 test: lint vitest browser
 	$(PYTEST) --durations=30
 
-# A minute instead of a quarter of an hour: neither torch, Jupyter nor a browser.
+# A minute instead of a quarter of an hour: neither Jupyter nor a browser. The files of the tests are in memory where the system has room
+# for them there, because every checkpoint is synchronized with the disk.
 quick: lint vitest
-	$(PYTEST) tests/architecture tests/unit tests/contract
+	$(IN_MEMORY) $(PYTEST) tests/architecture tests/unit tests/contract
 
 # Which lines of the package the tests run in their own process: what only a kernel or a browser runs is not counted. Not part of `make test`,
 # because counting doubles the time of the quick tests.
