@@ -11,18 +11,17 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from detjupyter.engine.checkpoints.writing import restore_checkpoint
-from detjupyter.engine.failure import one_line, without_own_frames
+from detjupyter.engine.checkpoints.restoring import restore_checkpoint
+from detjupyter.engine.failure import without_own_frames
 from detjupyter.engine.jobs import Job
-from detjupyter.engine.loaded import LoadedTrial
 from detjupyter.engine.loop import Steps, checkpoint, validate
 from detjupyter.engine.memory import free_memory, reference_to
 from detjupyter.engine.plan import Plan, check, needs_data
-from detjupyter.engine.reload_report import ReloadReport, compare
+from detjupyter.engine.reloading import reload
 from detjupyter.engine.requests import Request
 from detjupyter.errors import CheckpointError, LengthError, SessionError
 from detjupyter.protocol.commands import AtBatch, Restore, Step, Train
-from detjupyter.protocol.events import Loaded, Moved
+from detjupyter.protocol.events import Moved
 from detjupyter.protocol.states import Activity, State
 
 if TYPE_CHECKING:
@@ -189,42 +188,22 @@ class ReloadHandler(Handler):
         return True
 
     def run(self, command: Any, request: Request) -> None:  # noqa: ARG002
-        """Build a trial from the edited code, give it the state of the present trial, and replace the present trial with it."""
+        """Reload the code. If that fails, the present trial stays."""
         control = self.control
         control.trial.report()  # these metrics come from the old code
         replaced = reference_to(control.trial.loaded.adapter.trial)
         try:
-            report, number = self._replace(control.trial.loaded, control.trial.load_again())
+            report, number = reload(control.trial)
         except BaseException as error:
             control.trial.emitter.flush()  # printed lines come before the answer
             # Answer before the garbage collection: the panel shows an answer at its button only if it comes within 0.25 s.
             request.reject(error)
             free_memory(control.trial.loaded.adapter.free_device_memory)  # the rejected trial can be partly built, and in reference cycles
             return
+        control.has_data = False
         free_memory(control.trial.loaded.adapter.free_device_memory, replaced)
         control.trial.emitter.flush()
         request.done((report.before, report.now), code=report.now.code_hash, load=number)
-
-    def _replace(self, before: LoadedTrial, fresh: LoadedTrial) -> tuple[ReloadReport, int]:
-        control = self.control
-        try:
-            with control.trial.user_code(), fresh.adapter.active():
-                fresh.adapter.adopt(before.adapter)
-            report = compare(before.record(), fresh.record(), control.trial.progress.batches_trained)
-        except BaseException:
-            fresh.release()
-            raise
-        control.trial.replace(fresh)
-        control.has_data = False
-        number = control.trial.checkpoints.replace_code()
-        try:
-            before.release(report.replaced_names())
-        except Exception as error:  # user code of the old trial, which is not needed any more; the new trial is unaffected
-            control.trial.emitter.say(f"Releasing the previous trial failed with {one_line(error)}")
-        for line in str(report).splitlines():
-            control.trial.emitter.say(line)
-        control.trial.emitter.flush(Loaded(report.now, control.trial.progress.batches_trained, number))
-        return report, number
 
 
 class AtBatchHandler(Handler):

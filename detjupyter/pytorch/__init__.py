@@ -13,10 +13,10 @@ from detjupyter.pytorch.data.batches import TorchData, data_length, to_device
 from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.loading import CheckpointLoadContext, load_trial_from_checkpoint_path
 from detjupyter.pytorch.lr_scheduler import LRScheduler
-from detjupyter.pytorch.reducer import Reducer
 from detjupyter.pytorch.samplers import DistributedBatchSampler, RepeatBatchSampler, SkipBatchSampler, adapt_batch_sampler
 from detjupyter.pytorch.trainer import Trainer, init
 from detjupyter.pytorch.trial import PyTorchTrial, reset_parameters
+from detjupyter.pytorch.validation_reducer import Reducer
 
 __all__ = [
     "Batch",

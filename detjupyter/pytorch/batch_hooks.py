@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from detjupyter.pytorch.averages import average_metrics, host_rows
+from detjupyter.pytorch.callback_metrics import average_metrics, host_rows
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.context.between_batches import BetweenBatches

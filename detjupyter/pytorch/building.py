@@ -7,7 +7,7 @@ from detjupyter.framework.adapter import TrialOptions
 from detjupyter.pytorch.adapter import PyTorchAdapter
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.compilation import compile_model
-from detjupyter.pytorch.construction import construct
+from detjupyter.pytorch.constructor import construct
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.device import choose_device
 from detjupyter.pytorch.gradients import parameters_of

@@ -16,7 +16,7 @@ from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.layouts import read_state
 from detjupyter.pytorch.checkpoints.own_attributes import OwnAttributes
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, load
-from detjupyter.pytorch.construction import construct
+from detjupyter.pytorch.constructor import construct
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.device import choose_device
 from detjupyter.pytorch.randomness import RandomStates, RandomStream

@@ -13,7 +13,7 @@ from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.batches import data_length
 from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.lr_scheduler import LRScheduler
-from detjupyter.pytorch.reducer import Reducer
+from detjupyter.pytorch.validation_reducer import Reducer
 
 
 class PyTorchTrial(Trial):

@@ -12,7 +12,7 @@ import torch
 
 from detjupyter.errors import TrialUsageError
 from detjupyter.framework.metrics import flatten
-from detjupyter.pytorch.averages import host_rows
+from detjupyter.pytorch.callback_metrics import host_rows
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.batches import to_device
@@ -20,9 +20,9 @@ from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.data.stream import begin
 from detjupyter.pytorch.data.training_data import length_of, require_allowed
 from detjupyter.pytorch.host import host, stack
-from detjupyter.pytorch.reducer import reduce_metrics, require_values, without_bytes
 from detjupyter.pytorch.styles import Procedure
 from detjupyter.pytorch.trial import PyTorchTrial
+from detjupyter.pytorch.validation_reducer import reduce_metrics, require_values, without_bytes
 
 logger = logging.getLogger("detjupyter")
 

@@ -13,9 +13,9 @@ from support.definition import Definition
 
 from detjupyter.errors import TrialError
 from detjupyter.pytorch import Reducer
-from detjupyter.pytorch.averages import average_metrics, host_rows
+from detjupyter.pytorch.callback_metrics import average_metrics, host_rows
 from detjupyter.pytorch.host import column, host, stack
-from detjupyter.pytorch.reducer import reduce_metrics, require_values, without_bytes
+from detjupyter.pytorch.validation_reducer import reduce_metrics, require_values, without_bytes
 
 
 class TestAverages:

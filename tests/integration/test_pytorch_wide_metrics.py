@@ -12,7 +12,7 @@ import pytest
 import torch
 from support.transfers import Transfers
 
-from detjupyter.pytorch.averages import average_metrics, host_rows
+from detjupyter.pytorch.callback_metrics import average_metrics, host_rows
 from detjupyter.pytorch.rows import MANY, columns, keep_row
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detjupyter.engine.checkpoints.determined import WRITTEN_BY_US, is_foreign, progress_of
-from detjupyter.engine.checkpoints.manifest import Manifest, partial_name, read_manifest, resolved, seal, sweep, sync_directory, verify
-from detjupyter.engine.checkpoints.signature import not_yours, signature_for, why_foreign
+from detjupyter.engine.checkpoints.determined import WRITTEN_BY_US
+from detjupyter.engine.checkpoints.manifest import Manifest, partial_name, seal, sweep, sync_directory
+from detjupyter.engine.checkpoints.signature import signature_for
 from detjupyter.engine.progress import TrainingProgress
-from detjupyter.errors import CheckpointError, StoreError, UntrustedCheckpointError
+from detjupyter.errors import CheckpointError, StoreError
 from detjupyter.framework.adapter import Snapshot
 from detjupyter.framework.framework import framework_if_known
 from detjupyter.next_step import NextStep
@@ -240,47 +240,6 @@ def begin_checkpoint(
     identity = f"{origin.run_id}-{progress.batches_trained:08d}-{secrets.token_hex(2)}"
     snapshot = progress.adapter.snapshot(progress.batches_trained)
     return PendingCheckpoint(directory, identity, snapshot, manifest, origin, automatic, metric)
-
-
-def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bool = False) -> str | None:
-    """Restore the trial from a checkpoint; return the id of the run that saved it, None for a checkpoint that Determined wrote.
-
-    Args:
-        progress: The trial.
-        directory: The checkpoint.
-        trust: Whether to unpickle objects of any class, which can execute arbitrary code.
-
-    Raises:
-        CheckpointError: There is no complete checkpoint, it is damaged or cannot be read, or it belongs to another class.
-    """
-    try:
-        return _restore(progress, directory, trust=trust)
-    except OSError as error:  # another process has deleted or locked it during the reading
-        raise CheckpointError(f"The checkpoint cannot be read: {error.strerror or error}.", path=str(directory)) from None
-
-
-def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> str | None:
-    directory = resolved(directory)
-    run_id = doubt = None
-    if is_foreign(directory):
-        batches_trained, records_trained = progress_of(directory)
-    else:
-        manifest = read_manifest(directory)
-        mine = type(progress.adapter.trial).__qualname__
-        if manifest.trial_class != mine:
-            raise CheckpointError(f"This is a checkpoint of {manifest.trial_class}, but {mine} is loaded.", path=str(directory))
-        verify(directory, manifest)
-        doubt = why_foreign(directory, manifest)
-        trust = trust or doubt is None
-        run_id, batches_trained, records_trained = manifest.run_id, manifest.batches_trained, manifest.records_trained
-    try:
-        progress.adapter.restore(directory, trust=trust)
-    except UntrustedCheckpointError as error:
-        if doubt is None:
-            raise
-        raise UntrustedCheckpointError(f"{error.message} {not_yours(doubt)}", path=error.path, hint=error.hint) from None
-    progress.move_to(batches_trained, records_trained)
-    return run_id
 
 
 def _write_files(code: Code, target: Path, earlier: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Constructing trials from their classes."""
+"""Calls the constructor of a Trial class."""
 
 from __future__ import annotations
 
