@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from support.definition import Definition
 
 import detjupyter as dj
@@ -282,3 +284,49 @@ def test_bad_input_is_one_clear_error(script: Path, tmp_path: Path) -> None:
     with pytest.raises(TrialError, match="SystemExit: 3") as caught:
         run_script(script)
     assert str(caught.value.hint).startswith("The script ended itself with this status. What it printed may say why")
+
+
+SETTING_SCRIPT = """
+import torch
+from determined import pytorch
+torch.set_default_dtype(torch.float64)
+import model_def
+with pytorch.init(hparams={"lr": 0.125}) as context:
+    trial = model_def.LineTrial(context)
+    pytorch.Trainer(trial, context).fit(max_length=pytorch.Batch(2))
+"""
+
+
+def test_a_trial_that_a_script_builds_keeps_what_the_script_has_set(line: Definition) -> None:
+    """Its later batches work with it, too, and neither cells nor other sessions."""
+    line.edit("x, y = batch\n        loss", "self.seen = torch.zeros(1).dtype\n        x, y = batch\n        loss")
+    other = line.load()
+    (line.root / "train.py").write_text(SETTING_SCRIPT)
+    run_script(line.root / "train.py")
+    session = next(one for one in registry.all() if one is not other)
+    assert torch.get_default_dtype() == torch.float32
+    assert session.trial.seen == torch.float64
+    session.trial.seen = None
+    session.train(batches=1, wait=True)
+    assert session.trial.seen == torch.float64
+    assert torch.get_default_dtype() == torch.float32
+    assert other.at_batch(lambda _: torch.zeros(1).dtype) == torch.float32
+
+
+def test_another_training_keeps_its_settings_and_random_states_while_a_script_runs(line: Definition, tmp_path: Path) -> None:
+    """It runs in the background; what the script sets is not attributed to it, nor kept after both."""
+    states = random.getstate(), torch.get_rng_state().tolist()
+    session = line.load()
+    session.train(batches=100_000)
+    (tmp_path / "script.py").write_text(
+        "import random, torch, warnings\nrandom.seed(1); torch.manual_seed(1); torch.backends.cudnn.benchmark = True\n"
+        "import time\ntime.sleep(0.5)\nassert torch.backends.cudnn.benchmark\n"
+    )
+    run_script(tmp_path / "script.py")
+    assert not torch.backends.cudnn.benchmark
+    session.pause()
+    assert not session.at_batch(lambda _: torch.backends.cudnn.benchmark)
+    session.stop()
+    session.wait()
+    assert (random.getstate(), torch.get_rng_state().tolist()) == states
+    assert not torch.backends.cudnn.benchmark
