@@ -7,13 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from detjupyter.engine.once import Once
 from detjupyter.engine.output.redraw import shown_lines, split_lines
 from detjupyter.protocol.records import LogLine
 
 MAX_LINE = 2000
 MAX_PENDING_LINES = 5000
-MAX_SAID = 1000
-"""The number of different lines that :meth:`LogSink.say_once` remembers."""
 
 
 class OpenLines:
@@ -68,7 +67,7 @@ class LogSink:
         self._open = OpenLines(lambda text: split_lines(text, MAX_LINE))
         self._lines: deque[LogLine] = deque()
         self._dropped = 0
-        self._said: dict[str, object] = {}
+        self._once = Once()
         self._sources: list[Callable[[], None]] = []
         self.is_closed = False
 
@@ -100,8 +99,7 @@ class LogSink:
 
     def say_once(self, text: str) -> None:
         """Add a line like :meth:`say`, unless the same line was added before."""
-        mine = object()
-        if len(self._said) < MAX_SAID and self._said.setdefault(text, mine) is mine:
+        if self._once.is_new(text):
             self.say(text)
 
     def add_source(self, drain: Callable[[], None]) -> Callable[[], None]:
