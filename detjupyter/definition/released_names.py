@@ -1,8 +1,8 @@
 """The names of Determined's releases, by module: what a model definition can import from a real installation.
 
-Collected from the syntax trees of the packages ``determined`` and ``determined-common`` in the versions 0.12.4, 0.12.13, 0.13.13, 0.17.15,
-0.21.2, 0.24.0 and 0.38.1. The names of a private module (``determined.core._searcher``) are in the module that contains it, and those of
-``determined_common`` in ``determined.common``.
+Collected from the syntax trees of the packages ``determined`` (0.12.4, 0.12.13, 0.13.13, 0.15.6, 0.17.15, 0.19.11, 0.21.2, 0.24.0, 0.26.7,
+0.32.1, 0.36.0 and 0.38.1) and ``determined-common`` (0.12.13 and 0.13.13). The names of a private module (``determined.core._searcher``)
+are in the module that contains it, and those of ``determined_common`` in ``determined.common``.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ _NAMES = {
         "Log LoopTrialController NativeContext NoCachePathFinder PreemptContext PreemptMode RendezvousInfo ResourcesInfo SearcherContext "
         "SearcherMode SearcherOperation Session StepID StorageTypes TrainContext Trial TrialContext TrialController TrialInfo Unit "
         "analytics api as_dict callback certs check cli common constants core deploy errors estimator exec experimental get_cluster_info "
-        "get_rng_state getenv_int gpu horovod hvd import_from_path init init_container_storage_path ipc keras launch layers lightning "
-        "load modules_from_dir monkey_patch profile profiler pytorch searcher set_rng_state storage tensorboard tensorpack transformers "
-        "types util workload _CacheableDecorator _DistributedBackend _PreemptionWatcher _TrainContext __version__ _catch_sys_exit "
-        "_checkpoint _context _core _data_layer _distributed _dummy_init _env_context _execution _experiment_config "
-        "_generate_random_hparam_values _get_gpus _get_training_port_offset _hparam _import _in_import_from_path _info "
-        "_load_trial_for_checkpoint_export _local_execution _local_execution_manager _logging _make_local_execution_env "
-        "_make_local_execution_exp_config _make_test_experiment_config _parse_searcher_units _preempt _rendezvous_info _searcher "
-        "_set_logger _swagger _tf_rng _train _train_context _trial _trial_context _trial_controller"
+        "get_rank_aware_path get_rng_state getenv_int gpu horovod hvd import_from_path init init_container_storage_path ipc keras launch "
+        "layers lightning load modules_from_dir monkey_patch profile profiler pytorch searcher set_rng_state storage tensorboard "
+        "tensorpack transformers types util workload _CacheableDecorator _DistributedBackend _PreemptionWatcher _TrainContext "
+        "__version__ _catch_init_invalid_hp _catch_sys_exit _checkpoint _context _core _data_layer _distributed _dummy_init _env_context "
+        "_execution _experiment_config _generate_random_hparam_values _get_gpus _get_training_port_offset _hparam _import "
+        "_in_import_from_path _info _load_trial_for_checkpoint_export _local_execution _local_execution_manager _logging "
+        "_make_local_execution_env _make_local_execution_exp_config _make_test_experiment_config _parse_searcher_units _preempt "
+        "_rendezvous_info _searcher _set_logger _swagger _tf_rng _train _train_context _trial _trial_context _trial_controller"
     ),
     "determined.callback": "Callback",
     "determined.common": (
@@ -125,8 +125,8 @@ _NAMES = {
         "v1file_utils _Builder"
     ),
     "determined.common.declarative_argparse": (
-        "Arg ArgGroup ArgsDescription BoolOptArg Cmd Group add_args deprecation_warning generate_aliases help_func make_prefixes util "
-        "wrap_func"
+        "Arg ArgGroup ArgsDescription BoolOptArg Cmd Group add_args deprecation_warning generate_aliases help_func make_prefixes "
+        "string_to_bool util wrap_func"
     ),
     "determined.common.detignore": "constants make_shutil_ignore os_walk_to_v1Files v1file_utils _build_detignore_pathspec",
     "determined.common.detlomond": "CustomSSLWebsocketSession WebSocket api certs",
@@ -157,9 +157,9 @@ _NAMES = {
         "_ExitHook _GPU _Heartbeat _HeartbeatReporter _Interceptor _LogSender _LogShipper _ManagedTrialHeartbeat _ManagedTrialLogShipper "
         "_Memory _MetricGroupCollector _MetricsContext _Network _PreemptionWatcher _QueueElement _Shipper _ShutdownMessage _TrialMetrics "
         "_UnmanagedTrialHeartbeat _UnmanagedTrialLogShipper _average_metric_samples_depth_one _checkpoint _context _distributed "
-        "_dummy_init _experimental _get_storage_manager _heartbeat _install_stacktrace_on_sigusr1 _log_shipper _merge_metadata _metrics "
-        "_parse_searcher_max_length _parse_searcher_units _preempt _profiler _run_on_rank_0_and_broadcast _run_prepare _searcher "
-        "_tensorboard_mode _train"
+        "_dummy_init _experimental _get_storage_manager _get_training_port_offset _heartbeat _install_stacktrace_on_sigusr1 _log_shipper "
+        "_merge_metadata _metrics _parse_searcher_max_length _parse_searcher_units _preempt _profiler _run_on_rank_0_and_broadcast "
+        "_run_prepare _searcher _tensorboard_mode _train"
     ),
     "determined.errors": (
         "CheckpointNotFound CheckpointStateException EnterpriseOnlyError InternalException InvalidCheckpointException "
@@ -204,8 +204,8 @@ _NAMES = {
         "_core_v2 _create_unmanaged_cluster_info _create_unmanaged_experiment _create_unmanaged_experiment_inner _create_unmanaged_trial "
         "_create_unmanaged_trial_cluster_info _create_unmanaged_trial_inner _default_storage_manager _get_cluster_id "
         "_get_or_create_experiment_and_trial _init_context _make_v2_context _merge_config _put_unmanaged_experiment "
-        "_put_unmanaged_experiment_inner _put_unmanaged_trial _put_unmanaged_trial_inner _set_globals _show_deprecated_msg _start_trial "
-        "_start_trial_inner _unmanaged _url_reverse_webui_exp_view"
+        "_put_unmanaged_experiment_inner _put_unmanaged_trial _put_unmanaged_trial_inner _run_on_rank_0_and_broadcast _set_globals "
+        "_show_deprecated_msg _start_trial _start_trial_inner _unmanaged _url_reverse_webui_exp_view"
     ),
     "determined.experimental.estimator": "estimator experimental init _estimator_native",
     "determined.experimental.keras": "experimental init keras _tf_keras_native",
@@ -253,8 +253,9 @@ _NAMES = {
         "CheckDataExistsFnType DiskReadWriteRateCollector DummyProfilerAgent FinalizeBatchMessage FreeMemoryCollector GIGA "
         "GpuMemoryCollector GpuUtilCollector LOG_NAMESPACE MAX_COLLECTION_SECONDS Measurement MetricBatch MetricType "
         "MetricsBatcherThread NamedMeasurement NetThroughputCollector PreemptibleTimer ProfilerAgent ProfilerSenderThread PynvmlWrapper "
-        "PynvmlWrapperError SendBatchFnType ShutdownMessage SimpleCpuUtilCollector StartMessage SysMetricCollectorThread SysMetricName "
-        "ThroughputTracker Timing TrialProfilerMetricsBatch api check pop_until_deadline profiling_metrics_exist"
+        "PynvmlWrapperError SHOULD_PROFILE_GPUS SYSTEM_METRIC_TYPE_ENUM SendBatchFnType ShutdownMessage SimpleCpuUtilCollector "
+        "StartMessage SysMetricBatcher SysMetricCollectorThread SysMetricName SysMetricType ThroughputTracker Timing "
+        "TrialProfilerMetricsBatch api check pop_until_deadline profiling_metrics_exist"
     ),
     "determined.pytorch": (
         "Batch CheckpointLoadContext ClipGradsL2Norm ClipGradsL2Value DataLoader DistributedBatchSampler Epoch HAVE_AMP LRScheduler "
@@ -271,9 +272,9 @@ _NAMES = {
         "_simple_reduce_metrics _trainer _trainer_utils _worker_init_fn_t"
     ),
     "determined.pytorch.deepspeed": (
-        "DeepSpeedTrial DeepSpeedTrialContext DeepSpeedTrialController ModelParallelUnit Trainer core dataloader_next ds_loader dsat "
-        "get_length gpu init layers make_data_parallel_mpu make_deepspeed_mpu merge_dicts overwrite_deepspeed_config profiler pytorch "
-        "storage tensorboard util workload _check_searcher_length _core _deepspeed_context _deepspeed_trial "
+        "DeepSpeedTrial DeepSpeedTrialContext DeepSpeedTrialController ModelParallelUnit TorchWriter Trainer core dataloader_next "
+        "ds_loader dsat get_length gpu init layers make_data_parallel_mpu make_deepspeed_mpu merge_dicts overwrite_deepspeed_config "
+        "profiler pytorch storage tensorboard util workload _check_searcher_length _core _deepspeed_context _deepspeed_trial "
         "_initialize_distributed_backend _mpu _set_random_seeds _trainer"
     ),
     "determined.pytorch.dsat": (
@@ -281,12 +282,19 @@ _NAMES = {
         "AUTOTUNING_RESULTS_PATH BaseDSATSearchMethod BinarySearchDSATSearchMethod CONFIG_KEY CURR_DIR DEFAULT_SEARCH_RUNNER_CONFIG "
         "DEFAULT_ZERO_SEARCH_SPACE DSATModelProfileInfoTrial DSATSearchData DSATTrial DSATTrialTracker GAS_DEFAULT "
         "LARGER_IS_BETTER_METRICS MODEL_INFO_PROFILE_DS_CONFIG MODEL_INFO_PROFILING_PATH OVERWRITE_KEY RandomDSATSearchMethod "
-        "SMALLER_IS_BETTER SMALLER_IS_BETTER_METRICS USE_DSAT_MODE_KEY allgather_bucket_size_defaults args client create_experiment "
-        "dsat_reporting_context get_base_parser get_batch_config_from_mbs_gas_and_slots get_custom_dsat_exp_conf_from_args "
-        "get_dict_from_yaml_or_json_path get_ds_config_from_hparams get_full_parser get_hf_args_with_overwrites "
-        "get_hf_ds_config_path_from_args get_random_zero_optim_config get_search_method_class get_search_runner_config_from_args "
-        "get_split_entrypoint get_zero_stage_search_space main merge_dicts parse_args reduce_bucket_size_defaults report_json_results "
-        "run_autotuning searcher smaller_is_better update_hf_args _TestDSATSearchMethod _defaults _dsat_search_method _run_dsat _utils"
+        "SMALLER_IS_BETTER SMALLER_IS_BETTER_METRICS TestDSATSearchMethod USE_DSAT_MODE_KEY allgather_bucket_size_defaults args client "
+        "create_experiment defaults det_util dsat dsat_reporting_context get_base_parser get_batch_config_from_mbs_gas_and_slots "
+        "get_custom_dsat_exp_conf_from_args get_dict_from_yaml_or_json_path get_ds_config_from_hparams get_full_parser "
+        "get_hf_args_with_overwrites get_hf_ds_config_path_from_args get_random_zero_optim_config get_search_method_class "
+        "get_search_runner_config_from_args get_split_entrypoint get_zero_stage_search_space main merge_dicts parse_args "
+        "reduce_bucket_size_defaults report_json_results run_autotuning searcher smaller_is_better update_hf_args util "
+        "_TestDSATSearchMethod _defaults _dsat_search_method _run_dsat _utils"
+    ),
+    "determined.pytorch.dsat.defaults": (
+        "ALL_SEARCH_METHOD_NAMES ARGS_PKL_PATH AUTOTUNING_ARG_DEFAULTS AUTOTUNING_DICT AUTOTUNING_RESULTS_PATH CONFIG_KEY "
+        "DEFAULT_SEARCH_RUNNER_CONFIG DEFAULT_ZERO_SEARCH_SPACE GAS_DEFAULT LARGER_IS_BETTER_METRICS MODEL_INFO_PROFILE_DS_CONFIG "
+        "MODEL_INFO_PROFILING_PATH OVERWRITE_KEY SMALLER_IS_BETTER SMALLER_IS_BETTER_METRICS USE_DSAT_MODE_KEY "
+        "allgather_bucket_size_defaults reduce_bucket_size_defaults"
     ),
     "determined.pytorch.experimental": (
         "DEFAULT_BATCH_SIZE TorchBatchProcessor TorchBatchProcessorContext checkpoint common core get_default_device model pytorch "
@@ -304,7 +312,7 @@ _NAMES = {
     ),
     "determined.searcher": (
         "Close Create EXPERIMENT_ID_FILE ExitedReason LocalSearchRunner Operation Progress RemoteSearchRunner STATE_FILE SearchMethod "
-        "SearchRunner SearcherState Shutdown ValidateAfter client errors experimental searcher _ExperimentInactiveException "
+        "SearchRunner SearcherState Shutdown ValidateAfter api client errors experimental searcher _ExperimentInactiveException "
         "_remote_search_runner _search_method _search_runner"
     ),
     "determined.tensorboard": (
@@ -316,7 +324,7 @@ _NAMES = {
     "determined.tensorboard.base": "PathUploadInfo TensorboardManager get_metric_writer tensorboard util _TensorboardUploadThread",
     "determined.tensorboard.build": (
         "azure base build directory gcs get_base_path get_experiment_sync_path get_rank_if_horovod_process_else_return_zero "
-        "get_sync_path hdfs s3 shared shared_storage _full_storage_path"
+        "get_sync_path hdfs s3 shared shared_storage _full_storage_path _shortcut_to_config"
     ),
     "determined.tensorboard.directory": "DirectoryTensorboardManager shared",
     "determined.tensorboard.fetchers": (
