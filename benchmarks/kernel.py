@@ -19,9 +19,13 @@ QUIET = ["--IPKernelApp.log_level=ERROR"]  # it warns of TCP without encryption
 
 
 def kernel_environment(scratch: Path) -> dict[str, str]:
-    """Return an environment with one thread for torch and every trace of a run inside ``scratch``."""
+    """Return an environment with one thread for torch and every trace of a run inside ``scratch``.
+
+    Python writes byte code, so that an import is not measured together with the compilation of its source.
+    """
     here = {"DETJUPYTER_HOME": str(scratch / "home"), "IPYTHONDIR": str(scratch / "ipython"), "MPLCONFIGDIR": str(scratch / "matplotlib")}
-    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **here}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **here}
 
 
 class Kernel:

@@ -23,7 +23,7 @@ DetJupyterError
 ├── CheckpointError                 a checkpoint is missing, incomplete, or does not fit the trial
 │   ├── StateMismatchError          its state does not fit the trial (also a RuntimeError)
 │   └── UntrustedCheckpointError    reading it could execute arbitrary code, and it has not been trusted
-├── UnsupportedError                a model definition uses a part of Determined that detjupyter does not offer
+├── UnsupportedError                a model definition uses a part of Determined that detjupyter does not offer (also an ImportError)
 │   └── NoLauncherError             no launcher of several processes started this one (also a KeyError)
 ├── StoreError                      the history cannot be read or written
 │   ├── RunNotFoundError            no run has that id (also a KeyError)
@@ -248,8 +248,11 @@ class SessionBusyError(SessionError):
     """A training or a validation is in progress."""
 
 
-class UnsupportedError(DetJupyterError):
-    """A model definition uses a part of Determined that detjupyter does not offer."""
+class UnsupportedError(DetJupyterError, ImportError):
+    """A model definition uses a part of Determined that detjupyter does not offer.
+
+    Definitions that can do without it catch the ImportError that they get where that part is not installed.
+    """
 
 
 class NoLauncherError(UnsupportedError, KeyError):

@@ -13,7 +13,6 @@ _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"  # except tab and newline; U+009B begi
 _LINE_ENDS = "\u2028\u2029"
 _DIRECTIONS = "\u202a-\u202e\u2066-\u2069"
 _NOT_PRINTABLE = re.compile(f"[{_CONTROLS}{_LINE_ENDS}{_DIRECTIONS}\ud800-\udfff\ufffe\uffff]")
-_COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 # In JSON of ASCII characters: pairs of surrogates and escaped backslashes are matched, so that nothing is found inside of them.
 _ESCAPE_IN_JSON = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|r\\n|u([0-9a-f]{4})|[brf\\])")
 _SHORT = {r"\b": r"\\x08", r"\f": r"\\x0c", r"\r": r"\\x0d", r"\r\n": r"\n"}
@@ -40,11 +39,6 @@ def printable_json(text: str) -> str:
     '["a\\\\x1b[31m", "\\\\u001b"]'
     """
     return _ESCAPE_IN_JSON.sub(_spelled_in_json, text)
-
-
-def without_colors(text: str) -> str:
-    """Return what a program printed for a terminal without the sequences that set colors and fonts."""
-    return _COLORS.sub("", text) if "\x1b" in text else text
 
 
 def _spelled(found: re.Match[str]) -> str:

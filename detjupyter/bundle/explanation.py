@@ -12,6 +12,7 @@ from detjupyter.bundle.rules import SPECIAL_FILE, SYMLINK_TO_DIRECTORY, UNREADAB
 from detjupyter.bundle.scanning import rules_of
 from detjupyter.bundle.walk import look_at, look_through
 from detjupyter.errors import DefinitionError
+from detjupyter.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Explanation:
         return f"{source or '::'}\t{self.path}"
 
     def __str__(self) -> str:
-        return self.text
+        return printable(self.text)
 
 
 def explain(root: Path, path: str | Path, *, defaults: bool = True, ignore: bytes | None = None) -> Explanation:

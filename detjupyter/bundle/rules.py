@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from detjupyter.text import one_line
+
 Source = Literal["always", "default", ".detignore"]
 
 
@@ -23,7 +25,7 @@ class Rule:
     pattern: str
 
     def __str__(self) -> str:
-        return f".detignore line {self.line}: {self.pattern}" if self.line else f"{self.pattern} ({self.source})"
+        return one_line(f".detignore line {self.line}: {self.pattern}" if self.line else f"{self.pattern} ({self.source})")
 
 
 IGNORE_FILE_NAME: Final = ".detignore"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from detjupyter.definition.isolation.finding import VARIABLE
-from detjupyter.text import without_colors
+from detjupyter.engine.output.redraw import shown_lines
 
 _POLL_S = 0.05
 _OUTPUT_BYTES = 64 << 10
@@ -85,7 +85,7 @@ class CleanProcess:
         with self._output.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - _OUTPUT_BYTES, 0))
             text = file.read().decode("utf-8", "replace")
-        lines = [without_colors(line.rsplit("\r", 1)[-1]).rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+        lines = [line.rstrip() for line in shown_lines(text)]
         return tuple([line for line in lines if line][-_OUTPUT_LINES:])
 
     def _read(self, receive: Callable[[dict[str, Any]], None]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from detjupyter.bundle.archive import ArchiveReport
 from detjupyter.errors import TrialError
-from detjupyter.text import printable
+from detjupyter.text import one_line, printable
 
 STEPS = (
     "package",
@@ -59,7 +59,7 @@ class FirstDifference:
 
     def __str__(self) -> str:
         kernel, shipped = ("missing" if value is None else repr(value) for value in (self.kernel, self.shipped))
-        return f"{self.metric} of batch {self.batches_trained} is {kernel} in the kernel and {shipped} in the clean process"
+        return f"{one_line(self.metric)} of batch {self.batches_trained} is {kernel} in the kernel and {shipped} in the clean process"
 
 
 @dataclass(frozen=True, slots=True)

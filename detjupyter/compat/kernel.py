@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -46,7 +47,8 @@ class _Finder:
         if top not in DETERMINED:
             return None
         if rest:
-            return ModuleSpec(fullname, _alias, is_package=True) if _is_ours(top) else None
+            is_here = _is_ours(top) and find_spec(f"{_COMPAT}.{fullname}") is not None
+            return ModuleSpec(fullname, _alias, is_package=True) if is_here else None
         return None if _is_installed(top) else ModuleSpec(fullname, _alias, is_package=True)
 
 

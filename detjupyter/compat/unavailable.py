@@ -1,8 +1,10 @@
-"""Names of Determined that detjupyter does not offer: all of them can be imported, and say so when they are used."""
+"""Names of Determined that detjupyter does not offer: all of them can be imported, and say so when they are used.
+
+A name that no release of Determined has is missing, as in any module: ``hasattr`` is False, and its import raises an ImportError.
+"""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
+from detjupyter.definition.released_names import can_be_module, is_module, is_released, similar_name
 from detjupyter.definition.unsupported import instead_of
 from detjupyter.errors import UnsupportedError
 
@@ -83,10 +86,26 @@ def _instead(name: str) -> str:
 def _similar_name(name: str) -> str | None:
     """Return the most similar name that the module of ``name`` does offer."""
     module, _, last = name.rpartition(".")
+    similar = similar_name(module, last, _offered_by(module))
+    return f"{module}.{similar}" if similar in _offered_by(module) else None
+
+
+def _offered_by(module: str) -> list[str]:
     there = sys.modules.get(f"{_COMPAT}.{module}")
-    offered = [] if there is None or isinstance(there, _UnavailableModule) else dir(there)
-    close = difflib.get_close_matches(last, offered, 1, cutoff=0.75)
-    return f"{module}.{close[0]}" if close else None
+    return [] if there is None or isinstance(there, _UnavailableModule) else dir(there)
+
+
+def _released(module: str, name: str) -> Any:
+    """Return the replacement of a name that a release of Determined has in ``module``, which is written as in a definition.
+
+    Raises:
+        AttributeError: No release has it.
+    """
+    if not is_released(module, name):
+        similar = similar_name(module, name, _offered_by(module))
+        raise AttributeError(f"module {module!r} has no attribute {name!r}" + (f". Did you mean {similar!r}?" if similar else ""))
+    full = f"{module}.{name}"
+    return importlib.import_module(f"{_COMPAT}.{full}") if is_module(full) else unavailable(full)
 
 
 class OfferedNames:
@@ -105,7 +124,11 @@ class OfferedNames:
         self._homes = homes or {}
 
     def get(self, name: str) -> Any:
-        """Return what the module offers under ``name``, and else a replacement that refuses to be used."""
+        """Return what the module offers under ``name``, or a replacement that refuses to be used.
+
+        Raises:
+            AttributeError: No release of Determined has the name.
+        """
         if name == "__path__":
             return []  # `import determined.core._heartbeat`: to Python only a package can have submodules
         if name.startswith("__"):
@@ -115,7 +138,7 @@ class OfferedNames:
         if name in self._homes:
             home, _, there = self._homes[name].partition(":")
             return getattr(importlib.import_module(home, self._module), there or name)
-        return unavailable(f"{_public(self._module)}.{name}")
+        return _released(_public(self._module), name)
 
     def list(self) -> list[str]:
         """Return the names that are offered."""
@@ -132,16 +155,17 @@ class _UnavailableModule(ModuleType):
         parent, _, last = self.__name__.rpartition(".")
         if last.startswith("_") and name in dir(sys.modules[parent]):
             return getattr(sys.modules[parent], name)
-        return unavailable(f"{_public(self.__name__)}.{name}")
+        return _released(_public(self.__name__), name)
 
 
 class _MissingModules:
-    """Finds every module of Determined that Python's own finder does not find in :mod:`detjupyter.compat`."""
+    """Finds every module of Determined's releases that Python's own finder does not find in :mod:`detjupyter.compat`."""
 
     def find_spec(self, fullname: str, _: Sequence[str] | None, __: ModuleType | None = None) -> ModuleSpec | None:
-        """Return where ``fullname`` is answered, None if that is not here."""
-        is_ours = fullname.startswith((f"{_COMPAT}.determined.", f"{_COMPAT}.determined_common."))
-        return ModuleSpec(fullname, self, is_package=True) if is_ours else None  # type: ignore[arg-type]  # derives from nothing
+        """Return where ``fullname`` is answered, None if that is not here, or if no release of Determined has such a module."""
+        if not fullname.startswith((f"{_COMPAT}.determined.", f"{_COMPAT}.determined_common.")):
+            return None
+        return ModuleSpec(fullname, self, is_package=True) if can_be_module(_public(fullname)) else None  # type: ignore[arg-type]  # derives from nothing
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Make the module."""

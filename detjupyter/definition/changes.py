@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from detjupyter.text import one_line
+
 FileKind = Literal["added", "edited", "removed"]
 NameKind = Literal["added", "changed", "removed"]
 
@@ -30,7 +32,7 @@ class NameChange:
     kind: NameKind
 
     def __str__(self) -> str:
-        return f"{self.name} {self.kind}"
+        return one_line(f"{self.name} {self.kind}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,11 @@ class FileChange:
 
     def __str__(self) -> str:
         if self.kind != "edited" or not self.read:
-            return f"{self.path} {self.kind}"
+            return one_line(f"{self.path} {self.kind}")
         if not self.names:
-            return f"{self.path}: only comments or layout"
+            return f"{one_line(self.path)}: only comments or layout"
         more = len(self.names) - _LISTED
-        return f"{self.path}: {', '.join(map(str, self.names[:_LISTED]))}" + (f" and {more} more" if more > 0 else "")
+        return f"{one_line(self.path)}: {', '.join(map(str, self.names[:_LISTED]))}" + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ whose distribution is known.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from detjupyter.definition.isolation.names import DETERMINED, public_text
+from detjupyter.definition.isolation.names import COMPAT, DETERMINED, public_text
+from detjupyter.definition.released_names import similar_name
 from detjupyter.definition.startup_hook import NAME as HOOK_NAME
 from detjupyter.definition.startup_hook import find_hook, was_run
 from detjupyter.next_step import NextStep
@@ -85,6 +87,8 @@ def missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
         roots: The directories, or single files, of the definition.
     """
     public = public_text(name)
+    if name.startswith(f"{COMPAT}."):
+        return missing_name_hint(*public.rsplit(".", 1))
     if public != name:
         return f"There is no {public.replace('.', '/')}.py in {', '.join(map(str, roots))}."
     top = name.partition(".")[0]
@@ -109,6 +113,12 @@ def missing_module_hint(name: str, roots: Sequence[Path]) -> str | None:
         f"{name} is not in the definition, and not installed{f'; {HOOK_NAME} did not provide it' if hooks else ''}. "
         "If it is a package, look up which distribution contains it: another distribution may have that name."
     )
+
+
+def missing_name_hint(module: str, name: str) -> str:
+    """Return what to do about a name that neither detjupyter nor a release of Determined has in ``module``."""
+    similar = similar_name(module, name, dir(sys.modules.get(f"{COMPAT}.{module}")))
+    return f"Did you mean `{module}.{similar}`?" if similar else f"No release of Determined has {module}.{name}."
 
 
 def _is_module(directory: Path, name: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Literal
 from detjupyter.bundle import FileEntry, FileReport
 from detjupyter.bundle.rules import IGNORE_FILE_NAME, Rule
 from detjupyter.definition.opened_files import UsageWatch, join_from_environment, watch_usage
+from detjupyter.text import one_line
 
 __all__ = ["UnshippedFile", "UnusedFile", "Usage", "UsageWatch", "join_from_environment", "usage_report", "watch_usage"]
 
@@ -47,7 +48,7 @@ class UnshippedFile:
     entry: str
 
     def __str__(self) -> str:
-        return f"{self.path} was {self.how} but {_reason(self.rule)}: it would be missing on another machine."
+        return one_line(f"{self.path} was {self.how} but {_reason(self.rule)}: it would be missing on another machine.")
 
 
 @dataclass(frozen=True, slots=True)

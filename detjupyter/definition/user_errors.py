@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import linecache
 import os
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,13 @@ from detjupyter.definition.isolation import finding
 from detjupyter.definition.isolation.imports import DefinitionLoader, DefinitionScope
 from detjupyter.definition.isolation.names import public_text
 from detjupyter.definition.library_errors import library_error_hint
-from detjupyter.definition.missing_modules import missing_module_hint
+from detjupyter.definition.missing_modules import missing_module_hint, missing_name_hint
 from detjupyter.errors import TrialError
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _WITHOUT_SOURCE = ("<frozen ", importlib.__file__)  # mostly the import system
 
+_MISSING_NAME = re.compile(r"cannot import name '(\w+)' from '(determined[\w.]*)'")
 _HEADER = "Traceback (most recent call last):\n"
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -160,6 +162,9 @@ def _hint(exception: BaseException, roots: Sequence[Path]) -> str | None:
         return "Modules import each other. Move one of the imports into the function that needs it, or what both need into a third module."
     if isinstance(exception, ModuleNotFoundError) and exception.name:
         return missing_module_hint(exception.name, [scope.path for scope in _scopes(exception)][:1] or roots)
+    missing = _MISSING_NAME.match(public_text(str(exception))) if isinstance(exception, ImportError) else None
+    if missing is not None:
+        return missing_name_hint(missing[2], missing[1])
     if isinstance(exception, FileNotFoundError) and isinstance(exception.filename, (str, bytes)):
         return _missing_file_hint(os.fsdecode(exception.filename), roots)
     if isinstance(exception, SystemExit):

@@ -10,10 +10,11 @@ user's own variables) reach an engine in the same process in another way: its th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from detjupyter.engine.libraries import Plain, libraries_in_use
+from detjupyter.engine.libraries import Library, Plain, libraries_in_use
 
 
 def capture() -> dict[str, Plain]:
@@ -33,9 +34,19 @@ def apply(values: Mapping[str, Plain]) -> None:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Restore the settings of the calling thread at the end of the block, for a trial that is built in the caller's thread."""
-    before = capture()
+    """Restore the settings of the calling thread at the end of the block, for user code that runs in the caller's thread."""
+    before, known = capture(), libraries_in_use()
     try:
         yield
     finally:
-        apply(before)
+        imported = [library for library in libraries_in_use() if library not in known]
+        apply({**before, **(_initial(imported) if imported else {})})
+
+
+def _initial(libraries: Iterable[Library]) -> dict[str, Plain]:
+    """Return the settings of a new thread, for libraries that were not imported before."""
+    values: dict[str, Plain] = {}
+    thread = threading.Thread(target=lambda: [values.update(library.capture()) for library in libraries], name="detjupyter settings")
+    thread.start()
+    thread.join()
+    return values

@@ -9,6 +9,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -88,12 +89,18 @@ class Library:
         apply: Applies such settings to the calling thread; ignores names of other libraries.
         abandon: Restores state of the process that a trial has replaced, although the thread with this identifier still works for that
             trial and may never end.
+        fresh_random_states: Returns a context manager in which the library's random states, and those of Python and numpy, are like those
+            of a new process; it restores them at its end. None if the library has no random states.
+        seed_again: Seeds the library's random states from the system, after code that was the first to import the library, and that may
+            have seeded it.
     """
 
     settings: tuple[Setting, ...] = ()
     capture: Callable[[], dict[str, Plain]] = dict
     apply: Callable[[Mapping[str, Plain]], None] = field(default=lambda _: None)
     abandon: Callable[[int], None] = field(default=lambda _: None)
+    fresh_random_states: Callable[[], AbstractContextManager[None]] | None = None
+    seed_again: Callable[[], None] = field(default=lambda: None)
 
 
 #: The modules that describe the settings of Python itself, and of libraries that belong to no framework.

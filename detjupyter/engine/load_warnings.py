@@ -39,7 +39,7 @@ def require_batch_size(config: Config, loaded: LoadedClass) -> None:
 
 def _config_warnings(recipe: LoadRecipe, config: Config) -> tuple[str, ...]:
     """Return a sentence about the files that may be the config, if none was read."""
-    if recipe.config is not None or not config.unread:
+    if recipe.config is not None or not config.unread or config.problem:  # the config's own warnings contain the problem
         return ()
     choices = listing([NextStep.CONFIG(name) for name in config.unread])
     return (f"No config was read: there is no {DEFAULT_NAME}. To read one: {choices}.",)

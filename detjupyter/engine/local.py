@@ -236,7 +236,7 @@ class LocalEngine(Engine):
         mark_engine_thread()
         working_directory.enter(self._root)  # until this thread ends, and for the workers that it starts
         sink = self._emitter.sink
-        with captured(sink), thread_environment(sink.say):
+        with captured(sink), thread_environment(sink.say_once):
             ambient.apply(self._ambient)
             try:
                 with self._emitter.in_background(f"detjupyter {self._name} load"):  # the loading cell shows printed lines at once

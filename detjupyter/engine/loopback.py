@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from detjupyter.engine.engine import Engine, Publish
+from detjupyter.engine.once import Once
 from detjupyter.errors import DetJupyterError, SessionError
 from detjupyter.protocol.answers import Answer, ErrorAnswer
 from detjupyter.protocol.calls import CloseEngine, CloseEngineSoon, EngineCall, InterruptLoad, KillEngine, ReadStack
@@ -37,7 +38,7 @@ class LoopbackEngine(Engine):
         self.ended: Future[None] = Future()
         self.bytes_sent = self.bytes_received = 0
         self._publish = publish
-        self._said: set[str] = set()
+        self._once = Once()
         self._state = State.READY
         self._inner = open_inner(self._receive)
         self._inner.opened.add_done_callback(lambda inner: self._settle(self.opened, inner, "opened"))
@@ -117,17 +118,13 @@ class LoopbackEngine(Engine):
             frame = pack(event)
         except DetJupyterError as error:
             frame = pack(_packable(event))
-            self._say_once(error.message)
+            if self._once.is_new(error.message):
+                self._publish(Logged((LogLine(time.time(), "detjupyter", error.message),)))
         self.bytes_received += len(frame)
         arrived = unpack(frame)
         if isinstance(arrived, StateChanged):
             self._state = arrived.state
         self._publish(arrived)
-
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self._publish(Logged((LogLine(time.time(), "detjupyter", text),)))
 
     def _settle(self, outer: Future[Any], inner: Future[Any], command_id: str) -> None:
         if inner.cancelled() or not outer.set_running_or_notify_cancel():

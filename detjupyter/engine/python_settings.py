@@ -9,12 +9,13 @@ import gc
 import locale
 import logging
 import os
+import random
 import socket
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -182,4 +183,17 @@ def _apply(values: Mapping[str, Plain]) -> None:
         np.seterr(**modes)
 
 
-LIBRARY = Library(_settings(), _capture, _apply)
+@contextmanager
+def _fresh_random_states() -> Iterator[None]:
+    """Seed Python's and numpy's generators from the system in the block, and restore their states at its end."""
+    python, numpy = random.getstate(), np.random.get_state()
+    random.seed()
+    np.random.seed()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+LIBRARY = Library(_settings(), _capture, _apply, fresh_random_states=_fresh_random_states)

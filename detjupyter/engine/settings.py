@@ -1,4 +1,4 @@
-"""The process-wide settings of a trial: in force while the trial works, and restored when it pauses.
+"""The process-wide settings of a trial or a script: in force while it works, and restored when it pauses or ends.
 
 A definition calls ``torch.set_default_dtype(torch.float64)`` or ``gc.disable()`` for its own training. In a kernel such a setting would
 also affect the user's cells and every other trial. A :class:`ProcessSettings` records what one trial has changed. These values are
@@ -119,10 +119,11 @@ class _Process:
         """Attribute a change to the trial that made it, or to the process if a cell may have been running.
 
         If several trials work, the one created last is taken: a trial changes settings while it is imported and built, and seldom later.
+        A script is taken before the trainings in the background, because no cell runs while it does.
         """
-        trial = max(self.inside, key=lambda trial: trial.number)
         name, own = setting.name, self.own[setting.name]
-        if trial.is_shared():
+        trial = max((trial for trial in self.inside if not trial.is_shared()), key=lambda trial: trial.number, default=None)
+        if trial is None:
             self.own[name] = setting.merged(before, self.live[name], own)
             return
         after = setting.merged(before, self.live[name], self.value_for(trial, name))
@@ -177,6 +178,17 @@ class ProcessSettings:
         self._waited_s = 0.0
         with _process.turns:
             _process.trials.add(self)
+
+    @classmethod
+    def of_this_thread(cls) -> ProcessSettings:
+        """Return settings for a trial that the calling thread has built: those that the blocks of this thread have changed so far."""
+        libraries, settings = libraries_in_use(), cls()
+        with _process.turns:
+            _process.detect_changes(libraries)
+            for other in _process.inside:
+                if other.thread == threading.get_ident():
+                    settings.changes.update(other.changes)
+        return settings
 
     @property
     def is_contended(self) -> bool:

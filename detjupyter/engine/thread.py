@@ -30,7 +30,7 @@ def thread_environment(note: Callable[[str], None]) -> Iterator[None]:
     * ``decimal.getcontext`` returns a separate context, also if the thread runs in a copy of another thread's context variables.
 
     Args:
-        note: Called with a sentence for the trial's log, at most once for each call.
+        note: Called with a sentence for the trial's log, at each call that has no effect.
 
     Thread: the engine's; never the main thread.
     """
@@ -73,13 +73,10 @@ class _Signals:
     def __init__(self, note: Callable[[str], None]) -> None:
         self.handlers: dict[int, Any] = {}  # Any: a handler, SIG_IGN or SIG_DFL
         self._note = note
-        self._noted: set[str] = set()
 
     def note(self, call: str) -> None:
-        """Report once that a call has no effect."""
-        if call not in self._noted:
-            self._noted.add(call)
-            self._note(f"{call} has no effect in a background training.")
+        """Report that a call has no effect."""
+        self._note(f"{call} has no effect in a background training.")
 
 
 _lock = threading.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from detjupyter.engine.once import Once
 from detjupyter.framework.metrics import kind_of, unrecorded
 from detjupyter.protocol.records import FloatArray
 
@@ -18,7 +19,7 @@ class UnrecordedMetrics:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._named: set[str] = set()
+        self._once = Once()
 
     def of_batches(self, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, FloatArray]) -> None:
         """Name the training metrics of N batches for which there is no column."""
@@ -33,8 +34,7 @@ class UnrecordedMetrics:
         self._name(group, unrecorded(metrics))
 
     def _name(self, group: str, kinds: Mapping[str, str]) -> None:
-        new = {name: kind for name, kind in kinds.items() if name not in self._named}
-        self._named |= new.keys()
+        new = self._once.new(kinds)
         if new:
-            values = ", ".join(f"{name!r} ({kind})" for name, kind in new.items())
+            values = ", ".join(f"{name!r} ({kinds[name]})" for name in new)
             self._say(f"These {group} metrics are not numbers, and are not recorded: {values}.")

@@ -222,6 +222,8 @@ class TrialContext:
     def _how_to_add(self, name: str) -> str:
         """Return how the user can set a hyperparameter."""
         unread = self._config.unread
+        if self._config.problem:
+            return f"{self._config.problem} Correct it, or load with {NextStep.HYPERPARAMETER(name, '…')}."
         if unread and self._config.path is None:
             return f"No config was read, but {listing(unread)} may be one: load with {NextStep.CONFIG(unread[0])}."
         # The card, which shows the warnings, is not reached.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from detjupyter.engine.once import Once
 from detjupyter.engine.plan import EMPTY_DATA
 from detjupyter.errors import CheckpointError, TrialError, TrialUsageError
 from detjupyter.framework.adapter import Snapshot, TrialAdapter
@@ -77,7 +78,7 @@ class PyTorchAdapter(TrialAdapter):
         self._has_started = self._has_trained = self._is_over = False
         self._memory = HostMemory()  # for copies of the state
         self._has_memory = False
-        self._left_out: set[str] = set()
+        self._left_out = Once()
         self._updates = UpdateCheck(context.models)
         self._train_batch = procedure.train_batch
         # A fast path, since this is called in every batch: the default needs no call through the trial.

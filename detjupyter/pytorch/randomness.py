@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -251,6 +252,27 @@ def kept_random_states() -> Iterator[None]:
             torch.cuda.seed_all()  # the block initialized CUDA: there is no earlier state, and that of the block must not remain
         if mps is not None:
             torch.mps.set_rng_state(mps)
+
+
+@contextmanager
+def fresh_random_states() -> Iterator[None]:
+    """Draw from new random states in the block, as in a new process; those of Python, numpy and torch are restored at its end.
+
+    Trials can train concurrently: their draws are separate, as from those of another trial.
+    """
+    had_cuda = _cuda_is_in_use()
+    device = torch.device("cuda" if had_cuda else "mps" if torch.backends.mps.is_available() else "cpu")
+    with RandomStream(RandomStates.seeded(secrets.randbits(32), device), device).active():
+        try:
+            yield
+        finally:
+            if not had_cuda and _cuda_is_in_use():
+                torch.cuda.seed_all()  # the block initialized CUDA: there is no earlier state
+
+
+def seed_again() -> None:
+    """Seed torch's generators from the system, on the host and on every device in use."""
+    torch.seed()
 
 
 def _forget_in_child() -> None:

@@ -258,4 +258,4 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-LIBRARY = Library(_settings(), _capture, _apply, randomness.abandon)
+LIBRARY = Library(_settings(), _capture, _apply, randomness.abandon, randomness.fresh_random_states, randomness.seed_again)

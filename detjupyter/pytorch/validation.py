@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from detjupyter.engine.once import Once
 from detjupyter.errors import TrialUsageError
 from detjupyter.framework.metrics import flatten
 from detjupyter.pytorch.callback_metrics import host_rows
@@ -30,7 +31,7 @@ Progress = Generator[tuple[int, int | None], None, dict[str, Any]]
 """Yields (batches done, number of batches or None) after each batch, and returns the metrics."""
 
 
-def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Procedure, callbacks: Callbacks, left_out: set[str]) -> Progress:
+def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Procedure, callbacks: Callbacks, left_out: Once) -> Progress:
     """Validate the trial. Its models are in evaluation mode during the validation, and in their previous mode afterwards.
 
     Args:
@@ -38,8 +39,7 @@ def validate(trial: PyTorchTrial, context: PyTorchTrialContext, procedure: Proce
         context: Its context.
         procedure: How its methods are called.
         callbacks: Its callbacks.
-        left_out: The metrics that earlier validations left out, because the values of their batches cannot be reduced. This validation adds
-            its own; a warning names each of them once.
+        left_out: The metrics that were left out, because the values of their batches cannot be reduced: a warning names each of them once.
 
     Raises:
         TrialUsageError: The data is empty, or the metrics violate a rule.
@@ -107,7 +107,7 @@ def _evaluate_full_dataset(procedure: Procedure, loader: Any) -> dict[str, Any]:
     return {name: host(value) for name, value in metrics.items()}
 
 
-def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]], left_out: set[str]) -> dict[str, Any]:
+def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]], left_out: Once) -> dict[str, Any]:
     if not rows:
         raise TrialUsageError("There are no validation batches.", "build_validation_data_loader() returned an empty loader.")
     names = list(without_bytes(rows[0]))
@@ -126,9 +126,8 @@ def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]], left_out: set[str])
     if errors and not stacked:
         name, why = next(iter(errors.items()))
         raise TrialUsageError(f"The validation metric {name!r} must be a number of one shape in every batch.", why)
-    for name in [name for name in errors if name not in left_out]:
+    for name in left_out.new(errors):
         logger.warning("The validation metric %r is left out: it must be a number of one shape in every batch. %s", name, errors[name])
-    left_out.update(errors)
     reducer = trial.evaluation_reducer()
     if isinstance(reducer, Mapping):
         reducer = {name: one for name, one in reducer.items() if name not in errors}

@@ -20,6 +20,7 @@ from detjupyter.definition.opened_files import watch_usage
 from detjupyter.definition.resolution import LoadedClass
 from detjupyter.engine.loaded import LoadedTrial
 from detjupyter.engine.local import LocalEngine
+from detjupyter.engine.settings import ProcessSettings
 from detjupyter.errors import DefinitionTooLargeError
 from detjupyter.framework.adapter import TrialAdapter
 from detjupyter.protocol.recipe import LoadRecipe
@@ -54,7 +55,10 @@ def open_session(adapter: TrialAdapter, config: Config, seed: int, owner: object
     loaded_class = LoadedClass(trial_class, source.entrypoint(definition), source.path, source.line, DefinitionScope(definition.path))
     recipe = LoadRecipe(str(loaded_class.entrypoint), str(definition.path), config.raw, config.hyperparameters, seed, adapter.device)
     loaded = LoadedTrial(
-        recipe, definition, loaded_class, config, adapter, watch_usage(definition.root), working_directory=Path.cwd(), can_reload=False
+        *(recipe, definition, loaded_class, config, adapter, watch_usage(definition.root)),
+        settings=ProcessSettings.of_this_thread(),  # a script that has set something before it builds the trial
+        working_directory=Path.cwd(),
+        can_reload=False,
     )
     name = registry.free_name(trial_class.__name__)
     session = Session(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import contextvars
 import shlex
 import sys
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ from detjupyter.definition.resolution import syntax_error
 from detjupyter.definition.user_errors import trial_error
 from detjupyter.errors import ArgumentError, DefinitionNotFoundError
 from detjupyter.scripts.cluster_info import answering, cluster_info, latest_checkpoint_of_script
+from detjupyter.scripts.process_state import restored_process_state
 from detjupyter.scripts.reported_run import ReportedRun
 from detjupyter.session.registry import Viewable, registry
 from detjupyter.session.session import Session
@@ -39,7 +40,8 @@ def run_script(
     """Run a script, and return the runs that it reported, oldest first.
 
     Its imports are separate from the kernel's, as those of a model definition, so that each call runs the present code of all its modules.
-    Relative paths start at the script's directory. ``determined.get_cluster_info()`` answers with the config.
+    Relative paths start at the script's directory. ``determined.get_cluster_info()`` answers with the config. What the script sets in the
+    process (torch's defaults, warnings, signal handlers, random states, …) is restored at its end, except environment variables.
 
     Args:
         file: The script.
@@ -75,7 +77,7 @@ def run_script(
     raised: BaseException | None = None
     with _shown() as shown, answering(cluster_info(raw, read.hyperparameters, checkpoint)):
         try:
-            _execute(scope, path, arguments)
+            contextvars.copy_context().run(_execute, scope, path, arguments)
         except BaseException as error:  # the user's code can raise anything
             raised = error
     _end_open_runs(shown, raised)
@@ -114,24 +116,13 @@ def _execute(scope: DefinitionScope, path: Path, arguments: Sequence[str]) -> No
     main = _Main(sys.modules["__main__"])
     vars(main).update(__file__=str(path), __builtins__=scope.builtins)
     before = sys.argv, sys.modules["__main__"]
-    with _working_directory_kept(), scope.active():
+    with restored_process_state(), scope.active():
         # classes of the script are pickled by this name, and spawned processes run this file
         sys.argv, sys.modules["__main__"] = [str(path), *arguments], main
         try:
             exec(compile(scope.read_source(path), str(path), "exec"), vars(main))
         finally:
             sys.argv, sys.modules["__main__"] = before
-
-
-@contextmanager
-def _working_directory_kept() -> Iterator[None]:
-    """Change the working directory back: a script can change that of its process, which is the kernel here."""
-    before = Path.cwd()
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # the script deleted that directory
-            os.chdir(before)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from detjupyter.session.session import Session
 from detjupyter.session.waiting import echo_to_streams
 from detjupyter.store import open_store
 from detjupyter.store.history import run
+from detjupyter.text import printable
 
 _log = logging.getLogger("detjupyter")
 
@@ -152,7 +153,7 @@ def load(
     if replaced is not None:  # otherwise it would keep its trial and its loaders
         replaced.close()
     for warning in card.warnings:
-        warn(warning)
+        warn(printable(warning))
     if start.checkpoint is not None:
         session.restore(start.checkpoint, trust=trust)
     return session

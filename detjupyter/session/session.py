@@ -58,7 +58,7 @@ from detjupyter.session.source_text import source_of
 from detjupyter.session.stuck_watch import StuckWatch
 from detjupyter.session.waiting import Echo, Waiting
 from detjupyter.store.history import Run
-from detjupyter.text import printable
+from detjupyter.text import one_line, printable
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -116,8 +116,8 @@ class Session:
 
     def __repr__(self) -> str:
         record = self.record()
-        what = printable(f"{record.entrypoint} on {record.device}")
-        return f"<Session {self.session_id}: {what}, {record.state.value}, {record.batches_trained:,} batches trained>"
+        what = f"{record.entrypoint} on {record.device}"
+        return one_line(f"<Session {self.session_id}: {what}, {record.state.value}, {record.batches_trained:,} batches trained>")
 
     # What it is ------------------------------------------------------------------------------------------------------
 
@@ -421,7 +421,7 @@ class Session:
             "The session %r is not closed yet: the current batch has not ended.\n%sIt closes when the batch ends. "
             "%s closes it now; the run is kept.",
             self.session_id,
-            self._engine.stack(),
+            printable(self._engine.stack()),
             worded(str(NextStep.FORCE_CLOSE)),
         )
         weak = weakref.ref(self)

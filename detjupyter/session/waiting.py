@@ -19,6 +19,7 @@ from detjupyter.next_step import NextStep, worded
 from detjupyter.protocol.states import State
 from detjupyter.session.publisher import EventPublisher
 from detjupyter.session.stuck_watch import STUCK_AFTER_S
+from detjupyter.text import printable
 
 SLICE_S = 0.2
 """Waits are split into slices, so that an interrupt works on every platform."""
@@ -97,7 +98,7 @@ class Waiting:
     def _warn_stuck(self) -> None:
         stack = self._engine.stack()
         if stack:
-            where = f" It is in\n{stack}" if stack.strip() else ""
+            where = f" It is in\n{printable(stack)}" if stack.strip() else ""
             _logger.warning(
                 "The command has no answer yet: the trial's code has run for more than %.0f s.%s"
                 "If it does not end, %s closes the session now; the run is kept.",

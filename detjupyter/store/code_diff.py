@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from detjupyter.text import one_line, printable
+
 _CONTEXT_LINES = 3
 _MOST_LINES = 20_000  # of two files together: the comparison takes quadratic time in the worst case
 
@@ -39,7 +41,8 @@ class SettingChange:
     after: str | None
 
     def __str__(self) -> str:
-        return f"{self.name}: {'(not set)' if self.before is None else self.before} → {'(not set)' if self.after is None else self.after}"
+        before, after = ("(not set)" if value is None else value for value in (self.before, self.after))
+        return one_line(f"{self.name}: {before} → {after}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class CodeDiff:
 
     def __str__(self) -> str:
         parts = ["\n".join(part) for part in (self.notes, [str(one) for one in self.settings]) if part]
-        return "\n\n".join([*parts, self.text.rstrip("\n")]).strip("\n") if parts or self.text else "Nothing differs."
+        return printable("\n\n".join([*parts, self.text.rstrip("\n")]).strip("\n")) if parts or self.text else "Nothing differs."
 
     def __repr__(self) -> str:
         counts = [

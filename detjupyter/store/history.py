@@ -18,7 +18,7 @@ from detjupyter.store import open_store
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
-from detjupyter.text import printable
+from detjupyter.text import one_line
 
 CODE_EVENT = "code"
 """The kind of the event that a session appends when edited code takes effect: ``at``, ``batches_trained``, ``bundle_hash``, ``load``."""
@@ -62,7 +62,7 @@ class Run:
     def __repr__(self) -> str:
         record = self.record
         best = f", best {record.best.name} {record.best.value:.4g}" if record.best else ""
-        return printable(f"<Run {self.id}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>")
+        return one_line(f"<Run {self.id}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>")
 
     @property
     def record(self) -> RunRecord:

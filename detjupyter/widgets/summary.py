@@ -45,7 +45,7 @@ def checkpoint_text(checkpoint: CheckpointRecord) -> str:
 
 def session_text(session: SessionRecord) -> str:
     """Return a compact summary: the headline, the newest value of every metric, the best one, and the error."""
-    lines = [f"{session.entrypoint}: {headline(session)}"]
+    lines = [f"{one_line(session.entrypoint)}: {headline(session)}"]
     rows = _latest_by_metric(session.latest)
     width = max((len(name) for name in rows), default=0)
     lines += [f"  {name:<{width}}  {values}" for name, values in list(rows.items())[:_MOST_METRICS]]

@@ -51,6 +51,17 @@ class TestConfigsThatAreFound:
         assert 'load with `config="adaptive.yaml"`' in (caught.value.hint or "")
         assert line.load(config="config.yaml").card().warnings == ()
 
+    def test_the_only_one_that_cannot_be_read_is_named(self, line: Definition) -> None:
+        """With the reason and its line: on the card, and in the error about a hyperparameter that it may have."""
+        (line.root / "config.yaml").write_text("hyperparameters:\n  hidden: [8\n")
+        (warning,) = line.load().card().warnings
+        assert warning.startswith("No config was read: config.yaml is not valid YAML: ")
+        assert warning.endswith(" (config.yaml, line 3).")
+        line.edit("nn.Linear(1, 8)", 'nn.Linear(1, context.get_hparam("hidden"))')
+        with pytest.raises(HyperparameterError) as caught:
+            line.load()
+        assert (caught.value.hint or "").startswith(warning)
+
 
 class TestWarnings:
     """Of Python's call; the magic prints them."""

@@ -287,3 +287,13 @@ class TestARestore:
         second.step(1)
         assert second.run.parent == (first.run.id, 3)
         assert dj.run(second.run.id).parent == (first.run.id, 3)
+
+
+def test_a_name_with_control_characters_is_spelled_out(line: Definition) -> None:
+    """In the text form of a session and of its run, and in the session's summary."""
+    session = line.load(name="a\x1b[31m\nb")
+    session.train(batches=1, wait=True)
+    assert repr(session).startswith(r"<Session a\x1b[31m\x0ab: model_def:LineTrial on cpu, finished")
+    for text in (repr(session), repr(session.run)):
+        assert text.isprintable()
+    session.close()

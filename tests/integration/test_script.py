@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import random
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from support.definition import Definition
 
 import detjupyter as dj
@@ -282,3 +287,93 @@ def test_bad_input_is_one_clear_error(script: Path, tmp_path: Path) -> None:
     with pytest.raises(TrialError, match="SystemExit: 3") as caught:
         run_script(script)
     assert str(caught.value.hint).startswith("The script ended itself with this status. What it printed may say why")
+
+
+SETTING_SCRIPT = """
+import torch
+from determined import pytorch
+torch.set_default_dtype(torch.float64)
+import model_def
+with pytorch.init(hparams={"lr": 0.125}) as context:
+    trial = model_def.LineTrial(context)
+    pytorch.Trainer(trial, context).fit(max_length=pytorch.Batch(2))
+"""
+
+
+def test_a_trial_that_a_script_builds_keeps_what_the_script_has_set(line: Definition) -> None:
+    """Its later batches work with it, too, and neither cells nor other sessions."""
+    line.edit("x, y = batch\n        loss", "self.seen = torch.zeros(1).dtype\n        x, y = batch\n        loss")
+    other = line.load()
+    (line.root / "train.py").write_text(SETTING_SCRIPT)
+    run_script(line.root / "train.py")
+    session = next(one for one in registry.all() if one is not other)
+    assert torch.get_default_dtype() == torch.float32
+    assert session.trial.seen == torch.float64
+    session.trial.seen = None
+    session.train(batches=1, wait=True)
+    assert session.trial.seen == torch.float64
+    assert torch.get_default_dtype() == torch.float32
+    assert other.at_batch(lambda _: torch.zeros(1).dtype) == torch.float32
+
+
+def test_another_training_keeps_its_settings_and_random_states_while_a_script_runs(line: Definition, tmp_path: Path) -> None:
+    """It runs in the background; what the script sets is not attributed to it, nor kept after both."""
+    states = random.getstate(), torch.get_rng_state().tolist()
+    session = line.load()
+    session.train(batches=100_000)
+    (tmp_path / "script.py").write_text(
+        "import random, torch, warnings\nrandom.seed(1); torch.manual_seed(1); torch.backends.cudnn.benchmark = True\n"
+        "import time\ntime.sleep(0.5)\nassert torch.backends.cudnn.benchmark\n"
+    )
+    run_script(tmp_path / "script.py")
+    assert not torch.backends.cudnn.benchmark
+    session.pause()
+    assert not session.at_batch(lambda _: torch.backends.cudnn.benchmark)
+    session.stop()
+    session.wait()
+    assert (random.getstate(), torch.get_rng_state().tolist()) == states
+    assert not torch.backends.cudnn.benchmark
+
+
+def test_a_script_in_another_thread_restores_what_it_set(tmp_path: Path) -> None:
+    """As one in a cell; such a thread cannot set signal handlers."""
+    (tmp_path / "script.py").write_text(
+        "import logging, numpy as np, torch, warnings\n"
+        "torch.set_default_dtype(torch.float64); torch.set_default_device('meta'); np.seterr(over='raise')\n"
+        "warnings.filterwarnings('ignore', message='of the script')\nlogging.getLogger().addHandler(logging.StreamHandler())\n"
+    )
+    filters, handlers = warnings.filters[:], logging.root.handlers[:]
+    seen: list[Any] = []
+
+    def run() -> None:
+        run_script(tmp_path / "script.py")
+        seen.extend((torch.zeros(1).dtype, str(torch.zeros(1).device), np.geterr()["over"]))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [torch.float32, "cpu", "warn"]
+    assert (warnings.filters[:], logging.root.handlers[:]) == (filters, handlers)
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_a_training_that_needs_other_settings_continues_while_a_script_runs(line: Definition, tmp_path: Path) -> None:
+    """It waits for its turn for some time, and then trains; both settings are gone after the script."""
+    line.edit("self.context = context\n", "self.context = context\n        torch.backends.cudnn.benchmark = True\n")
+    session = line.load()
+    session.train(batches=1_000_000)
+    (tmp_path / "script.py").write_text(
+        "import time, torch, detjupyter as dj\n"
+        "torch.set_default_dtype(torch.float64)\n"
+        "session = dj.current_session()\n"
+        "before, deadline = session.batches_trained, time.monotonic() + 60\n"
+        "while session.batches_trained < before + 20:\n"
+        "    assert time.monotonic() < deadline\n"
+        "    time.sleep(0.05)\n"
+    )
+    run_script(tmp_path / "script.py")
+    session.stop()
+    session.wait()
+    assert not torch.backends.cudnn.benchmark
+    assert torch.get_default_dtype() == torch.float32
+    assert session.at_batch(lambda _: (torch.backends.cudnn.benchmark, torch.get_default_dtype())) == (True, torch.float32)

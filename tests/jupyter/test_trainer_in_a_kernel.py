@@ -219,3 +219,92 @@ def test_a_script_file_that_fails_is_told_with_its_line(cells: Cells, script: Pa
     assert "reported nothing" in cells.ok("%det_script quiet.py").text
     assert {"report.py", "quiet.py"} <= set(cells.complete("%det_script "))
     assert "tiny.yaml" in cells.complete("%det_script report.py --config ")
+
+
+SETS_EVERYTHING = """
+import builtins, decimal, gc, logging, os, random, signal, sys, time, warnings
+import numpy as np
+import torch
+
+print("the same numbers", random.random(), np.random.rand(), torch.rand(1).item())
+torch.set_default_dtype(torch.float64)
+torch.set_default_device("meta")
+torch.use_deterministic_algorithms(True)
+torch.set_float32_matmul_precision("high")
+torch.backends.cudnn.benchmark = True
+torch.set_grad_enabled(False)
+np.seterr(over="raise")
+decimal.getcontext().prec = 5
+gc.disable()
+sys.excepthook = lambda *_: None
+sys.displayhook = print
+signal.signal(signal.SIGINT, signal.default_int_handler if "interrupted" in sys.argv else signal.SIG_IGN)
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.alarm(3600)
+warnings.filterwarnings("ignore", message="of the script")
+logging.basicConfig(level=logging.DEBUG, force=True)
+logging.getLogger("asyncio").disabled = True
+logging.getLogger("of.the.script").addHandler(logging.StreamHandler())
+os.chdir("/")
+sys.path.insert(0, "/of/the/script")
+random.seed(1), np.random.seed(1), torch.manual_seed(1)
+sys.stdout = sys.stderr
+if "failed" in sys.argv:
+    raise RuntimeError("as asked")
+if "interrupted" in sys.argv:
+    print("waiting", file=sys.__stderr__)
+    open(sys.argv[2], "w").close()
+    time.sleep(600)
+"""
+
+STATE = """
+def state():
+    import decimal, gc, logging, os, random, signal, sys, warnings, numpy as np
+    logged = [logging.root, logging.getLogger("asyncio"), logging.getLogger("of.the.script")]
+    found = [np.geterr(), decimal.getcontext().prec, gc.isenabled(), sys.excepthook, sys.displayhook, sys.stdout, os.getcwd(), sys.path[:],
+             [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)], signal.getitimer(signal.ITIMER_REAL)[0],
+             warnings.filters[:], [(one.level, one.disabled, one.handlers[:]) for one in logged],
+             random.getstate(), str(np.random.get_state())]
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        found += [torch.get_default_dtype(), torch.zeros(1).device, torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled(),
+                  torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark]
+        found += [torch.get_rng_state().tolist()] if is_torch_compared else []
+    return found
+"""
+
+
+@pytest.fixture
+def sets(directory: Path) -> Path:
+    """A script that sets everything that a script can set."""
+    (directory / "sets.py").write_text(SETS_EVERYTHING)
+    return directory / "sets.py"
+
+
+def test_what_a_script_sets_is_restored_at_its_end(cells: Cells, sets: Path) -> None:
+    """Also if it fails or is interrupted; the next cell finds the settings, handlers and random states from before."""
+    cells.ok(f"import torch\nis_torch_compared = True\n{STATE}")
+    (sets.parent / "quiet.py").write_text("")
+    cells.ok("%det_script quiet.py\nbefore = state()")  # detjupyter's own imports set filters of warnings, too
+    first = cells.ok("%det_script sets.py")
+    assert cells.value("[pair for pair in zip(before, state(), strict=True) if pair[0] != pair[1]]") == "[]"
+    second = cells.ok("%det_script sets.py")
+    assert first.printed["stdout"].split("\n")[0] != second.printed["stdout"].split("\n")[0]
+    assert "as asked" in cells.run("%det_script sets.py failed").message
+    assert cells.value("[pair for pair in zip(before, state(), strict=True) if pair[0] != pair[1]]") == "[]"
+    is_waiting = sets.with_name("is_waiting")
+    cell = cells.begin(f"%det_script sets.py interrupted {is_waiting}")
+    wait_until(is_waiting.exists)
+    cells.manager.interrupt_kernel()
+    assert "KeyboardInterrupt" in cells.finish(cell).message
+    assert cells.value("[pair for pair in zip(before, state(), strict=True) if pair[0] != pair[1]]") == "[]"
+    assert cells.ok("1 + 1").result["text/plain"] == "2"
+
+
+def test_what_a_script_sets_in_a_library_that_it_imports_first_is_restored(cells: Cells, sets: Path) -> None:
+    """A cell that imports torch later finds torch's own defaults, and random states that the script has not seeded."""
+    cells.ok(f"is_torch_compared = False\n{STATE}\nbefore = state()[:10]\n%det_script sets.py")
+    assert cells.value("state()[:10] == before") == "True"
+    cells.ok("import torch")
+    assert cells.value("state()[-6:]") == "[torch.float32, device(type='cpu'), False, True, 'highest', False]"
+    assert cells.value("torch.initial_seed() == 1, any('of the script' in str(one) for one in state()[10])") == "(False, False)"

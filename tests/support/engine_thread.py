@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from detjupyter.engine import ambient
+from detjupyter.engine.output import LogSink
 from detjupyter.engine.settings import ProcessSettings
 from detjupyter.engine.thread import thread_environment
 from support.waiting import LIMIT_S
@@ -24,13 +25,10 @@ class EngineThread:
     Args:
         values: What is set in the thread at its beginning; by default what the maker's thread has set.
         settings: What the trial has set in the process.
-
-    Attributes:
-        notes: What the thread's environment has said.
     """
 
     def __init__(self, values: Mapping[str, Any] | None = None, settings: ProcessSettings | None = None) -> None:
-        self.notes: list[str] = []
+        self._log, self._notes = LogSink(), list[str]()
         self.settings = settings or ProcessSettings()
         self._values = ambient.capture() if values is None else values
         self._tasks: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
@@ -45,6 +43,12 @@ class EngineThread:
         self._thread.join(LIMIT_S)
         assert not self._thread.is_alive()
 
+    @property
+    def notes(self) -> list[str]:
+        """What the thread's environment has said in the log of its trial."""
+        self._notes += [line.text for line in self._log.take()]
+        return self._notes
+
     def begin(self, work: Callable[[], T]) -> Future[T]:
         """Do ``work`` in the thread, as the trial's, and return at once."""
         future: Future[T] = Future()
@@ -56,7 +60,7 @@ class EngineThread:
         return self.begin(work).result(LIMIT_S)
 
     def _run(self) -> None:
-        with thread_environment(self.notes.append):
+        with thread_environment(self._log.say_once):
             ambient.apply(self._values)
             while (task := self._tasks.get()) is not None:
                 work, future = task

@@ -8,7 +8,7 @@ import pytest
 
 from detjupyter.errors import CheckpointError, DetJupyterError, TrialError
 from detjupyter.protocol.wire import to_json
-from detjupyter.text import one_line, printable, without_colors
+from detjupyter.text import one_line, printable
 
 SPELLED = {
     "\x1b[31mred": r"\x1b[31mred",
@@ -39,8 +39,3 @@ def test_text_is_spelled_out_and_nothing_else_changes(text: str, shown: str) -> 
 def test_a_name_stays_in_its_line() -> None:
     """A line break in a name must not begin another row of a table."""
     assert one_line("a\nb\tc\x1b") == r"a\x0ab\x09c\x1b"
-
-
-def test_logs_lose_their_colors_only() -> None:
-    """Colors are for terminals; what moves the cursor stays, and is spelled out where it is shown."""
-    assert without_colors("\x1b[1;31mred\x1b[0m \x1b[38:5:208mx\x1b[2J") == "red x\x1b[2J"

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from detjupyter.compat.determined.core import Context
+from detjupyter.compat.core_api.context import Context
 
 _USER_DATA = "user_data.json"
 _SUMMARY = "train_runtime"

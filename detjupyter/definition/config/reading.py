@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from detjupyter.definition.config.files import DEFAULT_NAME, config_files, default_config
+from detjupyter.definition.config.files import DEFAULT_NAME, config_files, damaged_config, default_config
 from detjupyter.definition.config.keys import Settings, read_settings
 from detjupyter.definition.config.known_keys import did_you_mean, unknown_keys
 from detjupyter.definition.config.source import ConfigSource
@@ -40,6 +40,7 @@ class Config:
         settings: The other keys that apply here, checked, with their defaults.
         warnings: Sentences about keys and overrides that are probably misspelled. Their values are kept.
         unread: The names of files of the definition that look like configs, if none of them was read.
+        problem: Why the only file of the definition that looks like a config could not be read, as a sentence; also in ``warnings``.
     """
 
     raw: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     warnings: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    problem: str = ""
 
     def value(self, name: str) -> Any:  # Any: any value of the user
         """Return a hyperparameter by its dotted name, as in ``origins``; a name may itself contain dots.
@@ -89,16 +91,32 @@ def read_config(
     found = default_config(directory) if config is None else None
     if found is None:
         read = _read(config, directory, hparams, seed)
-        return replace(read, unread=tuple(config_files(directory))) if config is None else read
+        return _with_unread(read, directory) if config is None else read
     try:
         return _read(found, directory, hparams, seed)
     except ConfigError as error:
         if found.name == DEFAULT_NAME:
             raise
-        # The file was not named, so it may belong to another program.
-        remark = f"{found.name} is not used as the config: {error.message}"
-        read = _read(None, directory, hparams, seed)
-        return replace(read, warnings=(remark, *read.warnings), unread=(found.name,))
+        return _without(found, error, _read(None, directory, hparams, seed))
+
+
+def _with_unread(read: Config, directory: Path) -> Config:
+    """Return the empty config with the names of the files that may be the config."""
+    unread = tuple(config_files(directory))
+    damaged = None if unread else damaged_config(directory)
+    if damaged is not None:
+        try:
+            ConfigSource.read(damaged, directory)
+        except ConfigError as error:
+            return _without(damaged, error, read)
+    return replace(read, unread=unread)
+
+
+def _without(found: Path, error: ConfigError, read: Config) -> Config:
+    """Return the empty config with the reason why ``found`` is not used. The user did not name it, so it may belong to another program."""
+    where = found.name + (f", line {error.line}" if error.line else "")
+    problem = f"No config was read: {error.message.rstrip('.')} ({where})."
+    return replace(read, warnings=(problem, *read.warnings), unread=(found.name,), problem=problem)
 
 
 def _read(config: Mapping[str, Any] | str | Path | None, directory: Path, hparams: Mapping[str, Any] | None, seed: int) -> Config:

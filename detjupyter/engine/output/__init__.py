@@ -5,6 +5,7 @@ the trial. While at least one thread is captured, a few functions of the process
 looks up the sink of the calling thread; in a thread without a sink, such as that of the user's cells, it calls the original function.
 
 * :mod:`.sink` collects text as lines of the log.
+* :mod:`.redraw` interprets what progress bars print to redraw themselves.
 * :mod:`.owner` stores the sink and the load of each thread.
 * :mod:`.patches` replaces functions and restores them.
 * :mod:`.streams` routes text that is written to the standard streams, also through a saved reference.

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from detjupyter.engine.output.owner import uncaptured
-from detjupyter.engine.output.sink import LogSink, OpenLines
+from detjupyter.engine.output.sink import MAX_LINE, LogSink, OpenLines
 
 NUMBERS = {"stdout": 1, "stderr": 2}
 CHUNK_BYTES = 65_536
@@ -95,7 +95,7 @@ class ChildSink:
     """
 
     def __init__(self) -> None:
-        self._open = OpenLines()
+        self._open = OpenLines(_whole_lines)
 
     def write(self, stream: str, text: str) -> None:
         """Write the whole lines of ``stream`` at once, so that the lines of several children do not mix."""
@@ -113,6 +113,12 @@ class ChildSink:
     def say_once(self, text: str) -> None:
         """Write a line. A child lives so briefly that repeated lines are not suppressed."""
         self.say(text)
+
+
+def _whole_lines(text: str) -> tuple[list[str], str]:
+    """Split off the whole lines. What redraws them is obeyed in the process that reads them."""
+    *whole, rest = text.split("\n")
+    return whole, rest[-MAX_LINE:]
 
 
 def _write_lines(stream: str, lines: Iterable[str]) -> None:

@@ -7,13 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from detjupyter.engine.once import Once
+from detjupyter.engine.output.redraw import shown_lines, split_lines
 from detjupyter.protocol.records import LogLine
-from detjupyter.text import without_colors
 
 MAX_LINE = 2000
 MAX_PENDING_LINES = 5000
-MAX_SAID = 1000
-"""The number of different lines that :meth:`LogSink.say_once` remembers."""
 
 
 class OpenLines:
@@ -23,10 +22,14 @@ class OpenLines:
     thread. A thread that waits here could also hold a lock, such as that of a logging handler, which a finalizer in another thread needs.
     Each step is therefore a single operation on a dict or a deque, which the interpreter does not interrupt.
 
+    Args:
+        split: Returns the lines of a text that have ended, and the remaining text.
+
     Thread: any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, split: Callable[[str], tuple[list[str], str]]) -> None:
+        self._split = split
         self._texts: dict[tuple[str, object], str] = {}
 
     def add(self, stream: str, text: str, use: Callable[[str, list[str]], None], source: object = None) -> None:
@@ -39,12 +42,12 @@ class OpenLines:
             source: The printing object; by default the calling thread.
         """
         key = (stream, threading.get_ident() if source is None else source)
-        *whole, rest = (self._texts.pop(key, "") + text).split("\n")
+        whole, rest = self._split(self._texts.pop(key, "") + text)
         if whole:
             use(stream, whole)
         rest += self._texts.pop(key, "")  # text that a finalizer has just printed
         if rest:
-            self._texts[key] = rest[-MAX_LINE:]
+            self._texts[key] = rest
 
     def take(self) -> list[tuple[str, str]]:
         """Remove and return the remaining texts, as (stream, text)."""
@@ -54,17 +57,17 @@ class OpenLines:
 class LogSink:
     """Collects lines until the engine takes them.
 
-    A carriage return restarts the line, as in a terminal, so that a progress bar leaves one line instead of thousands. Output of concurrent
+    What redraws lines is obeyed (:mod:`.redraw`), so that a progress bar leaves one line instead of thousands. Output of concurrent
     threads does not mix within a line. The output of a finalizer that runs while its thread prints can be added to that thread's line.
 
     Thread: any; :meth:`take` one at a time.
     """
 
     def __init__(self) -> None:
-        self._open = OpenLines()
+        self._open = OpenLines(lambda text: split_lines(text, MAX_LINE))
         self._lines: deque[LogLine] = deque()
         self._dropped = 0
-        self._said: dict[str, object] = {}
+        self._once = Once()
         self._sources: list[Callable[[], None]] = []
         self.is_closed = False
 
@@ -96,8 +99,7 @@ class LogSink:
 
     def say_once(self, text: str) -> None:
         """Add a line like :meth:`say`, unless the same line was added before."""
-        mine = object()
-        if len(self._said) < MAX_SAID and self._said.setdefault(text, mine) is mine:
+        if self._once.is_new(text):
             self.say(text)
 
     def add_source(self, drain: Callable[[], None]) -> Callable[[], None]:
@@ -111,17 +113,17 @@ class LogSink:
             drain()
         if unfinished:
             for stream, text in self._open.take():
-                if text.strip():
-                    self._add(stream, [text])
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]  # not until it is empty: other threads keep adding lines
+                lines = shown_lines(text)
+                if any(line.strip() for line in lines):
+                    self._add(stream, lines if lines[-1] else lines[:-1])
+        taken = [self._lines.popleft() for _ in range(len(self._lines))]  # not until it is empty: other threads keep adding lines
         dropped, self._dropped = self._dropped, 0
         if dropped:
-            lines.append(LogLine(time.time(), "detjupyter", f"{dropped:,} lines were left out: too many at once."))
-        return tuple(lines)
+            taken.append(LogLine(time.time(), "detjupyter", f"{dropped:,} lines were left out: too many at once."))
+        return tuple(taken)
 
     def _add(self, stream: str, texts: Sequence[str]) -> None:
         now, room = time.time(), max(MAX_PENDING_LINES - len(self._lines), 0)
-        shown = (without_colors(text.rstrip("\r").rsplit("\r", 1)[-1]) for text in texts[:room])
-        self._lines.extend([LogLine(now, stream, text[:MAX_LINE]) for text in shown])
+        self._lines.extend([LogLine(now, stream, text[:MAX_LINE]) for text in texts[:room]])
         dropped = max(len(texts) - room, 0)
         self._dropped += dropped

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from detjupyter.definition.isolation.finding import scope_of
+from detjupyter.engine.once import Once
 from detjupyter.pytorch.callbacks import PyTorchCallback
 from detjupyter.pytorch.checkpoints.plain_data import (
     Encoder,
@@ -117,7 +118,7 @@ class OwnAttributes:
         self._context = context
         self._without = without
         self._lost: dict[str, tuple[str, int]] = {}  # what the last state lacks, with the ids of the values
-        self._named: set[str] = set()
+        self._once = Once()
         self._owner_ids: dict[str, int] | None = None
         self._of_data: dict[str, Initial] = {}  # what the building of the data has set
         self._deleted_by_data: Set[str] = frozenset()
@@ -170,13 +171,12 @@ class OwnAttributes:
             states: The states of the callbacks. A callback can hold such an attribute.
         """
         in_callbacks = {id(value) for state in states.values() if isinstance(state, Mapping) for value in state.values()}
-        new = {path: what for path, (what, identity) in self._lost.items() if path not in self._named and identity not in in_callbacks}
-        self._named |= set(new)
+        new = self._once.new(path for path, (_, identity) in self._lost.items() if identity not in in_callbacks)
         if new:
             logger.warning(
                 "Training changed attributes that a checkpoint cannot contain: %s. After a restore they are as __init__ sets them. "
                 "Keep tensors, numbers, text or containers of them there, or return them in the state_dict() of a callback.",
-                ", ".join(f"self.{path} ({what})" for path, what in new.items()),
+                ", ".join(f"self.{path} ({self._lost[path][0]})" for path in new),
             )
 
     def restore(self, state: Mapping[str, Any], *, had_data: bool, before: OwnAttributes | None = None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from detjupyter.engine.checkpoints.manifest import is_count
+from detjupyter.engine.once import Once
 from detjupyter.errors import TrialUsageError
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.batches import to_device
@@ -175,12 +176,11 @@ class LengthCheck:
 
     def __init__(self) -> None:
         self.length: int | None = None
-        self._has_warned = False
+        self._once = Once()
 
     def __call__(self, batches: int) -> None:
         """Compare the number of batches of a complete epoch."""
-        if self.length not in (None, batches) and not self._has_warned:
-            self._has_warned = True
+        if self.length not in (None, batches) and self._once.is_new("length"):
             logger.warning(
                 "The length of the training data is %s, but an epoch had %d batches. Epochs are counted by the length: correct __len__.",
                 self.length,

@@ -12,7 +12,8 @@ from types import ModuleType
 import pytest
 
 from detjupyter.definition.isolation.imports import DefinitionScope
-from detjupyter.errors import UnsupportedError
+from detjupyter.definition.model_definition import ModelDefinition
+from detjupyter.errors import TrialError, UnsupportedError
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +67,8 @@ def test_the_kernels_own_determined_is_not_touched(tmp_path: Path, monkeypatch: 
 
     assert determined.INSTALLED
     module = load(tmp_path / "definition", {"model_def.py": "import determined.errors\nfrom determined import pytorch\n"})
-    assert module.determined.INSTALLED is not True
-    assert module.determined.errors.INSTALLED is not True
+    assert not hasattr(module.determined, "INSTALLED")
+    assert not hasattr(module.determined.errors, "INSTALLED")
     assert sys.modules["determined"] is determined
     for name in ("determined", "determined.errors"):
         sys.modules.pop(name, None)
@@ -81,28 +82,85 @@ def test_a_module_of_that_name_in_the_definition_is_its_own(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        ("import determined.nothing as found", "determined.nothing.Thing"),
-        ("from determined.nothing import Thing", "determined.nothing.Thing"),
-        ("from determined import nothing as found", "determined.nothing.Thing"),
-        ("import determined.keras.callbacks as found", "determined.keras.callbacks.Thing"),
-        ("from determined.core._heartbeat import Thing", "determined.core._heartbeat.Thing"),
-        ("from determined.core import Thing", "determined.core.Thing"),
-        ("from determined.errors import Thing", "determined.errors.Thing"),
-        ("from determined.common.check import Thing", "determined.common.check.Thing"),
-        ("from determined.pytorch.samplers import Thing", "determined.pytorch.samplers.Thing"),
-        ("from determined.tensorboard.metric_writers.pytorch import Thing", "determined.tensorboard.metric_writers.pytorch.Thing"),
-        ("from determined.experimental.core_v2 import Thing", "determined.experimental.core_v2.Thing"),
-        ("from determined_common.storage.nothing import Thing", "determined_common.storage.nothing.Thing"),
-        ("import importlib; found = importlib.import_module('determined.a.b')", "determined.a.b.Thing"),
+        ("import determined.searcher as found", "determined.searcher.SearchMethod"),
+        ("from determined.searcher import SearchMethod", "determined.searcher.SearchMethod"),
+        ("from determined import searcher as found", "determined.searcher.SearchMethod"),
+        ("import determined as det; found = det.searcher", "determined.searcher.SearchMethod"),
+        ("import determined.keras.callbacks as found", "determined.keras.callbacks.EarlyStopping"),
+        ("from determined.core._heartbeat import _Heartbeat", "determined.core._heartbeat._Heartbeat"),
+        ("from determined.core import DummyTrainContext", "determined.core.DummyTrainContext"),
+        ("from determined.pytorch import _SimpleReducer", "determined.pytorch._SimpleReducer"),
+        ("from determined.util import download_gcs_blob_with_backoff", "determined.util.download_gcs_blob_with_backoff"),
+        ("from determined_common.storage import S3StorageManager", "determined_common.storage.S3StorageManager"),
+        ("import importlib; found = importlib.import_module('determined.cli.any')", "determined.cli.any.Thing"),
     ],
 )
-def test_every_name_can_be_imported_and_is_refused_when_it_is_used(line: str, name: str, tmp_path: Path) -> None:
-    """Modules, names in modules and names in unknown modules, in every form of import; the error has the name as in the definition."""
-    text = f"{line}\nThing = found.Thing if 'found' in globals() else Thing\n"
-    module = load(tmp_path, {"model_def.py": text})
+def test_every_name_of_a_release_can_be_imported_and_is_refused_when_it_is_used(line: str, name: str, tmp_path: Path) -> None:
+    """Modules, names in modules and names in private modules, in every form of import; the error has the name as in the definition."""
+    last = name.rpartition(".")[2]
+    module = load(tmp_path, {"model_def.py": f"{line}\nThing = found.{last} if 'found' in globals() else {last}\n"})
     with pytest.raises(UnsupportedError, match=rf"does not offer {re.escape(name)}\."):
         module.Thing()
     assert repr(module.Thing) == f"<{name}, which detjupyter does not offer>"
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("import determined.nothing", "No release of Determined has determined.nothing."),
+        ("import determined.pytorch.sampler", "Did you mean `determined.pytorch.samplers`?"),
+        ("from determined import anything", "No release of Determined has determined.anything."),
+        ("from determined.pytorch import PyTorchTrail", "Did you mean `determined.pytorch.PyTorchTrial`?"),
+        ("from determined.keras import TFKerasTrail", "Did you mean `determined.keras.TFKerasTrial`?"),
+        ("from determined.core._heartbeat import Thing", "No release of Determined has determined.core._heartbeat.Thing."),
+        ("from determined_common.check import Thing", "No release of Determined has determined_common.check.Thing."),
+    ],
+)
+def test_a_name_that_no_release_has_is_missing(line: str, hint: str, tmp_path: Path) -> None:
+    """Its import is an ImportError, which fallbacks catch, and the error of a load names a similar name."""
+    with pytest.raises(ImportError):
+        load(tmp_path / "plain", {"model_def.py": line})
+    module = load(tmp_path / "fallback", {"model_def.py": f"try:\n    {line}\nexcept ImportError:\n    found = None\n"})
+    assert module.found is None
+    (tmp_path / "model_def.py").write_text(f"{line}\n")
+    with pytest.raises(TrialError) as failed:
+        ModelDefinition(tmp_path).import_trial("model_def:T")
+    assert failed.value.hint == hint
+    assert "detjupyter.compat" not in str(failed.value)
+
+
+def test_hasattr_says_what_a_release_of_determined_has(tmp_path: Path) -> None:
+    """As in any module with a ``__getattr__``; the error of a missing attribute names a similar one."""
+    det = load(tmp_path, {"model_def.py": "import determined as det\nimport determined.keras\n"}).det
+    assert [hasattr(det, name) for name in ("anything", "__file_of_nothing__", "core", "keras", "Trial")] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert [hasattr(det.keras, name) for name in ("anything", "TFKerasTrial", "callbacks")] == [False, True, True]
+    assert getattr(det.pytorch, "Anything", None) is None
+    with pytest.raises(
+        AttributeError, match=r"module 'determined\.pytorch' has no attribute 'PyTorchTrail'\. Did you mean 'PyTorchTrial'\?"
+    ):
+        _ = det.pytorch.PyTorchTrail
+
+
+def test_a_fallback_for_what_is_not_supported_catches_its_use(tmp_path: Path) -> None:
+    """A definition that also works without a part of Determined expects an ImportError."""
+    text = """
+        try:
+            from determined.keras import TFKerasTrial
+
+            class Mine(TFKerasTrial):
+                pass
+        except ImportError as error:
+            Mine, why = None, str(error)
+    """
+    module = load(tmp_path, {"model_def.py": textwrap.dedent(text)})
+    assert module.Mine is None
+    assert "does not offer determined.keras.TFKerasTrial" in module.why
 
 
 @pytest.mark.parametrize(
@@ -116,9 +174,9 @@ def test_every_name_can_be_imported_and_is_refused_when_it_is_used(line: str, na
 )
 def test_each_use_of_such_a_name_is_refused(use: str, tmp_path: Path) -> None:
     """There is one error, whatever is done with the name."""
-    text = f"from determined.nothing import Thing, ThingError\ndef use():\n    {use}\n"
+    text = f"from determined.searcher import SearchMethod as Thing\nfrom determined.common.api import ThingError\ndef use():\n    {use}\n"
     module = load(tmp_path, {"model_def.py": text})
-    with pytest.raises(UnsupportedError, match=r"does not offer determined\.nothing\.Thing"):
+    with pytest.raises(UnsupportedError, match=r"does not offer determined\.(searcher\.SearchMethod|common\.api\.ThingError)"):
         module.use()
 
 
@@ -148,7 +206,13 @@ def test_such_a_name_can_be_mentioned(tmp_path: Path) -> None:
         except KeyError:
             caught = "mine"
     """
-    module = load(tmp_path, {"model_def.py": textwrap.dedent(text) + "\nimport determined as det\nsame = det.a.B == det.a.B != det.a.C\n"})
+    module = load(
+        tmp_path,
+        {
+            "model_def.py": textwrap.dedent(text)
+            + "\nimport determined as det\nsame = det.keras.TFKerasTrial == det.keras.TFKerasTrial != det.keras.InputData\n"
+        },
+    )
     assert module.f() is None
     assert module.same
     assert module.is_there
@@ -158,20 +222,16 @@ def test_such_a_name_can_be_mentioned(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("determined.pytorch.PyTorchTrail", "Did you mean `determined.pytorch.PyTorchTrial`?"),
-        ("determined.core.DistributdContext", "Did you mean `determined.core.DistributedContext`?"),
-        ("determined.get_cluster_inf", "Did you mean `determined.get_cluster_info`?"),
-        ("determined.experimental.test_one_bach", "Did you mean `determined.experimental.test_one_batch`?"),
         ("determined.keras.TFKerasTrial", "detjupyter trains PyTorch trials so far."),
         ("determined.common.experimental.session.Session", "Instead: `%det_load`"),
         ("determined_common.api.certs", "Instead: `%det_load`"),
-        ("determined.kerastic.Thing", "Leave it out."),
-        ("determined.zzz", "Leave it out."),
+        ("determined.errors.WorkerFinishedGracefully", "Leave it out."),
+        ("determined.workload.Workload", "Leave it out."),
     ],
 )
 @pytest.mark.usefixtures("magics_wording")
 def test_the_hint_says_what_to_use_instead(name: str, hint: str, tmp_path: Path) -> None:
-    """A similar name that is offered, what replaces the part of Determined, or neither."""
+    """What replaces the part of Determined, if anything does."""
     module, _, last = name.rpartition(".")
     loaded = load(tmp_path, {"model_def.py": f"import {module}\nfrom {module} import {last} as found\n"})
     with pytest.raises(UnsupportedError) as refused:

@@ -58,9 +58,34 @@ class TestWhereItIsRead:
         (tmp_path / "tuning.yaml").write_text("searcher: optuna\n")
         config = read_config(None, tmp_path)
         assert (config.raw, config.unread) == ({}, ("tuning.yaml",))
-        assert config.warnings[0].startswith("tuning.yaml is not used as the config: `searcher` in tuning.yaml is 'optuna'")
+        assert config.warnings[0].startswith("No config was read: `searcher` in tuning.yaml is 'optuna'")
         with pytest.raises(ConfigError):
             read_config("tuning.yaml", tmp_path)
+
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [
+            (b"hyperparameters:\n  lr: [1\n", "(config.yaml, line 3)."),
+            (b"name: x\n  hyperparameters: {lr: 1}\n", "(config.yaml, line 2)."),
+            ("hyperparameters: {lr: 1}\n".encode("utf-16"), "config.yaml is not UTF-8 text"),
+            (b"hyperparameters: {lr: 1, lr: 2}\n", "duplicate key `lr`"),
+        ],
+    )
+    def test_the_only_file_cannot_be_read(self, content: bytes, why: str, tmp_path: Path) -> None:
+        """Also if its keys are not where those of a config are."""
+        (tmp_path / "config.yaml").write_bytes(content)
+        config = read_config(None, tmp_path)
+        assert (config.raw, config.unread) == ({}, ("config.yaml",))
+        assert config.warnings == (config.problem,)
+        assert config.problem.startswith("No config was read: config.yaml is not ")
+        assert why in config.problem
+
+    @pytest.mark.parametrize("content", ["- hyperparameters\n- b\n", "a: [1\n", "job:\n  searcher: {}\n"])
+    def test_a_file_that_is_no_config_is_not_mentioned(self, content: str, tmp_path: Path) -> None:
+        """Neither valid nor invalid YAML without the keys of a config."""
+        (tmp_path / "data.yaml").write_text(content)
+        config = read_config(None, tmp_path)
+        assert (config.warnings, config.unread, config.problem) == ((), (), "")
 
     def test_without_a_config_everything_is_empty(self, tmp_path: Path) -> None:
         """No config is an empty one; overrides alone work."""

@@ -6,10 +6,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 from support.finalizers import Finalizer, run_with
 from support.waiting import LIMIT_S
+from tqdm import tqdm
 
 from detjupyter.engine import output
 from detjupyter.engine.output import LogSink, captured
@@ -19,6 +21,20 @@ from detjupyter.protocol.records import LogLine
 def texts(sink: LogSink, *, unfinished: bool = False) -> list[str]:
     """Return the lines that a sink gives now."""
     return [line.text for line in sink.take(unfinished=unfinished)]
+
+
+class Written:
+    """A file that writes to a sink."""
+
+    def __init__(self, sink: LogSink) -> None:
+        self._sink = sink
+
+    def write(self, text: str) -> None:
+        """Print ``text``."""
+        self._sink.write("stderr", text)
+
+    def flush(self) -> None:
+        """Do nothing."""
 
 
 class TestLines:
@@ -56,6 +72,61 @@ class TestLines:
         for character in written:
             sink.write("stderr", character)
         assert texts(sink, unfinished=True) == shown
+
+    @pytest.mark.parametrize(
+        ("written", "shown"),
+        [
+            ("\x1b[1;31mred\x1b[0m \x1b[38:5:208mx\n", ["red x"]),
+            ("long\r\x1b[Kend\n", ["end"]),
+            ("all of it\x1b[2K\rend\n", ["end"]),
+            ("old\r\x1b[K\nnext\n", ["", "next"]),
+            ("\x1b[?25lbar 1\x1b[1Gbar 2\x1b[?25h\n", ["bar 2"]),
+            ("kept\x1b[2J \x1b]0;title\x07\x1b[5C\n", ["kept\x1b[2J \x1b]0;title\x07\x1b[5C"]),
+        ],
+    )
+    def test_what_erases_and_colors_is_obeyed_and_other_sequences_stay(self, written: str, shown: list[str]) -> None:
+        """Other sequences are text, which views spell out; a sequence can arrive in pieces."""
+        for pieces in ([written], list(written)):
+            sink = LogSink()
+            for piece in pieces:
+                sink.write("stderr", piece)
+            assert texts(sink, unfinished=True) == shown
+
+    @pytest.mark.parametrize("leave", [True, False])
+    def test_nested_bars_of_tqdm_leave_one_line_each(self, leave: bool) -> None:
+        """They move the cursor up after each refresh of the lower one. Text after them is a line, too."""
+        sink = LogSink()
+        file: Any = Written(sink)
+        lines: list[str] = []
+        for epoch in tqdm(range(3), "epochs", file=file, mininterval=0, ncols=60):
+            for _ in tqdm(range(4), f"batches of {epoch}", file=file, mininterval=0, leave=leave, position=1, ncols=60):
+                lines += texts(sink)
+        file.write("after\n")
+        lines += texts(sink, unfinished=True)
+        assert "\x1b" not in "".join(lines)
+        assert lines.count("after") == 1
+        assert sum(line.startswith("epochs: 100%") for line in lines) == 1
+        assert len(lines) <= 2 + 3 * leave + 1  # the first state of the outer bar is a line before its cursor has moved up
+
+    def test_a_progress_table_of_rich_leaves_its_last_state(self) -> None:
+        """It erases the lines that it has printed, and prints them again."""
+        sink = LogSink()
+        sink.write("stdout", "a 10%\nb 10%")
+        sink.write("stdout", "\r\x1b[2K\x1b[1A\x1b[2Ka 50%\nb 50%")
+        lines = texts(sink)
+        for percent in (60, 70, 100):
+            sink.write("stdout", f"\r\x1b[2K\x1b[1A\x1b[2Ka {percent}%\nb {percent}%")
+            lines += texts(sink)
+        sink.write("stdout", "\n")
+        lines += texts(sink, unfinished=True)
+        assert lines == ["a 10%", "a 100%", "b 100%"]
+
+    def test_a_cursor_far_up_keeps_few_lines(self) -> None:
+        """The text that can still be redrawn is bounded."""
+        sink = LogSink()
+        sink.write("stdout", "\x1b[9999A" + "".join(f"{number}\n" for number in range(1000)))
+        assert len(texts(sink)) >= 900
+        assert texts(sink, unfinished=True)[-1] == "999"
 
     def test_streams_do_not_mix_within_a_line(self) -> None:
         """Each has its own open line."""

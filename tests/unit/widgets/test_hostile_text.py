@@ -18,7 +18,9 @@ import detjupyter
 from detjupyter.bundle import DeterminedReport, Effect, Explanation, FileEntry, FileReport, Proposal, Rule
 from detjupyter.bundle.archive import ArchiveReport, LeftOut
 from detjupyter.bundle.edit import Line
-from detjupyter.check import CheckReport, CheckStep
+from detjupyter.check import CheckReport, CheckStep, FirstDifference
+from detjupyter.definition.changes import CodeChanges, FileChange, NameChange
+from detjupyter.definition.usage import UnshippedFile
 from detjupyter.errors import TrialError
 from detjupyter.protocol.records import (
     BestRecord,
@@ -34,6 +36,7 @@ from detjupyter.protocol.records import (
     UsageRecord,
 )
 from detjupyter.protocol.states import Group, State
+from detjupyter.store.code_diff import CodeDiff, SettingChange
 from detjupyter.widgets._html import Html, with_code
 from detjupyter.widgets.card import card_bundle
 from detjupyter.widgets.check_table import CheckView, check_bundle
@@ -241,6 +244,20 @@ def test_a_name_stays_in_its_line(make_session: MakeSession) -> None:
     assert r"    a\x0a    lr  0.5  override" in "\n".join(line for line in lines if line.startswith("    "))
     unused = next(line for line in lines if line.startswith("  not used so far"))
     assert r"a\x0a    lr" in unused
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_the_text_form_of_a_record_spells_out_what_a_terminal_would_obey(text: str) -> None:
+    """`print(session.code_changes())` and similar calls write to a terminal as well."""
+    rule = Rule(".detignore", 3, text)
+    shown: list[object] = [
+        *(rule, Rule("default", None, text), Explanation(text, False, rule, text), UnshippedFile(text, "opened", rule, text)),
+        CodeChanges((FileChange(text, "edited", (NameChange(text, "changed"),)), FileChange(text, "added"), FileChange(text, "edited"))),
+        CodeDiff(text=text, settings=(SettingChange(text, text, None),), notes=(text,)),
+        FirstDifference(1, text, 1.0, None),
+    ]
+    for one in shown:
+        assert re.search(HIDDEN, str(one)) is None, type(one)
 
 
 def test_code_in_a_sentence_is_escaped_too() -> None:

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from detjupyter.compat.determined import core
-from detjupyter.compat.determined.core import DistributedContext, PreemptMode, TensorboardMode
+from detjupyter.compat.core_api.context import Context
+from detjupyter.compat.core_api.modes import PreemptMode, TensorboardMode
+from detjupyter.compat.core_api.world import DistributedContext, require_one_process
 from detjupyter.compat.unavailable import OfferedNames
 from detjupyter.errors import TrialUsageError, UnsupportedError
 from detjupyter.scripts.cluster_info import cluster_info, current_cluster_info, latest_checkpoint_of
@@ -32,7 +33,7 @@ __all__ = [
 _PARTS = ("checkpoint", "distributed", "info", "preempt", "profiler", "searcher", "train")
 _names = OfferedNames(__name__)
 
-_context: core.Context | None = None
+_context: Context | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def init_context(
     checkpoint_storage: Any = None,
     preempt_mode: PreemptMode = PreemptMode.WorkersAskChief,
     tensorboard_mode: TensorboardMode = TensorboardMode.AUTO,
-) -> Iterator[core.Context]:
+) -> Iterator[Context]:
     """Yield a new context, for a ``with`` statement. The arguments and the errors are those of :func:`init`."""
     del checkpoint_storage, preempt_mode, tensorboard_mode
     _check(client, distributed)
@@ -143,12 +144,12 @@ def url_reverse_webui_exp_view(*_: Any) -> str:
 
 
 def _check(client: Any, distributed: Any) -> None:
-    core.require_one_process(distributed)
+    require_one_process(distributed)
     if client is not None:
         raise UnsupportedError("detjupyter has no cluster to connect to.", hint="Leave `client` out.")
 
 
-def _make(config: Config | None, defaults: DefaultConfig | None, unmanaged: UnmanagedConfig | None) -> core.Context:
+def _make(config: Config | None, defaults: DefaultConfig | None, unmanaged: UnmanagedConfig | None) -> Context:
     given: dict[str, Any] = {}
     for part in (defaults, unmanaged, config):
         if part is not None:
@@ -159,10 +160,10 @@ def _make(config: Config | None, defaults: DefaultConfig | None, unmanaged: Unma
         experiment, trial = given.get("external_experiment_id"), given.get("external_trial_id")
         latest = None if experiment is None or trial is None else latest_checkpoint_of(experiment, trial)
         info = cluster_info(given, hyperparameters, latest)
-    return core.Context(str(info.trial._config.get("name") or given.get("name", "script")), info)
+    return Context(str(info.trial._config.get("name") or given.get("name", "script")), info)
 
 
-def _begun() -> core.Context:
+def _begun() -> Context:
     if _context is None or _context.has_ended:  # of a script that `%det_script` ran, the run ends without close()
         raise TrialUsageError("core_v2 was not started.", hint="Call `core_v2.init()` first.")
     return _context

@@ -1,0 +1,1 @@
+"""The parts of ``determined.core``, which :mod:`detjupyter.compat.determined.core` offers to scripts."""
