@@ -103,8 +103,10 @@ export function reply(fields: Partial<KernelReply> = {}): KernelReply {
     sessions: [session()],
     cards: [card()],
     definition_path: 'digits',
-    accepted: true,
+    accepted: false,
     error: null,
+    ticket: null,
+    outcomes: [],
     ...fields
   };
 }
