@@ -5,15 +5,14 @@ import { formatBytes, formatCount, formatValue, toNumber } from '../../live/form
 import { continueLine, restoreLine } from '../../live/load';
 import type { CheckpointRecord, RunRecord } from '../../protocol';
 import type { PanelModel } from '../model/panel';
-import type { Restored } from '../model/restoring';
-import { isRestoring, offerOf, refusalOf, restore, restoredText } from '../model/restoring';
-import { confirmLoss, copy, RestoreButton, RestoreLines } from './restore';
-import { Code, Message, withCode } from './state';
+import { confirmLoss, RestoreControl } from './restore';
+import { Code } from './state';
 import { formatAgo, formatDate } from './time';
 import { useWatched } from './watched';
 
-/** So many are listed at first. */
+/** So many are listed at first, and so many more at a time. */
 const LISTED = 5;
+const MORE = 500;
 
 /** The checkpoints of a run, newest first; null until they are known. They are asked for again when the run changes. */
 export function useCheckpoints(model: PanelModel, run: RunRecord | null): readonly CheckpointRecord[] | null {
@@ -59,72 +58,46 @@ interface ListedProps {
 }
 
 function Listed({ model, run, nowS, found }: ListedProps): JSX.Element {
-  const { session } = model;
-  const [isLong, setLong] = React.useState(false);
-  const [shownLines, setShownLines] = React.useState<string | null>(null);
-  const [restored, setRestored] = React.useState<Restored | null>(null);
-  const offers = found.map(one => offerOf(session, run, one, found));
+  const { restoring } = model;
+  const { pending, refusal, restored } = restoring;
+  const [count, setCount] = React.useState(LISTED);
   // the section of the runs is not drawn again for each state of the session
-  useWatched(session.changed, () => {
-    const first = found[0];
-    const offer = first === undefined ? null : offerOf(session, run, first, found);
-    return JSON.stringify([offer, session.underWay, refusalOf(session, found)?.message]);
-  });
-  const refusal = refusalOf(session, found);
-  const older = found.length - LISTED;
-
-  const onRestore = async (checkpoint: CheckpointRecord): Promise<void> => {
-    setRestored(null);
-    setRestored(await restore(session, model.api, checkpoint, found, confirmLoss));
-  };
-  const onLines = (checkpoint: CheckpointRecord, lines: string): void => {
-    setShownLines(shownLines === checkpoint.id ? null : checkpoint.id);
-    copy(lines);
-  };
+  useWatched(restoring.changed, () =>
+    JSON.stringify([
+      found.slice(0, 1).map(one => restoring.offer(run, one, found)),
+      restoring.pending,
+      restoring.refusal?.error.message,
+      restoring.restored
+    ])
+  );
+  const older = Math.min(found.length - count, MORE);
 
   return (
     <section className="dj-Checkpoints" aria-label="Checkpoints">
       <h4>Checkpoints</h4>
-      <div role="status" className="dj-Checkpoints-said">
-        {restored !== null && withCode(restoredText(restored))}
-      </div>
-      {refusal !== null && (
-        <div className="dj-Refusal" role="alert">
-          <Message error={refusal} />
-        </div>
-      )}
       <ul>
-        {found.slice(0, isLong ? undefined : LISTED).map((one, index) => {
-          const offer = offers[index] ?? null;
-          const linesId = offer?.how === 'lines' && shownLines === one.id ? `dj-lines-${one.id}` : null;
-          return (
-            <li key={one.id} data-checkpoint={one.id}>
-              <Facts checkpoint={one} nowS={nowS} />
-              {offer !== null && (
-                <RestoreButton
-                  checkpoint={one}
-                  offer={offer}
-                  isPending={isRestoring(session, one)}
-                  linesId={linesId}
-                  onRestore={() => void onRestore(one)}
-                  onLines={() => offer.how === 'lines' && onLines(one, offer.lines)}
-                />
-              )}
-              {offer?.how === 'lines' && linesId !== null && (
-                <RestoreLines id={linesId} lines={offer.lines} />
-              )}
-            </li>
-          );
-        })}
+        {found.slice(0, count).map(one => (
+          <li key={one.id} data-checkpoint={one.id}>
+            <Facts checkpoint={one} nowS={nowS} />
+            <RestoreControl
+              checkpoint={one}
+              offer={restoring.offer(run, one, found)}
+              isPending={pending === one.id}
+              restored={restored?.target.id === one.id ? restored : null}
+              refusal={refusal?.checkpoint === one.id ? refusal.error : null}
+              onRestore={() => void restoring.restore(one, found, confirmLoss)}
+            />
+          </li>
+        ))}
       </ul>
       {older > 0 && (
-        <button
-          type="button"
-          className="dj-LinkButton"
-          aria-expanded={isLong}
-          onClick={() => setLong(!isLong)}
-        >
-          {isLong ? 'Show the newest only' : `Show ${formatCount(older)} older`}
+        <button type="button" className="dj-LinkButton" onClick={() => setCount(count + older)}>
+          {`Show ${formatCount(older)} older`}
+        </button>
+      )}
+      {older <= 0 && count > LISTED && (
+        <button type="button" className="dj-LinkButton" onClick={() => setCount(LISTED)}>
+          Show the newest only
         </button>
       )}
       {run.recipe !== null && (
@@ -141,15 +114,18 @@ function Facts({ checkpoint, nowS }: { checkpoint: CheckpointRecord; nowS: numbe
   const { id, batches_trained, metric, size_bytes, created_at } = checkpoint;
   const created = toNumber(created_at);
   return (
-    <div className="dj-Checkpoint-facts">
-      <span className="dj-Checkpoint-line">
+    <>
+      <span className="dj-Checkpoint-facts">
         <span>{`batch ${formatCount(batches_trained)}`}</span>
         {metric !== null && <b title="The metric that ranks">{formatValue(toNumber(metric))}</b>}
-        <span className="dj-faint" title={formatDate(created)}>
+        <span className="dj-faint dj-Checkpoint-when" title={formatDate(created)}>
           {`${formatBytes(size_bytes)} · ${formatAgo(created, nowS)}`}
         </span>
       </span>
-      <code title={restoreLine(id)}>{id}</code>
-    </div>
+      {/* the ids of a run begin alike, so what does not fit is cut there */}
+      <code className="dj-Checkpoint-id" title={restoreLine(id)}>
+        <bdi>{id}</bdi>
+      </code>
+    </>
   );
 }

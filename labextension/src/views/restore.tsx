@@ -6,63 +6,86 @@ import * as React from 'react';
 import { formatCount } from '../../live/format';
 import type { CheckpointRecord } from '../../protocol';
 import { BUTTONS } from '../../protocol';
-import type { Loss, Offer } from '../model/restoring';
-import { Code } from './state';
+import type { Loss, Offer, Restored } from '../model/restoring';
+import { restoredText } from '../model/restoring';
+import { Code, Message, withCode } from './state';
 
 interface RestoreProps {
   checkpoint: CheckpointRecord;
-  offer: Offer;
+  /** null: nothing can restore it. */
+  offer: Offer | null;
   isPending: boolean;
-  /** The id of the element with the lines, while they are shown. */
-  linesId: string | null;
+  /** The result of the last restore, if it was of this checkpoint. */
+  restored: Restored | null;
+  refusal: Error | null;
   onRestore: () => void;
-  onLines: () => void;
 }
 
-/** The button. While it is off it keeps the focus, and its tooltip says why. */
-export function RestoreButton(props: RestoreProps): JSX.Element {
-  const { checkpoint, offer, isPending, linesId, onRestore, onLines } = props;
+/** The button, and below it its answer. While it is off it keeps the focus, and its tooltip says why. */
+export function RestoreControl(props: RestoreProps): JSX.Element | null {
+  const { checkpoint, offer, isPending, restored, refusal, onRestore } = props;
+  const [isOpen, setOpen] = React.useState(false);
+  const answer = React.useRef<HTMLDivElement>(null);
   const { label, pending, title } = BUTTONS.restore;
-  const batch = `checkpoint at batch ${formatCount(checkpoint.batches_trained)}`;
-  const isLines = offer.how === 'lines';
-  const why = isLines ? null : offer.why;
-  return (
-    <button
-      type="button"
-      className={classes('dj-TextButton', 'dj-mod-small', 'dj-Checkpoint-restore')}
-      aria-label={`${isPending ? pending : label} ${batch}`}
-      aria-disabled={why !== null}
-      aria-busy={isPending}
-      aria-expanded={isLines ? linesId !== null : undefined}
-      aria-controls={linesId ?? undefined}
-      title={isLines ? 'Show and copy the lines that load this checkpoint' : (why ?? title)}
-      onClick={() => (isLines ? onLines() : why === null && onRestore())}
-    >
-      {isPending ? pending : isLines ? `${label}…` : label}
-    </button>
-  );
-}
+  const lines = offer?.how === 'lines' ? offer.lines : null;
+  const shown = isOpen ? lines : null;
+  const isAnswered = shown !== null || restored !== null || refusal !== null;
+  React.useEffect(() => {
+    if (isAnswered) {
+      answer.current?.scrollIntoView({ block: 'nearest' });
+    }
+  }, [isAnswered]);
+  if (offer === null) {
+    return null;
+  }
 
-/** The lines that restore a checkpoint which the notebook's kernel cannot restore now. */
-export function RestoreLines({ id, lines }: { id: string; lines: string }): JSX.Element {
+  const why = offer.how === 'session' ? offer.why : null;
+  const what = `checkpoint at batch ${formatCount(checkpoint.batches_trained)}`;
+  const onClick = (): void => {
+    if (lines !== null) {
+      Clipboard.copyToSystem(lines);
+      setOpen(!isOpen);
+    } else if (why === null) {
+      onRestore();
+    }
+  };
   return (
-    <div id={id} className="dj-Checkpoint-lines" role="status">
-      <p className="dj-faint">Copied. Run this in the notebook:</p>
-      <Code>{lines}</Code>
-    </div>
+    <>
+      <button
+        type="button"
+        className={classes('dj-TextButton', 'dj-mod-small', 'dj-Checkpoint-restore')}
+        aria-label={`${isPending ? pending : label} ${what}`}
+        aria-disabled={why !== null}
+        aria-busy={isPending}
+        aria-expanded={lines === null ? undefined : isOpen}
+        title={lines === null ? (why ?? title) : 'Show and copy the lines that load this checkpoint'}
+        onClick={onClick}
+      >
+        {isPending ? pending : lines === null ? label : `${label}…`}
+      </button>
+      <div ref={answer} className="dj-Checkpoint-answer" role="status">
+        {restored !== null && <p>{withCode(restoredText(restored))}</p>}
+        {shown !== null && (
+          <>
+            <p className="dj-faint">Copied. Run this in the notebook:</p>
+            <Code>{shown}</Code>
+          </>
+        )}
+        {refusal !== null && (
+          <div className="dj-Refusal" role="alert">
+            <Message error={refusal} />
+          </div>
+        )}
+      </div>
+    </>
   );
-}
-
-/** Copy lines for a cell. */
-export function copy(lines: string): void {
-  Clipboard.copyToSystem(lines);
 }
 
 /** Ask whether a state that no checkpoint holds can be lost. */
 export async function confirmLoss({ target, batchesTrained }: Loss): Promise<boolean> {
   const { button } = await showDialog({
     title: `Restore the checkpoint at batch ${formatCount(target.batches_trained)}?`,
-    body: `No checkpoint holds the weights after batch ${formatCount(batchesTrained)}: they are lost. To keep them, cancel and save a checkpoint first.`,
+    body: `No checkpoint holds the weights after batch ${formatCount(batchesTrained)}: they will be lost. To keep them, cancel and save a checkpoint first.`,
     buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: BUTTONS.restore.label })],
     defaultButton: 0
   });
