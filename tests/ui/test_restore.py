@@ -39,6 +39,9 @@ def test_a_click_restores_the_checkpoint_and_says_how_to_return(trained: LabPage
     expect(said).to_contain_text("Restored batch 20. To return to batch 40, restore ")
     expect(button).to_be_focused()
     expect(trained.page.locator("#detjupyter-panel .dj-Live")).to_contain_text("20 batches")
+    assert said.evaluate(
+        "e => e.getBoundingClientRect().bottom <= document.querySelector('#detjupyter-panel').getBoundingClientRect().bottom"
+    )
     recorded = "last = session.run.commands[-1]; last['command'], last['origin'], len(session.metrics('loss')[0]), session.batches_trained"
     expect(output(trained, recorded)).to_contain_text("('restore', 'panel', 20, 20)")
     trained.screenshot("restored")
@@ -83,6 +86,7 @@ def test_while_a_training_runs_or_is_paused_the_button_is_off_and_says_why(train
     trained.run_new("%det_stop")
     expect(button).to_have_attribute("aria-disabled", "false")
     button.click()
+    trained.page.get_by_role("dialog").get_by_role("button", name="Restore").click()  # a stop saves no checkpoint
     expect(answer(trained, 20)).to_contain_text("Restored batch 20.")
 
 
