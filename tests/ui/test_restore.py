@@ -15,6 +15,30 @@ from detjupyter.store import open_store
 
 LOAD = "%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial"
 OFF = "Stop the training before you restore a checkpoint"
+WAITING = """
+
+import pathlib
+import time
+
+from detjupyter.pytorch import PyTorchCallback
+
+
+class Waiting(PyTorchCallback):
+    def state_dict(self):
+        return {{"is_saved": True}}
+
+    def load_state_dict(self, state):
+        while not pathlib.Path("go").exists():
+            time.sleep(0.01)
+        if {fails}:
+            raise ValueError("too bad")
+
+
+class WaitingTrial(DigitsTrial):
+    def build_callbacks(self):
+        return {{"waiting": Waiting()}}
+"""
+"""A definition whose restore waits for a file, and then fails or not."""
 ENDED = "endend"  # as printed; the cell's source does not hold it
 
 
@@ -141,6 +165,37 @@ def test_of_another_definition_it_offers_the_lines(trained: LabPage) -> None:
     file.write_text("from model_def import DigitsTrial\n\n\nclass OtherTrial(DigitsTrial):\n    pass\n", encoding="utf-8")
     trained.run_new("other = %det_load other:OtherTrial --name other")
     expect(restore(trained, 20)).to_have_text("Restore…")
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
+def test_a_restore_that_takes_long_is_pending_until_it_has_ended(
+    fails: bool, open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
+) -> None:
+    """The button says so, no other one is on, and the result or the error is shown although it comes after the first answer."""
+    lab = open_lab()
+    file = lab.directory / "quickstart/model_def.py"
+    file.write_text(file.read_text(encoding="utf-8") + WAITING.format(fails=fails), encoding="utf-8")
+    page = open_page(lab).open()
+    page.panel()
+    page.run_new("%load_ext detjupyter\nsession = %det_load model_def:WaitingTrial")
+    page.run_new("%det_train --batches 40 --checkpoint-every 20 --wait")
+    open_run(page)
+    restore(page, 20).click()
+    pending = checkpoints(page).get_by_role("button", name="Restoring… checkpoint at batch 20", exact=True)
+    expect(pending).to_have_text("Restoring…")
+    expect(pending).to_have_attribute("aria-busy", "true")
+    expect(restore(page, 40)).to_have_attribute("title", "A checkpoint is being restored")
+    page.page.wait_for_timeout(1000)  # longer than the kernel waits with its first answer
+    expect(pending).to_be_visible()
+    page.screenshot("restore-pending")
+    (lab.directory / "quickstart/go").touch()
+    if fails:
+        expect(answer(page, 20).get_by_role("alert")).to_contain_text("too bad")
+    else:
+        expect(answer(page, 20)).to_contain_text("Restored batch 20. To return to batch 40")
+    expect(restore(page, 20)).to_have_attribute("aria-busy", "false")
+    expect(restore(page, 40)).to_have_attribute("aria-disabled", "false")
+    expect(output(page, "session.batches_trained")).to_contain_text("40" if fails else "20")
 
 
 def test_a_checkpoint_whose_files_are_gone_gives_the_error_at_the_button(trained: LabPage) -> None:
