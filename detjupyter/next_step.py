@@ -32,6 +32,7 @@ class NextStep(Enum):
     LOAD_CLASS = 'dj.load("{}")', "%det_load {}"
     LOAD_CLASS_OF = 'dj.load(path="{}", entrypoint="{}")', "%det_load --path {} {}"
     LOAD_DIRECTORY = 'dj.load(path="{}")', "%det_load --path {}"
+    LOAD_RUN = 'dj.load(from_run="{}")', "%det_load --from {}"
     LOAD_AS = 'dj.load(name="{}")', "%det_load --name {}"
     TRAIN = "session.train()", "%det_train"
     TRAIN_BATCHES = "session.train(batches={})", "%det_train --batches {}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from detjupyter.bundle.report import FileReport
 from detjupyter.bundle.rules import IGNORE_FILE_NAME
@@ -47,10 +48,16 @@ class Remarks:
     credentials: frozenset[str]
 
 
+_known: WeakKeyDictionary[FileReport, Remarks] = WeakKeyDictionary()
+
+
 def remarks_on(report: FileReport) -> Remarks:
-    """Return the remarks about the files of a definition."""
-    found = _credentials(report)
-    return Remarks((*_about_credentials(found), *_about_git_ignore(report)), frozenset(found))
+    """Return the remarks about the files of a definition. They are computed once for each report: a `.gitignore` takes another scan."""
+    known = _known.get(report)
+    if known is None:
+        found = _credentials(report)
+        known = _known[report] = Remarks((*_about_credentials(found), *_about_git_ignore(report)), frozenset(found))
+    return known
 
 
 def _about_credentials(paths: Sequence[str]) -> Iterator[str]:

@@ -2,15 +2,16 @@
 
 A command is data: a kind and arguments. It is answered exactly once, with a result or with an error, and the run records it afterwards.
 ``kind`` is the discriminator on the wire. A new command is a class here, with the rule that says when a session accepts it, and a handler
-in :mod:`detjupyter.engine.command_handlers`; its TypeScript is generated.
+in :mod:`detjupyter.engine.command_handlers`; its TypeScript is generated. A view sends a command as a JSON object, with the arguments of
+its class in :data:`VIEW_COMMANDS`: :func:`parse_command` checks their types, and ``require_valid`` of the class their values.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, get_args
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from detjupyter.errors import ProtocolError
 from detjupyter.protocol.lengths import CheckpointPolicy, Length
@@ -39,6 +40,13 @@ class Command:
     def rule(cls, now: Situation) -> Verdict:  # noqa: ARG003
         """Return whether an open session allows, ignores or refuses such a command."""
         return Verdict.ALLOWED
+
+    def require_valid(self) -> None:
+        """Raise unless the values that a view has sent are allowed; their types are right.
+
+        Raises:
+            ProtocolError: One is out of range.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,11 @@ class Step(Command):
     needs_run: ClassVar[bool] = True
     batches: int = 1
 
+    def require_valid(self) -> None:
+        """Raise unless ``batches`` is 1 to a million."""
+        if not 1 <= self.batches <= MAX_STEP_BATCHES:
+            raise ProtocolError(f"A step must be 1 to {MAX_STEP_BATCHES:,} batches, not {self.batches!r}.")
+
 
 @dataclass(frozen=True, slots=True)
 class Stop(Command):
@@ -172,6 +185,22 @@ class Restore(Command):
         if now.is_busy:
             return Verdict.BUSY
         return Verdict.VALIDATING if now.activity is Activity.VALIDATING else Verdict.ALLOWED
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreListed(Command):
+    """Restore the checkpoint with the id ``checkpoint``, which the history lists for a run of this definition.
+
+    This is how a view asks for :class:`Restore`: it names neither paths nor trust. The session finds the directory.
+    """
+
+    kind: ClassVar[str] = Restore.kind
+    checkpoint: str
+
+    @classmethod
+    def rule(cls, now: Situation) -> Verdict:
+        """Allowed when :class:`Restore` is."""
+        return Restore.rule(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,11 +304,17 @@ BUTTONS: tuple[Button, ...] = (
     Button("checkpoint", "Checkpoint", "Saving…", "Save a checkpoint now, then continue", "c"),
     Button("force_close", "Force Close", "Closing…", "Close the session without waiting for the current batch; the run so far is kept", ""),
     Button("reload", "Reload", "Reloading…", "Import the edited code and continue with the same weights", "r"),
+    Button("restore", "Restore", "Restoring…", "Restore weights, optimizers and random states from this checkpoint", ""),
 )
 """The commands that views offer, in the order in which they show them."""
 
-VIEW_COMMANDS: dict[str, type[Command]] = {button.kind: COMMANDS.get(button.kind, ForceClose) for button in BUTTONS}
-"""The commands that a view may send, by kind."""
+VIEW_COMMANDS: dict[str, type[Command]] = {
+    command.kind: command for command in (Resume, Pause, Step, Stop, Validate, MakeCheckpoint, ForceClose, Reload, RestoreListed)
+}
+"""The commands that a view may send, by kind. Each has a button."""
+
+ARGUMENT_TYPES: dict[type, str] = {str: "text", int: "a whole number", bool: "true or false"}
+"""The types that an argument of a view's command can have, and how an error calls them."""
 
 
 def arguments_of(command: Command) -> dict[str, Any]:
@@ -299,10 +334,11 @@ def require_command(command: Any) -> None:  # Any: any object that a caller send
 
 
 def parse_command(message: Any) -> Command:  # Any: it comes from a browser
-    """Return the command that ``message`` (a decoded JSON object with ``kind``) names.
+    """Return the command that ``message`` (a decoded JSON object with ``kind`` and the arguments) names.
 
     Raises:
-        ProtocolError: The message is not an object, ``kind`` is unknown or not for views, or an argument is unknown or out of range.
+        ProtocolError: The message is not an object, ``kind`` is unknown or not for views, or an argument is unknown, missing, of a wrong
+            type or out of range.
     """
     if not isinstance(message, Mapping):
         raise ProtocolError(f"A command must be a JSON object, not {message!r}.")
@@ -311,13 +347,17 @@ def parse_command(message: Any) -> Command:  # Any: it comes from a browser
     if command is None:
         raise ProtocolError(f"Unknown command {kind!r}.", hint=f"Commands: {', '.join(sorted(VIEW_COMMANDS))}.")
     arguments = {name: value for name, value in message.items() if name != "kind"}
-    known = [item.name for item in fields(command)]
-    unknown = [name for name in arguments if name not in known]
-    if unknown:
-        raise ProtocolError(f"The command {kind!r} has no argument {unknown[0]!r}.", hint=f"Arguments: {', '.join(known) or 'none'}.")
-    if command is Step:
-        batches = arguments.get("batches", 1)
-        if type(batches) is not int or not 1 <= batches <= MAX_STEP_BATCHES:
-            raise ProtocolError(f"A step must be 1 to {MAX_STEP_BATCHES:,} batches, not {batches!r}.")
-        return Step(batches)
-    return command(**arguments)
+    known = {item.name: item for item in fields(command)}
+    hint = f"Arguments: {', '.join(known) or 'none'}."
+    for name, value in arguments.items():
+        if name not in known:
+            raise ProtocolError(f"The command {kind!r} has no argument {name!r}.", hint=hint)
+        type_ = get_type_hints(command)[name]
+        if type(value) is not type_:  # not isinstance: True is not a number of batches
+            raise ProtocolError(f"The argument {name!r} of the command {kind!r} must be {ARGUMENT_TYPES[type_]}, not {value!r:.80}.")
+    missing = [name for name, item in known.items() if name not in arguments and item.default is MISSING]
+    if missing:
+        raise ProtocolError(f"The command {kind!r} needs the argument {missing[0]!r}.", hint=hint)
+    parsed = command(**arguments)
+    parsed.require_valid()
+    return parsed

@@ -162,10 +162,20 @@ class ControlRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandOutcome:
+    """How a command ended that was accepted first; ``ticket`` is that of the reply, ``error`` is None if the command succeeded."""
+
+    ticket: int
+    error: str | None
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ControlReply:
     """Kernel to server: the kernel's sessions, the current one last, and the error of the command if it was refused.
 
-    ``accepted`` is true while the command still waits for the current batch.
+    ``accepted`` is true if the command has not ended yet: its outcome, with the same ``ticket``, will be among the ``outcomes`` of a later
+    reply.
     """
 
     kind: ClassVar[str] = "control_reply"
@@ -174,6 +184,8 @@ class ControlReply:
     cards: tuple[CardRecord, ...]
     accepted: bool
     error: str | None
+    ticket: int | None = None
+    outcomes: tuple[CommandOutcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +202,5 @@ class KernelReply:
     definition_path: str | None
     accepted: bool
     error: str | None
+    ticket: int | None = None
+    outcomes: tuple[CommandOutcome, ...] = ()

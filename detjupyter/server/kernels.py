@@ -62,6 +62,8 @@ class _KernelHandler(Handler):
             definition_path=outward(root_of(self.settings), current[0].definition_root) if current else None,
             accepted=reply.accepted,
             error=reply.error,
+            ticket=reply.ticket,
+            outcomes=reply.outcomes,
         )
 
 

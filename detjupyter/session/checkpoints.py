@@ -70,6 +70,23 @@ class CheckpointCatalog:
                 return Path(checkpoint).absolute()
         return Path((self._recorder.store or open_store()).checkpoint(str(checkpoint)).path)
 
+    def listed(self, checkpoint_id: str, open_store: Callable[[], Store]) -> CheckpointRecord:
+        """Return the checkpoint that the history lists under an id: never a directory that has this name.
+
+        Raises:
+            CheckpointError: The history lists none, or its run is of another definition.
+        """
+        self._recorder.settle()
+        store, mine = self._recorder.store or open_store(), self._record()
+        found = store.checkpoint(checkpoint_id)
+        its_run = store.run(found.run_id)
+        if (its_run.entrypoint, its_run.definition_root) != (mine.entrypoint, mine.definition_root):
+            raise CheckpointError(
+                f"The checkpoint {checkpoint_id!r} is of another definition: {its_run.entrypoint} in {its_run.definition_root}.",
+                hint=f"Load what its run trained: {NextStep.LOAD_RUN(its_run.id)}.",
+            )
+        return found
+
     def note(self, checkpoint: CheckpointRecord) -> None:
         """Remember a complete checkpoint until the history has recorded it."""
         self._noted[checkpoint.id] = checkpoint

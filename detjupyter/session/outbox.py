@@ -12,20 +12,18 @@ from detjupyter.protocol.commands import CommandMessage
 
 
 class Outbox:
-    """Passes commands on in order. A command that needs a run waits until a thread has begun it, and so do all later commands.
+    """Passes commands on in order. A command that needs preparation waits until a thread has prepared it, and so do all later commands.
 
     Args:
         send: Sends a command to the engine.
-        begin_run: Begins a run unless there is one; may take long, and may raise.
 
     Thread: any.
     """
 
-    def __init__(self, send: Callable[[CommandMessage], Future[Any]], begin_run: Callable[[], object]) -> None:
+    def __init__(self, send: Callable[[CommandMessage], Future[Any]]) -> None:
         self._send = send
-        self._begin_run = begin_run
         self._lock = threading.RLock()  # a finalizer may send a command in the middle of another
-        self._waiting: deque[tuple[CommandMessage, Future[Any], bool]] = deque()
+        self._waiting: deque[tuple[Callable[[], CommandMessage], Future[Any]]] = deque()
         self._is_working = False
 
     @property
@@ -33,16 +31,19 @@ class Outbox:
         """Whether a command sent now is passed on at once."""
         return not self._is_working
 
-    def send(self, message: CommandMessage, *, needs_run: bool = False) -> Future[Any]:
+    def send(self, message: CommandMessage) -> Future[Any]:
         """Send a command and return at once; the future resolves to its answer.
 
         The future of a waiting command can be canceled until the command is passed on.
         """
         with self._lock:
-            if not self._is_working and not needs_run:
-                return self._send(message)
+            return self.send_prepared(lambda: message) if self._is_working else self._send(message)
+
+    def send_prepared(self, prepare: Callable[[], CommandMessage]) -> Future[Any]:
+        """Send the command that ``prepare`` returns; a thread calls it. It can take long, and can raise."""
+        with self._lock:
             future: Future[Any] = Future()
-            self._waiting.append((message, future, needs_run))
+            self._waiting.append((prepare, future))
             if not self._is_working:
                 self._is_working = True
                 threading.Thread(target=self._work, name="detjupyter run", daemon=True).start()
@@ -58,13 +59,11 @@ class Outbox:
             self._pass_on(*item)
             del item  # this thread must not keep the answer alive while it waits for the next run
 
-    def _pass_on(self, message: CommandMessage, future: Future[Any], needs_run: bool) -> None:
+    def _pass_on(self, prepare: Callable[[], CommandMessage], future: Future[Any]) -> None:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            if needs_run:
-                self._begin_run()
-            inner = self._send(message)
+            inner = self._send(prepare())
         except Exception as error:  # the sender must get the error
             future.set_exception(error)
         else:

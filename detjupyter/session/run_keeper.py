@@ -11,7 +11,7 @@ from typing import Any
 
 from detjupyter.bundle import FileReport
 from detjupyter.errors import StoreError, TrialError
-from detjupyter.protocol.commands import CommandMessage, UseCode, UseRun
+from detjupyter.protocol.commands import CommandMessage, Restore, RestoreListed, UseCode, UseRun
 from detjupyter.protocol.events import Checkpointed, CodeMissing, CodeReplaced, Event, Failed, FilesUsed, Loaded, RunBegan, StateChanged
 from detjupyter.protocol.records import CardRecord, CheckpointRecord
 from detjupyter.protocol.states import State
@@ -117,9 +117,18 @@ class RunKeeper:
             if not self.recorder.has_run(0 if self.recorder.is_in_trouble else 0.5):
                 self._begin_run()
 
+    def in_run(self, message: CommandMessage) -> CommandMessage:
+        """Return ``message`` when there is a run in the history."""
+        self.require_run()
+        return message
+
     def find_checkpoint(self, checkpoint: CheckpointRecord | str | Path) -> Path:
         """Return the directory of a checkpoint; see :meth:`CheckpointCatalog.find`."""
         return self._checkpoints.find(checkpoint, self._open_store, smaller_is_better=self.loaded.config.smaller_is_better)
+
+    def restore_of(self, command: RestoreListed) -> Restore:
+        """Return the command for the engine that restores a listed checkpoint, without trust; see :meth:`CheckpointCatalog.listed`."""
+        return Restore(self._checkpoints.listed(command.checkpoint, self._open_store).path)
 
     def _begin_run(self) -> None:
         loaded, record = self.loaded, self._live.record()

@@ -37,6 +37,7 @@ from detjupyter.protocol.commands import (
     Pause,
     Reload,
     Restore,
+    RestoreListed,
     Resume,
     Step,
     Stop,
@@ -98,7 +99,7 @@ class Session:
         self._watch = StuckWatch(session_id, self._publisher.quiet_s, self._engine.stack, self._publisher.show_stuck)
         self._publisher.react_with(self._watch.react)
         send, watch = self._engine.send, self._watch  # not through self: nothing here must keep the session alive
-        self._outbox = Outbox(lambda message: watch.over(send(message)), self._keeper.require_run)
+        self._outbox = Outbox(lambda message: watch.over(send(message)))
         publish = self._publisher.publish
         self._engine.ended.add_done_callback(lambda _: publish(Closed()))  # the engine may end on its own
         self._reload_failure: str | None = None
@@ -444,11 +445,14 @@ class Session:
         """
         if isinstance(command, ForceClose):
             return self._closing_by_force()
-        message = CommandMessage(command, origin or default_origin())
+        message, keeper = CommandMessage(command, origin or default_origin()), self._keeper
         if isinstance(command, Reload):
             return self._after_reload(self._outbox.send(message))
-        needs_run = isinstance(command, Command) and command.needs_run and not self.is_closed and not self._keeper.recorder.has_run(0)
-        return self._outbox.send(message, needs_run=needs_run)
+        if isinstance(command, RestoreListed):
+            return self._outbox.send_prepared(lambda: replace(message, command=keeper.restore_of(command)))
+        if isinstance(command, Command) and command.needs_run and not self.is_closed and not keeper.recorder.has_run(0):
+            return self._outbox.send_prepared(lambda: keeper.in_run(message))
+        return self._outbox.send(message)
 
     # Inside ----------------------------------------------------------------------------------------------------------
 

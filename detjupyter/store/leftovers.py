@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from detjupyter.protocol.records import CheckpointRecord
 
@@ -18,6 +18,7 @@ MANIFEST = "detjupyter.json"
 """The file in a complete checkpoint that says what it contains."""
 
 _PARTIAL = ".partial"
+_MOST = (1 << 63) - 1
 
 
 def partial_name(identity: str) -> str:
@@ -54,8 +55,9 @@ def unrecorded(directory: Path, run_id: str, recorded: Collection[str]) -> list[
                 continue
             data, written_at = json.loads(manifest.read_text(encoding="utf-8")), manifest.stat().st_mtime
             size_bytes = manifest.stat().st_size + sum(int(file["size_bytes"]) for file in data["files"].values())
-            if data["run_id"] == run_id:
-                found.append(CheckpointRecord(entry.name, run_id, _count(data), written_at, str(entry), size_bytes))
+            batches = data["batches_trained"]
+            if data["run_id"] == run_id and is_count(batches):
+                found.append(CheckpointRecord(entry.name, run_id, batches, written_at, str(entry), size_bytes))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
     return sorted(found, key=lambda one: (one.batches_trained, one.created_at))
@@ -68,8 +70,6 @@ def checkpoints_of(home: Path, run_id: str) -> Path | None:
     return directory if is_name and not directory.is_symlink() else None
 
 
-def _count(data: Mapping[str, Any]) -> int:
-    batches = data["batches_trained"]
-    if type(batches) is not int or not 0 <= batches < 1 << 63:
-        raise ValueError(batches)
-    return batches
+def is_count(value: object) -> TypeGuard[int]:
+    """Return whether a value from a checkpoint can be a number of batches, records or bytes: whole, not negative, and of 64 bits."""
+    return type(value) is int and 0 <= value <= _MOST

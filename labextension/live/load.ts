@@ -1,4 +1,4 @@
-/** The line that loads a definition. */
+/** The lines that load a definition, or a run. */
 import type { LoadRecipe } from '../protocol';
 
 const PLAIN = /^[\w./~-]+$/;
@@ -11,6 +11,16 @@ export function loadLine(entrypoint: string, config: string | null): string {
 /** The line that loads what a run was loaded from, and restores its latest checkpoint. */
 export function continueLine(runId: string): string {
   return `%det_load --from ${runId}`;
+}
+
+/** The line that restores a checkpoint in the current session. */
+export function restoreLine(checkpointId: string): string {
+  return `%det_restore ${checkpointId}`;
+}
+
+/** Lines for a cell; a kernel that has not `loaded` the extension needs one more. */
+export function lines(loaded: boolean, ...magics: readonly string[]): string {
+  return [...(loaded ? [] : ['%load_ext detjupyter']), ...magics].join('\n');
 }
 
 /** The config file that a recipe names, relative to the definition if it is inside it; null if it names none. */

@@ -55,3 +55,11 @@ export function gpuMemory({ memory_used_bytes, memory_total_bytes }: GpuRecord):
 export function gpuBusy({ utilization }: GpuRecord): string | null {
   return utilization === null ? null : `${Math.round(toNumber(utilization))}%`;
 }
+
+/** Return why no checkpoint can be restored now, in a session that does not allow it. */
+export function whyNoRestore({ state, activity }: SessionRecord): string {
+  if (isLive(state)) {
+    return 'Stop the training before you restore a checkpoint';
+  }
+  return activity === 'validating' ? 'Possible when the validation has ended' : 'The session is closed';
+}

@@ -392,6 +392,13 @@ export interface ControlRequest {
   command: { readonly [key: string]: unknown } | null;
 }
 
+/** How a command ended that was accepted first; ``ticket`` is that of the reply, ``error`` is None if the command succeeded. */
+export interface CommandOutcome {
+  ticket: number;
+  error: string | null;
+  hint: string | null;
+}
+
 /** Kernel to server: the kernel's sessions, the current one last, and the error of the command if it was refused. */
 export interface ControlReply {
   kind: 'control_reply';
@@ -400,6 +407,8 @@ export interface ControlReply {
   cards: readonly CardRecord[];
   accepted: boolean;
   error: string | null;
+  ticket: number | null;
+  outcomes: readonly CommandOutcome[];
 }
 
 /** Server to browser: the answer of a kernel. ``definition_path`` is the current definition, relative to the server's root. */
@@ -411,6 +420,8 @@ export interface KernelReply {
   definition_path: string | null;
   accepted: boolean;
   error: string | null;
+  ticket: number | null;
+  outcomes: readonly CommandOutcome[];
 }
 
 /** Everything that is needed to load a trial again. */
@@ -468,8 +479,23 @@ export interface Reload {
   kind: 'reload';
 }
 
+/** Restore the checkpoint with the id ``checkpoint``, which the history lists for a run of this definition. */
+export interface RestoreListed {
+  kind: 'restore';
+  checkpoint: string;
+}
+
 /** The commands that a view sends. */
-export type Command = Resume | Pause | Step | Stop | Validate | MakeCheckpoint | ForceClose | Reload;
+export type Command =
+  | Resume
+  | Pause
+  | Step
+  | Stop
+  | Validate
+  | MakeCheckpoint
+  | ForceClose
+  | Reload
+  | RestoreListed;
 
 /** The kinds of command that views send. */
 export type CommandKind = Command['kind'];
@@ -540,5 +566,12 @@ export const BUTTONS: { readonly [Kind in CommandKind]: Button } = {
     pending: 'Reloading…',
     title: 'Import the edited code and continue with the same weights',
     key: 'r'
+  },
+  restore: {
+    kind: 'restore',
+    label: 'Restore',
+    pending: 'Restoring…',
+    title: 'Restore weights, optimizers and random states from this checkpoint',
+    key: ''
   }
 };

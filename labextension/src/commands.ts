@@ -3,7 +3,7 @@ import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import { Clipboard } from '@jupyterlab/apputils';
 
-import type { CommandKind } from '../protocol';
+import type { LiveCommand } from '../live/controls';
 import { BUTTONS } from '../protocol';
 import { panelIcon } from './icons';
 import type { PanelModel } from './model/panel';
@@ -14,7 +14,7 @@ export const SHOW_PANEL = 'detjupyter:show-panel';
 const REFRESH = 'detjupyter:refresh';
 
 /** The commands to a session, as a menu names them. */
-const STEERING: readonly { kind: CommandKind; label: string }[] = [
+const STEERING: readonly { kind: LiveCommand | 'reload'; label: string }[] = [
   { kind: 'pause', label: 'Pause Training' },
   { kind: 'resume', label: 'Resume Training' },
   { kind: 'step', label: 'Train One More Batch' },

@@ -1,8 +1,10 @@
 /** The sidebar: a head and three sections, each a React view of the one model. */
 import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
+import { MessageLoop } from '@lumino/messaging';
 import type { ISignal } from '@lumino/signaling';
 import type { AccordionPanel } from '@lumino/widgets';
+import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import { panelIcon } from './icons';
@@ -43,6 +45,12 @@ export class DefinitionPanel extends SidePanel {
     this.addSection('Live', LiveView, model, [session.changed, definition.changed, notebook.switched]);
     this.addSection('Runs', RunsView, model, [runs.changed]);
     (this.content as AccordionPanel).setRelativeSizes(HEIGHTS);
+    this._sizes.observe(this.content.node);
+  }
+
+  override dispose(): void {
+    this._sizes.disconnect();
+    super.dispose();
   }
 
   protected override onAfterAttach(message: Message): void {
@@ -69,6 +77,10 @@ export class DefinitionPanel extends SidePanel {
   }
 
   private readonly _definition: DefinitionModel;
+  /** The header grows with what it says. Without a message the sections keep their height, and their end is below the panel. */
+  private readonly _sizes = new ResizeObserver(() =>
+    MessageLoop.postMessage(this.content, Widget.ResizeMessage.UnknownSize)
+  );
 }
 
 /** A view that is rendered again when one of its signals fires, at most once per frame, and not while it is hidden. */

@@ -1,5 +1,12 @@
 /** Records as the server and the kernel send them, with only what a test is about spelled out. */
-import type { CardRecord, DefinitionRecord, KernelReply, RunRecord, SessionRecord } from '../protocol';
+import type {
+  CardRecord,
+  DefinitionRecord,
+  KernelReply,
+  LoadRecipe,
+  RunRecord,
+  SessionRecord
+} from '../protocol';
 
 /** A session that has not trained. */
 export function session(fields: Partial<SessionRecord> = {}): SessionRecord {
@@ -103,8 +110,27 @@ export function reply(fields: Partial<KernelReply> = {}): KernelReply {
     sessions: [session()],
     cards: [card()],
     definition_path: 'digits',
-    accepted: true,
+    accepted: false,
     error: null,
+    ticket: null,
+    outcomes: [],
+    ...fields
+  };
+}
+
+/** What a run was loaded from. */
+export function recipe(fields: Partial<LoadRecipe> = {}): LoadRecipe {
+  return {
+    entrypoint: 'model_def:DigitsTrial',
+    path: '/models/digits',
+    config: null,
+    hparams: {},
+    seed: 1,
+    device: null,
+    compile: false,
+    startup_hook: false,
+    any_size: false,
+    settings: {},
     ...fields
   };
 }

@@ -97,6 +97,16 @@ function trained(batches: number): KernelReply {
   return reply({ sessions: [{ ...held, batches_trained: batches }] });
 }
 
+/** Answer a command as a kernel does that has not ended it in time. */
+async function accept(ticket: number): Promise<void> {
+  await server.last.answer(reply({ sessions: [held], accepted: true, ticket }));
+}
+
+/** The kinds of the commands that have not ended. */
+function underWay(): readonly CommandKind[] {
+  return model.underWay.map(({ kind }) => kind);
+}
+
 function shown(): number | undefined {
   return model.current?.session.batches_trained;
 }
@@ -167,7 +177,7 @@ describe('answers that overtake each other', () => {
     void model.refresh();
     await server.last.answer(trained(30));
     await command.refuse(new AnswerError(409, 'The session is closed.'));
-    expect([shown(), model.refusal?.kind, model.refusal?.error.message]).toEqual([
+    expect([shown(), model.refusal?.command.kind, model.refusal?.error.message]).toEqual([
       30,
       'validate',
       'The session is closed.'
@@ -190,9 +200,9 @@ describe('answers that overtake each other', () => {
     const first = server.last;
     void model.send({ kind: 'pause' });
     await first.answer(trained(11));
-    expect(model.sending).toBe('pause');
+    expect(underWay()).toEqual(['pause']);
     await server.last.answer(trained(12));
-    expect([model.sending, shown()]).toEqual([null, 12]);
+    expect([underWay(), shown()]).toEqual([[], 12]);
   });
 });
 
@@ -203,14 +213,14 @@ describe('a command', () => {
     await model.send({ kind: 'resume' });
     expect(server.questions.length).toBe(before);
     void model.send({ kind: 'pause' });
-    expect([server.last.what, model.sending]).toEqual(['pause', 'pause']);
+    expect([server.last.what, underWay()]).toEqual(['pause', ['pause']]);
   });
 
   it('that was refused says so until another one is accepted', async () => {
     await follow();
     void model.send({ kind: 'validate' });
     await server.last.refuse(new AnswerError(409, 'No.'));
-    expect([model.refusal?.error.message, model.sending]).toEqual(['No.', null]);
+    expect([model.refusal?.error.message, underWay()]).toEqual(['No.', []]);
     void model.send({ kind: 'pause' });
     await server.last.answer(trained(11));
     expect(model.refusal).toBeNull();
@@ -222,7 +232,7 @@ describe('a command', () => {
     const command = server.last;
     await follow('kernel-2', trained(5));
     await command.refuse(new AnswerError(409, 'No.'));
-    expect([model.refusal, model.sending, shown()]).toEqual([null, null, 5]);
+    expect([model.refusal, underWay(), shown()]).toEqual([null, [], 5]);
   });
 
   it('is forgotten with its process, though the kernel that was restarted has the same id', async () => {
@@ -231,53 +241,92 @@ describe('a command', () => {
     const command = server.last;
     model.forget();
     await command.refuse(new AnswerError(410, 'The kernel died.'));
-    expect([model.refusal, model.sending, model.state]).toEqual([null, null, 'unknown']);
+    expect([model.refusal, underWay(), model.state]).toEqual([null, [], 'unknown']);
   });
 });
 
-describe('a reload', () => {
-  /** Send a reload that the kernel accepts, and answer what follows with `cards`. */
-  async function reload(): Promise<void> {
-    void model.send({ kind: 'reload' });
-    await server.last.answer(reply({ sessions: [held] }));
-  }
-
-  it('is on its way until the card is another one, and no second one is offered until then', async () => {
+describe('a command that the kernel accepts before it has ended', () => {
+  it('is under way until the kernel says how it ended, and no second one that replaces the state is offered', async () => {
     await follow();
-    await reload();
-    expect([model.sending, model.can('reload'), model.can('pause')]).toEqual(['reload', false, true]);
+    const sent = model.send({ kind: 'reload' });
+    await accept(7);
+    expect([underWay(), model.can('reload'), model.can('pause')]).toEqual([['reload'], false, true]);
     await vi.advanceTimersByTimeAsync(600);
-    await server.last.answer(reply({ sessions: [held] }));
-    expect(model.sending).toBe('reload');
+    await server.last.answer(
+      reply({ sessions: [held], outcomes: [{ ticket: 6, error: 'Of another page.', hint: null }] })
+    );
+    expect(underWay()).toEqual(['reload']);
     await vi.advanceTimersByTimeAsync(700);
-    await server.last.answer(reply({ sessions: [held], cards: [card({ loaded_at: 2 })] }));
-    expect([model.sending, model.can('reload')]).toEqual([null, true]);
+    const outcomes = [{ ticket: 7, error: null, hint: null }];
+    await server.last.answer(reply({ sessions: [held], cards: [card({ loaded_at: 2 })], outcomes }));
+    expect([underWay(), model.can('reload'), model.card?.loaded_at, await sent]).toEqual([[], true, 2, true]);
   });
 
-  it('that failed is over when the card has a note of it', async () => {
+  it('and that failed later says so with its hint', async () => {
     await follow();
-    await reload();
+    const sent = model.send({ kind: 'checkpoint' });
+    await accept(1);
     await vi.advanceTimersByTimeAsync(600);
-    await server.last.answer(reply({ sessions: [held], cards: [card({ notes: ['SyntaxError'] })] }));
-    expect(model.sending).toBeNull();
+    const outcomes = [{ ticket: 1, error: 'The disk is full.', hint: 'Free some space.' }];
+    await server.last.answer(reply({ sessions: [held], outcomes }));
+    expect([underWay(), await sent]).toEqual([[], false]);
+    expect(model.refusal).toEqual({
+      command: { kind: 'checkpoint' },
+      error: new AnswerError(409, 'The disk is full.', 'Free some space.')
+    });
+  });
+
+  it('does not hide why a later one was refused', async () => {
+    await follow();
+    void model.send({ kind: 'validate' });
+    await accept(1);
+    void model.send({ kind: 'checkpoint' });
+    await server.last.refuse(new AnswerError(409, 'No.'));
+    await vi.advanceTimersByTimeAsync(600);
+    await server.last.answer(reply({ sessions: [held], outcomes: [{ ticket: 1, error: null, hint: null }] }));
+    expect([underWay(), model.refusal?.error.message]).toEqual([[], 'No.']);
   });
 
   it('continues while another command is sent and answered', async () => {
     await follow();
-    await reload();
+    void model.send({ kind: 'reload' });
+    await accept(1);
     void model.send({ kind: 'pause' });
-    expect(model.sending).toBe('pause');
+    expect(underWay()).toEqual(['reload', 'pause']);
     await server.last.answer(trained(11));
-    expect([model.sending, model.can('reload')]).toEqual(['reload', false]);
+    expect([underWay(), model.can('reload')]).toEqual([['reload'], false]);
   });
 
-  it('asks no more once the kernel is another one', async () => {
+  it('may take very long: the panel asks less and less often, but does not stop', async () => {
     await follow();
-    await reload();
+    void model.send({ kind: 'reload' });
+    await accept(1);
+    let questions = 0;
+    for (let seconds = 0; seconds < 600; seconds += 1) {
+      const before = server.questions.length;
+      await vi.advanceTimersByTimeAsync(1000);
+      if (server.questions.length > before) {
+        questions += 1;
+        await server.last.answer(reply({ sessions: [held] }));
+      }
+    }
+    expect(questions).toBeLessThan(50);
+    expect(underWay()).toEqual(['reload']);
+  });
+
+  it('is asked about no more once the kernel is another one, or gone', async () => {
+    await follow();
+    void model.send({ kind: 'reload' });
+    await accept(1);
     await follow('kernel-2');
     const before = server.questions.length;
     await vi.advanceTimersByTimeAsync(60_000);
-    expect([server.questions.length, model.sending]).toEqual([before, null]);
+    expect([server.questions.length, underWay()]).toEqual([before, []]);
+    const sent = model.send({ kind: 'reload' });
+    await accept(2);
+    await vi.advanceTimersByTimeAsync(600);
+    await server.last.refuse(new AnswerError(404, 'There is no such kernel.'));
+    expect([underWay(), await sent]).toEqual([[], false]);
   });
 });
 

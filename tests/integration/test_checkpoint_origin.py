@@ -16,9 +16,12 @@ import pytest
 import torch
 from support.definition import LINE, Definition
 from support.layouts import saved_state
+from support.waiting import LIMIT_S
 
 from detjupyter.engine.checkpoints.signature import KEY
 from detjupyter.errors import CheckpointError, UntrustedCheckpointError
+from detjupyter.protocol.commands import RestoreListed
+from detjupyter.protocol.origins import Origin
 from detjupyter.session.saved_trial import load_checkpoint
 from detjupyter.store.location import home
 
@@ -89,6 +92,18 @@ def test_a_state_that_was_exchanged_is_asked_about(line: Definition, tmp_path: P
         with pytest.raises(UntrustedCheckpointError, match="signature does not match") as raised:
             use(directory)
         assert "trust=True" in (raised.value.hint or "")
+    assert not (tmp_path / "ran").exists()
+    assert session.batches_trained == 2
+
+
+def test_a_view_restores_only_what_needs_no_trust(line: Definition, tmp_path: Path) -> None:
+    """The button of the panel names a checkpoint of the history; if it was exchanged, the answer says how to trust it, and nothing runs."""
+    session, directory = saved_by(line)
+    state = saved_state(session.checkpoint()) | {"callbacks": {"mine": Runs(tmp_path / "ran")}}
+    rewrite(directory, "state_dict.pth", lambda file: torch.save(state, file))
+    with pytest.raises(UntrustedCheckpointError, match="signature does not match") as raised:
+        session.send(RestoreListed(directory.name), Origin.PANEL).result(LIMIT_S)
+    assert "trust=True" in (raised.value.hint or "")
     assert not (tmp_path / "ran").exists()
     assert session.batches_trained == 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cells import Cells, kernel_in
@@ -89,6 +90,61 @@ def test_a_command_that_takes_long_is_accepted_and_done_later(kernel: Cells) -> 
     reply = kernel.control({"kind": "pause"})
     assert (reply["accepted"], reply["error"]) == (True, None)
     wait_until(lambda: kernel.control(None)["sessions"][-1]["state"] == "paused")
+    assert {"ticket": reply["ticket"], "error": None, "hint": None} in kernel.control(None)["outcomes"]
+
+
+def test_a_command_that_fails_after_it_was_accepted_says_so_later(training: Cells) -> None:
+    """Later replies contain the error and the hint under the ticket of the first reply; each command has its own."""
+    training.control({"kind": "pause"})
+    step, other = (training.control({"kind": "step", "batches": 100_000}) for _ in range(2))
+    assert step["accepted"]
+    assert None not in (step["ticket"], other["ticket"])
+    assert step["ticket"] != other["ticket"]
+    assert step["ticket"] not in [one["ticket"] for one in step["outcomes"]]
+    training.control({"kind": "stop"})
+    wait_until(lambda: any(one["ticket"] == step["ticket"] for one in training.control(None)["outcomes"]))
+    (outcome,) = [one for one in training.control(None)["outcomes"] if one["ticket"] == step["ticket"]]
+    assert "stopped" in outcome["error"]
+    assert "→" not in outcome["error"]
+
+
+@pytest.mark.parametrize("busy", BUSY)
+def test_a_listed_checkpoint_is_restored_while_a_cell_is_busy(training: Cells, busy: str, tmp_path: Path) -> None:
+    """By its id; the batch count moves back in the kernel and in the history before the cell ends, and the run records the panel."""
+    training.control({"kind": "pause"})
+    training.ok("saved = session.checkpoint()")
+    checkpoint_id, batches = str(training.value("saved.id")).strip("'"), int(training.value("saved.batches_trained"))
+    training.ok("session.step(3)")
+    training.control({"kind": "stop"})
+    store = open_store(training.history)
+    with Busy(tmp_path) as keeping_busy:
+        cell = training.begin(keeping_busy.code(BUSY[busy]))
+        training.until_started(cell)
+        wait_until(lambda: keeping_busy.has_begun)
+        reply = training.control({"kind": "restore", "checkpoint": checkpoint_id})
+        assert reply["error"] is None
+        wait_until(lambda: training.control(None)["sessions"][-1]["batches_trained"] == batches)
+        run_id = reply["sessions"][-1]["run_id"]
+        wait_until(lambda: store.run(run_id).batches_trained == batches, "the restore in the history")
+        assert not training.shown[cell].printed
+    store.close()
+    assert training.finish(cell).error is None
+    last = training.value("[(one['command'], one['origin'], one['arguments']) for one in session.run.commands][-1]")
+    assert last.startswith("('restore', 'panel', {'path': ")
+    assert last.endswith("'trust': False})")
+
+
+def test_a_restore_that_is_impossible_is_answered(training: Cells) -> None:
+    """While the session trains, of an id that the history does not list, of a path, and without an id."""
+    training.ok("saved = session.checkpoint()")
+    saved_id, path = (str(training.value(code)).strip("'") for code in ("saved.id", "saved.path"))
+    training.control({"kind": "pause"})
+    assert "Cannot restore a checkpoint while the session is paused" in error_of(training, {"kind": "restore", "checkpoint": saved_id})
+    training.control({"kind": "stop"})
+    for name in (path, "latest", "nothing"):
+        assert "No checkpoint has the id" in error_of(training, {"kind": "restore", "checkpoint": name})
+    assert "has no argument 'trust'" in error_of(training, {"kind": "restore", "checkpoint": saved_id, "trust": True})
+    assert "needs the argument 'checkpoint'" in error_of(training, {"kind": "restore"})
 
 
 def test_refusals_and_nonsense_are_answered(training: Cells) -> None:
@@ -100,6 +156,21 @@ def test_refusals_and_nonsense_are_answered(training: Cells) -> None:
     assert "There is no session 'other'" in training.control({"kind": "stop"}, session_id="other")["error"]
     assert training.control({"kind": "stop"}, session_id="slow")["sessions"][-1]["state"] == "stopped"
     assert training.control("stop")["error"]  # type: ignore[arg-type]
+
+
+def error_of(cells: Cells, command: dict[str, Any]) -> str:
+    """Send a command that fails, and return the error, whether it comes at once or later."""
+    reply = cells.control(command)
+    if reply["error"] is not None:
+        return str(reply["error"])
+    found: list[str] = []
+
+    def has_ended() -> bool:
+        found[:] = [one["error"] for one in cells.control(None)["outcomes"] if one["ticket"] == reply["ticket"]]
+        return bool(found)
+
+    wait_until(has_ended)
+    return found[0]
 
 
 def test_a_definition_that_was_deleted_does_not_silence_the_kernel(kernel: Cells, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import time
 ip = get_ipython()
 asked = []
 state = {"state": "running"}
+LATE = {}  # what a reply says of a command that takes long
 SESSION = dict(
     session_id="s1", run_id="r1", entrypoint="model_def:Digits", definition="digits", definition_root=ROOT, framework="pytorch",
     device="cpu",
@@ -30,7 +31,7 @@ async def answer_control(stream, ident, parent):
             error = "The session cannot validate now.\\n  → Pause it first."
         else:
             state["state"] = {"pause": "paused"}.get(kind, "running")
-    reply = dict(protocol=PROTOCOL, sessions=[SESSION | state], cards=[], accepted=False, error=error)
+    reply = dict(protocol=PROTOCOL, sessions=[SESSION | state], cards=[], accepted=False, error=error) | LATE
     ip.kernel.session.send(stream, "det_control_reply", reply, parent=parent, ident=ident)
 
 ip.kernel.control_handlers["det_control_request"] = answer_control

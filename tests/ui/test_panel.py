@@ -32,6 +32,16 @@ def test_a_page_reload_brings_everything_back(open_lab: Callable[..., Lab], open
     expect(live(panel)).to_have_attribute("data-state", "stopped")
 
 
+def test_the_sections_end_where_the_panel_ends(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+    """The end of the last section can be seen: the header is drawn after the sections have got their heights, and they get others then."""
+    page = open_page(open_lab()).open()
+    page.panel()
+    page.page.wait_for_function(
+        "() => { const end = e => document.querySelector(e).getBoundingClientRect().bottom;"
+        " return Math.abs(end('#detjupyter-panel') - end('#detjupyter-panel .dj-mod-runs')) <= 1; }"
+    )
+
+
 def test_a_killed_kernel_leaves_an_interrupted_run(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """When the kernel's process is killed while it trains, the run is shown as interrupted, with curves, checkpoints and the way back."""
     page = open_page(open_lab()).open()

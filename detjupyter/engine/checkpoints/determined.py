@@ -7,7 +7,7 @@ import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from detjupyter.engine.checkpoints.manifest import MANIFEST, is_count, require_complete
 from detjupyter.errors import CheckpointError
@@ -59,7 +59,7 @@ def progress_of(directory: Path) -> tuple[int, int]:
 
 
 def _whole(value: object) -> int | None:
-    return cast("int", value) if is_count(value) else None
+    return value if is_count(value) else None
 
 
 def _json(path: Path) -> Mapping[str, Any]:

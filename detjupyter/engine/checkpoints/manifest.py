@@ -12,11 +12,11 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from detjupyter.errors import CheckpointError
 from detjupyter.next_step import NextStep
-from detjupyter.store.leftovers import MANIFEST, is_partial, partial_name, sweep
+from detjupyter.store.leftovers import MANIFEST, is_count, is_partial, partial_name, sweep
 
 __all__ = [
     "FORMAT",
@@ -41,7 +41,6 @@ FORMAT = 2
 
 _SIGNATURE = "signature"
 _PIECE_BYTES = 1 << 20
-_MOST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +206,6 @@ def earlier_than(directory: Path) -> Path | None:
     return max(earlier or found)[2] if found else None
 
 
-def is_count(value: object) -> bool:
-    """Return whether a value from a checkpoint can be a number of batches, records or bytes: whole, not negative, and of 64 bits."""
-    return type(value) is int and 0 <= value <= _MOST
-
-
 def hash_of(path: Path) -> str:
     """Return a file's SHA-256. The file is hashed in pieces, for each of which Python releases the interpreter lock."""
     with path.open("rb") as file:
@@ -282,7 +276,7 @@ def _whole(data: Mapping[str, Any], key: str, default: int | None = None) -> int
     value = data[key] if default is None else data.get(key, default)
     if not is_count(value):
         raise ValueError(f"{key} is {str(value)[:40]}, not a whole number from 0")
-    return cast("int", value)
+    return value
 
 
 def _damaged(directory: Path, message: str) -> CheckpointError:

@@ -15,6 +15,7 @@ import { DefinitionModel } from './definition';
 import { EditModel } from './edit';
 import type { Executed } from './notebook';
 import { ActiveNotebook } from './notebook';
+import { RestoreModel } from './restoring';
 import { RunsModel } from './runs';
 import { SessionModel } from './session';
 
@@ -36,6 +37,7 @@ export class PanelModel implements IDisposable {
     this.notebook = new ActiveNotebook(tracker);
     this.runs = new RunsModel(this.api);
     this.session = new SessionModel(this.api, this.runs);
+    this.restoring = new RestoreModel(this.session, this.api);
     this.definition = new DefinitionModel(this.api);
     this.edit = new EditModel(this.api, this.definition);
 
@@ -60,6 +62,7 @@ export class PanelModel implements IDisposable {
   readonly notebook: ActiveNotebook;
   readonly runs: RunsModel;
   readonly session: SessionModel;
+  readonly restoring: RestoreModel;
   readonly definition: DefinitionModel;
   readonly edit: EditModel;
   /** The curves of the run that the Live section shows. */
@@ -109,6 +112,7 @@ export class PanelModel implements IDisposable {
     this.definition.dispose();
     Signal.clearData(this.curves);
     Signal.clearData(this.runs);
+    this.restoring.dispose();
     this.session.dispose();
     Signal.clearData(this);
   }

@@ -9,6 +9,7 @@ import type {
   CardRecord,
   Command,
   CommandKind,
+  CommandOutcome,
   KernelReply,
   RunRecord,
   SessionRecord,
@@ -27,8 +28,11 @@ export interface Current {
 }
 
 const ASK_AGAIN_MS = 2500;
-/** A reload imports whatever the code imports, so it can take long: the pauses between questions grow up to this. */
-const LONGEST_RELOAD_PAUSE_MS = 20_000;
+/** A command can take long (a reload imports whatever the code imports): the pauses between questions grow up to this. */
+const FIRST_OUTCOME_PAUSE_MS = 500;
+const LONGEST_OUTCOME_PAUSE_MS = 20_000;
+/** These replace the state of the trial: a second one is not offered until the first has ended. */
+const ONE_AT_A_TIME: readonly CommandKind[] = ['reload', 'restore'];
 
 const NOTHING: KernelReply = {
   kind: 'kernel',
@@ -37,13 +41,10 @@ const NOTHING: KernelReply = {
   cards: [],
   definition_path: null,
   accepted: false,
-  error: null
+  error: null,
+  ticket: null,
+  outcomes: []
 };
-
-/** A command on its way. */
-interface Sent {
-  kind: CommandKind;
-}
 
 export class SessionModel {
   constructor(api: Pick<Api, 'kernel' | 'command'>, runs: Pick<RunsModel, 'changed' | 'get' | 'newestOf'>) {
@@ -95,14 +96,14 @@ export class SessionModel {
     return this._error;
   }
 
-  /** Why the last command was refused, until one is accepted; `kind` is the command's. */
-  get refusal(): { kind: CommandKind; error: Error } | null {
+  /** The last command, if it was refused or failed, and why; null again when another one is accepted. */
+  get refusal(): { command: Command; error: Error } | null {
     return this._refusal;
   }
 
-  /** The command that was sent and is not answered yet. */
-  get sending(): CommandKind | null {
-    return (this._sent ?? this._reload)?.kind ?? null;
+  /** The commands that were sent and have not ended yet, in the order in which they were sent. */
+  get underWay(): readonly Command[] {
+    return this._underWay;
   }
 
   get current(): Current | null {
@@ -138,8 +139,7 @@ export class SessionModel {
     this._reply = null;
     this._error = null;
     this._refusal = null;
-    this._sent = null;
-    this._reload = null;
+    this._underWay = [];
     this._askAfterMs = 0;
     this._askPauseMs = ASK_AGAIN_MS;
     void this._askAgain.stop();
@@ -163,6 +163,8 @@ export class SessionModel {
         this._error = error as Error;
         if (error instanceof AnswerError && error.status === 404) {
           this._reply = null;
+          this._process = {};
+          this._underWay = [];
         }
         this.settle();
       }
@@ -175,21 +177,20 @@ export class SessionModel {
     if (current === null || !current.steerable || !allows(current.session.allowed, kind)) {
       return false;
     }
-    return kind !== 'reload' || (this._reload === null && this._sent?.kind !== 'reload');
+    return !ONE_AT_A_TIME.includes(kind) || !this._underWay.some(sent => sent.kind === kind);
   }
 
-  async send(command: Command): Promise<void> {
+  /** Send a command, and return when it has ended: whether it was done. */
+  async send(command: Command): Promise<boolean> {
     const kernelId = this._kernelId;
     if (kernelId === null || !this.can(command.kind)) {
-      return;
+      return false;
     }
     const turn = ++this._turn;
     const process = this._process;
-    const sent: Sent = { kind: command.kind };
-    const { card } = this; // before the command: another question may have been answered with the new one by the time of its answer
     let reply: KernelReply | null = null;
     let refusal: Error | null = null;
-    this._sent = sent;
+    this._underWay = [...this._underWay, command];
     this._changed.emit();
     try {
       reply = await this._api.command(kernelId, this._current?.session.session_id ?? null, command);
@@ -198,17 +199,28 @@ export class SessionModel {
     }
     // Another kernel is shown by now, or the same one in a new process: this answer is about what is gone.
     if (process !== this._process) {
-      return;
+      return false;
     }
-    // A command that was sent later is still on its way.
-    if (this._sent === sent) {
-      this._sent = null;
+    if (reply?.accepted === true && reply.ticket !== null) {
+      this._refusal = null;
+      this.takeAt(turn, reply);
+      const outcome = await this.outcomeOf(reply.ticket, process);
+      if (outcome === null) {
+        return false;
+      }
+      refusal = outcome.error === null ? null : new AnswerError(409, outcome.error, outcome.hint);
+      reply = null;
     }
-    this._refusal = refusal === null ? null : { kind: command.kind, error: refusal };
-    if (command.kind === 'reload' && reply?.accepted === true) {
-      void this.awaitReload(sent, card);
+    this._underWay = this._underWay.filter(sent => sent !== command);
+    if (refusal !== null || reply !== null) {
+      this._refusal = refusal === null ? null : { command, error: refusal };
     }
-    // A later question may have been answered already. Then this answer is only good for its refusal.
+    this.takeAt(turn, reply);
+    return refusal === null;
+  }
+
+  /** Take the answer to a command, unless a later question may have been answered already. */
+  private takeAt(turn: number, reply: KernelReply | null): void {
     if (reply !== null && turn === this._turn) {
       this.take(reply);
     } else {
@@ -216,29 +228,26 @@ export class SessionModel {
     }
   }
 
-  /** Ask until a reload that was accepted is over: the card is another one then, or has a note of why it is not. */
-  private async awaitReload(reload: Sent, before: CardRecord | null): Promise<void> {
-    this._reload = reload;
-    for (let pauseMs = 500; pauseMs < LONGEST_RELOAD_PAUSE_MS; pauseMs *= 1.3) {
+  /** Ask until the kernel says how the command ended that it accepted with this ticket; null if its process is gone. */
+  private async outcomeOf(ticket: number, process: object): Promise<CommandOutcome | null> {
+    let pauseMs = FIRST_OUTCOME_PAUSE_MS;
+    while (process === this._process) {
+      const outcome = this._reply?.outcomes.find(one => one.ticket === ticket);
+      if (outcome !== undefined) {
+        return outcome;
+      }
       await new Promise(resolve => setTimeout(resolve, pauseMs));
-      if (this._reload !== reload) {
-        return;
+      if (process === this._process) {
+        await this.refresh();
       }
-      await this.refresh();
-      const { card } = this;
-      if (card?.loaded_at !== before?.loaded_at || card?.notes.join() !== before?.notes.join()) {
-        break;
-      }
+      pauseMs = Math.min(1.3 * pauseMs, LONGEST_OUTCOME_PAUSE_MS);
     }
-    if (this._reload === reload) {
-      this._reload = null;
-      this._changed.emit();
-    }
+    return null;
   }
 
   dispose(): void {
     this._turn++;
-    this._reload = null;
+    this._process = {};
     this._askAgain.dispose();
     Signal.clearData(this);
   }
@@ -318,11 +327,8 @@ export class SessionModel {
   private _stored: SessionRecord | null = null;
   private _current: Current | null = null;
   private _error: Error | null = null;
-  private _refusal: { kind: CommandKind; error: Error } | null = null;
-  /** The newest command that is not answered yet. */
-  private _sent: Sent | null = null;
-  /** The reload that was accepted and is not over yet. */
-  private _reload: Sent | null = null;
+  private _refusal: { command: Command; error: Error } | null = null;
+  private _underWay: readonly Command[] = [];
   /** Identifies the kernel's process: a new object for each process. */
   private _process = {};
   private _askAfterMs = 0;

@@ -25,7 +25,7 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
   const { refusal } = model.session;
   // A failed reload is also a note on the card; at the button it would be there twice.
   const isNews = (note: string): boolean =>
-    refusal?.kind !== 'reload' || !note.includes(refusal.error.message);
+    refusal?.command.kind !== 'reload' || !note.includes(refusal.error.message);
   return (
     <div className="dj-Block dj-Card" data-entrypoint={card.entrypoint}>
       <div className="dj-Title">
@@ -102,8 +102,8 @@ function Warnings({ warnings }: { warnings: readonly string[] }): JSX.Element {
 /** The code on disk differs from the code that trains: the differences, and a button that reloads it. */
 function Changed({ model, card }: { model: PanelModel; card: CardRecord }): JSX.Element {
   const { session } = model;
-  const isReloading = session.sending === 'reload';
-  const refusal = session.refusal?.kind === 'reload' ? session.refusal.error : null;
+  const isReloading = session.underWay.some(({ kind }) => kind === 'reload');
+  const refusal = session.refusal?.command.kind === 'reload' ? session.refusal.error : null;
   const loadedAt = new Date(toNumber(card.loaded_at) * 1000).toLocaleString();
   return (
     <div className="dj-Callout dj-Changed" role="status">

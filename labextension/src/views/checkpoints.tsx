@@ -1,15 +1,18 @@
-/** The checkpoints of a run, and the line that continues it. */
+/** The checkpoints of a run, each with a button that restores it, and the line that continues the run. */
 import * as React from 'react';
 
 import { formatBytes, formatCount, formatValue, toNumber } from '../../live/format';
-import { continueLine } from '../../live/load';
+import { continueLine, restoreLine } from '../../live/load';
 import type { CheckpointRecord, RunRecord } from '../../protocol';
 import type { PanelModel } from '../model/panel';
+import { confirmLoss, RestoreControl } from './restore';
 import { Code } from './state';
 import { formatAgo, formatDate } from './time';
+import { useWatched } from './watched';
 
-/** So many are listed; older ones are counted. */
+/** So many are listed at first, and so many more at a time. */
 const LISTED = 5;
+const MORE = 500;
 
 /** The checkpoints of a run, newest first; null until they are known. They are asked for again when the run changes. */
 export function useCheckpoints(model: PanelModel, run: RunRecord | null): readonly CheckpointRecord[] | null {
@@ -42,30 +45,61 @@ export function Checkpoints({
   nowS: number;
 }): JSX.Element | null {
   const found = useCheckpoints(model, run);
-  if (found === null || found.length === 0) {
-    return null;
-  }
-  const older = found.length - LISTED;
+  return found === null || found.length === 0 ? null : (
+    <Listed model={model} run={run} nowS={nowS} found={found} />
+  );
+}
+
+interface ListedProps {
+  model: PanelModel;
+  run: RunRecord;
+  nowS: number;
+  found: readonly CheckpointRecord[];
+}
+
+function Listed({ model, run, nowS, found }: ListedProps): JSX.Element {
+  const { restoring } = model;
+  const { pending, refusal, restored } = restoring;
+  const [count, setCount] = React.useState(LISTED);
+  // the section of the runs is not drawn again for each state of the session
+  useWatched(restoring.changed, () =>
+    JSON.stringify([
+      found.slice(0, 1).map(one => restoring.offer(run, one, found)),
+      restoring.pending,
+      restoring.refusal?.error.message,
+      restoring.restored
+    ])
+  );
+  const older = Math.min(found.length - count, MORE);
+
   return (
     <section className="dj-Checkpoints" aria-label="Checkpoints">
       <h4>Checkpoints</h4>
       <ul>
-        {found.slice(0, LISTED).map(one => (
+        {found.slice(0, count).map(one => (
           <li key={one.id} data-checkpoint={one.id}>
-            <span className="dj-Checkpoints-line">
-              <span>{`batch ${formatCount(one.batches_trained)}`}</span>
-              {one.metric !== null && (
-                <b title="The metric that ranks">{formatValue(toNumber(one.metric))}</b>
-              )}
-              <span className="dj-faint" title={formatDate(toNumber(one.created_at))}>
-                {`${formatBytes(one.size_bytes)} · ${formatAgo(toNumber(one.created_at), nowS)}`}
-              </span>
-            </span>
-            <code title={`%det_restore ${one.id}`}>{one.id}</code>
+            <Facts checkpoint={one} nowS={nowS} />
+            <RestoreControl
+              checkpoint={one}
+              offer={restoring.offer(run, one, found)}
+              isPending={pending === one.id}
+              restored={restored?.target.id === one.id ? restored : null}
+              refusal={refusal?.checkpoint === one.id ? refusal.error : null}
+              onRestore={() => void restoring.restore(one, found, confirmLoss)}
+            />
           </li>
         ))}
       </ul>
-      {older > 0 && <p className="dj-faint">{`and ${formatCount(older)} older`}</p>}
+      {older > 0 && (
+        <button type="button" className="dj-LinkButton" onClick={() => setCount(count + older)}>
+          {`Show ${formatCount(older)} older`}
+        </button>
+      )}
+      {older <= 0 && count > LISTED && (
+        <button type="button" className="dj-LinkButton" onClick={() => setCount(LISTED)}>
+          Show the newest only
+        </button>
+      )}
       {run.recipe !== null && (
         <>
           <p className="dj-faint">To continue the run from its latest checkpoint:</p>
@@ -73,5 +107,25 @@ export function Checkpoints({
         </>
       )}
     </section>
+  );
+}
+
+function Facts({ checkpoint, nowS }: { checkpoint: CheckpointRecord; nowS: number }): JSX.Element {
+  const { id, batches_trained, metric, size_bytes, created_at } = checkpoint;
+  const created = toNumber(created_at);
+  return (
+    <>
+      <span className="dj-Checkpoint-facts">
+        <span>{`batch ${formatCount(batches_trained)}`}</span>
+        {metric !== null && <b title="The metric that ranks">{formatValue(toNumber(metric))}</b>}
+        <span className="dj-faint dj-Checkpoint-when" title={formatDate(created)}>
+          {`${formatBytes(size_bytes)} · ${formatAgo(created, nowS)}`}
+        </span>
+      </span>
+      {/* the ids of a run begin alike, so what does not fit is cut there */}
+      <code className="dj-Checkpoint-id" title={restoreLine(id)}>
+        <bdi>{id}</bdi>
+      </code>
+    </>
   );
 }

@@ -6,9 +6,9 @@ import * as React from 'react';
 import type { LiveCommand } from '../../live/controls';
 import { commandOf, LIVE_BUTTONS } from '../../live/controls';
 import { rove } from '../../live/toolbar';
-import { continueLine, loadLine, namedConfig } from '../../live/load';
+import { continueLine, lines, loadLine, namedConfig } from '../../live/load';
 import { gpuBusy, gpuMemory, isSlowed, SLOWED } from '../../live/words';
-import type { RunRecord, SessionRecord } from '../../protocol';
+import type { CommandKind, RunRecord, SessionRecord } from '../../protocol';
 import { BUTTONS } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import type { Current, SessionModel } from '../model/session';
@@ -20,7 +20,8 @@ import { Progress } from './progress';
 import { Code, Empty, Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
 import { Stuck } from './stuck';
 
-const LOAD_EXTENSION = '%load_ext detjupyter\n';
+/** Commands whose refusal is shown where their button is: at the card, and at the checkpoints of a run. */
+const ELSEWHERE: readonly CommandKind[] = ['reload', 'restore'];
 
 export function LiveView({ model }: { model: PanelModel }): JSX.Element {
   const { session, notebook, definition } = model;
@@ -52,13 +53,14 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
           'No model definition is in this directory; load one from another directory. '}
         To train a model and see it here, run this in the notebook:
       </p>
-      <Code>{`${session.loaded ? '' : LOAD_EXTENSION}${load}\n%det_train --epochs 5`}</Code>
+      <Code>{lines(session.loaded, load, '%det_train --epochs 5')}</Code>
     </Empty>
   );
 }
 
 function Session({ model, current }: { model: PanelModel; current: Current }): JSX.Element {
   const { session, state, run, steerable } = current;
+  const { refusal } = model.session;
   return (
     <div className="dj-Live" data-state={state} data-session={session.session_id}>
       <div className="dj-Block">
@@ -79,9 +81,9 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
         </div>
         {/* above all that grows and shrinks, so that no button moves under the pointer */}
         <Buttons model={model} current={current} />
-        {model.session.refusal !== null && model.session.refusal.kind !== 'reload' && (
+        {refusal !== null && !ELSEWHERE.includes(refusal.command.kind) && (
           <div className="dj-Refusal" role="alert">
-            <Message error={model.session.refusal.error} />
+            <Message error={refusal.error} />
           </div>
         )}
         {steerable && session.stuck !== null && <Stuck session={model.session} stack={session.stuck} />}
@@ -130,7 +132,7 @@ function LoadAgain(props: {
   }
   const isContinued = run !== null && run.recipe !== null && checkpoints !== null && checkpoints.length > 0;
   const line = isContinued ? continueLine(run.id) : loadLine(entrypoint, config);
-  return <Code>{`${model.session.loaded ? '' : LOAD_EXTENSION}${line}`}</Code>;
+  return <Code>{lines(model.session.loaded, line)}</Code>;
 }
 
 const ICONS: Readonly<Record<LiveCommand, LabIcon>> = {

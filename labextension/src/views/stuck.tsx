@@ -27,7 +27,9 @@ export function Stuck({ session, stack }: { session: SessionModel; stack: string
         title={BUTTONS.force_close.title}
         onClick={() => void forceClose(session)}
       >
-        {session.sending === 'force_close' ? BUTTONS.force_close.pending : `${BUTTONS.force_close.label}…`}
+        {session.underWay.some(({ kind }) => kind === 'force_close')
+          ? BUTTONS.force_close.pending
+          : `${BUTTONS.force_close.label}…`}
       </button>
     </div>
   );

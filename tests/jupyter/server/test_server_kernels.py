@@ -32,6 +32,8 @@ async def test_a_kernel_without_detjupyter_is_said_not_to_have_loaded_it(api: Ap
             "definition_path": None,
             "accepted": False,
             "error": None,
+            "ticket": None,
+            "outcomes": [],
         }
         assert not (await api.get(f"kernels/{one.id}"))["loaded"]
         status, refusal = await api.refused(f"kernels/{one.id}/command", method="POST", body=command("pause"))
@@ -102,6 +104,31 @@ async def test_a_refused_command_is_409_with_the_kernels_words(api: Api, kernel:
         await one.load(jp_root_dir)
         status, refusal = await api.refused(f"kernels/{one.id}/command", method="POST", body=command("validate"))
         assert (status, refusal) == (409, {"message": "The session cannot validate now.", "hint": "Pause it first."})
+
+
+async def test_a_restore_is_checked_before_the_kernel_gets_it(api: Api, kernel: Start, jp_root_dir: Path) -> None:
+    """The kernel gets the id of the checkpoint; arguments that a view must not send are refused by the server."""
+    async with kernel() as one:
+        await one.load(jp_root_dir)
+        await api.send("POST", f"kernels/{one.id}/command", command("restore", checkpoint="run-1-40"))
+        assert await one.times_asked() == 1
+        for arguments in ({}, {"checkpoint": 3}, {"checkpoint": "run-1-40", "trust": True}, {"path": "/etc"}):
+            status, refusal = await api.refused(f"kernels/{one.id}/command", method="POST", body=command("restore", **arguments))
+            assert status == 400
+            assert "restore" in refusal["message"]
+        assert await one.times_asked() == 1
+
+
+async def test_the_outcome_of_an_accepted_command_reaches_the_browser(api: Api, kernel: Start, jp_root_dir: Path) -> None:
+    """The ticket of the reply, and the outcomes of later replies, as the kernel sent them."""
+    async with kernel() as one:
+        await one.load(jp_root_dir)
+        await one.run("LATE = dict(accepted=True, ticket=7)")
+        answer = json.loads((await api.send("POST", f"kernels/{one.id}/command", command("step"))).body)
+        assert (answer["accepted"], answer["ticket"], answer["outcomes"]) == (True, 7, [])
+        outcome = {"ticket": 7, "error": "The disk is full.", "hint": "Free some space."}
+        await one.run(f"LATE = dict(outcomes=[{outcome!r}])")
+        assert (await api.get(f"kernels/{one.id}"))["outcomes"] == [outcome]
 
 
 async def test_many_questions_at_once_each_get_their_answer(api: Api, kernel: Start, jp_root_dir: Path) -> None:

@@ -107,3 +107,13 @@ def test_names_of_directories_do_not_match_files_and_count_at_any_depth(tmp_path
     assert [entry.path for entry in report.included] == ["__pycache__", "a/__pycache__", "nested/c.py", "submodule/.git"]
     assert [entry.path for entry in report.excluded] == ["b/__pycache__/", "nested/.git/"]
     assert compare(report).differences == {}
+
+
+def test_they_are_computed_once_for_each_report(tmp_path: Path) -> None:
+    """Each view of a report has those of its scan, without another one; the next scan has its own."""
+    report = scan(make(tmp_path, "data/x", ".env", git="data/\n"))
+    first = remarks_on(report)
+    (tmp_path / ".gitignore").unlink()
+    assert remarks_on(report) is first
+    assert len(first.sentences) == 2
+    assert len(remarks_on(scan(tmp_path)).sentences) == 1

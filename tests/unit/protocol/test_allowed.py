@@ -8,7 +8,7 @@ import pytest
 
 from detjupyter.engine.refusals import refusal
 from detjupyter.protocol.allowed import allowed, verdict
-from detjupyter.protocol.commands import COMMANDS
+from detjupyter.protocol.commands import COMMANDS, VIEW_COMMANDS
 from detjupyter.protocol.situation import Situation, Verdict
 from detjupyter.protocol.states import Activity, State
 
@@ -95,6 +95,12 @@ class TestAllSituations:
             if what.is_refusal:
                 hint = refusal(kind, what, situation, 0).hint or ""
                 assert f"Available commands: {', '.join(allowed(situation))}." in hint
+
+    @pytest.mark.parametrize("situation", SITUATIONS, ids=str)
+    def test_a_view_may_do_what_the_engine_may(self, situation: Situation) -> None:
+        """A command that a view sends in another form has the rule of the engine's."""
+        for kind, command in VIEW_COMMANDS.items():
+            assert kind not in COMMANDS or command.rule(situation) is COMMANDS[kind].rule(situation)
 
     def test_a_closed_session_takes_nothing(self) -> None:
         """And says how to get another."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from detjupyter.errors import ProtocolError
 from detjupyter.protocol.commands import (
+    ARGUMENT_TYPES,
     BUTTONS,
     COMMANDS,
     MAX_STEP_BATCHES,
@@ -17,12 +18,14 @@ from detjupyter.protocol.commands import (
     AtBatch,
     CommandMessage,
     Restore,
+    RestoreListed,
     Step,
     Train,
     arguments_of,
     parse_command,
 )
 from detjupyter.protocol.origins import Origin
+from detjupyter.protocol.wire import encode
 
 FROM_VIEWS = {button.kind for button in BUTTONS}
 
@@ -32,10 +35,12 @@ class TestParsing:
 
     @pytest.mark.parametrize("kind", sorted(FROM_VIEWS))
     def test_every_button_sends_a_command(self, kind: str) -> None:
-        """Its kind alone is enough."""
-        command = parse_command({"kind": kind})
+        """Its kind is enough, with the arguments that have no default."""
+        arguments = {"checkpoint": "one-2"} if kind == "restore" else {}
+        command = parse_command({"kind": kind, **arguments})
         assert type(command) is VIEW_COMMANDS[kind]
-        assert command == VIEW_COMMANDS[kind]()  # type: ignore[call-arg]
+        assert command == VIEW_COMMANDS[kind](**arguments)
+        assert parse_command(encode(command)) == command  # the server sends on what it has checked
 
     def test_a_step_takes_a_number_of_batches(self) -> None:
         """One by default, up to a limit."""
@@ -43,12 +48,45 @@ class TestParsing:
         assert parse_command({"kind": "step", "batches": 3}) == Step(3)
         assert parse_command({"kind": "step", "batches": MAX_STEP_BATCHES}) == Step(MAX_STEP_BATCHES)
 
-    @pytest.mark.parametrize("batches", [0, -1, MAX_STEP_BATCHES + 1, 10**100, 1.0, 1.5, True, "3", None, [3], math.nan])
+    @pytest.mark.parametrize("batches", [0, -1, MAX_STEP_BATCHES + 1, 10**100])
     def test_a_number_of_batches_that_makes_no_sense_is_refused(self, batches: Any) -> None:
         """The message has the limits and the value."""
         with pytest.raises(ProtocolError, match=f"1 to {MAX_STEP_BATCHES:,} batches, not ") as refused:
             parse_command({"kind": "step", "batches": batches})
         assert repr(batches) in refused.value.message
+
+    @pytest.mark.parametrize("batches", [1.0, 1.5, True, "3", None, [3], math.nan])
+    def test_a_number_of_batches_that_is_no_whole_number_is_refused(self, batches: Any) -> None:
+        """The message names the argument, its type and the value."""
+        with pytest.raises(ProtocolError, match="argument 'batches' of the command 'step' must be a whole number, not ") as refused:
+            parse_command({"kind": "step", "batches": batches})
+        assert repr(batches) in refused.value.message
+
+    def test_a_restore_takes_the_id_of_a_checkpoint(self) -> None:
+        """Text, and it must be given."""
+        assert parse_command({"kind": "restore", "checkpoint": "one-2"}) == RestoreListed("one-2")
+        with pytest.raises(ProtocolError, match="command 'restore' needs the argument 'checkpoint'") as refused:
+            parse_command({"kind": "restore"})
+        assert refused.value.hint == "Arguments: checkpoint."
+
+    @pytest.mark.parametrize("checkpoint", [None, 3, True, ["one-2"], {"id": "one-2"}])
+    def test_an_id_that_is_no_text_is_refused(self, checkpoint: Any) -> None:
+        """The message names the argument, its type and the value."""
+        with pytest.raises(ProtocolError, match="argument 'checkpoint' of the command 'restore' must be text, not ") as refused:
+            parse_command({"kind": "restore", "checkpoint": checkpoint})
+        assert repr(checkpoint) in refused.value.message
+
+    @pytest.mark.parametrize("name", ["path", "trust"])
+    def test_a_view_names_no_directory_and_trusts_nothing(self, name: str) -> None:
+        """What the command of the engine has in addition."""
+        with pytest.raises(ProtocolError, match=f"The command 'restore' has no argument '{name}'"):
+            parse_command({"kind": "restore", "checkpoint": "one-2", name: True})
+
+    def test_every_argument_of_a_view_is_checked(self) -> None:
+        """Its type is one that has words, so an argument of another type is an error here, not in front of a user."""
+        for command in VIEW_COMMANDS.values():
+            assert set(get_type_hints(command)) >= {field.name for field in fields(command)}
+            assert {get_type_hints(command)[field.name] for field in fields(command)} <= set(ARGUMENT_TYPES)
 
     @pytest.mark.parametrize("kind", ["fly", "", "PAUSE", None, 3, ["pause"], {"kind": "pause"}, True])
     def test_an_unknown_kind_is_refused(self, kind: Any) -> None:
@@ -114,4 +152,4 @@ class TestMessages:
         """The discriminator on the wire."""
         assert len(COMMANDS) == len(set(COMMANDS.values()))
         assert all(command.kind == kind for kind, command in COMMANDS.items())
-        assert set(VIEW_COMMANDS) | set(COMMANDS) >= FROM_VIEWS
+        assert set(VIEW_COMMANDS) == FROM_VIEWS
