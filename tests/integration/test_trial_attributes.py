@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 KEEPING = """
 import collections
 import copy
-import enum
 import numpy as np
 import torch
 from torch import nn
@@ -345,20 +344,20 @@ def test_an_edit_counts_in_a_reload_and_in_a_restore(keeping: Definition) -> Non
 
 
 def test_what_cannot_be_kept_is_named_once(keeping: Definition, caplog: pytest.LogCaptureFixture) -> None:
-    """An iterator, an object, a value of an enumeration; not a loader, and not what a callback returns."""
+    """An iterator and an object; not a loader, and not what a callback returns."""
     keeping.edit(
         "        extra = getattr(self, self.kind)(x)",
         """        if batch_idx == 0:
-            self.batches, self.phase, self.student = iter([1]), Phase.LATE, copy.deepcopy(self.model)
+            self.batches, self.student = iter([1]), copy.deepcopy(self.model)
             self.raw = [1.0]
             self.loader = self.build_training_data_loader()
-            self.in_callback = {Phase.LATE}
+            self.in_callback = {Phase()}
         extra = 0""",
     )
     keeping.edit(
         "class KeepingTrial",
-        """class Phase(enum.Enum):
-    LATE = 1
+        """class Phase:
+    pass
 
 
 class Holder(pytorch.PyTorchCallback):
@@ -381,7 +380,7 @@ class KeepingTrial""",
         session.checkpoint()
     (message,) = [record.getMessage() for record in caplog.records if "a checkpoint cannot contain" in record.getMessage()]
     named = message.partition("cannot contain: ")[2].partition(". After")[0]
-    assert named == "self.batches (list_iterator), self.phase (Phase), self.student (Model)"
+    assert named == "self.batches (list_iterator), self.student (Model)"
     assert "state_dict() of a callback" in message
 
 
