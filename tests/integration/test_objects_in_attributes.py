@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from support.trained import losses
+
+from detjupyter.pytorch.checkpoints.plain_data import decode
 
 if TYPE_CHECKING:
     from support.definition import Definition
@@ -136,12 +141,6 @@ def write(line: Definition) -> Callable[[str, str], Definition]:
         return line
 
     return write
-
-
-def losses(session: Any) -> list[float]:
-    """Return all losses of a session."""
-    found: list[float] = session.metrics("loss")[1].tolist()
-    return found
 
 
 @pytest.mark.parametrize(("init", "batch"), KEPT.values(), ids=KEPT)
@@ -315,6 +314,19 @@ class TestARestoreInTheSameSession:
         assert all(vars(session.trial)[name] is value for name, value in before.items())
 
 
+def test_an_edit_of_what_a_callback_sets_counts(write: Callable[..., Definition]) -> None:
+    """As does one of ``__init__``: in a new session, ``on_training_start`` is called after the restore."""
+    definition = write("pass", "self.total += 1; self.started += 1")
+    session = definition.load()
+    session.step(2)
+    saved = session.checkpoint()
+    definition.edit("self.trial.total = self.trial.started = 0.5", "self.trial.total, self.trial.started = 0.5, 7.5")
+    other = definition.load(name="other")
+    other.restore(saved.path)
+    other.step(1)
+    assert (other.trial.total, other.trial.started) == (3.5, 8.5)
+
+
 def test_a_value_that_the_code_has_no_more_is_named(write: Callable[..., Definition], caplog: pytest.LogCaptureFixture) -> None:
     """The attribute keeps the value of __init__."""
     definition = write("self.phase = Phase.EARLY", "self.phase = Phase.LATE")
@@ -326,3 +338,17 @@ def test_a_value_that_the_code_has_no_more_is_named(write: Callable[..., Definit
         session.reload()
     assert "self.phase: model_def:Phase has no 'LATE'" in caplog.text
     assert session.trial.phase.name == "EARLY"
+
+
+@pytest.mark.parametrize(("name", "is_own"), [("side_effect:Phase", True), ("os:system", False), ("this:Phase", False)])
+def test_a_checkpoint_chooses_no_code_to_run(write: Callable[..., Definition], name: str, *, is_own: bool) -> None:
+    """The name of an enumeration imports no module, and finds nothing but enumerations."""
+    definition = write("self.phase = Phase.EARLY", "self.phase = Phase.LATE")
+    definition.write(side_effect="import enum\nclass Phase(enum.Enum):\n    LATE = 2\n")
+    session = definition.load()
+    session.step(1)
+    device = torch.device("cpu")
+    with pytest.raises(LookupError, match="there is no enumeration"):
+        decode(("enum", name, "LATE", is_own), device, session.trial)
+    assert "this" not in sys.modules
+    assert decode(("enum", "model_def:Phase", "LATE", True), device, session.trial) is session.trial.phase

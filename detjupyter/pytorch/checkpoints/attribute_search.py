@@ -129,8 +129,8 @@ class AttributeSearch:
     def has_state(self, value: Any) -> bool:
         """Return whether a checkpoint holds what the ``state_dict()`` of an object returns, which ``load_state_dict()`` restores.
 
-        That are objects that the context has not wrapped, and of other classes than the definition's. Of those, the attributes are kept,
-        and the state only if the attributes are not plain data.
+        These are optimizers and schedulers that the context has not wrapped, and objects of other libraries. Of an object of the
+        definition's classes the attributes are kept, and the state only if they are not plain data.
         """
         if isinstance(value, _UNWRAPPED):
             return not self._is_wrapped(value)

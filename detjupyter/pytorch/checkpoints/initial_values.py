@@ -95,6 +95,11 @@ class InitialValues:
             for stage in STAGES
         }
 
+    def is_as_in_state(self, stage: str, path: str) -> bool:
+        """Return whether a stage has set an attribute to the value to which it had set it in the restored state."""
+        mine = self._stages[stage][path]
+        return mine.has_data and path in self._in_state.get(stage, {}) and same_plain(mine.data, self._in_state[stage][path])
+
     def latest(self, path: str) -> Initial:
         """Return the value with which the training has begun."""
         return self.after(path, ())

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from detjupyter.pytorch.checkpoints.attribute_search import CODE, AttributeSearch, contents_of
-from detjupyter.pytorch.checkpoints.initial_values import ABSENT, STAGES, START, STARTUP, AfterStage, Initial, InitialValues
+from detjupyter.pytorch.checkpoints.initial_values import ABSENT, DATA, STAGES, START, STARTUP, AfterStage, Initial, InitialValues
 from detjupyter.pytorch.checkpoints.plain_data import (
     MAX_BYTES,
     Encoder,
@@ -82,13 +82,16 @@ class OwnAttributes:
         """Note what the trial sets and deletes in the block, a stage that runs once before the first batch.
 
         A state from before the block differs in these attributes, but a restore does not run the block again, so they must stay. In a
-        restored trial, the block must not replace what the training had changed since.
+        restored trial, the block must not replace what the training had changed since. But if a callback of the present code sets another
+        value than that of the state did, this edit counts.
         """
         before = self._values(with_marks=False)  # of large values, which can take a second, a new object is all that is noticed
         yield
         set_now = self._initial.note(stage, before, self._values(with_marks=False))
         owners, restored = dict(self._search.owners()), self._after.pop(stage, AfterStage())
         values = {path: data for path, data in restored.values.items() if path in set_now}
+        if stage != DATA:
+            values = {path: data for path, data in values.items() if self._initial.is_as_in_state(stage, path)}
         share(restored.shared, self._set(owners, values, in_place=frozenset()), frozenset())
         _delete(owners, restored.deleted & set_now)
 

@@ -71,7 +71,7 @@ def at(attribute: Attribute, positions: Sequence[int]) -> Any:
 
     Raises:
         LookupError: The value has no such items.
-        TypeError: It is no container.
+        TypeError: One of the objects on the way cannot be indexed.
     """
     value = getattr(attribute.owner, attribute.name)
     for position in positions:
