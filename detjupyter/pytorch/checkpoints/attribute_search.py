@@ -61,7 +61,8 @@ _OTHERS_WITHOUT_STATE = tuple(  # output, threads and their tools, and tokenizer
     )
 )
 _SCALARS = (bool, int, float, str, type(None), Enum)
-_CONTAINERS = (dict, list, tuple, set, frozenset, deque)
+_SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset, deque)
+_CONTAINERS = (dict, *_SEQUENCES)
 
 
 class AttributeSearch:
@@ -157,7 +158,7 @@ class AttributeSearch:
 
         At most 5,000 values, and 64 KiB of each tensor or array, are read: the result only decides about a warning.
         """
-        if self._is_elsewhere(value):
+        if self._is_elsewhere(value) and not self.has_state(value):  # its state_dict() can fail
             return None
         digest = hashlib.blake2b(digest_size=16)
         for piece in islice(self._described(value, held, set(), 0), _MAX_VALUES):
@@ -176,9 +177,10 @@ class AttributeSearch:
             seen.add(id(value))
             inside: list[tuple[Any, Any]] = list(contents_of(value))
             if isinstance(value, dict):
-                inside += islice(list(value.items()), _MAX_VALUES)
-            elif isinstance(value, _CONTAINERS):
-                inside += enumerate(islice(list(value), _MAX_VALUES))
+                inside += list(islice(dict.items(value), _MAX_VALUES))
+            for kind in _SEQUENCES:  # not iter(): a subclass can load a file for each item
+                if isinstance(value, kind):
+                    inside += enumerate(islice(kind.__iter__(value), _MAX_VALUES))
             has_content = bool(inside) or isinstance(value, _CONTAINERS)
             yield [type(value).__name__, len(inside) if has_content else id(value)]
             for key, each in inside:
