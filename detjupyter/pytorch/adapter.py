@@ -126,7 +126,8 @@ class PyTorchAdapter(TrialAdapter):
         if not self._has_trained:
             self._has_trained = True
             self._between.begin_profiling()
-            self._callbacks.on_training_start()
+            with self._state.calling("on_training_start"):
+                self._callbacks.on_training_start()
         self._hooks.begin()
         self._updates.begin(batches_trained, self.context.aggregation)
 
@@ -221,7 +222,8 @@ class PyTorchAdapter(TrialAdapter):
     def _start(self, first_batch_idx: int) -> None:
         if not self._has_started:
             self._has_started = True
-            self._callbacks.on_trial_startup(first_batch_idx, self._restored_from)
+            with self._state.calling("on_trial_startup"):
+                self._callbacks.on_trial_startup(first_batch_idx, self._restored_from)
 
     def _begin_data(self, batch_idx: int) -> Iterator[Any]:
         self._load_data()  # after a reload, the new version of the trial has not built its data yet

@@ -15,6 +15,7 @@ from detjupyter.errors import CheckpointError, UntrustedCheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.layouts import read_state
 from detjupyter.pytorch.checkpoints.own_attributes import OwnAttributes
+from detjupyter.pytorch.checkpoints.training_state import begun_in
 from detjupyter.pytorch.checkpoints.trial_state import OUR_KEY, load
 from detjupyter.pytorch.constructor import construct
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -123,6 +124,6 @@ def _restore_attributes(attributes: OwnAttributes, ours: Mapping[str, Any], path
     if "attributes" not in ours:  # a checkpoint of Determined, or of an earlier version
         return
     try:
-        attributes.restore(ours["attributes"], had_data=True)
+        attributes.restore(ours["attributes"], begun=begun_in(ours))
     except Exception as error:  # a damaged state can contain any object
         raise CheckpointError(f"The attributes in the checkpoint do not fit: {type(error).__name__}: {error}", path=path) from None

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from detjupyter.errors import RunNotFoundError
 from detjupyter.protocol.records import RunRecord
 from detjupyter.store import open_store
 
 #: The ids that a single kernel has in place of a cluster's.
 TRIAL_ID = EXPERIMENT_ID = 1
-_RUNS_PER_QUERY = 500
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,9 @@ def latest_checkpoint_of_script(root: str, entrypoint: str) -> str | None:
 
 def _latest_checkpoint(matches: Callable[[RunRecord], bool]) -> str | None:
     store = open_store()
-    before = None
-    while runs := store.runs(limit=_RUNS_PER_QUERY, before=before):
-        for run in filter(matches, runs):
-            checkpoints = store.checkpoints(run.id)
-            if checkpoints:
+    for run_id in store.run_states(limit=None):
+        with suppress(RunNotFoundError):  # deleted since
+            checkpoints = store.checkpoints(run_id)
+            if checkpoints and matches(store.run(run_id)):
                 return max(checkpoints, key=lambda one: one.created_at).id
-        before = runs[-1].id
     return None

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from detjupyter.errors import DetJupyterError, StoreError
+from detjupyter.errors import DetJupyterError, StoreBusyError, StoreError
 from detjupyter.protocol.events import Event
 from detjupyter.protocol.records import RunRecord, SessionRecord
 from detjupyter.session.pace import Pace
@@ -25,6 +25,8 @@ from detjupyter.store.base import Store
 
 LINGER_S = 5.0
 """How long the idle thread waits for new work before it ends."""
+RETRY_INTERVAL_S = 0.5
+"""How often a locked store is tried while a caller waits for the run."""
 EXIT_LIMIT_S = 2.0
 """How long the end of the process waits for unwritten events, for all sessions together."""
 
@@ -150,6 +152,31 @@ class Recorder:
                 self._changed.wait_for(lambda: self.store is not None, limit_s)
         return self.store
 
+    def wait_for_run(self, limit_s: float = 10.0) -> Store | None:
+        """Wait until the store contains the run, and return the store; None if there is no run.
+
+        A store that another process has locked is tried every half second.
+
+        Raises:
+            StoreBusyError: The run is not in the store after ``limit_s`` seconds.
+        """
+        deadline = time.monotonic() + limit_s
+        with self._changed:
+            if self.run_id is None or self._is_inherited or self._thread is threading.current_thread():
+                return self.store
+            # The attempt that creates the run also writes its events: only after it is nothing missing.
+            is_there = self._is_created if self._is_created() else lambda: self._is_created() and not self.is_in_trouble
+            while not is_there() and (left_s := deadline - time.monotonic()) > 0:
+                self._is_hurried = True
+                self._ask()
+                self._changed.wait_for(is_there, min(left_s, RETRY_INTERVAL_S))
+            if not self._is_created():
+                raise StoreBusyError(
+                    f"The run {self.run_id!r} is not in the history yet: another process keeps the history locked.",
+                    hint="Try again; the training is not affected. A hung kernel may have to be killed.",
+                )
+        return self.store
+
     def close(self, limit_s: float = EXIT_LIMIT_S) -> bool:
         """Write all remaining events and end the thread, within ``limit_s`` seconds; a failing store is tried one last time.
 
@@ -182,6 +209,10 @@ class Recorder:
             self._inbox.append(item)
             self._is_closed = False
             self._ask()
+
+    def _is_created(self) -> bool:
+        """Return whether the store contains the run, or has contained it: the user may have deleted it."""
+        return self.run_id in (self._writer.run_id, self._writer.deleted_id)
 
     def _flush(self, limit_s: float) -> bool:
         """Request a flush and wait for it; return whether it was done."""

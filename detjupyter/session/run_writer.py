@@ -45,7 +45,7 @@ class RunWriter:
         resupply: Returns the curves in memory, used if a deleted history can no longer be read.
         after_move: Called with the store after the run was saved again in a new file.
 
-    Thread: the recorder's; ``store`` and ``deleted_id`` may be read in any thread.
+    Thread: the recorder's; ``store``, ``run_id`` and ``deleted_id`` may be read in any thread.
 
     Attributes:
         unwritten: The events to write next.
@@ -72,6 +72,12 @@ class RunWriter:
     def has_row(self) -> bool:
         """Return whether the store has the run."""
         return self._run is not None
+
+    @property
+    def run_id(self) -> str | None:
+        """Return the id of the run in the store; None while the store has no row of it."""
+        run = self._run
+        return None if run is None else run.id
 
     def begin(self, beginning: Beginning) -> None:
         """Create the run; a history that cannot be opened or written is replaced by one in memory.

@@ -173,9 +173,13 @@ class Session:
 
     @property
     def run(self) -> Run | None:
-        """The durable record of this session; None before its first batch."""
+        """The durable record of this session; None before its first batch.
+
+        Raises:
+            StoreBusyError: Another process keeps the history locked, so that the run is not in it yet.
+        """
         recorder = self._keeper.recorder
-        store, run_id = recorder.wait_for_store(), recorder.run_id
+        store, run_id = recorder.wait_for_run(), recorder.run_id
         if store is None or run_id is None:
             return None
         recorder.settle()

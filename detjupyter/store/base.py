@@ -55,8 +55,9 @@ class Store(ABC):
     **Ownership of live runs.** A run belongs to the process named by its ``host`` and ``pid``, and only that process writes to it. A run
     that is running or paused although its owner has ended is returned as ``interrupted``, and the process that notices this records it:
     ``ended_at`` becomes the time of the owner's last write, ``updated_at`` the current time, so that watchers see the change. A process on
-    another host cannot be checked: it counts as ended after five minutes without a write, so a live run must be updated more often than
-    that, even while it is paused. An owner that was declared dead too early reclaims its run with its next :meth:`update_run`.
+    another host, or in another container, cannot be checked: it counts as ended after five minutes without a write, so a live run must be
+    updated more often than that, even while it is paused. An owner that was declared dead too early reclaims its run with its next
+    :meth:`update_run`.
 
     **Curves after a restore.** Appended points are never deleted. When a later point has a smaller or equal batch (the trial was restored
     from a checkpoint), :meth:`series` omits the earlier points from that batch on: the curve belongs to the current weights and is strictly

@@ -7,8 +7,11 @@ a moment later, from another thread.
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeGuard
 
@@ -31,10 +34,24 @@ def is_partial(directory: Path) -> bool:
     return directory.name.startswith(".") and directory.name.endswith(_PARTIAL)
 
 
-def sweep(directory: Path) -> None:
-    """Delete the incomplete checkpoints of ended processes from the checkpoints of a run. The caller must not be writing one there."""
+def sweep(directory: Path, *, untouched_s: float = 0.0) -> None:
+    """Delete the incomplete checkpoints of ended processes from the checkpoints of a run. The caller must not be writing one there.
+
+    Args:
+        directory: The checkpoints of the run.
+        untouched_s: Only those are deleted in which nothing has changed for so many seconds.
+    """
     for entry in directory.glob(f".*{_PARTIAL}") if directory.is_dir() else ():
-        shutil.rmtree(entry, ignore_errors=True)
+        if untouched_s <= 0 or time.time() - _changed_at(entry) >= untouched_s:
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _changed_at(directory: Path) -> float:
+    """Return when a directory, or something in it, was last changed."""
+    found = [math.inf]  # unknown: it possibly changes now
+    with suppress(OSError):
+        found = [one.stat().st_mtime for one in (directory, *directory.rglob("*"))]
+    return max(found)
 
 
 def unrecorded(directory: Path, run_id: str, recorded: Collection[str]) -> list[CheckpointRecord]:

@@ -46,6 +46,7 @@ runs = Table(
     Column("session", Text),
     Column("recipe", Text),
     Column("versions", Text, nullable=False, server_default="{}"),
+    Column("owner_space", Text),
     Index("runs_by_creation", "created_at", "number"),
     Index("runs_by_update", "updated_at"),
     Index("runs_by_state", "state"),
@@ -145,6 +146,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN recipe TEXT",
         "ALTER TABLE runs ADD COLUMN versions TEXT NOT NULL DEFAULT '{}'",
     ),
+    ("ALTER TABLE runs ADD COLUMN owner_space TEXT",),  # 4: in which container the pid of the owner is valid
 )
 
 

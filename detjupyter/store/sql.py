@@ -28,7 +28,7 @@ from detjupyter.protocol.wire import decode, encode
 from detjupyter.store.base import BatchArray, RunCounts, SeriesPoints, Store, as_points, no_checkpoint
 from detjupyter.store.database import Database
 from detjupyter.store.leftovers import checkpoints_of, sweep, unrecorded
-from detjupyter.store.owner import Owner
+from detjupyter.store.owner import REMOTE_SILENCE_S, Owner
 from detjupyter.store.schema import checkpoints, events, log, runs, series
 from detjupyter.store.series import drop_replaced
 
@@ -128,7 +128,8 @@ class SqlStore(Store):
             yield
 
     def create_run(self, run: RunRecord) -> None:
-        row = encode(run) | {"seed": str(run.seed), "owner_started_at": Owner.named(run.host, run.pid).started_at}
+        owner = Owner.named(run.host, run.pid)
+        row = encode(run) | {"seed": str(run.seed), "owner_started_at": owner.started_at, "owner_space": owner.space}
         for name in _JSON_COLUMNS:
             row[name] = _to_json(row[name])
         self._insert(_INSERT_RUN, _storable(row), run.id, f"A run with the id {run.id!r} already exists.")
@@ -313,10 +314,11 @@ class SqlStore(Store):
     def _read_run(self, row: Row[Any]) -> RunRecord:
         """Return the run of ``row``; if its owner has ended, record and return it as interrupted."""
         run, now = _to_run(row), time.time()
-        if not run.state.is_live or not Owner(run.host, run.pid, row.owner_started_at).is_gone(run.updated_at, now):
+        owner = Owner(run.host, run.pid, row.owner_started_at, row.owner_space)
+        if not run.state.is_live or not owner.is_gone(run.updated_at, now):
             return run
         # Before the state changes: if this process is killed, too, the next one does it. A process of another host possibly still lives.
-        left = self._tidied(run.id) if run.host == socket.gethostname() else []
+        left = self._tidied(run.id, owner) if run.host == socket.gethostname() else []
         try:
             with self._database.transaction() as connection:
                 known = {known.id for known in connection.execute(_SELECT_CHECKPOINTS, {"run_id": run.id})}
@@ -331,16 +333,21 @@ class SqlStore(Store):
             pass  # read-only or busy: a process that can write will record it
         return replace(run, state=State.INTERRUPTED, ended_at=run.updated_at)
 
-    def _tidied(self, run_id: str) -> list[CheckpointRecord]:
-        """Delete the incomplete checkpoints of a run whose process has ended, and return the complete ones that it had not recorded."""
+    def _tidied(self, run_id: str, owner: Owner) -> list[CheckpointRecord]:
+        """Delete the incomplete checkpoints of a run whose process has ended, and return the complete ones that it had not recorded.
+
+        In another container of the same name the process possibly still lives. Then only what it has not touched for minutes counts.
+        """
         directory = checkpoints_of(self.home, run_id)
         if directory is None:
             return []
+        untouched_s = 0.0 if owner.can_be_checked else REMOTE_SILENCE_S
         try:
-            sweep(directory)
-            return unrecorded(directory, run_id, [one.id for one in self.checkpoints(run_id)])
+            sweep(directory, untouched_s=untouched_s)
+            left = unrecorded(directory, run_id, [one.id for one in self.checkpoints(run_id)])
         except (OSError, RunNotFoundError):  # unreadable, or deleted since
             return []
+        return [one for one in left if time.time() - one.created_at >= untouched_s]
 
 
 def _find_run(connection: Connection, run_id: str) -> Row[Any]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from support.definition import fitting
+from support.trained import losses
 from support.waiting import LIMIT_S
 from torch.nn.utils import prune as pruning
 
@@ -17,14 +19,24 @@ from detjupyter.protocol.commands import MakeCheckpoint, Validate
 if TYPE_CHECKING:
     from support.definition import Definition
 
-UNFREEZING = """
-import torch
+UNFREEZING = fitting(
+    "UnfreezingTrial",
+    """
+mode = context.get_hparam("mode")
+self.body, self.norm, self.head = nn.Linear(1, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)
+self.model = context.wrap_model(nn.Sequential(self.body, self.norm, self.head))
+for parameter in self.body.parameters():
+    parameter.requires_grad = False
+groups = {
+    "all in one": [{"params": [*self.model.parameters()]}],
+    "adds a group": [{"params": [*self.head.parameters()]}],
+    "removes a group": [{"params": [*self.body.parameters()], "lr": 0.02}, {"params": [*self.head.parameters()]}],
+}[mode]
+self.optimizer = context.wrap_optimizer(torch.optim.Adam(groups, lr=0.01))
+self.unfreeze = Unfreeze(self, mode)
+""",
+    top="""
 from torch.nn.utils import prune as pruning
-from torch import nn
-from torch.utils.data import TensorDataset
-from detjupyter import pytorch
-
-inputs = torch.linspace(-1, 1, 32).reshape(-1, 1)
 
 
 class Unfreeze(pytorch.PyTorchCallback):
@@ -40,44 +52,13 @@ class Unfreeze(pytorch.PyTorchCallback):
                 self.trial.optimizer.add_param_group({"params": [*self.trial.body.parameters()], "lr": 0.003, "note": "body"})
             if self.mode == "removes a group":
                 del self.trial.optimizer.param_groups[1]
-
-
-class UnfreezingTrial(pytorch.PyTorchTrial):
-    def __init__(self, context):
-        self.context = context
-        mode = context.get_hparam("mode")
-        self.body, self.norm, self.head = nn.Linear(1, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)
-        self.model = context.wrap_model(nn.Sequential(self.body, self.norm, self.head))
-        for parameter in self.body.parameters():
-            parameter.requires_grad = False
-        groups = {
-            "all in one": [{"params": [*self.model.parameters()]}],
-            "adds a group": [{"params": [*self.head.parameters()]}],
-            "removes a group": [{"params": [*self.body.parameters()], "lr": 0.02}, {"params": [*self.head.parameters()]}],
-        }[mode]
-        self.optimizer = context.wrap_optimizer(torch.optim.Adam(groups, lr=0.01))
-        self.unfreeze = Unfreeze(self, mode)
-
-    def build_callbacks(self):
-        return {"unfreeze": self.unfreeze}
-
-    def build_training_data_loader(self):
-        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
-
-    def build_validation_data_loader(self):
-        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=8)
-
-    def train_batch(self, batch, epoch_idx, batch_idx):
-        x, y = batch
-        loss = ((self.model(x) - y) ** 2).mean()
-        self.context.backward(loss)
-        self.context.step_optimizer(self.optimizer)
-        return {"loss": loss}
-
-    def evaluate_batch(self, batch):
-        x, y = batch
-        return {"error": ((self.model(x) - y) ** 2).mean()}
-"""
+""",
+    methods="""
+def build_callbacks(self):
+    return {"unfreeze": self.unfreeze}
+""",
+    records=32,
+)
 MODES = ["all in one", "adds a group", "removes a group"]
 
 
@@ -85,12 +66,6 @@ MODES = ["all in one", "adds a group", "removes a group"]
 def unfreezing(define: Callable[..., Definition]) -> Definition:
     """Write a definition whose body is frozen for the first epoch of eight batches."""
     return define("unfreezing", model_def=UNFREEZING)
-
-
-def losses(session: Any) -> list[float]:
-    """Return all losses of a session."""
-    found: list[float] = session.metrics("loss")[1].tolist()
-    return found
 
 
 def facts(session: Any) -> Any:

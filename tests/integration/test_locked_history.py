@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from support.bench import LIMIT_S, LONG, Bench
 
 from detjupyter.definition.config import Config
+from detjupyter.errors import StoreBusyError
 from detjupyter.protocol.commands import AwaitFiles
 from detjupyter.protocol.states import State
 from detjupyter.session import run_writer
@@ -172,6 +175,38 @@ def test_a_lock_from_before_the_first_batch_is_waited_for(bench: Bench, path: Pa
     assert [(run.id, run.batches_trained, run.state) for run in store.runs()] == [(bench.session.record().run_id, 5, State.FINISHED)]
     assert bench.session.metrics("loss")[0].tolist() == [1, 2, 3, 4, 5]
     store.close()
+
+
+def test_the_run_is_waited_for(bench: Bench, path: Path) -> None:
+    """A call that needs the run returns it when the lock is gone, also if the recorder has already waited for long between its attempts."""
+    open_store(path).close()
+    lock = Lock(path)
+    bench.session.train(batches=5, wait=True)
+    wait_for_trouble(bench)
+    recorder = bench.session._keeper.recorder
+    with recorder._changed:
+        recorder._pace._next_attempt = time.monotonic() + LIMIT_S
+    ready: Future[list[int]] = Future()
+    thread = threading.Thread(target=lambda: ready.set_result(bench.session.metrics("loss")[0].tolist()))
+    thread.start()
+    thread.join(2)
+    assert not ready.done()
+    lock.release()
+    assert ready.result(LIMIT_S) == [1, 2, 3, 4, 5]
+    assert bench.session.run is not None
+    assert bench.session.run.record.batches_trained == 5
+
+
+def test_a_run_that_stays_away_is_an_error_that_says_why(bench: Bench, path: Path) -> None:
+    """After a limit; the training is not affected, and the run is there later."""
+    open_store(path).close()
+    lock = Lock(path)
+    bench.session.train(batches=5, wait=True)
+    with pytest.raises(StoreBusyError, match="is not in the history yet"):
+        bench.session._keeper.recorder.wait_for_run(0.2)
+    lock.release()
+    assert bench.session.run is not None
+    assert bench.session.run.record.batches_trained == 5
 
 
 FULL_DISK = """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from support.definition import fitting
 
 import detjupyter as dj
 from detjupyter.errors import CheckpointError, UntrustedCheckpointError
@@ -48,14 +49,15 @@ class Outer:
 def decay(batch):
     return 0.9**batch
 """
-HOLDING = """
-import torch
-from torch import nn
-from torch.utils.data import TensorDataset
-from detjupyter import pytorch
+HOLDING = fitting(
+    "HoldingTrial",
+    """
+self.model = context.wrap_model(nn.Linear(1, 1))
+self.optimizer = context.wrap_optimizer(OwnOptimizer(self.model.parameters(), lr=0.1))
+self.keep = Keep()
+""",
+    top="""
 import kinds
-
-inputs = torch.linspace(-1, 1, 40).reshape(-1, 1)
 
 
 class Local:
@@ -98,39 +100,16 @@ class OwnOptimizer(torch.optim.SGD):
         state = dict(state)
         self.loaded = state.pop("mode")
         super().load_state_dict(state)
+""",
+    methods="""
+def check(self):
+    self.keep.check()
+    assert self.optimizer.loaded is kinds.Mode.MAX
 
-
-class HoldingTrial(pytorch.PyTorchTrial):
-    def __init__(self, context):
-        self.context = context
-        self.model = context.wrap_model(nn.Linear(1, 1))
-        self.optimizer = context.wrap_optimizer(OwnOptimizer(self.model.parameters(), lr=0.1))
-        self.keep = Keep()
-
-    def check(self):
-        self.keep.check()
-        assert self.optimizer.loaded is kinds.Mode.MAX
-
-    def build_callbacks(self):
-        return {"keep": self.keep}
-
-    def build_training_data_loader(self):
-        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4)
-
-    def build_validation_data_loader(self):
-        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=20)
-
-    def train_batch(self, batch, epoch_idx, batch_idx):
-        x, y = batch
-        loss = ((self.model(x) - y) ** 2).mean()
-        self.context.backward(loss)
-        self.context.step_optimizer(self.optimizer)
-        return {"loss": loss}
-
-    def evaluate_batch(self, batch):
-        x, y = batch
-        return {"error": ((self.model(x) - y) ** 2).mean()}
-"""
+def build_callbacks(self):
+    return {"keep": self.keep}
+""",
+)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.definition import fitting
 
 import detjupyter as dj
 from detjupyter.engine.checkpoints.signature import KEY
@@ -17,14 +18,17 @@ from detjupyter.store.location import home
 if TYPE_CHECKING:
     from support.definition import Definition
 
-SCHEDULED = """
-import torch
-from torch import nn
+SCHEDULED = fitting(
+    "ScheduledTrial",
+    """
+self.model = context.wrap_model(nn.Linear(1, 1))
+self.optimizer = context.wrap_optimizer(torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9))
+scheduler = {"Options": Options, "Function": Function, "Warmup": Warmup}[context.get_hparam("scheduler")]
+context.wrap_lr_scheduler(scheduler(self.optimizer), pytorch.LRScheduler.StepMode.STEP_EVERY_BATCH)
+self.counting = Counting()
+""",
+    top="""
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
-from torch.utils.data import TensorDataset
-from detjupyter import pytorch
-
-inputs = torch.linspace(-1, 1, 40).reshape(-1, 1)
 
 
 class Attributes(dict):
@@ -80,37 +84,12 @@ class Counting(pytorch.PyTorchCallback):
 
     def load_state_dict(self, state):
         self.seen = state["seen"]
-
-
-class ScheduledTrial(pytorch.PyTorchTrial):
-    def __init__(self, context):
-        self.context = context
-        self.model = context.wrap_model(nn.Linear(1, 1))
-        self.optimizer = context.wrap_optimizer(torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9))
-        scheduler = {"Options": Options, "Function": Function, "Warmup": Warmup}[context.get_hparam("scheduler")]
-        context.wrap_lr_scheduler(scheduler(self.optimizer), pytorch.LRScheduler.StepMode.STEP_EVERY_BATCH)
-        self.counting = Counting()
-
-    def build_callbacks(self):
-        return {"counting": self.counting}
-
-    def build_training_data_loader(self):
-        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
-
-    def build_validation_data_loader(self):
-        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=20)
-
-    def train_batch(self, batch, epoch_idx, batch_idx):
-        x, y = batch
-        loss = ((self.model(x) - y) ** 2).mean()
-        self.context.backward(loss)
-        self.context.step_optimizer(self.optimizer)
-        return {"loss": loss}
-
-    def evaluate_batch(self, batch):
-        x, y = batch
-        return {"error": ((self.model(x) - y) ** 2).mean()}
-"""
+""",
+    methods="""
+def build_callbacks(self):
+    return {"counting": self.counting}
+""",
+)
 
 
 @pytest.fixture

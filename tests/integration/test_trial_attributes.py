@@ -7,23 +7,47 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.definition import fitting
+from support.trained import losses
 
 from detjupyter import load_checkpoint
 
 if TYPE_CHECKING:
     from support.definition import Definition
 
-KEEPING = """
+KEEPING = fitting(
+    "KeepingTrial",
+    """
+self.kind = context.get_hparam("kind")
+self.model = context.wrap_model(Model())
+self.alphas = [torch.ones(1, requires_grad=True)]
+self.optimizer = context.wrap_optimizer(torch.optim.Adam([*self.model.parameters(), *self.alphas], lr=0.01))
+self.teacher = copy.deepcopy(self.model)
+self.hidden = None
+self.results = {}
+self.meters = [Meter()]
+self.slots = Slots()
+self.factor = 1.0
+self.array = np.zeros(3)
+self.recent = collections.deque(maxlen=3)
+self.unchanged = torch.ones(1 << 20)
+self.raw, self.left = [1.0], None
+self.table = self.index = [[1.0]]
+self.options = {"inner": {"value": 1.0}}
+self.inner = self.options["inner"]
+self.first = self.second = None
+self.warmup = 2.0
+self.priorities, self.order = [1.0] * 20_000, torch.arange(300_000.0).reshape(-1, 3)
+self.label = np.str_("warm-up")
+self.side = nn.Parameter(torch.zeros(1))
+self.by_hand = torch.optim.Adam([self.side], lr=0.1)
+self.rate = torch.optim.lr_scheduler.StepLR(self.by_hand, 2, 0.7)
+self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer, patience=0, factor=0.9)
+""",
+    top="""
 import collections
 import copy
-import enum
 import numpy as np
-import torch
-from torch import nn
-from torch.utils.data import TensorDataset
-from detjupyter import pytorch
-
-inputs = torch.linspace(-1, 1, 40).reshape(-1, 1)
 
 
 class Meter:
@@ -54,150 +78,110 @@ class Model(nn.Module):
     def forward(self, x):
         self.seen += 1
         return self.linear(x) * self.scale
+""",
+    methods="""
+def a_hidden_state_that_begins_as_none(self, x):
+    if self.hidden is None:
+        self.hidden = (torch.zeros(4, 1), [torch.zeros(1)])
+    self.hidden = ((self.hidden[0] + x).detach(), [self.hidden[1][0] + x.sum()])
+    return self.hidden[0] + self.hidden[1][0]
 
+def an_attribute_that_init_does_not_set(self, x):
+    self.late = getattr(self, "late", 0.0) + float(x.sum())
+    return self.late
 
-class KeepingTrial(pytorch.PyTorchTrial):
-    def __init__(self, context):
-        self.context = context
-        self.kind = context.get_hparam("kind")
-        self.model = context.wrap_model(Model())
-        self.alphas = [torch.ones(1, requires_grad=True)]
-        self.optimizer = context.wrap_optimizer(torch.optim.Adam([*self.model.parameters(), *self.alphas], lr=0.01))
-        self.teacher = copy.deepcopy(self.model)
-        self.hidden = None
-        self.results = {}
-        self.meters = [Meter()]
-        self.slots = Slots()
-        self.factor = 1.0
-        self.array = np.zeros(3)
-        self.recent = collections.deque(maxlen=3)
-        self.unchanged = torch.ones(1 << 20)
-        self.raw, self.left = [1.0], None
-        self.table = self.index = [[1.0]]
-        self.options = {"inner": {"value": 1.0}}
-        self.inner = self.options["inner"]
-        self.first = self.second = None
-        self.warmup = 2.0
-        self.priorities, self.order = [1.0] * 20_000, torch.arange(300_000.0).reshape(-1, 3)
-        self.label = np.str_("warm-up")
-        self.side = nn.Parameter(torch.zeros(1))
-        self.by_hand = torch.optim.Adam([self.side], lr=0.1)
-        self.rate = torch.optim.lr_scheduler.StepLR(self.by_hand, 2, 0.7)
-        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimizer, patience=0, factor=0.9)
+def the_best_so_far(self, x):
+    self.results["best"] = max(self.results.get("best", -9.0), float(x.max()))
+    return self.results["best"]
 
-    def build_training_data_loader(self):
-        self.records, self.since_the_data = len(inputs), 0
-        self.left = self.right = self.raw[0] * torch.ones(1)
-        self.table = self.index = 7
-        del self.raw
-        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)
+def a_count_that_begins_with_the_data(self, x):
+    self.since_the_data += 1
+    return self.since_the_data / self.records
 
-    def build_validation_data_loader(self):
-        return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=20)
+def two_names_that_the_data_gives_one_object(self, x):
+    self.left.mul_(0.9)
+    return self.right.clone()
 
-    def train_batch(self, batch, epoch_idx, batch_idx):
-        x, y = batch
-        extra = getattr(self, self.kind)(x)
-        loss = ((self.model(x) + extra - y) ** 2).mean()
-        self.context.backward(loss)
-        self.context.step_optimizer(self.optimizer)
-        return {"loss": loss}
+def an_attribute_of_the_data_that_training_deletes(self, x):
+    self.count = getattr(self, "count", 0) + 1
+    if self.count == 3:
+        del self.since_the_data
+    return getattr(self, "since_the_data", 1.0)
 
-    def evaluate_batch(self, batch):
-        x, y = batch
-        return {"error": ((self.model(x) - y) ** 2).mean()}
+def a_meter(self, x):
+    self.meters[0].add(float(x.mean()))
+    return self.meters[0].total / self.meters[0].count
 
-    def a_hidden_state_that_begins_as_none(self, x):
-        if self.hidden is None:
-            self.hidden = (torch.zeros(4, 1), [torch.zeros(1)])
-        self.hidden = ((self.hidden[0] + x).detach(), [self.hidden[1][0] + x.sum()])
-        return self.hidden[0] + self.hidden[1][0]
+def an_object_with_slots(self, x):
+    self.slots.count += 1
+    return self.slots.count / 10
 
-    def an_attribute_that_init_does_not_set(self, x):
-        self.late = getattr(self, "late", 0.0) + float(x.sum())
-        return self.late
+def an_array_and_a_deque(self, x):
+    self.array += float(x.sum())
+    self.recent.append(np.float32(x.min()))
+    return torch.tensor(self.array).float().mean() + sum(self.recent)
 
-    def the_best_so_far(self, x):
-        self.results["best"] = max(self.results.get("best", -9.0), float(x.max()))
-        return self.results["best"]
+def a_parameter_of_no_module(self, x):
+    return self.alphas[0] * x
 
-    def a_count_that_begins_with_the_data(self, x):
-        self.since_the_data += 1
-        return self.since_the_data / self.records
+def a_number_in_a_module(self, x):
+    self.model.scale *= 0.99
+    return self.model.seen / 100
 
-    def two_names_that_the_data_gives_one_object(self, x):
-        self.left.mul_(0.9)
-        return self.right.clone()
+def the_weights_of_a_teacher(self, x):
+    with torch.no_grad():
+        for mine, theirs in zip(self.teacher.parameters(), self.model.parameters()):
+            mine.data.mul_(0.9).add_(theirs.data, alpha=0.1)
+        return self.teacher(x)
 
-    def an_attribute_of_the_data_that_training_deletes(self, x):
-        self.count = getattr(self, "count", 0) + 1
-        if self.count == 3:
-            del self.since_the_data
-        return getattr(self, "since_the_data", 1.0)
+def an_object_that_another_one_contains(self, x):
+    self.inner["value"] *= 0.9
+    return self.options["inner"]["value"]
 
-    def a_meter(self, x):
-        self.meters[0].add(float(x.mean()))
-        return self.meters[0].total / self.meters[0].count
+def two_names_that_training_gives_one_object(self, x):
+    if self.first is None:
+        self.first = self.second = torch.ones(1)
+    self.first.mul_(0.9)
+    return self.second.clone()
 
-    def an_object_with_slots(self, x):
-        self.slots.count += 1
-        return self.slots.count / 10
+def a_parameter_that_training_replaces_under_two_names(self, x):
+    self.first = self.teacher.linear.weight = nn.Parameter(self.teacher.linear.weight.detach() * 0.9)
+    return self.first.detach().clone()
 
-    def an_array_and_a_deque(self, x):
-        self.array += float(x.sum())
-        self.recent.append(np.float32(x.min()))
-        return torch.tensor(self.array).float().mean() + sum(self.recent)
+def an_attribute_that_training_deletes(self, x):
+    self.count = getattr(self, "count", 0) + 1
+    if self.count == 6:
+        del self.warmup
+    return getattr(self, "warmup", 0.0)
 
-    def a_parameter_of_no_module(self, x):
-        return self.alphas[0] * x
+def large_values_whose_length_and_sum_stay(self, x):
+    self.priorities[0] *= 0.9
+    self.order = torch.roll(self.order, 1, 0)
+    return self.priorities[0] + self.order[0, 0] / 1e6
 
-    def a_number_in_a_module(self, x):
-        self.model.scale *= 0.99
-        return self.model.seen / 100
+def optimizers_and_schedulers_that_are_not_wrapped(self, x):
+    self.by_hand.zero_grad()
+    ((x - self.side) ** 2).mean().backward()
+    self.by_hand.step()
+    self.rate.step()
+    self.plateau.step(float(x.sum()))
+    return self.side.detach().clone()
 
-    def the_weights_of_a_teacher(self, x):
-        with torch.no_grad():
-            for mine, theirs in zip(self.teacher.parameters(), self.model.parameters()):
-                mine.data.mul_(0.9).add_(theirs.data, alpha=0.1)
-            return self.teacher(x)
-
-    def an_object_that_another_one_contains(self, x):
-        self.inner["value"] *= 0.9
-        return self.options["inner"]["value"]
-
-    def two_names_that_training_gives_one_object(self, x):
-        if self.first is None:
-            self.first = self.second = torch.ones(1)
-        self.first.mul_(0.9)
-        return self.second.clone()
-
-    def a_parameter_that_training_replaces_under_two_names(self, x):
-        self.first = self.teacher.linear.weight = nn.Parameter(self.teacher.linear.weight.detach() * 0.9)
-        return self.first.detach().clone()
-
-    def an_attribute_that_training_deletes(self, x):
-        self.count = getattr(self, "count", 0) + 1
-        if self.count == 6:
-            del self.warmup
-        return getattr(self, "warmup", 0.0)
-
-    def large_values_whose_length_and_sum_stay(self, x):
-        self.priorities[0] *= 0.9
-        self.order = torch.roll(self.order, 1, 0)
-        return self.priorities[0] + self.order[0, 0] / 1e6
-
-    def optimizers_and_schedulers_that_are_not_wrapped(self, x):
-        self.by_hand.zero_grad()
-        ((x - self.side) ** 2).mean().backward()
-        self.by_hand.step()
-        self.rate.step()
-        self.plateau.step(float(x.sum()))
-        return self.side.detach().clone()
-
-    def empty_text_of_numpy(self, x):
-        self.label = np.str_("")
-        return len(self.label) + x
-"""
+def empty_text_of_numpy(self, x):
+    self.label = np.str_("")
+    return len(self.label) + x
+""",
+    before_data="""
+self.records, self.since_the_data = len(inputs), 0
+self.left = self.right = self.raw[0] * torch.ones(1)
+self.table = self.index = 7
+del self.raw
+""",
+    loss="""
+extra = getattr(self, self.kind)(x)
+loss = ((self.model(x) + extra - y) ** 2).mean()
+""",
+)
 KINDS = [
     "a_hidden_state_that_begins_as_none",
     "an_attribute_that_init_does_not_set",
@@ -224,12 +208,6 @@ KINDS = [
 def keeping(define: Callable[..., Definition]) -> Definition:
     """Write a definition whose losses depend on what the trial keeps."""
     return define("keeping", model_def=KEEPING)
-
-
-def losses(session: Any) -> list[float]:
-    """Return all losses of a session."""
-    found: list[float] = session.metrics("loss")[1].tolist()
-    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -345,20 +323,20 @@ def test_an_edit_counts_in_a_reload_and_in_a_restore(keeping: Definition) -> Non
 
 
 def test_what_cannot_be_kept_is_named_once(keeping: Definition, caplog: pytest.LogCaptureFixture) -> None:
-    """An iterator, an object, a value of an enumeration; not a loader, and not what a callback returns."""
+    """An iterator and an object; not a loader, and not what a callback returns."""
     keeping.edit(
         "        extra = getattr(self, self.kind)(x)",
         """        if batch_idx == 0:
-            self.batches, self.phase, self.student = iter([1]), Phase.LATE, copy.deepcopy(self.model)
+            self.batches, self.student = iter([1]), copy.deepcopy(self.model)
             self.raw = [1.0]
             self.loader = self.build_training_data_loader()
-            self.in_callback = {Phase.LATE}
+            self.in_callback = {Phase()}
         extra = 0""",
     )
     keeping.edit(
         "class KeepingTrial",
-        """class Phase(enum.Enum):
-    LATE = 1
+        """class Phase:
+    pass
 
 
 class Holder(pytorch.PyTorchCallback):
@@ -381,7 +359,7 @@ class KeepingTrial""",
         session.checkpoint()
     (message,) = [record.getMessage() for record in caplog.records if "a checkpoint cannot contain" in record.getMessage()]
     named = message.partition("cannot contain: ")[2].partition(". After")[0]
-    assert named == "self.batches (list_iterator), self.phase (Phase), self.student (Model)"
+    assert named == "self.batches (list_iterator), self.student (Model)"
     assert "state_dict() of a callback" in message
 
 

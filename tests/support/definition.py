@@ -44,6 +44,55 @@ class LineTrial(PyTorchTrial):
 """
 
 
+_LOSS = "loss = ((self.model(x) - y) ** 2).mean()"
+
+
+def fitting(name: str, init: str, *, top: str = "", methods: str = "", before_data: str = "", loss: str = _LOSS, records: int = 40) -> str:
+    """Return a definition that fits a line to shuffled data, in batches of 4, with what a test is about.
+
+    Args:
+        name: The name of the trial.
+        init: The statements of ``__init__``, which create ``self.model`` and ``self.optimizer``.
+        top: Imports, classes and functions before the trial.
+        methods: Further methods of the trial.
+        before_data: The statements before the training data is created.
+        loss: The statements that compute ``loss`` from ``x`` and ``y``.
+        records: The number of records.
+    """
+    parts = [
+        "import torch\nfrom torch import nn\nfrom torch.utils.data import TensorDataset\nfrom detjupyter import pytorch",
+        f"inputs = torch.linspace(-1, 1, {records}).reshape(-1, 1)",
+        top,
+        f"class {name}(pytorch.PyTorchTrial):",
+        _method("__init__(self, context)", f"self.context = context\n{_dedent(init)}"),
+        _indent(methods),
+        _method(
+            "build_training_data_loader(self)",
+            f"{_dedent(before_data)}\nreturn pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=4, shuffle=True)",
+        ),
+        _method("build_validation_data_loader(self)", "return pytorch.DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=20)"),
+        _method(
+            "train_batch(self, batch, epoch_idx, batch_idx)",
+            f"x, y = batch\n{_dedent(loss)}\n"
+            'self.context.backward(loss)\nself.context.step_optimizer(self.optimizer)\nreturn {"loss": loss}',
+        ),
+        _method("evaluate_batch(self, batch)", 'x, y = batch\nreturn {"error": ((self.model(x) - y) ** 2).mean()}'),
+    ]
+    return "\n\n".join(part for part in parts if part.strip()) + "\n"
+
+
+def _method(signature: str, body: str) -> str:
+    return _indent(f"def {signature}:\n{textwrap.indent(body.strip(), '    ')}")
+
+
+def _indent(text: str) -> str:
+    return textwrap.indent(_dedent(text), "    ")
+
+
+def _dedent(text: str) -> str:
+    return textwrap.dedent(text).strip()
+
+
 class Definition:
     """A model definition in a directory of the test's."""
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
+def losses(session: Any) -> list[float]:
+    """Return all losses of a session."""
+    found: list[float] = session.metrics("loss")[1].tolist()
+    return found
+
+
 def weights(session: Any) -> list[list[float]]:
     """Return the weights of the trial's model, to the bit."""
     return [parameter.detach().flatten().tolist() for parameter in session.trial.model.parameters()]

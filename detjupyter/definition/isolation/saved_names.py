@@ -43,6 +43,19 @@ def in_load_of(owner: object, name: str) -> Any:
     return _in_package(scope_of(owner), name)
 
 
+def imported_class(owner: object, name: str) -> Any:
+    """Return the object with a saved name like :func:`in_load_of`, but import nothing: a checkpoint must not choose what code runs.
+
+    ``owner`` is None for a name of another package. The result is None if there is no such object, or its module is not imported.
+    """
+    package = scope_of(owner) if owner is not None else None
+    module, _, path = name.partition(":")
+    found: Any = sys.modules.get(module if package is None else f"{package}.{module}".rstrip("."))
+    for part in path.split("."):
+        found = None if found is None else vars(found).get(part)
+    return found
+
+
 def _in_package(package: str | None, name: str) -> Any:
     if package is None:
         return pkgutil.resolve_name(name)

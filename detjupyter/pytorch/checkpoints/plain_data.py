@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Collection, Container, Mapping
+from enum import Enum
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+
+from detjupyter.definition.isolation.saved_names import imported_class, saved_name
 
 _ITSELF = (type(None), bool, int, float)
 _SEQUENCES: dict[str, Any] = {kind.__name__: kind for kind in (list, tuple, set, frozenset, deque)}
@@ -20,7 +23,9 @@ _MAPPINGS: dict[str, Any] = {kind.__name__: kind for kind in (dict, OrderedDict,
 _FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (int, float, list, dict, set)}
 _NUMERIC = "?bhilqpBHILQPefdgFDGSU"
 _MAX_DEPTH = 16
-_MOST_READ_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
+"""The size of the largest value that a checkpoint holds."""
+
 _MANY = 1000
 _BYTES_OF_AN_ENTRY = 64
 
@@ -61,6 +66,8 @@ class Encoder:
             return value
         if kind is complex:
             return "complex", value.real, value.imag
+        if isinstance(value, Enum):
+            return _member(value)
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
         if isinstance(value, (np.ndarray, np.generic)):
@@ -97,8 +104,22 @@ class Encoder:
             raise TooLargeError
 
 
-def decode(data: Any, device: torch.device) -> Any:
-    """Return the value of plain data, with tensors of accelerators on ``device``."""
+def _member(value: Enum) -> Any:
+    """Return a value of an enumeration by its name: the code can renumber the values."""
+    kind = type(value)
+    name = saved_name(kind)
+    if "<" in kind.__qualname__ or not (kind.__members__.get(value.name or "") is value or type(value.value) is int):
+        raise NotPlainError
+    member = value.name if value.name in kind.__members__ else value.value  # flags can be combined, and have no name then
+    return "enum", name or f"{kind.__module__}:{kind.__qualname__}", member, name is not None
+
+
+def decode(data: Any, device: torch.device, owner: object) -> Any:
+    """Return the value of plain data, with tensors of accelerators on ``device``; enumerations are those of the load ``owner`` is from.
+
+    Raises:
+        LookupError: The code has no such enumeration, or no such value in it.
+    """
     if not isinstance(data, tuple):
         return data
     kind, content, *more = data
@@ -115,10 +136,19 @@ def decode(data: Any, device: torch.device) -> Any:
         else:
             array = np.frombuffer(values.numpy().tobytes(), dtype=kind_of_number).reshape(shape)
         return array.copy() if kind == "array" else array[()]
+    if kind == "enum":
+        member, is_own = more
+        found = imported_class(owner if is_own else None, content)
+        if not (isinstance(found, type) and issubclass(found, Enum)):
+            raise LookupError(f"there is no enumeration {content}")
+        try:
+            return found[member] if isinstance(member, str) else found(member)
+        except (KeyError, ValueError):
+            raise LookupError(f"{content} has no {member!r}") from None
     if kind in _SEQUENCES:
-        values = [decode(inner, device) for inner in content]
+        values = [decode(inner, device, owner) for inner in content]
         return deque(values, more[0]) if kind == "deque" else _SEQUENCES[kind](values)
-    items = {decode(key, device): decode(inner, device) for key, inner in content}
+    items = {decode(key, device, owner): decode(inner, device, owner) for key, inner in content}
     return defaultdict(_FACTORIES.get(more[0]), items) if kind == "defaultdict" else _MAPPINGS[kind](items)
 
 
@@ -179,13 +209,14 @@ def same_plain(one: Any, two: Any) -> bool:
     return bool(one == two) or (one != one and two != two)
 
 
-def fingerprint(value: Any) -> bytes:
+def fingerprint(value: Any, most_read_bytes: int = MAX_BYTES) -> bytes:
     """Return a small value that changes with the content of a large tensor, array or container.
 
-    Of more than 64 MiB only a part is read: a checkpoint cannot hold them, so the result only decides about a warning.
+    Of more than ``most_read_bytes`` bytes only a part is read. By default that is the size of the largest value that a checkpoint can
+    hold, so that the result for a larger one only decides about a warning.
     """
     digest = hashlib.blake2b(digest_size=16)
-    _feed(digest, value, int(_size_of(value, 0)) // _MOST_READ_BYTES + 1, 0)
+    _feed(digest, value, int(_size_of(value, 0)) // most_read_bytes + 1, 0)
     return digest.digest()
 
 

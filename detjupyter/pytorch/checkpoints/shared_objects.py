@@ -30,7 +30,7 @@ def shared_places(values: Mapping[str, Any]) -> list[list[Place]]:
     """Return, for each object that is in several places of the attributes, these places. Numbers and text need no such list."""
     places: dict[int, list[Place]] = {}
     for path, value in values.items():
-        for positions, inner in _objects_in(value):
+        for positions, inner in objects_in(value):
             places.setdefault(id(inner), []).append((path, positions))
     return [same for same in places.values() if len(same) > 1]
 
@@ -47,7 +47,7 @@ def share(groups: Sequence[Sequence[Place]], attributes: Mapping[str, Attribute]
         there = [place for place in group if place[0] in attributes]
         if len(there) < 2:
             continue
-        objects = {place: _at(attributes[place[0]], place[1]) for place in there}
+        objects = {place: at(attributes[place[0]], place[1]) for place in there}
         # A parameter comes first: a module accepts no other tensor in its place.
         first = min(there, key=lambda place: (type(objects[place]) is not torch.nn.Parameter, place[0] not in in_place, len(place[1])))
         one = objects[first]
@@ -55,7 +55,7 @@ def share(groups: Sequence[Sequence[Place]], attributes: Mapping[str, Attribute]
             _put(attributes[path], positions, one)
 
 
-def _objects_in(value: Any, positions: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:
+def objects_in(value: Any, positions: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:
     """Yield ``value`` and the objects in it that can be changed in place. Those in tuples and sets are left out: no place can be set."""
     if not isinstance(value, _CHANGEABLE):
         return
@@ -63,10 +63,16 @@ def _objects_in(value: Any, positions: tuple[int, ...] = ()) -> Iterator[tuple[t
     if isinstance(value, (list, deque, dict)) and len(positions) < _MAX_DEPTH:
         for position, inner in enumerate(value.values() if isinstance(value, dict) else value):
             if isinstance(inner, _CHANGEABLE):  # a list can have a million numbers
-                yield from _objects_in(inner, (*positions, position))
+                yield from objects_in(inner, (*positions, position))
 
 
-def _at(attribute: Attribute, positions: Sequence[int]) -> Any:
+def at(attribute: Attribute, positions: Sequence[int]) -> Any:
+    """Return the object at the positions in the value of an attribute.
+
+    Raises:
+        LookupError: The value has no such items.
+        TypeError: One of the objects on the way cannot be indexed.
+    """
     value = getattr(attribute.owner, attribute.name)
     for position in positions:
         value = value[_key(value, position)]
@@ -74,12 +80,12 @@ def _at(attribute: Attribute, positions: Sequence[int]) -> Any:
 
 
 def _put(attribute: Attribute, positions: Sequence[int], one: Any) -> None:
-    if _at(attribute, positions) is one:
+    if at(attribute, positions) is one:
         return
     if not positions:
         setattr(attribute.owner, attribute.name, one)
         return
-    container = _at(attribute, positions[:-1])
+    container = at(attribute, positions[:-1])
     container[_key(container, positions[-1])] = one
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from detjupyter.errors import CheckpointError
 from detjupyter.pytorch.callbacks import Callbacks
+from detjupyter.pytorch.checkpoints.initial_values import DATA, START, STARTUP
 from detjupyter.pytorch.checkpoints.modes import Modes, ModulesInEval
-from detjupyter.pytorch.checkpoints.own_attributes import OwnAttributes
+from detjupyter.pytorch.checkpoints.own_attributes import OwnAttributes, put_back
 from detjupyter.pytorch.checkpoints.soundness import require_sound
 from detjupyter.pytorch.checkpoints.state import with_classes_of
 from detjupyter.pytorch.checkpoints.trained_parameters import TrainedParameters
@@ -59,6 +60,7 @@ class TrainingState:
         self._written = WrittenOptions.of(context)  # before any state is loaded; adopt() compares them with those of the new code
         self._parameters = TrainedParameters(context)
         self._attributes = OwnAttributes(trial, context, data.parts)
+        self._begun: set[str] = set()  # the stages of the beginning whose effects are in the trial
         self.modes = Modes(context.models)
         """The modes of the modules. A new training begins with :meth:`Modes.begin` when its data is loaded."""
         self._kept: RandomnessSnapshot | None = None  # that of the training, while a validation draws
@@ -72,6 +74,7 @@ class TrainingState:
         state = gather(self._context, self._callbacks, position, batches_trained)
         has_data = self._data.is_loaded or self._before_data is not None
         state[OUR_KEY] |= {"trial_generators": randomness.of_the_trial, "has_data": has_data}
+        state[OUR_KEY]["begun"] = sorted(self._begun | ({DATA} if has_data else set()))
         modes = self.modes.state() if self._kept_modes is None else self._kept_modes
         state[OUR_KEY] |= {"parameters": self._parameters.state(), "modes": modes, "attributes": self._attributes.state()}
         state["rng_state"] = randomness.states.to_checkpoint()
@@ -93,6 +96,7 @@ class TrainingState:
             CheckpointError: The state does not fit the trial.
         """
         before = copied_to_host(self.gather(batches_trained))  # a copy, because load() changes the trial's tensors in place
+        references = self._attributes.references()
         try:
             try:
                 self._load(state, path)
@@ -110,6 +114,7 @@ class TrainingState:
         except BaseException:
             self._load(before, None)  # some objects may have been changed before one failed
             self._restore_attributes(before)
+            put_back(references)
             raise
         self._continue_from(state)
 
@@ -129,6 +134,7 @@ class TrainingState:
             CheckpointError: The state does not fit this version of the trial.
         """
         state = other.gather(batches_trained)
+        other._attributes.warn_of_others(state["callbacks"], is_reload=True)
         for part in ("optimizers_state_dict", "lr_schedulers_state_dict", "callbacks"):
             state[part] = with_classes_of(self._trial, state[part])
         if len(state["lr_schedulers_state_dict"]) != len(self._context.lr_schedulers):  # the user has edited the schedulers: restart them
@@ -136,7 +142,8 @@ class TrainingState:
         self._load(state, None)
         self._written.restore_edits(self._context, self._parameters, other._written)
         ours = state[OUR_KEY]
-        self._attributes.restore(ours["attributes"], had_data=ours["has_data"], before=other._attributes)
+        self._attributes.restore(ours["attributes"], begun=begun_in(ours), before=other._attributes)
+        self._begun |= begun_in(ours) - {DATA}
         self._callbacks.load_state_dict({name: mine for name, mine in state["callbacks"].items() if name in self._callbacks})
         self._continue_from(state)
 
@@ -155,16 +162,24 @@ class TrainingState:
             self._data.set_generators(kept.of_the_data)
             set_states(self._own_generators(), kept.of_the_trial)
 
+    @contextmanager
+    def calling(self, hook: str) -> Iterator[None]:
+        """Note what the callbacks change in the trial's attributes in the block, in which a hook of the beginning is called."""
+        stage = {"on_trial_startup": STARTUP, "on_training_start": START}[hook]
+        with self._attributes.beginning(stage) if self._callbacks.overrides(hook) else nullcontext():
+            yield
+        self._begun.add(stage)
+
     def build_data(self) -> None:
         """Build the training data. A restored trial builds it with the random states of a new trial, so that a random split is the same."""
         if self._before_data is None:
-            with self._attributes.building_data():
+            with self._attributes.beginning(DATA):
                 self._data.load()
             return
         now = self._randomness.capture()
         self._randomness.replace(self._before_data)
         try:
-            with self._randomness.active(), self._attributes.building_data():
+            with self._randomness.active(), self._attributes.beginning(DATA):
                 self._data.load()
         finally:
             self._randomness.replace(now)
@@ -181,7 +196,9 @@ class TrainingState:
     def _restore_attributes(self, state: Mapping[str, Any]) -> None:
         """Restore the trial's attributes from a state that has them; Determined's, and those of earlier versions, do not."""
         if "attributes" in state.get(OUR_KEY, {}):
-            self._attributes.restore(state[OUR_KEY]["attributes"], had_data=state[OUR_KEY].get("has_data", True))
+            begun = begun_in(state[OUR_KEY])
+            self._attributes.restore(state[OUR_KEY]["attributes"], begun=begun)
+            self._begun |= begun - {DATA}
 
     def _randomness_now(self) -> RandomnessSnapshot:
         return RandomnessSnapshot(self._randomness.capture(), self._data.generators(), states_of(self._own_generators()))
@@ -206,3 +223,10 @@ class TrainingState:
             self._data.restore(position)
         else:
             self._data.drop()
+
+
+def begun_in(ours: Mapping[str, Any]) -> Set[str]:
+    """Return the stages of the beginning that had run before a state. States of earlier versions do not contain them."""
+    if "begun" in ours:
+        return set(ours["begun"])
+    return {STARTUP, *([DATA] if ours.get("has_data", True) else ()), *([START] if ours.get("batches_trained", 1) else ())}

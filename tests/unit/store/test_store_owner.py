@@ -36,3 +36,13 @@ def test_another_host_is_judged_by_its_silence() -> None:
     assert owner.started_at is None
     assert not owner.is_gone(last_seen=0.0, now=REMOTE_SILENCE_S)
     assert owner.is_gone(last_seen=0.0, now=REMOTE_SILENCE_S + 1)
+
+
+def test_a_container_of_the_same_name_is_judged_by_its_silence() -> None:
+    """Its pids mean nothing here, either; an owner of an earlier version does not say where it is."""
+    here = Owner.here()
+    owner = replace(here, pid=2**31 - 1, space="boot 1, namespace 2")
+    assert not owner.is_gone(last_seen=0.0, now=REMOTE_SILENCE_S)
+    assert owner.is_gone(last_seen=0.0, now=REMOTE_SILENCE_S + 1)
+    assert replace(owner, space=here.space).is_gone(0.0, 0.0)
+    assert replace(owner, space=None).is_gone(0.0, 0.0)
