@@ -119,10 +119,10 @@ def _checkpoints(_: str, __: list[str]) -> list[str]:
 
     try:
         session = registry.get(None)
-        own = session.run
-        of_definition = [one for one in runs(_MOST_RUNS, entrypoint=session.record().entrypoint) if own is None or one.id != own.id]
-        earlier = [one for one in of_definition if one.record.definition_root == str(session.definition.root)]
-        ids = [checkpoint.id for run in (*([] if own is None else [own]), *earlier) for checkpoint in reversed(run.checkpoints())]
+        record = session.record()  # not session.run: it waits for a locked history
+        found = [one for one in runs(_MOST_RUNS, entrypoint=record.entrypoint) if one.record.definition_root == str(session.definition.root)]
+        own_first = sorted(found, key=lambda one: one.id != record.run_id)
+        ids = [checkpoint.id for run in own_first for checkpoint in reversed(run.checkpoints())]
         return ["latest", "best", *ids]
     except DetJupyterError:
         return []
