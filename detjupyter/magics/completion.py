@@ -120,7 +120,9 @@ def _checkpoints(_: str, __: list[str]) -> list[str]:
     try:
         session = registry.get(None)
         record = session.record()  # not session.run: it waits for a locked history
-        found = [one for one in runs(_MOST_RUNS, entrypoint=record.entrypoint) if one.record.definition_root == str(session.definition.root)]
+        found = [
+            one for one in runs(_MOST_RUNS, entrypoint=record.entrypoint) if one.record.definition_root == str(session.definition.root)
+        ]
         own_first = sorted(found, key=lambda one: one.id != record.run_id)
         ids = [checkpoint.id for run in own_first for checkpoint in reversed(run.checkpoints())]
         return ["latest", "best", *ids]

@@ -39,7 +39,7 @@ class DiskWatcher:
         self._paths: dict[Client, str] = {}
         self._grounds: OrderedDict[str, Ground] = OrderedDict()
         self._watches: dict[str, _Watch] = {}
-        self._told: dict[str, int] = {}
+        self._progress_sent: dict[str, int] = {}
 
     @property
     def watched(self) -> frozenset[str]:
@@ -59,7 +59,7 @@ class DiskWatcher:
 
     def scanned(self, path: str, ground: Ground) -> None:
         """Remember the directories of the definition at ``path``, which a scan has just found."""
-        self._told.pop(path, None)
+        self._progress_sent.pop(path, None)
         self._grounds[path] = ground
         self._grounds.move_to_end(path)
         if len(self._grounds) > KEPT_GROUNDS:
@@ -69,8 +69,8 @@ class DiskWatcher:
 
     def notify_progress(self, path: str, found: int) -> None:
         """Notify the browsers that show ``path`` of the number of paths that its scan has found."""
-        if self._told.get(path) != found:
-            self._told[path] = found
+        if self._progress_sent.get(path) != found:
+            self._progress_sent[path] = found
             self._notify(path, ScanProgress(path, found))
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class DiskWatcher:
         """Begin, renew or end the watch on ``path``, as needed."""
         watch, ground = self._watches.get(path), self._grounds.get(path)
         if path not in self._paths.values():
-            self._told.pop(path, None)
+            self._progress_sent.pop(path, None)
             if watch is not None:
                 del self._watches[path]
                 watch.stop()

@@ -123,8 +123,8 @@ class _Desk:
             tail = self._tails[subscription.run_id]
             if tail is not None:
                 about_watched += subscription.messages(tail)
-            elif not subscription.is_told_gone:
-                subscription.is_told_gone = True
+            elif not subscription.is_reported_gone:
+                subscription.is_reported_gone = True
                 about_watched.append(RunsRemoved(run_ids=(subscription.run_id,)))
         about_runs = client.collect(self._changes.newest())
         return _Post(client, subscription, tuple(map(to_json, about_runs)), tuple(map(to_json, about_watched)))

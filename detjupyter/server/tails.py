@@ -52,7 +52,7 @@ class Subscription:
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self.is_told_gone = False
+        self.is_reported_gone = False
         self._cursors: dict[tuple[Group, str], Cursor] = {}
         self._lines_seen = 0
         self._is_new = True

@@ -145,14 +145,14 @@ class RunKeeper:
         self._recorded_code = run.bundle_hash
         self._emit(RunBegan(run_id))
         self.recorder.begin(self._open_store, replace(run, recipe=loaded.record.recipe, versions=loaded.record.versions))
-        is_told = False
+        is_reported = False
         try:
             store = self.recorder.wait_for_store(STORE_LIMIT_S)
             self._use_run(run_id, store)
             self._keep_code(store)
-            is_told = True
+            is_reported = True
         finally:  # even after an interrupt of the cell, checkpoints of the run must be saved
-            if not is_told:
+            if not is_reported:
                 self._use_run(run_id, self.recorder.store)
                 self._in_background(self._keep_code, self.recorder.store)
 

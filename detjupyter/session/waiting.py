@@ -75,11 +75,11 @@ class Waiting:
         """Send a command and return its answer; warn once if the current batch does not end."""
         release_worker_threads()  # of this thread, which now waits and does not compute
         with self._engine.awaited():
-            future, is_told, sent_at = send(), False, time.monotonic()
+            future, is_reported, sent_at = send(), False, time.monotonic()
             while not future.done():
                 wait_for([future], timeout=SLICE_S)
-                if not is_told and not future.done() and min(self._publisher.quiet_s(), time.monotonic() - sent_at) > STUCK_AFTER_S:
-                    is_told = True
+                if not is_reported and not future.done() and min(self._publisher.quiet_s(), time.monotonic() - sent_at) > STUCK_AFTER_S:
+                    is_reported = True
                     self._warn_stuck()
             return future.result()
 

@@ -1,4 +1,4 @@
-/** The colors of the canvas. Blue with vermilion or amber can be told apart with every kind of color vision. */
+/** The colors of the canvas. Blue with vermilion or amber can be distinguished with every kind of color vision. */
 export interface Theme {
   dark: boolean;
   text: string;

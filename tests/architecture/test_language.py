@@ -22,7 +22,7 @@ WORDS = {
     r"(goes|go|going|went|gone) on": "continue, or is running",
     r"(gives?|giving|gave|given) up": "abandon, or release; force close (a session)",
     r"stands|stood": "is, or are",
-    r"tells? of|told of": "report",
+    r"tells? of|(is|are|was|were|be|being) (not |never |only )?told|told of": "report, or name",
     r"speaks? of": "mention",
     r"let(s|ting)? go( of)?": "release",
     r"(comes?|came) apart": "differ; code changes (of the files of a definition)",

@@ -44,7 +44,7 @@ class TestEnding:
         waiting = threading.Thread(target=lambda: _try(bench.session.validate))
         waiting.start()
         bench.session.close(force=True)
-        assert [type(error) for error in sent.check(told=False)] == [SessionError] * 3
+        assert [type(error) for error in sent.check(reported=False)] == [SessionError] * 3
         waiting.join(LIMIT_S)
         assert not waiting.is_alive()
         assert (bench.session.state, bench.session.is_closed, bench.session.allowed) == ("interrupted", True, ())

@@ -75,14 +75,14 @@ def tell(event: Event) -> Any:
 
 def story(bench: Bench) -> list[Any]:
     """Return what happened, with the reports between two other events as one and repeated activities once."""
-    told: list[Any] = []
+    received: list[Any] = []
     for one in filter(None, map(tell, bench.published)):
-        last = told[-1] if told else (None,)
+        last = received[-1] if received else (None,)
         if one[0] == last[0] == "metrics":
-            told[-1] = ("metrics", last[1] + one[1], {name: last[2][name] + one[2][name] for name in one[2]})
+            received[-1] = ("metrics", last[1] + one[1], {name: last[2][name] + one[2][name] for name in one[2]})
         elif one != last or one[0] != "activity":
-            told.append(one)
-    return told
+            received.append(one)
+    return received
 
 
 def live_through_a_day(bench: Bench) -> list[BaseException | None]:
@@ -151,7 +151,7 @@ class TestEvents:
         ]
         assert classes == [type(None) if one is None else one for one in expected]
 
-    def test_a_training_is_told_from_its_beginning_to_its_end(self, bench: Bench) -> None:
+    def test_a_training_is_reported_from_its_beginning_to_its_end(self, bench: Bench) -> None:
         """Each event once, each after what it follows from."""
         bench.adapter.needs_driver = True  # files are written in turn
         bench.session.train(batches=3, validate_every=2, wait=True)
@@ -208,7 +208,7 @@ class TestEvents:
     def test_lines_of_a_load_come_as_they_are_printed(self, tmp_path: Path, behind_bytes: bool, fails: bool) -> None:
         """From the trial's thread, from threads and children that it starts: one event at a time, and all before the end of the load."""
         expected = ["printed", "of a thread", "of a program", "of a forked child"]
-        told: list[str] = []
+        received: list[str] = []
         under_way: list[Event] = []
         at_once: set[int] = set()
         printed_all = threading.Event()
@@ -217,8 +217,8 @@ class TestEvents:
             under_way.append(event)
             time.sleep(0.01)  # time for another one to come in between
             at_once.add(len(under_way))
-            told.extend([line.text for line in event.lines] if isinstance(event, Logged) else [event.kind])
-            if set(expected) <= set(told):
+            received.extend([line.text for line in event.lines] if isinstance(event, Logged) else [event.kind])
+            if set(expected) <= set(received):
                 printed_all.set()
             under_way.pop()
 
@@ -231,7 +231,7 @@ class TestEvents:
             child = multiprocessing.get_context("fork").Process(target=print, args=(expected[3],))
             child.start()
             child.join(LIMIT_S)
-            assert printed_all.wait(LIMIT_S), "not told while it loads"
+            assert printed_all.wait(LIMIT_S), "not reported while it loads"
             for thread in talkers:
                 thread.join(LIMIT_S)
             print("at last", end="")  # noqa: T201
@@ -243,8 +243,8 @@ class TestEvents:
         assert isinstance(engine.opened.exception(LIMIT_S), EntrypointError if fails else type(None))
         assert at_once == {1}
         lines = [*expected, *[expected[1]] * 7, "at last"]
-        assert sorted(told[: len(lines)]) == sorted(lines)
-        assert told[len(lines) - 1 :] == (["at last"] if fails else ["at last", "loaded"])
+        assert sorted(received[: len(lines)]) == sorted(lines)
+        assert received[len(lines) - 1 :] == (["at last"] if fails else ["at last", "loaded"])
         engine.close(State.STOPPED)
 
 

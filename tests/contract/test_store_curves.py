@@ -30,7 +30,7 @@ class TestSeries:
         assert batches.tolist() == [1, 2, 3, 4, 5, 10, 12, 2**53 + 1, 2**53 + 2]
         assert values[5:8].tobytes() == odd[1].tobytes()
 
-    def test_curves_are_told_apart_by_group_and_name(self, store: Store) -> None:
+    def test_curves_are_distinguished_by_group_and_name(self, store: Store) -> None:
         """The names come in the order of the first points."""
         store.create_run(make_run())
         keys = [(Group.TRAINING, "loss"), (Group.VALIDATION, "loss"), (Group.TRAINING, "accuracy")]

@@ -48,7 +48,7 @@ def test_entrypoints_that_lead_nowhere(line: Any, entrypoint: str, what: str) ->
     line.load("model_def:LineTrial")
 
 
-def test_modules_that_import_each_other_are_told_what_to_do(line: Any) -> None:
+def test_the_error_about_modules_that_import_each_other_says_what_to_do(line: Any) -> None:
     """Python's sentence with the user's names, and the way out."""
     line.write(a="from b import B\nA = 1\n", b="from a import A\nB = 1\n")
     line.edit("import torch\n", "import torch\nimport a\n")

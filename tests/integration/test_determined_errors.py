@@ -65,7 +65,7 @@ class TestErrors:
         assert isinstance(det.InvalidHP(), det.InvalidHP)
 
     @pytest.mark.parametrize("where", ["__init__", "train_batch", "evaluate_batch"])
-    def test_one_that_is_no_exception_is_told_like_any_other(self, line: Definition, where: str) -> None:
+    def test_one_that_is_not_an_exception_is_reported_like_any_other(self, line: Definition, where: str) -> None:
         """`InvalidExperimentException` passes the definition's own `except Exception`, and then the session names it and continues."""
         line.edit("import torch\n", "import torch\nfrom determined.errors import InvalidExperimentException\n")
         pieces = {

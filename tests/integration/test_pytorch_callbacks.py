@@ -25,7 +25,7 @@ MOMENTS = [name for name in vars(PyTorchCallback) if name.startswith("on_") and 
 
 
 class Recorder(PyTorchCallback):
-    """Notes what it is told; raises where it is asked to."""
+    """Records its calls; raises where it is asked to."""
 
     def __init__(self):
         self.events = []
@@ -107,24 +107,24 @@ class TestOrder:
         events = session.trial.recorder.events
         session.train(epochs=2, wait=True)
         session.close()
-        told = names(events)
-        assert told[:3] == ["on_trial_startup", "loader", "on_training_start"]
-        assert told[3:-1] == [*PERIOD, *VALIDATION, *PERIOD, *VALIDATION, *CHECKPOINT]
-        assert told[-1] == "on_trial_shutdown"
+        calls = names(events)
+        assert calls[:3] == ["on_trial_startup", "loader", "on_training_start"]
+        assert calls[3:-1] == [*PERIOD, *VALIDATION, *PERIOD, *VALIDATION, *CHECKPOINT]
+        assert calls[-1] == "on_trial_shutdown"
 
-    def test_what_they_are_told(self, line: Definition) -> None:
+    def test_their_arguments(self, line: Definition) -> None:
         """Arguments are positional, except a reporting period's metrics and a checkpoint's id, whose names are part of the interface."""
         session = recorded(line)
         session.train(epochs=2, wait=True)
-        told: dict[str, list[tuple[Any, ...]]] = {}
+        calls: dict[str, list[tuple[Any, ...]]] = {}
         for moment, *rest in session.trial.recorder.events:
-            told.setdefault(moment, []).append(tuple(rest))
-        assert told["on_trial_startup"] == [(0, None)]
-        assert told["on_training_epoch_start"] == told["on_training_epoch_end"] == [(0,), (1,)]
-        assert [[name for name, _ in named] for named in told["on_training_workload_end"]] == [["avg_metrics", "batch_metrics"]] * 2
-        assert [name for ((name, _),) in told["on_checkpoint_upload_end"]] == ["uuid"]
-        assert told["on_checkpoint_end"] == told["on_checkpoint_write_end"]
-        assert isinstance(told["on_checkpoint_write_end"][0][0], str)
+            calls.setdefault(moment, []).append(tuple(rest))
+        assert calls["on_trial_startup"] == [(0, None)]
+        assert calls["on_training_epoch_start"] == calls["on_training_epoch_end"] == [(0,), (1,)]
+        assert [[name for name, _ in named] for named in calls["on_training_workload_end"]] == [["avg_metrics", "batch_metrics"]] * 2
+        assert [name for ((name, _),) in calls["on_checkpoint_upload_end"]] == ["uuid"]
+        assert calls["on_checkpoint_end"] == calls["on_checkpoint_write_end"]
+        assert isinstance(calls["on_checkpoint_write_end"][0][0], str)
 
     def test_the_metrics_of_a_reporting_period(self, line: Definition) -> None:
         """Each batch's as arrays of no dimension; averages over batches, and how far the training is."""
@@ -175,9 +175,9 @@ class TestCheckpoints:
         other = recorded(line)
         other.restore(record)
         assert other.trial.recorder.kept == "later"
-        told = names(other.trial.recorder.events)
-        assert [told.index(name) for name in ("on_trial_startup", "on_checkpoint_load_start", "load_state_dict")] == sorted(
-            told.index(name) for name in ("on_trial_startup", "on_checkpoint_load_start", "load_state_dict")
+        calls = names(other.trial.recorder.events)
+        assert [calls.index(name) for name in ("on_trial_startup", "on_checkpoint_load_start", "load_state_dict")] == sorted(
+            calls.index(name) for name in ("on_trial_startup", "on_checkpoint_load_start", "load_state_dict")
         )
         assert other.trial.recorder.events[0] == ("on_trial_startup", 1, other.trial.recorder.events[0][2])
         assert other.trial.recorder.events[0][2] is not None
@@ -193,8 +193,8 @@ class TestCheckpoints:
         """What a callback does to itself when it sees the files is not in them."""
         session = recorded(line)
         session.train(batches=1, wait=True)
-        told = [event[0] for event in session.trial.recorder.events]
-        assert told.index("state_dict") < told.index("on_checkpoint_end") < told.index("on_checkpoint_write_end")
+        calls = [event[0] for event in session.trial.recorder.events]
+        assert calls.index("state_dict") < calls.index("on_checkpoint_end") < calls.index("on_checkpoint_write_end")
 
     def test_a_missing_state_is_warned_of(self, caplog: pytest.LogCaptureFixture) -> None:
         """Only where a callback would load one."""
@@ -209,22 +209,22 @@ class TestCheckpoints:
             "The checkpoint has no state for the callback 'stateful'; the callback keeps its initial state."
         ]
 
-    def test_both_names_of_a_moment_are_told_one_callback_after_the_other(self) -> None:
+    def test_both_names_of_a_moment_are_called_one_callback_after_the_other(self) -> None:
         """As in Determined: the second callback finds what the first one wrote."""
-        told: list[tuple[str, str]] = []
+        calls: list[tuple[str, str]] = []
 
         class Writer(PyTorchCallback):
             def __init__(self, name: str) -> None:
                 self.name = name
 
             def on_checkpoint_end(self, checkpoint_dir: str) -> None:
-                told.append((self.name, f"end {checkpoint_dir}"))
+                calls.append((self.name, f"end {checkpoint_dir}"))
 
             def on_checkpoint_write_end(self, checkpoint_dir: str) -> None:
-                told.append((self.name, f"write_end {checkpoint_dir}"))
+                calls.append((self.name, f"write_end {checkpoint_dir}"))
 
         Callbacks({"a": Writer("a"), "b": Writer("b")}).on_checkpoint_written("x")
-        assert told == [("a", "end x"), ("a", "write_end x"), ("b", "end x"), ("b", "write_end x")]
+        assert calls == [("a", "end x"), ("a", "write_end x"), ("b", "end x"), ("b", "write_end x")]
 
 
 class TestFailures:
@@ -256,20 +256,20 @@ class TestFailures:
 
     def test_an_end_that_raises_keeps_no_one_from_ending(self) -> None:
         """The last callback is called first, all are called, and the first failure is raised."""
-        told = []
+        calls = []
 
         class Closing(PyTorchCallback):
             def __init__(self, name: str) -> None:
                 self.name = name
 
             def on_trial_shutdown(self) -> None:
-                told.append(self.name)
+                calls.append(self.name)
                 if self.name != "a":
                     raise OSError(self.name)
 
         with pytest.raises(OSError, match=r"^c$"):
             Callbacks({name: Closing(name) for name in "abc"}).on_trial_shutdown()
-        assert told == ["c", "b", "a"]
+        assert calls == ["c", "b", "a"]
 
     @pytest.mark.parametrize(
         ("returned", "words"),
@@ -286,7 +286,7 @@ class TestFailures:
         with pytest.raises(TrialError, match=words):
             Callbacks(returned)
 
-    def test_a_definition_that_returns_a_class_is_told_how_to_write_it(self, line: Definition) -> None:
+    def test_the_error_about_a_returned_class_says_how_to_write_it(self, line: Definition) -> None:
         """When it is loaded."""
         line.edit("    def train_batch", "    def build_callbacks(self):\n        return {'mine': Mine}\n\n    def train_batch")
         line.edit(
@@ -326,43 +326,43 @@ class TestListening:
 
     def test_an_epoch_start_from_before_0_17_9_takes_no_argument(self, caplog: pytest.LogCaptureFixture) -> None:
         """It is called without, and a warning says so once."""
-        told: list[Any] = []
+        calls: list[Any] = []
 
         class Old(PyTorchCallback):
             def on_training_epoch_start(self) -> None:  # type: ignore[override]
-                told.append("old")
+                calls.append("old")
 
         class New(PyTorchCallback):
             def on_training_epoch_start(self, epoch: int) -> None:  # type: ignore[override]
-                told.append(epoch)
+                calls.append(epoch)
 
         with caplog.at_level(logging.WARNING, logger="detjupyter"):
             callbacks = Callbacks({"old": Old(), "new": New()})
             callbacks.on_training_epoch_start(3)
             callbacks.on_training_epoch_start(4)
-        assert told == ["old", 3, "old", 4]
+        assert calls == ["old", 3, "old", 4]
         assert len(caplog.records) == 1
         assert "Old.on_training_epoch_start() takes no epoch_idx" in caplog.text
 
-    def test_a_moment_is_told_positionally(self) -> None:
+    def test_arguments_are_positional(self) -> None:
         """Authors name parameters as they like."""
-        told: list[Any] = []
+        calls: list[Any] = []
 
         class Renaming(PyTorchCallback):
             def on_trial_startup(self, first: int, uuid: str | None) -> None:  # type: ignore[override]
-                told.append((first, uuid))
+                calls.append((first, uuid))
 
             def on_train_step_end(self, number: int, found: dict[str, Any]) -> None:  # type: ignore[override]
-                told.append((number, found))
+                calls.append((number, found))
 
             def on_validation_step_end(self, found: dict[str, Any]) -> None:  # type: ignore[override]
-                told.append(found)
+                calls.append(found)
 
         callbacks = Callbacks({"renaming": Renaming()})
         callbacks.on_trial_startup(5, "id")
         callbacks.on_train_step_end(2, {"avg_metrics": {}})
         callbacks.on_validation_step_end({"error": 1.0})
-        assert told == [(5, "id"), (2, {"avg_metrics": {}}), {"error": 1.0}]
+        assert calls == [(5, "id"), (2, {"avg_metrics": {}}), {"error": 1.0}]
         assert callbacks.wants_report_periods
 
 

@@ -42,7 +42,7 @@ def test_a_compiled_model_computes_the_same_and_keeps_its_names() -> None:
     assert torch.equal(copy.deepcopy(model)(inputs), expected)
 
 
-def test_a_compiler_that_fails_is_told_of_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_compiler_that_fails_is_reported_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """The model runs uncompiled."""
 
     def fail(*_: object) -> None:

@@ -192,7 +192,7 @@ class Far(IterableDataset):
         with pytest.raises(TrialError, match="ConnectionResetError in your code"):
             session.train(batches=5, wait=True)
 
-    def test_a_loader_for_one_pass_is_told_from_an_empty_one(self, line: Definition) -> None:
+    def test_a_loader_for_one_epoch_is_distinguished_from_an_empty_one(self, line: Definition) -> None:
         """A generator gave its batches; what it lacks is a second pass."""
         once = "((inputs[:4], targets[:4]) for _ in range(5))"
         session = prepare(line, "", (TRAINING, once), ("self.context = context", f"self.context = context; {PLAIN}")).load()

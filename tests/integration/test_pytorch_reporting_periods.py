@@ -15,20 +15,20 @@ from detjupyter.pytorch import PyTorchCallback
 
 class Steps(PyTorchCallback):
     def __init__(self):
-        self.told = []
+        self.calls = []
 
     def on_train_step_start(self, step_id):
-        self.told.append(("start", step_id))
+        self.calls.append(("start", step_id))
 
     def on_train_step_end(self, step_id, metrics):
-        self.told.append(("end", step_id, len(metrics["batch_metrics"]), sorted(metrics["avg_metrics"])))
+        self.calls.append(("end", step_id, len(metrics["batch_metrics"]), sorted(metrics["avg_metrics"])))
 
     def on_validation_step_start(self):
-        self.told.append(("validation",))
+        self.calls.append(("validation",))
 """
 
 
-def test_steps_are_told_by_the_names_of_0_12(line: Definition) -> None:
+def test_steps_call_the_names_of_0_12(line: Definition) -> None:
     """A step is a ``scheduling_unit``; a step cut by the end of a training continues in the next training."""
     line.write(steps=OLD_CALLBACK)
     line.edit("from detjupyter", "from steps import Steps\nfrom detjupyter")
@@ -39,7 +39,7 @@ def test_steps_are_told_by_the_names_of_0_12(line: Definition) -> None:
     session = line.load(config={"scheduling_unit": 4})
     session.train(batches=10, wait=True)
     names = ["batches", "epochs", "loss"]
-    assert session.trial.steps.told == [
+    assert session.trial.steps.calls == [
         ("start", 1),
         ("end", 1, 4, names),
         ("start", 2),

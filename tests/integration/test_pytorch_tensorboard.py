@@ -59,7 +59,7 @@ class TestTensorBoard:
         log_averages(writer, 10, {"f1": np.float32(0.5), "table": np.zeros((2, 2)), "text": "a"})
         assert writer.scalars == [("Determined/f1", 0.5, 10)]
 
-    def test_validation_metrics_are_told_apart(self) -> None:
+    def test_validation_metrics_are_distinguished(self) -> None:
         """By ``val_``, unless they begin so."""
         writer = Writer("")
         metrics: Mapping[str, Any] = {"error": 1.0, "val_loss": 2.0, "validation_accuracy": np.array(3.0), "table": np.zeros(2)}

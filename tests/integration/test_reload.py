@@ -99,7 +99,7 @@ def test_everything_behaves_as_freshly_imported(rich: Any) -> None:
     session.close()
 
 
-def test_what_changed_is_told(rich: Any) -> None:
+def test_what_changed_is_reported(rich: Any) -> None:
     """Files, classes, functions, and hyperparameters of the config; then that nothing has changed."""
     (rich.root / "const.yaml").write_text("hyperparameters: {lr: 0.01, width: 8}\n")
     session = rich.load()

@@ -23,38 +23,38 @@ PER_EPOCH, PERIOD, LAST = 5, 4, 23
 IN_THE_MIDDLE = 7
 """Of an epoch (5 to 10), of a reporting period (4 to 8), and between two updates (6 and 8)."""
 
-TOLD = """
+CALLS = """
 from detjupyter.pytorch import MetricReducer, PyTorchCallback
 
 
-class Told(PyTorchCallback):
+class Calls(PyTorchCallback):
     def __init__(self):
-        self.told = []
+        self.calls = []
 
     def state_dict(self):
-        return {"told": list(self.told)}
+        return {"calls": list(self.calls)}
 
     def load_state_dict(self, state):
-        self.told = list(state["told"])
+        self.calls = list(state["calls"])
 
     def on_training_start(self):
-        self.told.append("training")
+        self.calls.append("training")
 
     def on_training_epoch_start(self, epoch_idx):
-        self.told.append(("epoch", epoch_idx))
+        self.calls.append(("epoch", epoch_idx))
 
     def on_training_epoch_end(self, epoch_idx):
-        self.told.append(("epoch over", epoch_idx))
+        self.calls.append(("epoch over", epoch_idx))
 
     def on_train_step_start(self, step_id):
-        self.told.append(("step", step_id))
+        self.calls.append(("step", step_id))
 
     def on_training_workload_end(self, avg_metrics, batch_metrics):
         averages = {name: float(value) for name, value in avg_metrics.items()}
-        self.told.append((averages, [float(row["loss"]) for row in batch_metrics]))
+        self.calls.append((averages, [float(row["loss"]) for row in batch_metrics]))
 
     def on_train_step_end(self, step_id, metrics):
-        self.told.append(("step over", step_id, len(metrics["batch_metrics"])))
+        self.calls.append(("step over", step_id, len(metrics["batch_metrics"])))
 
 
 class Largest(MetricReducer):
@@ -83,7 +83,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 from detjupyter.pytorch import DataLoader, LRScheduler, PyTorchTrial
-from told import Largest, Told
+from calls import Largest, Calls
 
 inputs = torch.linspace(-1, 1, 40).reshape(-1, 1)
 
@@ -100,10 +100,10 @@ class LineTrial(PyTorchTrial):
             context.wrap_lr_scheduler(torch.optim.lr_scheduler.StepLR(self.optimizer, 1, gamma), mode)
         self.largest = context.wrap_reducer(Largest(), for_validation=False)
         self.mean = context.wrap_reducer(lambda values: sum(values) / max(len(values), 1), name="mean")
-        self.told = Told()
+        self.calls = Calls()
 
     def build_callbacks(self):
-        return {"told": self.told}
+        return {"calls": self.calls}
 
     def build_training_data_loader(self):
         parts = torch.utils.data.random_split(TensorDataset(inputs, 2 * inputs), [20, 20])
@@ -134,7 +134,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 from detjupyter.pytorch import DataLoader, LRScheduler, PyTorchTrial
-from told import Told
+from calls import Calls
 
 inputs = torch.linspace(-1, 1, 40).reshape(-1, 1)
 
@@ -143,7 +143,7 @@ class LineTrial(PyTorchTrial):
     def __init__(self, context):
         self.context = context
         self.when = {}
-        self.told = Told()
+        self.calls = Calls()
 
     def build_model(self):
         return nn.Sequential(nn.Linear(1, 8), nn.Dropout(0.5), nn.Linear(8, 1))
@@ -155,7 +155,7 @@ class LineTrial(PyTorchTrial):
         return LRScheduler(torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.9), LRScheduler.StepMode.STEP_EVERY_BATCH)
 
     def build_callbacks(self):
-        return {"told": self.told}
+        return {"calls": self.calls}
 
     def build_training_data_loader(self):
         return DataLoader(TensorDataset(inputs, 2 * inputs), batch_size=8, shuffle=True)
@@ -222,7 +222,7 @@ def train(definition: Definition, between: Between, at: int, *, paused: bool) ->
         future.result(LIMIT_S)
     names = session.run.metric_names("training")
     seen: dict[str, Any] = {name: [column.tolist() for column in session.metrics(name)] for name in names}
-    seen["told"] = session.trial.told.told
+    seen["calls"] = session.trial.calls.calls
     seen["error"] = session.metrics("error", "validation")[1].tolist()
     seen["weights"] = [value.tolist() for model in session.context.models for value in model.state_dict().values()]
     session.close()
@@ -236,31 +236,31 @@ class TestNothingBeginsAgain:
     @pytest.mark.parametrize("at", [IN_THE_MIDDLE, PERIOD, 2 * PER_EPOCH, 1], ids=["in the middle", "period", "epoch", "first batch"])
     def test_of_a_paused_training(self, define: Callable[..., Definition], style: str, at: int) -> None:
         """At any place, and at several reloads in a row."""
-        definition = define(model_def=style, told=TOLD)
+        definition = define(model_def=style, calls=CALLS)
         assert train(definition, reload_it, at, paused=True) == train(definition, nothing, at, paused=True)
 
     def test_of_a_running_training(self, define: Callable[..., Definition], style: str) -> None:
         """Without a pause."""
-        definition = define(model_def=style, told=TOLD)
+        definition = define(model_def=style, calls=CALLS)
         assert train(definition, reload_it, IN_THE_MIDDLE, paused=False) == train(definition, nothing, IN_THE_MIDDLE, paused=False)
 
     @pytest.mark.parametrize("failure", [reload_a_syntax_error, reload_another_shape])
     def test_after_a_reload_that_failed(self, define: Callable[..., Definition], style: str, failure: Between) -> None:
         """What was there continues, whether the code does not load or the weights do not fit."""
-        definition = define(model_def=style, told=TOLD)
+        definition = define(model_def=style, calls=CALLS)
         assert train(definition, failure, IN_THE_MIDDLE, paused=True) == train(definition, nothing, IN_THE_MIDDLE, paused=True)
 
 
 def test_the_period_is_the_edited_codes_where_its_metrics_have_other_names(define: Callable[..., Definition]) -> None:
     """Batches of different metrics have no common average: the callback gets those of the new code, and nothing fails."""
-    definition = define(model_def=WRAPPED, told=TOLD)
+    definition = define(model_def=WRAPPED, calls=CALLS)
 
     def edit(session: Any, definition: Definition) -> None:
         definition.edit('return {"loss": loss,', 'return {"loss": loss, "new": 1.0,')
         session.reload()
 
-    told = train(definition, edit, IN_THE_MIDDLE, paused=True)["told"]
-    averages = [entry for entry in told if isinstance(entry[0], dict)]
+    calls = train(definition, edit, IN_THE_MIDDLE, paused=True)["calls"]
+    averages = [entry for entry in calls if isinstance(entry[0], dict)]
     assert [("new" in means, len(rows)) for means, rows in averages] == [
         (False, 4),
         (True, 1),
@@ -278,13 +278,13 @@ def averages_after(at: int) -> list[tuple[bool, int]]:
 
 def test_what_an_edited_reducer_is_made_with_counts(define: Callable[..., Definition]) -> None:
     """It takes over what was collected, not what the code before wrote."""
-    definition = define(model_def=WRAPPED, told=TOLD)
+    definition = define(model_def=WRAPPED, calls=CALLS)
     definition.edit(
-        "        self.largest = None\n\n    def reset", "        self.largest, self.limits = None, [10.0]\n\n    def reset", "told"
+        "        self.largest = None\n\n    def reset", "        self.largest, self.limits = None, [10.0]\n\n    def reset", "calls"
     )
     session = definition.load(config={"scheduling_unit": PERIOD}, name="line")
     session.step(2)
-    definition.edit("[10.0]", "[20.0]", "told")
+    definition.edit("[10.0]", "[20.0]", "calls")
     session.reload()
     assert session.trial.largest.limits == [20.0]
     assert len(session.trial.largest.seen) == 2
@@ -298,7 +298,7 @@ def test_a_trial_of_a_script_is_not_reloaded_and_continues(define: Callable[...,
     def fit(*, reload: bool) -> list[float]:
         import torch
 
-        definition = define(f"script{reload}", model_def=WRAPPED, told=TOLD)
+        definition = define(f"script{reload}", model_def=WRAPPED, calls=CALLS)
         kind = definition.load(name="kind").trial.__class__
         torch.manual_seed(3)
         refused: list[BaseException | None] = []

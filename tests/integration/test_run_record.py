@@ -153,8 +153,8 @@ class TestCommands:
         with pytest.raises(SessionBusyError):
             session.train(batches=1)
         session.stop()
-        told = [(one["command"], one["outcome"], one["origin"]) for one in session.run.events() if one["kind"] == "command"]
-        assert told == [
+        reported = [(one["command"], one["outcome"], one["origin"]) for one in session.run.events() if one["kind"] == "command"]
+        assert reported == [
             ("step", "done", "script"),
             ("resume", "refused", "script"),
             ("train", "done", "script"),

@@ -454,7 +454,7 @@ def test_states_are_compared_value_by_value(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         torch.save(state, tmp_path / name / "state_dict.pth")
     assert {name: state_difference(tmp_path / "base", tmp_path / name) for name in others} == {
-        name: told for name, (_, told) in others.items()
+        name: reported for name, (_, reported) in others.items()
     }
 
 

@@ -237,18 +237,18 @@ def test_a_cell_that_is_run_again_leaves_no_trial_behind() -> None:
     """The session of a trainer that is gone makes room for the next of its class; one in use, or of another class, stays."""
     kept = trainer_of()
     kept.fit(max_length=Batch(2))
-    told = []
+    calls = []
     for _ in range(3):
         trainer = trainer_of()
         trainer.fit(max_length=Batch(2))
         session = dj.current_session()
-        told.append(session.trial.moments.seen)
+        calls.append(session.trial.moments.seen)
         del trainer
         gc.collect()
     assert len(dj.sessions()) == 2
     assert session_of(kept) in dj.sessions()
     assert session.metrics("loss")[0][-1] == 2
-    assert ["shutdown" in seen for seen in told] == [True, True, False]
+    assert ["shutdown" in seen for seen in calls] == [True, True, False]
     assert len([run for run in dj.runs() if run.record.entrypoint.endswith(":Fit")]) >= 4
 
 

@@ -268,7 +268,7 @@ class TestWorkers:
         assert len(list(DataLoader(Files(root), batch_size=1, num_workers=1, multiprocessing_context="fork"))) == 4
         assert watch.opened() == frozenset()
 
-    def test_spawned_children_report_when_they_are_told_where(self, root: Path, watch: UsageWatch) -> None:
+    def test_spawned_children_report_when_they_know_where(self, root: Path, watch: UsageWatch) -> None:
         """Names with line breaks and names that are not UTF-8 are reported; files that a child writes are outputs."""
         odd = [os.fsencode(root / "data") + name for name in (b"/line\nbreak", b"/\xff.bin")]
         for path in odd:

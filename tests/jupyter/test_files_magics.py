@@ -217,7 +217,7 @@ class TestEdits:
         assert "There is nothing to undo" in cells.run("%det_files --undo --path other").message
 
     @pytest.mark.parametrize(
-        ("code", "told"),
+        ("code", "expected"),
         [
             ("%det_files --exclude ../x", "is not a path inside the model definition"),
             ("%det_files --include x.pyc", "cannot ship, whatever `.detignore` says"),
@@ -226,15 +226,15 @@ class TestEdits:
             ("%det_files --exclude model_def.py --path model_def.py", "is the whole model definition"),
         ],
     )
-    def test_a_mistake_shows_one_short_message(self, cells: Cells, code: str, told: str) -> None:
+    def test_a_mistake_shows_one_short_message(self, cells: Cells, code: str, expected: str) -> None:
         """What, where, and what to do next."""
         message = cells.run(code).message
-        assert told in message
+        assert expected in message
         assert "Traceback" not in message
         assert len(message.splitlines()) <= 4
 
     @pytest.mark.parametrize(
-        ("code", "told"),
+        ("code", "expected"),
         [
             ("%det_files --why a --undo", "takes one of --why and --undo at a time"),
             ("%det_files --save", "--save needs --exclude or --include"),
@@ -242,11 +242,11 @@ class TestEdits:
             ("%det_files --as git", "invalid choice: 'git'"),
         ],
     )
-    def test_options_that_do_not_go_together_say_so_in_one_line(self, cells: Cells, code: str, told: str) -> None:
+    def test_options_that_do_not_go_together_say_so_in_one_line(self, cells: Cells, code: str, expected: str) -> None:
         """As IPython's own magics do."""
         (line,) = cells.run(code).printed["stderr"].strip().splitlines()
         assert line.startswith("UsageError: %det_files")
-        assert told in line
+        assert expected in line
 
 
 class TestCellFile:
@@ -379,13 +379,13 @@ class TestPackage:
         assert "`%det_files --exclude here.tar.gz` excludes it" in cells.ok("%det_package here.tar.gz").text
 
     @pytest.mark.parametrize(
-        ("target", "told"),
+        ("target", "expected"),
         [("out.zip", "must end in .tar.gz"), ("no/where.tar.gz", "There is no directory"), ("data.py", "must end in .tar.gz")],
     )
-    def test_a_place_that_cannot_be_is_refused(self, cells: Cells, target: str, told: str) -> None:
+    def test_a_place_that_cannot_be_is_refused(self, cells: Cells, target: str, expected: str) -> None:
         """One message."""
         message = cells.run(f"%det_package {target} --force").message
-        assert told in message
+        assert expected in message
         assert "Traceback" not in message
 
 

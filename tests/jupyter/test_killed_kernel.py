@@ -39,35 +39,35 @@ def store(training: Cells) -> Iterator[Store]:
 
 def test_a_killed_kernel_leaves_an_interrupted_run_and_loses_at_most_a_second(training: Cells, store: Store) -> None:
     """Of the batches that the kernel reported, only those of the last second may be missing; curves and log end at the same batch."""
-    told, per_second, run_id = ast.literal_eval(
+    reported, per_second, run_id = ast.literal_eval(
         training.value("[(r.batches_trained, r.batches_per_second, r.run_id) for r in [session.record()]][0]")
     )
     training.manager.provisioner.process.kill()  # type: ignore[union-attr]  # SIGKILL: nothing of the kernel's runs any more
     training.manager.provisioner.process.wait()  # type: ignore[union-attr]
     run = store.run(run_id)
     assert run.state is State.INTERRUPTED
-    assert told > 100
+    assert reported > 100
     batches, losses = store.series(run_id, Group.TRAINING, "loss")
-    assert len(batches) >= told - MOST_LOST_S * per_second
+    assert len(batches) >= reported - MOST_LOST_S * per_second
     assert batches.tolist() == list(range(1, len(batches) + 1))
     assert len(losses) == len(batches)
     assert run.batches_trained == len(batches)
     printed = [line.text for line in store.log(run_id)[1] if line.stream == "stdout"]
     assert printed[0] == "the trial trains batch 0"
-    assert len(printed) >= told - MOST_LOST_S * per_second
+    assert len(printed) >= reported - MOST_LOST_S * per_second
     assert store.runs()[0].state is State.INTERRUPTED
 
 
 def test_a_kernel_that_is_shut_down_leaves_everything(training: Cells, store: Store) -> None:
     """Shutting down asks the kernel to go: the run is interrupted, and every batch of it is written."""
-    run_id, told = ast.literal_eval(training.value("session.run.id, session.batches_trained"))
+    run_id, reported = ast.literal_eval(training.value("session.run.id, session.batches_trained"))
     began = time.time()
     training.manager.shutdown_kernel()
     run = store.run(run_id)
     assert run.state is State.INTERRUPTED
     assert run.ended_at is not None
     batches, _ = store.series(run_id, Group.TRAINING, "loss")
-    assert len(batches) == run.batches_trained >= told
+    assert len(batches) == run.batches_trained >= reported
     printed = [line.text for line in store.log(run_id)[1] if line.stream == "stdout"]
     assert printed[-1] in (f"the trial trains batch {len(batches) - 1}", f"the trial trains batch {len(batches)}")
     assert began <= run.ended_at <= time.time()

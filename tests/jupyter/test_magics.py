@@ -349,24 +349,24 @@ USAGE = [
 class TestMistakes:
     """The output after an error of the user, or of the user's code."""
 
-    @pytest.mark.parametrize(("code", "told"), MISTAKES)
-    def test_a_mistake_shows_one_short_message(self, cells: Cells, code: str, told: str) -> None:
+    @pytest.mark.parametrize(("code", "expected"), MISTAKES)
+    def test_a_mistake_shows_one_short_message(self, cells: Cells, code: str, expected: str) -> None:
         """No traceback, no frame of ours, and the next cell works."""
         message = cells.run(code).message
-        assert told in message
+        assert expected in message
         assert "Traceback" not in message
         assert "-->" not in message
         assert len(message.splitlines()) <= 4
         assert cells.value("1 + 1") == "2"
 
-    @pytest.mark.parametrize(("code", "told"), USAGE)
-    def test_a_line_that_does_not_fit_says_so_in_one_line(self, cells: Cells, code: str, told: str) -> None:
+    @pytest.mark.parametrize(("code", "expected"), USAGE)
+    def test_a_line_that_does_not_fit_says_so_in_one_line(self, cells: Cells, code: str, expected: str) -> None:
         """As IPython's own magics do, with what was probably meant."""
         seen = cells.run(code)
         assert not seen.message
         (line,) = seen.printed["stderr"].strip().splitlines()
         assert line.startswith("UsageError: ")
-        assert told in line
+        assert expected in line
         assert f"`{code.split()[0]}?` explains." in line or "quotation" in line
 
     def test_mistakes_with_a_session(self, cells: Cells) -> None:
@@ -528,9 +528,9 @@ class TestManners:
         path = directory / "network.py"
         path.write_text("import time; time.sleep(1.1)\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
         seen = cells.ok("s = %det_load")
-        told = re.fullmatch(r"Loading quickstart: (\d+\.\d) s", seen.text)
-        assert told
-        assert float(told[1]) >= 1.1
+        shown = re.fullmatch(r"Loading quickstart: (\d+\.\d) s", seen.text)
+        assert shown
+        assert float(shown[1]) >= 1.1
 
 
 def train_and_fail(cells: Cells, session: str, code: str) -> str:

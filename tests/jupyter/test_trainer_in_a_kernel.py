@@ -98,7 +98,7 @@ def test_the_cells_source_is_the_code_of_the_run(notebook: Cells) -> None:
     assert notebook.value("detjupyter.current_session().run.hyperparameters") == "{'lr': 0.1}"
 
 
-def test_a_mistake_in_the_cells_trial_is_told_with_the_cells_line(notebook: Cells) -> None:
+def test_a_mistake_in_the_cells_trial_is_reported_with_the_cells_line(notebook: Cells) -> None:
     """The error names the line of the cell, without a frame of ours."""
     seen = notebook.run(FIT % ("'fails'", 1))
     assert "ZeroDivisionError" in seen.message
@@ -208,7 +208,7 @@ def test_a_script_file_is_stopped_from_the_sidebar(cells: Cells, script: Path) -
     assert cells.value("detjupyter.runs()[0].state") == "'interrupted'"
 
 
-def test_a_script_file_that_fails_is_told_with_its_line(cells: Cells, script: Path) -> None:
+def test_a_script_file_that_fails_is_reported_with_its_line(cells: Cells, script: Path) -> None:
     """Without a frame of ours; bad arguments of the magic are one line."""
     seen = cells.run("%det_script report.py --config tiny.yaml 2 --fail")
     assert 'raise RuntimeError("as asked")' in seen.message

@@ -19,7 +19,7 @@ class Answered:
         self._bench = bench
         self.futures: dict[str, Future[Any]] = {}
         self.times: Counter[str] = Counter()
-        self.was_told: dict[str, bool] = {}
+        self.was_reported: dict[str, bool] = {}
 
     def send(self, *commands: Command) -> None:
         """Send commands."""
@@ -31,14 +31,14 @@ class Answered:
 
     def _hear(self, sent: str) -> None:
         self.times[sent] += 1
-        self.was_told[sent] = any(event.id == sent for event in self._bench.answers())
+        self.was_reported[sent] = any(event.id == sent for event in self._bench.answers())
 
-    def check(self, *, told: bool = True) -> list[BaseException | None]:
+    def check(self, *, reported: bool = True) -> list[BaseException | None]:
         """Check that all were answered once, after the event about it; return the errors."""
         errors = [future.exception(LIMIT_S) for future in self.futures.values()]
         wait_until(lambda: len(self.times) == len(self.futures), "the answers")
         assert set(self.times.values()) == {1}
-        if told:
-            assert all(self.was_told.values())
+        if reported:
+            assert all(self.was_reported.values())
             assert all(count == 1 for count in Counter(event.id for event in self._bench.answers()).values())
         return errors

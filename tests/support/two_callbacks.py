@@ -55,6 +55,6 @@ def noting(line: Definition) -> Definition:
     return line
 
 
-def told_to(session: Any, name: str) -> list[str]:
+def calls_of(session: Any, name: str) -> list[str]:
     """Return the calls of one callback, or of the trial."""
     return [moment for who, moment in session.trial.events if who == name]

@@ -40,7 +40,7 @@ async def look(live: Live, api: Api, path: str = "digits") -> None:
     assert await live.next("definition_watched") == {"kind": "definition_watched", "path": path, "watched": True}
 
 
-async def test_an_edit_on_disk_is_told_to_who_looks(connect: Connect, api: Api, digits: Path) -> None:
+async def test_an_edit_on_disk_is_reported_to_the_browsers_that_show_it(connect: Connect, api: Api, digits: Path) -> None:
     """A file that another program writes, adds, renames or deletes, at any depth, is reported within about a second."""
     async with connect() as live:
         await look(live, api)
@@ -66,7 +66,7 @@ async def test_an_edit_on_disk_is_told_to_who_looks(connect: Connect, api: Api, 
             assert (await live.next("definition_changed"))["path"] == "digits"
 
 
-async def test_a_burst_of_writes_is_told_a_few_times(connect: Connect, api: Api, digits: Path) -> None:
+async def test_a_burst_of_writes_is_reported_a_few_times(connect: Connect, api: Api, digits: Path) -> None:
     """A hundred files in a second do not give a hundred messages, and no message follows the last one."""
     async with connect() as live:
         await look(live, api)
@@ -76,12 +76,12 @@ async def test_a_burst_of_writes_is_told_a_few_times(connect: Connect, api: Api,
             await asyncio.sleep(0.01)
         took_s = time.monotonic() - began
         await live.next("definition_changed")
-        told = 1
+        reported = 1
         with suppress(asyncio.TimeoutError):
-            while told < 100:
+            while reported < 100:
                 await live.next("definition_changed", within_s=1.5)
-                told += 1
-        assert told <= 4 + 4 * took_s  # a slow machine writes for longer
+                reported += 1
+        assert reported <= 4 + 4 * took_s  # a slow machine writes for longer
 
 
 async def test_what_is_left_out_is_not_watched(connect: Connect, api: Api, digits: Path) -> None:
@@ -116,7 +116,7 @@ async def test_no_edit_is_lost_while_the_watch_is_renewed(connect: Connect, api:
             write(digits, {f"part{number}/one.py": ""})
             await live.next("definition_changed")
             (digits / "model_def.py").write_text(f"edited = {number}\n")
-            await api.get("definition", path="digits")  # finds the new directory before the edit is told
+            await api.get("definition", path="digits")  # finds the new directory before the edit is reported
             await live.next("definition_changed")
 
 
@@ -222,7 +222,7 @@ async def test_a_definition_of_one_file_is_watched_alone(connect: Connect, api: 
         await live.next("definition_changed")
 
 
-async def test_where_the_system_cannot_watch_the_browser_is_told_to_look_for_itself(
+async def test_where_the_system_cannot_watch_the_browser_must_poll(
     connect: Connect, api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the system's limit of watches the listing still works, and the message says that edits are not reported."""
@@ -240,7 +240,7 @@ async def test_where_the_system_cannot_watch_the_browser_is_told_to_look_for_its
 async def test_of_very_many_directories_those_near_the_root_are_watched(
     connect: Connect, api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system's watches are shared: beyond a number of directories, the browser is told that edits may be missed."""
+    """The system's watches are shared: beyond a number of directories, the browser is informed that edits may be missed."""
     monkeypatch.setattr("detjupyter.server.listing.MAX_WATCHED", 3)
     write(digits, {f"part{number}/x.py": "" for number in range(9)})
     async with connect() as live:
@@ -251,7 +251,7 @@ async def test_of_very_many_directories_those_near_the_root_are_watched(
         await live.next("definition_changed")
 
 
-async def test_a_definition_that_is_deleted_is_told(connect: Connect, api: Api, digits: Path) -> None:
+async def test_a_definition_that_is_deleted_is_reported(connect: Connect, api: Api, digits: Path) -> None:
     """If the whole directory is deleted, the panel is notified and finds it missing."""
     async with connect() as live:
         await look(live, api)

@@ -89,7 +89,7 @@ async def test_a_deleted_run_is_said_to_be_gone(connect: Connect, store: Store, 
 
 
 async def test_watching_a_run_that_is_not_there_says_so_once(connect: Connect) -> None:
-    """The browser is told that the run does not exist, and the connection is kept."""
+    """The browser is informed that the run does not exist, and the connection is kept."""
     async with connect() as live:
         await live.next("runs")
         await live.watch("missing")

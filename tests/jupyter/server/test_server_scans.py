@@ -135,18 +135,18 @@ async def test_a_scan_of_any_size_is_another_scan(patient: Scans[str], reader: R
     assert sorted(reader.started) == [("digits", False), ("digits", True)]
 
 
-async def test_progress_is_told_once_a_scan_has_taken_a_second(patient: Scans[str], reader: Reader) -> None:
+async def test_progress_is_reported_once_a_scan_has_taken_a_second(patient: Scans[str], reader: Reader) -> None:
     """During a long scan the number of paths is reported, and never decreases."""
-    told: list[tuple[str, int]] = []
+    reported: list[tuple[str, int]] = []
     began = time.monotonic()
-    scan = asyncio.ensure_future(patient.scan(ROOT, "digits", notify=lambda path, found: told.append((path, found))))
-    await until(lambda: told)
+    scan = asyncio.ensure_future(patient.scan(ROOT, "digits", notify=lambda path, found: reported.append((path, found))))
+    await until(lambda: reported)
     assert time.monotonic() - began >= 1.0
-    await until(lambda: len(told) >= 2)
+    await until(lambda: len(reported) >= 2)
     reader.may_end.set()
     assert await scan == "files of digits"
-    assert {path for path, _ in told} == {"digits"}
-    assert [found for _, found in told] == sorted(found for _, found in told)
+    assert {path for path, _ in reported} == {"digits"}
+    assert [found for _, found in reported] == sorted(found for _, found in reported)
 
 
 async def test_a_scan_that_fails_says_so_to_all_who_wait(patient: Scans[str], reader: Reader) -> None:

@@ -75,7 +75,7 @@ def test_a_hostile_line_ends_without_trying_everything() -> None:
     assert excludes(deep, "a/" + "b/x/" * 500 + "b/c")
 
 
-def test_too_many_bad_lines_are_counted_and_not_all_told(tmp_path: Path) -> None:
+def test_too_many_bad_lines_are_counted_and_not_all_reported(tmp_path: Path) -> None:
     """A file of nothing but mistakes gives a hundred sentences and a number."""
     (tmp_path / ".detignore").write_text("[\n" * 5000)
     problems = scan(tmp_path).problems

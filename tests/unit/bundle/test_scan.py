@@ -248,13 +248,13 @@ def test_a_scan_can_be_asked_as_if_the_file_held_other_lines(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("what", [ScanStopped(3), KeyboardInterrupt(), BrokenPipeError()])
-def test_progress_is_told_and_may_stop_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException) -> None:
+def test_progress_is_reported_and_may_stop_a_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException) -> None:
     """The count of paths grows, and what it raises comes out as it is."""
     monkeypatch.setattr("detjupyter.bundle.walk._PROGRESS_S", 0.0)
     make(tmp_path, "a.py", "p/b.py", "p/q/c.py")
-    told: list[int] = []
-    scan(tmp_path, progress=told.append)
-    assert told == [2, 4, 5]
+    reported: list[int] = []
+    scan(tmp_path, progress=reported.append)
+    assert reported == [2, 4, 5]
 
     def stop(paths: int) -> None:
         raise what
@@ -264,11 +264,11 @@ def test_progress_is_told_and_may_stop_a_scan(tmp_path: Path, monkeypatch: pytes
             look(tmp_path, progress=stop)
 
 
-def test_progress_is_not_told_of_every_folder(tmp_path: Path) -> None:
+def test_progress_is_not_reported_for_every_directory(tmp_path: Path) -> None:
     """A scan that ends at once reports no progress."""
-    told: list[int] = []
-    scan(make(tmp_path, *(f"d{number}/a" for number in range(50))), progress=told.append)
-    assert len(told) < 50
+    reported: list[int] = []
+    scan(make(tmp_path, *(f"d{number}/a" for number in range(50))), progress=reported.append)
+    assert len(reported) < 50
 
 
 def test_what_vanishes_during_the_walk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ class TestFiles:
         assert not found.means_other_code
 
     @pytest.mark.parametrize("broken", [b"def f(:\n", b"x = 1\0", b"\xff\xfe = 1", b"x = " + b"(" * 5000])
-    def test_a_side_that_does_not_compile_is_told_by_its_file_only(self, broken: bytes) -> None:
+    def test_a_side_that_does_not_compile_is_reported_by_its_file_only(self, broken: bytes) -> None:
         """Whichever side it is."""
         for old, new in ((broken, b"x = 1"), (b"x = 1", broken)):
             found = code_changes({"a.py": old}, {"a.py": new})
@@ -103,7 +103,7 @@ class TestFiles:
             assert [(file.names, file.read) for file in found.files] == [((), False)]
             assert found.means_other_code
 
-    def test_other_files_are_told_by_name(self) -> None:
+    def test_other_files_are_reported_by_name(self) -> None:
         """A vocabulary has no classes."""
         assert str(code_changes({"vocab.txt": b"a"}, {"vocab.txt": b"b"})) == "vocab.txt edited"
 
@@ -145,7 +145,7 @@ class TestNames:
             ("import os", "import os, sys", ["model_def (module level) changed"]),
         ],
     )
-    def test_the_smallest_thing_that_has_a_name_is_told(self, old: str, new: str, expected: list[str]) -> None:
+    def test_the_smallest_thing_that_has_a_name_is_reported(self, old: str, new: str, expected: list[str]) -> None:
         """Methods apart from their class, nested functions with the one they are in, statements with the class or module they are in."""
         assert edit((old, new)) == expected
 

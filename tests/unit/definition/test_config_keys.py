@@ -246,7 +246,7 @@ class TestKeysThatAreNotApplied:
 class TestUnknownKeys:
     """They are kept, and reported once."""
 
-    def test_a_slip_is_told_with_what_was_meant(self, tmp_path: Path) -> None:
+    def test_a_misspelling_is_reported_with_what_was_meant(self, tmp_path: Path) -> None:
         """At the top and in the sections that are known, each with its line; the value stays in `raw`."""
         config = read(
             tmp_path, "name: x\nserachr:\n  metric: loss\nsearcher:\n  metrc: loss\nx-anchors: {}\noptimizations: {mixed_precison: O1}\n"

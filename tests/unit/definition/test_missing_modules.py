@@ -136,7 +136,7 @@ class TestStartupHooks:
 
 
 class TestUnsupportedFrameworks:
-    """The user is never told to install a library for a trial that cannot be trained."""
+    """No message tells the user to install a library for a trial that cannot be trained."""
 
     @pytest.mark.parametrize(
         ("base", "model_def", "others"),

@@ -42,12 +42,12 @@ def test_it_is_found_at_the_root_only(tmp_path: Path) -> None:
     assert ModelDefinition(tmp_path / "model.py").startup_hook is None
 
 
-def test_what_it_prints_is_told_as_it_comes_and_what_it_exports_counts(tmp_path: Path) -> None:
+def test_what_it_prints_is_reported_as_it_comes_and_what_it_exports_counts(tmp_path: Path) -> None:
     """Standard output and errors, the last line without a newline too; exported variables with any value, also after `exit 0`."""
     text = "echo here: $PWD\necho oops >&2\nexport WORDS='a b\nc' EMPTY=\nlocal_only=1\nprintf end\nexit 0\n"
-    told: list[str] = []
-    result = run_hook(hook(tmp_path, text), told.append)
-    assert told == [f"here: {tmp_path}", "oops", "end"] == result.output.split("\n")
+    reported: list[str] = []
+    result = run_hook(hook(tmp_path, text), reported.append)
+    assert reported == [f"here: {tmp_path}", "oops", "end"] == result.output.split("\n")
     assert result.exported == ("EMPTY", "WORDS")
     assert (os.environ["WORDS"], os.environ["EMPTY"]) == ("a b\nc", "")
     assert "local_only" not in os.environ

@@ -194,7 +194,7 @@ class TestDisksThatAreFull:
         broken[0] = False
         assert bench.session.checkpoint().batches_trained == 2
 
-    def test_a_directory_that_cannot_be_made_is_told(self, bench: Bench) -> None:
+    def test_a_directory_that_cannot_be_made_is_reported(self, bench: Bench) -> None:
         """It names the place and what to do."""
         (bench.store.home).mkdir(exist_ok=True)
         (bench.store.home / "checkpoints").write_text("in the way")

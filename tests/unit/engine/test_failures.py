@@ -231,7 +231,7 @@ class TestCheckpoints:
         assert {path.name for path in Path(saved.path).iterdir()} == {"weight.json", "detjupyter.json", "code"}
         assert saved.size_bytes == sum(path.stat().st_size for path in Path(saved.path).rglob("*") if path.is_file())
 
-    def test_a_full_disk_is_told_and_the_training_lives(self, bench: Bench) -> None:
+    def test_a_full_disk_is_reported_and_the_training_lives(self, bench: Bench) -> None:
         """The sender gets the reason; for a checkpoint of the training itself, the log has it."""
 
         def full(_: Path) -> None:

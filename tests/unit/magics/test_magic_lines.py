@@ -107,14 +107,14 @@ class TestAssignments:
         }
 
     @pytest.mark.parametrize(
-        ("assignment", "told"),
+        ("assignment", "expected"),
         [("lr", "'lr' does not have the form"), ("=3", "'=3' does not have the form"), ("a=[1", "not YAML"), ("a='", "not YAML")],
     )
-    def test_nonsense_is_refused_with_an_example(self, assignment: str, told: str) -> None:
+    def test_nonsense_is_refused_with_an_example(self, assignment: str, expected: str) -> None:
         """One clear message."""
         with pytest.raises(HyperparameterError, match="--hparam") as caught:
             parse_assignments([assignment])
-        assert told in str(caught.value)
+        assert expected in str(caught.value)
 
 
 class TestCompletion:

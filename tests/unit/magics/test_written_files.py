@@ -43,13 +43,13 @@ class TestNames:
         (tmp_path / "other.py").touch()
         (root / "link.py").symlink_to("../other.py")
         (root / "out").symlink_to("..")
-        for name, told in [
+        for name, expected in [
             ("nets", "is a directory"),
             ("a.py/b.py", "which is a file"),
             ("link.py", "through a symlink"),
             ("out/x.py", "through a symlink"),
         ]:
-            with pytest.raises(DefinitionError, match=told):
+            with pytest.raises(DefinitionError, match=expected):
                 written(root, name)
 
     def test_a_definition_of_one_file_has_one_name(self, tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ class TestWriting:
     def test_a_file_that_would_not_ship_says_why(self, tmp_path: Path) -> None:
         """It is easy to write a module that other machines do not get."""
         (tmp_path / ".detignore").write_text("lay*\n", encoding="utf-8")
-        told = written(tmp_path, "layers.py").why_not_shipped()
-        assert told is not None
-        assert told.startswith("layers.py does not ship: `.detignore` line 1 `lay*` leaves it out.")
+        reason = written(tmp_path, "layers.py").why_not_shipped()
+        assert reason is not None
+        assert reason.startswith("layers.py does not ship: `.detignore` line 1 `lay*` leaves it out.")
         assert written(tmp_path, "model_def.py").why_not_shipped() is None
 
     def test_a_new_detignore_tells_its_effect(self, tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ class TestFailures:
             open_store(tmp_path / "file" / "runs.sqlite")
         assert caught.value.path == str(tmp_path / "file" / "runs.sqlite")
 
-    def test_a_damaged_page_is_told_when_it_is_read(self, tmp_path: Path) -> None:
+    def test_a_damaged_page_is_reported_when_it_is_read(self, tmp_path: Path) -> None:
         """A StoreError, never an exception of SQLAlchemy's."""
         path = tmp_path / "runs.sqlite"
         store = open_store(path)
@@ -263,7 +263,7 @@ class TestFailures:
         assert caught.value.path == str(path)
         database._open[path].release()
 
-    def test_a_locked_file_is_told_after_a_while(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_locked_file_is_reported_after_a_while(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Another process hangs inside its transaction: our write fails completely, and the store is still usable."""
         monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
         path = tmp_path / "runs.sqlite"
@@ -278,7 +278,7 @@ class TestFailures:
         store.create_run(ready_run("r"))
         store.close()
 
-    def test_a_full_disk_is_told_and_leaves_the_store_usable(self, tmp_path: Path) -> None:
+    def test_a_full_disk_is_reported_and_leaves_the_store_usable(self, tmp_path: Path) -> None:
         """SQLite's own limit of pages fails the same way; the points before stay."""
         store = open_store(tmp_path / "runs.sqlite")
         store.create_run(ready_run("r"))

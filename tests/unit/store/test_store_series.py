@@ -176,7 +176,7 @@ class TestBoundedSeries:
         curve.extend([], [])
         assert (len(curve), curve.generation) == (0, 0)
 
-    def test_slips_of_the_caller_are_told(self) -> None:
+    def test_mistakes_of_the_caller_are_reported(self) -> None:
         """Arrays of different lengths, and no room at all."""
         with pytest.raises(ValueError, match="2 batches and 1 values"):
             BoundedSeries().extend([1, 2], [1])
@@ -266,7 +266,7 @@ class TestSeriesBoard:
         values += 10
         assert [(patch.batches.tolist(), patch.values.tolist()) for patch in board.patches({})] == [([0, 1, 2], [1, 1, 1])] * 2
 
-    def test_a_view_is_told_only_what_it_lacks(self) -> None:
+    def test_a_view_receives_only_what_it_lacks(self) -> None:
         """New points start at the view's last point, a reduced curve is sent completely, an unchanged curve not at all."""
         board = SessionCurves(limit=40)
         cursors: dict[tuple[Group, str], Cursor] = {}

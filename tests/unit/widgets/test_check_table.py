@@ -73,12 +73,12 @@ def test_the_first_difference_stands_in_the_table() -> None:
         assert "loss of batch 2 is 0.5 in the kernel and 0.25 in the clean process" in form
 
 
-@pytest.mark.parametrize(("running", "ended", "told"), [("import", None, "import …"), (None, "interrupted", "interrupted")])
-def test_a_check_under_way_shows_how_far_it_is(running: str | None, ended: str | None, told: str) -> None:
+@pytest.mark.parametrize(("running", "ended", "expected"), [("import", None, "import …"), (None, "interrupted", "interrupted")])
+def test_a_check_under_way_shows_how_far_it_is(running: str | None, ended: str | None, expected: str) -> None:
     """The current step is shown, or that the user ended the check."""
     steps = (STEPS[0], CheckStep("import"), CheckStep("build"))
     bundle = check_bundle(CheckView("m:T", steps, running=running, ended=ended))
-    assert all(told in form for form in bundle.values())
+    assert all(expected in form for form in bundle.values())
     assert "3 files" in bundle["text/plain"]
 
 
