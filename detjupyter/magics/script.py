@@ -25,7 +25,7 @@ class ScriptMagics(Magics):
 
     @magic_arguments()
     @argument("script", help="a Python file that reports with determined.core, core_v2, or trains with a Trainer")
-    @argument("--config", help="a YAML file; by default const.yaml in the script's directory, if it has one")
+    @argument("--config", help="a YAML file; by default const.yaml in the script's directory, else its only config")
     @argument("--hparam", nargs="+", action="extend", default=[], metavar="K=V", help="hyperparameters that override the config's")
     @argument("--seed", type=int, help="seeds the sampling of hyperparameter ranges, and is the script's trial seed")
     @argument(
@@ -34,7 +34,13 @@ class ScriptMagics(Magics):
         metavar="CHECKPOINT",
         help="the id of a checkpoint to continue from, or `latest`: of earlier runs of the same command",
     )
-    @argument("arguments", nargs="*", metavar="ARG", help="the script's own arguments: all from the first word that is none of the above")
+    @argument(
+        "arguments",
+        nargs="*",
+        default=[],  # argparse calls the argument required without one
+        metavar="ARG",
+        help="the script's own arguments: all from the first word that is none of the above",
+    )
     @line_magic
     def det_script(self, line: str) -> Run | None:
         """Run a script of the Core API, with the hyperparameters of a config, and return its run.
@@ -60,29 +66,30 @@ def _split(line: str) -> tuple[list[str], list[str]]:
         left = list(words(line))
     except ValueError as error:
         raise UsageError(f"%det_script: {str(error).lower()} in {line!r}.") from None
+    script: list[str] = []
     ours: list[str] = []
-    has_script = False
     while left:
         word = left[0]
         option, equals, _ = word.partition("=")
         if word == "--":
-            return ours, left[1:]
+            return script + ours, left[1:]
         if option in _OPTIONS:
             count = 1 if equals else 1 + (_assignments(left[1:]) if option == "--hparam" else 1)
-        elif not has_script:
-            has_script, count = True, 1
+        elif not script:
+            script.append(left.pop(0))
+            continue
         else:
             break
         ours += left[:count]
         del left[:count]
-    return ours, left
+    return script + ours, left  # in this order, --hparam does not take the script for one of its values
 
 
 def _assignments(following: Iterable[str]) -> int:
-    """Return how many of the words are values of ``--hparam``."""
+    """Return how many of the words are values of ``--hparam``: the first in any case, so that the error quotes a misspelled one."""
     count = 0
     for word in following:
-        if word.startswith("-") or "=" not in word:
+        if word.startswith("-") or (count and "=" not in word):
             break
         count += 1
     return count

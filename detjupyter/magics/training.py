@@ -71,8 +71,11 @@ class TrainingMagics(Magics):
     def det_resume(self, line: str) -> None:
         """Resume a paused training."""
         parse(self.det_resume, line)
-        _current().resume()
+        session = _current()
+        session.resume()
         _say()
+        if session.error is not None:  # the first batch has already failed
+            raise session.error.with_traceback(None)
 
     @magic_arguments()
     @argument("batches", nargs="?", type=int, default=1, metavar="N", help="the number of batches to train, by default one")

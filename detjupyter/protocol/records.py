@@ -17,6 +17,9 @@ from detjupyter.protocol.states import Activity, Group, State
 
 FloatArray = npt.NDArray[np.float64]
 
+UNKNOWN_DEVICE = "—"
+"""The device of a run whose script does not say where it trains."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:

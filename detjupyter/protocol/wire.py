@@ -75,7 +75,8 @@ def _decode_value(hint: Any, value: Any) -> Any:
     if origin in (Union, types.UnionType):
         if value is None:
             return None
-        return _decode_value(next(arm for arm in typing.get_args(hint) if arm is not type(None)), value)
+        arms = [arm for arm in typing.get_args(hint) if arm is not type(None)]
+        return _decode_value(next((arm for arm in arms if _is_dict(arm) == isinstance(value, Mapping)), arms[0]), value)
     if isinstance(hint, type) and is_dataclass(hint):
         return decode(hint, value)
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -85,10 +86,16 @@ def _decode_value(hint: Any, value: Any) -> Any:
     if origin is tuple:
         return tuple(_decode_value(typing.get_args(hint)[0], item) for item in value)
     if origin is dict:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{value!r} is not an object")
         return {key: _decode_value(typing.get_args(hint)[1], item) for key, item in value.items()}
     if origin is np.ndarray:
         return np.array([_decode_value(float, item) for item in value], dtype=np.float64)
     return value
+
+
+def _is_dict(hint: Any) -> bool:
+    return typing.get_origin(hint) is dict
 
 
 @cache

@@ -19,7 +19,7 @@ from detjupyter.framework.metrics import scalars
 from detjupyter.protocol.commands import Command, Stop
 from detjupyter.protocol.events import BestChanged, Checkpointed, MetricsReported, StateChanged, Validated
 from detjupyter.protocol.origins import Origin
-from detjupyter.protocol.records import BestRecord, CheckpointRecord, SessionRecord
+from detjupyter.protocol.records import UNKNOWN_DEVICE, BestRecord, CheckpointRecord, SessionRecord
 from detjupyter.protocol.states import State
 from detjupyter.session.channel import SessionChannel
 from detjupyter.session.kernel import kernel
@@ -31,7 +31,6 @@ from detjupyter.session.registry import registry
 from detjupyter.store import Store, open_store
 from detjupyter.store.history import Run
 
-_UNKNOWN = "—"  # detjupyter does not know which device the script uses
 _WRITE_LIMIT_S = 10.0
 
 
@@ -56,7 +55,9 @@ class ReportedRun:
         self._ends_early = False
         self.session_id = registry.free_name(name)
         here = Path.cwd()
-        record = SessionRecord(self.session_id, self.run_id, self.session_id, here.name, str(here), framework="script", device=_UNKNOWN)
+        record = SessionRecord(
+            self.session_id, self.run_id, self.session_id, here.name, str(here), framework="script", device=UNKNOWN_DEVICE
+        )
         self._live = LiveState(record, commands=(Stop.kind,))
         self._recorder = Recorder(self._live.record, self.say, name=self.session_id)
         self._ranking = Ranking()

@@ -230,7 +230,7 @@ class LiveState:
             plan_elapsed_s=0.0 if record.plan_start_batches is None else self._clock.plan_s(),
             eta_s=eta_s,
             batches_per_second=batches_per_second,
-            records_per_second=records_per_second,
+            records_per_second=records_per_second if record.records_trained else None,  # a script reports no records
         )
 
 

@@ -43,7 +43,7 @@ def draw_panel(picture: Picture, metric: MetricCurves, box: tuple[float, float, 
     note = _note(metric)
     picture.strokes.append(Text((left, top + 14), shorten(title, width - 6.5 * len(note), 12), GREY, 12, bold=True))
     picture.strokes.append(Text((left + width, top + 14), note, _ALARM, 11, anchor="end"))
-    _legend(picture, metric, left, top + 30)
+    _legend(picture, metric, left, top + 30, width)
     labels = [axis.label(tick) for tick in axis.ticks]
     plot_left = left + 10 + 6.2 * max(map(len, labels), default=1)
     plot = _Plot(plot_left, left + width - 16, top + _PLOT_TOP, top + _PLOT_BOTTOM, extent, axis)
@@ -113,16 +113,20 @@ def _has_quarter(step: float) -> bool:
     return math.isclose(leading, 2.5)
 
 
-def _legend(picture: Picture, metric: MetricCurves, left: float, baseline: float) -> None:
-    for group, patch in sorted(metric.curves.items(), key=lambda item: item[0]):
-        if not len(patch.values):
-            continue
-        picture.strokes.append(Line([(left, baseline - 4), (left + 14, baseline - 4)], _COLORS[group], 2))
+def _legend(picture: Picture, metric: MetricCurves, left: float, baseline: float, width: float) -> None:
+    """Draw the names and the last values of the curves on one line, smaller if they would reach into the next panel."""
+    texts = [
+        (group, f"{group.value} {format_value(float(patch.values[-1]))}")
+        for group, patch in sorted(metric.curves.items(), key=lambda item: item[0])
+        if len(patch.values)
+    ]
+    scale = min(1.0, width / max(1.0, sum(19 + 6.2 * len(text) + 12 for _, text in texts)))
+    for group, text in texts:
+        picture.strokes.append(Line([(left, baseline - 4), (left + 14 * scale, baseline - 4)], _COLORS[group], 2))
         if group is Group.VALIDATION:
-            picture.strokes.append(Dots([(left + 7, baseline - 4)], _COLORS[group], 6))
-        text = f"{group.value} {format_value(float(patch.values[-1]))}"
-        picture.strokes.append(Text((left + 19, baseline), text, GREY, 11))
-        left += 19 + 6.2 * len(text) + 12
+            picture.strokes.append(Dots([(left + 7 * scale, baseline - 4)], _COLORS[group], 6))
+        picture.strokes.append(Text((left + 19 * scale, baseline), text, GREY, 11 * scale))
+        left += scale * (19 + 6.2 * len(text) + 12)
 
 
 def _note(metric: MetricCurves) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from detjupyter.protocol.records import CheckpointRecord, SessionRecord
+from detjupyter.protocol.records import UNKNOWN_DEVICE, CheckpointRecord, SessionRecord
 from detjupyter.protocol.states import Group
 from detjupyter.text import one_line, printable
 from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
@@ -14,7 +14,7 @@ _MOST_METRICS = 20
 
 
 def headline(session: SessionRecord) -> str:
-    """Return one line: the state, the batches trained, the duration and the device."""
+    """Return one line: the state, the batches trained, the duration and the device if it is known."""
     batches = f"{format_count(session.batches_trained)} batches" if session.batches_trained != 1 else "1 batch"
     target = session.plan_target_batches
     if session.state.is_live and target is not None:
@@ -22,7 +22,8 @@ def headline(session: SessionRecord) -> str:
     parts = [session.state.value, batches]
     if session.batches_per_epoch:
         parts.append(f"epoch {session.batches_trained / session.batches_per_epoch:.4g}")
-    return " · ".join([*parts, format_duration(session.elapsed_s), session.device])
+    device = [] if session.device == UNKNOWN_DEVICE else [session.device]
+    return " · ".join([*parts, format_duration(session.elapsed_s), *device])
 
 
 def best_line(session: SessionRecord) -> str | None:

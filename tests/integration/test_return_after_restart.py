@@ -128,6 +128,18 @@ class TestEarlierRuns:
         assert dj.load("model_def:LineTrial", from_run="best").batches_trained == 40
         assert dj.load("model_def:LineTrial", from_run="latest").batches_trained == 10
 
+    @pytest.mark.parametrize("is_named", [True, False])
+    def test_a_config_with_another_name_is_found_again(self, line: Definition, is_named: bool) -> None:
+        """Its path is in the recipe; the history lists the run, and a load continues it."""
+        (line.root / "other.yaml").write_text("hyperparameters: {lr: 0.02}\n", encoding="utf-8")
+        session = line.load(config=line.root / "other.yaml") if is_named else line.load()
+        session.train(batches=2, wait=True)
+        (run,) = dj.runs()
+        assert run.recipe is not None
+        assert run.recipe.config == str(line.root / "other.yaml")
+        again = dj.load(from_run=run.id)
+        assert {one.name: one.value for one in again.card().hyperparameters}["lr"] == 0.02
+
     def test_what_cannot_be_continued_is_named(self, line: Definition) -> None:
         """A run that does not exist, or has no checkpoint."""
         with pytest.raises(RunNotFoundError):

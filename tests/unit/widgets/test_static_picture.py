@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detjupyter.protocol.records import ErrorRecord, SeriesPatch, SessionRecord
+from detjupyter.protocol.records import UNKNOWN_DEVICE, ErrorRecord, SeriesPatch, SessionRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.widgets._plot import nice_ticks
 from detjupyter.widgets.picture import static_picture
@@ -108,6 +108,22 @@ def test_long_names_are_cut_not_overflowing(make_session: MakeSession, make_curv
     bundle = static_picture(make_session(entrypoint="m:" + "T" * 300), [make_curve("m" * 300), make_curve("b"), make_curve("c")])
     assert max(map(len, texts(bundle["image/svg+xml"]).splitlines())) < 110
     assert Image.open(io.BytesIO(bundle["image/png"])).size[0] == 1140
+
+
+def test_a_legend_stays_in_its_panel(make_session: MakeSession, make_curve: MakeCurve) -> None:
+    """With three panels in a row, the values of the first do not reach into the second."""
+    patches = [make_curve("loss"), make_curve("val_loss", Group.VALIDATION, n=5), make_curve("b"), make_curve("c")]
+    svg = ET.fromstring(static_picture(make_session(), patches)["image/svg+xml"])
+    placed = [(float(one.get("x", 0)), float(one.get("font-size", 0)), "".join(one.itertext())) for one in svg.iter(f"{SVG}text")]
+    (end,) = [left + 0.56 * size * len(text) for left, size, text in placed if text.startswith("validation ")]
+    (following,) = [left for left, _, text in placed if text == "b"]
+    assert end < following
+
+
+def test_a_device_that_nobody_knows_is_left_out(make_session: MakeSession) -> None:
+    """That of a script."""
+    text = static_picture(make_session(device=UNKNOWN_DEVICE), [])["text/plain"]
+    assert "finished · 875 batches · epoch 5 · 23 s\n" in text
 
 
 def test_the_png_has_a_transparent_ground(make_session: MakeSession, make_curve: MakeCurve) -> None:
