@@ -39,6 +39,9 @@ class LiveView(anywidget.AnyWidget):
     The widget's traits contain no history. A view says hello when it mounts. It then gets everything recorded so far, then updates, with
     the curves as binary buffers (see :mod:`detjupyter.protocol.messages`). Nothing is sent before the first hello.
 
+    Attributes:
+        hellos: How many views have mounted so far, for example again after a reload of the page.
+
     Thread: messages of the browser arrive in the main thread or in one of ipykernel's subshells, notifications of the session in the
     engine's thread. One lock keeps the cursors consistent with what was sent.
 
@@ -49,9 +52,9 @@ class LiveView(anywidget.AnyWidget):
     _esm: ClassVar[Any] = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, channel: Channel) -> None:
+        self.hellos = 0
         self._channel = channel
         self._lock = threading.Lock()
-        self._greeted = False
         self._cursors: dict[tuple[Group, str], Cursor] = {}
         self._log_cursor = 0
         super().__init__(_esm=_read_module())
@@ -82,7 +85,7 @@ class LiveView(anywidget.AnyWidget):
 
     def _send_everything(self) -> None:
         with self._lock:
-            self._greeted = True
+            self.hellos += 1
             self._cursors = {}
             session = self._channel.record()
             patches = self._channel.patches(self._cursors)
@@ -93,7 +96,7 @@ class LiveView(anywidget.AnyWidget):
         """Send the changes. Never raises: it runs in the engine's thread."""
         try:
             with self._lock:
-                if self._greeted:
+                if self.hellos:
                     # Read the record first, so that the curves are never older than the record.
                     session = self._channel.record()
                     patches = self._channel.patches(self._cursors)
@@ -123,8 +126,15 @@ class LiveView(anywidget.AnyWidget):
         self.send(_printable(message), buffers)
 
 
+_kept: list[LiveView] = []
+"""The live views that have stayed open after the end of their training."""
+
+
 class _Display:
     """One output of a cell: the live view, replaced by the static picture when the training has ended.
+
+    After a reload of the page, JupyterLab no longer knows which output to replace. So a view that mounted more than once stays open, with
+    the final state, until the next training is shown: closing it would leave the cell empty.
 
     Thread: the listener runs in the engine's thread. It keeps the display publisher of the cell that showed the view, so that the picture
     does not go into a cell that captures its output when the training ends.
@@ -138,6 +148,8 @@ class _Display:
         self._lock = threading.Lock()
         self._ended = False
         self._unsubscribe: Callable[[], None] | None = None
+        while _kept:
+            _kept.pop().close()
         self._view = LiveView(channel)
         self._display_id: str = display(self._view, display_id=True).display_id  # type: ignore[no-untyped-call]
         self._unsubscribe = channel.subscribe(self._follow)
@@ -151,7 +163,10 @@ class _Display:
             if self._channel.record().state in _ENDED and self._is_first_to_end():
                 self._publisher.publish(_static_bundle(self._channel), {}, transient={"display_id": self._display_id}, update=True)
                 unsubscribe()
-                self._view.close()
+                if self._view.hellos > 1:
+                    _kept.append(self._view)
+                else:
+                    self._view.close()
         except Exception:  # an edge: a failing picture must not make a completed training fail
             _log.exception("The live view could not be replaced by the static picture.")
 

@@ -87,6 +87,11 @@ def said(message: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+def closed_comms(page: Page) -> list[str]:
+    """Return the comms that the kernel has closed so far."""
+    return [message["content"]["comm_id"] for message in page.heard if message["msg_type"] == "comm_close"]
+
+
 def curves_after(messages: list[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
     """Return the curves that a view holds after these messages, keeping and appending as the protocol says."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
@@ -216,6 +221,21 @@ def test_at_the_end_the_picture_takes_the_place_of_the_view() -> None:
     assert output.data["image/svg+xml"].startswith("<svg")
     assert output.data["text/plain"].startswith("model_def:Scripted: finished · 10\u202f000 batches")
     assert len(nbformat.writes(notebook)) < 150_000
+
+
+def test_after_a_reload_of_the_page_the_view_stays_until_the_next_training(page: Page) -> None:
+    """The reloaded page cannot replace the output by the picture, so the cell would be empty without the view."""
+    show(page, "ScriptedChannel(100_000, 0.001)")
+    for _ in range(2):  # the page, and the reloaded page
+        page.say({"kind": "hello"})
+        page.until_said("snapshot")
+    first = page.comm_id
+    page.until_idle(page.run("from detjupyter.protocol.commands import Stop\nchannel.send(Stop())\nchannel.wait()"))
+    page.say({"kind": "hello"})
+    assert said(page.until_said("snapshot"))["session"]["state"] == "stopped"
+    assert first not in closed_comms(page)
+    show(page, "ScriptedChannel(100_000, 0.001)")
+    assert first in closed_comms(page)
 
 
 def test_a_training_that_has_ended_already_shows_its_picture_at_once() -> None:
