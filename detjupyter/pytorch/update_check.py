@@ -10,10 +10,11 @@ import torch
 logger = logging.getLogger("detjupyter")
 
 _MIN_BATCHES = 8
+_SAMPLED = 64
 
 
 class UpdateCheck:
-    """Looks at the parameters a few times at the beginning of a training, without waiting for the device in between.
+    """Compares the parameters once with those at the beginning of a training; nothing waits for the device before.
 
     Args:
         models: The wrapped models.
@@ -21,35 +22,28 @@ class UpdateCheck:
 
     def __init__(self, models: Sequence[torch.nn.Module]) -> None:
         self._models = models
-        self._interval = _MIN_BATCHES
         self._begun_at = 0
         self._due: int | None = None
         self._versions: dict[int, int] = {}
-        self._sums: torch.Tensor | None = None
+        self._samples: list[torch.Tensor] = []
         self.is_done = False
 
     def begin(self, batches_trained: int, batches_per_update: int) -> None:
         """Start at ``batches_trained``; does nothing after the first time. ``batches_per_update`` is that of the aggregation."""
         if self._due is None:
-            self._interval = max(_MIN_BATCHES, 2 * batches_per_update)
-            self._versions = self._now()
-            self._begun_at, self._due = batches_trained, batches_trained + self._interval
+            self._versions, self._samples = self._now(), self._sampled()
+            self._begun_at, self._due = batches_trained, batches_trained + max(_MIN_BATCHES, 2 * batches_per_update)
             self.is_done = not self._versions
 
     def look(self, batches_trained: int) -> None:
-        """Compare the parameters if enough batches were trained since :meth:`begin`, and end the check or warn."""
+        """Compare the parameters if enough batches were trained since :meth:`begin`, and warn if they are the same."""
         if self.is_done or self._due is None or batches_trained < self._due:
             return
-        if self._now() != self._versions:
-            self.is_done = True
-        elif self._sums is None:
-            # torch counts the changes of a tensor, except those by way of `.data`, as in old optimizers: now the values themselves
-            self._sums = self._summed()
-            self._due = batches_trained + self._interval
-        else:
-            self.is_done = True
-            if torch.equal(self._sums, self._summed()):
-                logger.warning("No parameter changed in %d batches. %s", batches_trained - self._begun_at, self._cause())
+        self.is_done = True
+        before, self._samples = self._samples, []
+        # torch counts the changes of a tensor, except those by way of `.data`, as in old optimizers: hence the values, too
+        if self._now() == self._versions and all(map(torch.equal, before, self._sampled())):
+            logger.warning("No parameter changed in %d batches. %s", batches_trained - self._begun_at, self._cause())
 
     def _now(self) -> dict[int, int]:
         try:
@@ -57,8 +51,9 @@ class UpdateCheck:
         except RuntimeError:  # an inference tensor has no version
             return {}
 
-    def _summed(self) -> torch.Tensor:
-        return torch.stack([parameter.detach().cpu().double().sum() for parameter in self._parameters()])
+    def _sampled(self) -> list[torch.Tensor]:
+        """Return a few values of each parameter, on its device: copies of all would take the memory of a second model."""
+        return [parameter.detach().reshape(-1)[:_SAMPLED].clone() for parameter in self._parameters()]
 
     def _parameters(self) -> list[torch.nn.Parameter]:
         return [parameter for model in self._models for parameter in model.parameters() if parameter.requires_grad]

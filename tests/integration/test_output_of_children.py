@@ -156,7 +156,7 @@ class TestPrograms:
         child.stdin.close()
         assert child.wait(LIMIT_S) == 0
         assert lines(sink) == [("stdout", "late")]
-        wait_for(lambda: count_descriptors() == before)
+        wait_for(lambda: count_descriptors() <= before)  # a test before may have left some that are closed late
 
 
 class TestProcesses:
@@ -318,7 +318,7 @@ class TestFinalizers:
                 run_with(Finalizer(lambda: start("late"), at=at), lambda: start("early"))
                 assert ("stdout", "early") in lines(sink)
             close_capture(sink)
-        wait_for(lambda: count_descriptors() == before)
+        wait_for(lambda: count_descriptors() <= before)  # a test before may have left some that are closed late
 
     def test_a_capture_may_end_while_the_text_of_children_is_read(self, sink: LogSink) -> None:
         """A dead thread's hold may be collected there, and it closes the pipes."""
