@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from support.trained import losses
 
+from detjupyter.errors import StateMismatchError
 from detjupyter.pytorch.checkpoints.plain_data import decode
 
 if TYPE_CHECKING:
@@ -271,6 +273,18 @@ def test_a_reload_names_what_it_loses(write: Callable[..., Definition], caplog: 
     assert message.partition("cannot contain: ")[2].partition(". After")[0] == "self.late (SimpleNamespace), self.opened (list_iterator)"
 
 
+def test_a_reload_that_fails_names_nothing(write: Callable[..., Definition], caplog: pytest.LogCaptureFixture) -> None:
+    """It loses nothing; the next one, which succeeds, does."""
+    definition = write("pass", "self.late = types.SimpleNamespace()")
+    session = definition.load()
+    session.step(1)
+    for old, new, is_named in (("nn.Linear(8, 1)", "nn.Linear(8, 1, bias=False)", False), ("bias=False", "bias=True", True)):
+        definition.edit(old, new)
+        with caplog.at_level(logging.WARNING, "detjupyter"), nullcontext() if is_named else pytest.raises(StateMismatchError):
+            session.reload()
+        assert ("self.late (SimpleNamespace)" in caplog.text) is is_named
+
+
 class TestARestoreInTheSameSession:
     """It ends in the same attributes as one in a new session."""
 
@@ -315,6 +329,21 @@ class TestARestoreInTheSameSession:
         assert (trial.startup, trial.total) == (1.0, 0.5)
         assert trial.lock.acquire()
         assert next(trial.opened) == 1
+
+    def test_resets_objects_in_a_list_of_a_callback_that_the_checkpoint_lacks(self, write: Callable[..., Definition]) -> None:
+        """The checkpoint is of an earlier version of the callback, which is not called again."""
+        definition = write("self.meters = []", "[meter.add(1.0) for meter in self.meters]")
+        session = definition.load()
+        session.step(2)
+        saved = session.checkpoint()
+        definition.edit("self.trial.opened = iter([1])", "self.trial.meters = [Meter()]")
+        definition.edit("class Phase", METERS + "\n\nclass Phase")
+        other = definition.load(name="other")
+        other.restore(saved.path)
+        other.step(2)
+        assert other.trial.meters[0].total == 2.0
+        other.restore(saved.path)
+        assert other.trial.meters[0].total == 0.0
 
     def test_that_fails_keeps_all_objects(self, write: Callable[..., Definition]) -> None:
         """Those that a checkpoint cannot contain, too."""

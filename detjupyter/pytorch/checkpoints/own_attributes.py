@@ -331,6 +331,8 @@ class OwnAttributes:
         stay: list[str] = []
         for path, attribute in attributes.items():
             initial = self._initial.after(path, begun)
+            if initial is ABSENT and attribute.owner is None:  # in a container of a callback, which stays
+                initial = self._initial.latest(path)
             is_same_object = initial.identity == id(attribute.value)
             if initial is ABSENT:
                 delattr(attribute.owner, attribute.name)
