@@ -109,7 +109,7 @@ class TestLines:
         assert len(lines) <= 2 + 3 * leave + 1  # the first state of the outer bar is a line before its cursor has moved up
 
     def test_more_nested_bars_leave_one_line_each(self) -> None:
-        """tqdm moves the cursor up with one sequence for each row."""
+        """The cursor moves up with one sequence for each row."""
         sink = LogSink()
         file: Any = Written(sink)
         lines: list[str] = []
