@@ -168,7 +168,7 @@ class Session:
         """The durable record of this session; None before its first batch.
 
         Raises:
-            StoreBusyError: Another process keeps the history locked, so that the run is not in it yet.
+            StoreBusyError: Another process has kept the history locked for ten seconds, so that the run is not in it yet.
         """
         recorder = self._keeper.recorder
         store, run_id = recorder.wait_for_run(), recorder.run_id
@@ -205,6 +205,7 @@ class Session:
 
         Raises:
             ArgumentError: There is no such metric yet.
+            StoreBusyError: As for :attr:`run`.
         """
         run = self.run
         names = run.metric_names(group) if run is not None else []

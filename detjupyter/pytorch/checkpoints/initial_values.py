@@ -22,7 +22,7 @@ class Initial:
         identity: The id of the object.
         has_data: Whether ``data`` is a copy of the value as plain data. It is not if the value is large or not plain.
         data: The copy.
-        mark: What changes with the content of a large value, or of an object that is not plain data; None for the others.
+        mark: A fingerprint of the content of a large value, or of an object that is not plain data; None for other values.
     """
 
     identity: int
@@ -42,7 +42,7 @@ ABSENT = Initial(0)
 
 @dataclass(frozen=True, slots=True)
 class AfterStage:
-    """What of a restored state a stage would undo, and therefore follows it, too.
+    """The part of a restored state that a stage would undo, so that it is restored again after the stage.
 
     Attributes:
         values: The attributes that the stage had set and training had changed since, as plain data.
