@@ -108,6 +108,10 @@ KEPT = {
         "batch_idx == 2 and setattr(self, 'chosen', self.options['inner']); "
         "batch_idx > 5 and self.chosen.add_(1.0); extra = self.options['inner'].clone()",
     ),
+    "objects in a list that on_training_start sets again": (
+        "self.meters = [Estimator()]",
+        "extra = self.meters[0].add(0.1) if batch_idx > 4 else 0.0",
+    ),
     "what on_training_start sets": ("self.total = None", "self.total += 0.1; self.started += 0.1; extra = self.total + self.started"),
 }
 METERS = """
@@ -141,6 +145,8 @@ class Start(pytorch.PyTorchCallback):
     def on_training_start(self):
         self.trial.total = self.trial.started = 0.5
         self.trial.opened = iter([1])
+        if hasattr(self.trial, "meters"):
+            self.trial.meters = [type(meter)() for meter in self.trial.meters]
 
 
 class LineTrial"""
@@ -222,6 +228,7 @@ NAMED = {
         "self.opts.append(torch.optim.SGD([torch.nn.Parameter(x.clone())], lr=0.1))",
         "self.opts (list)",
     ),
+    "a dict that contains itself": ("self.node = None", "self.node = {}; self.node['self'] = self.node", "self.node (dict)"),
     "an array inside": (
         "self.inside = types.SimpleNamespace(deep=types.SimpleNamespace(table=torch.zeros(300_000)))",
         "self.inside.deep.table += 1",
@@ -255,7 +262,7 @@ def test_a_changed_object_that_cannot_be_kept_is_named(
     assert "state_dict()" in message
     name = named.partition(" ")[0]
     stays = [record.getMessage() for record in caplog.records if "stay as they are" in record.getMessage()]
-    assert bool(stays) is (name not in ("self.found", "self.opts"))
+    assert bool(stays) is (name not in ("self.found", "self.opts", "self.node"))
     assert all(name in one for one in stays)
     if not stays:
         assert not getattr(session.trial, name.partition(".")[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from detjupyter.pytorch.checkpoints.plain_data import same_plain
@@ -30,11 +30,17 @@ class Initial:
     data: Any = None
     mark: Any = None
 
+    @property
+    def kind(self) -> str | None:
+        """The kind of the plain data: ``state`` for that of an object with a state, None for numbers, text and what is not plain."""
+        return self.data[0] if isinstance(self.data, tuple) else None
+
     def is_same(self, other: Initial) -> bool:
-        """Return whether both are the same value, as far as that is known."""
-        if self.has_data and other.has_data:
-            return same_plain(self.data, other.data)
-        return self.identity == other.identity
+        """Return whether both are the same value, as far as that is known. Of objects with a state, another equal one is not the same."""
+        if self.has_data != other.has_data:  # a new object can have the id of one that is gone
+            return False
+        is_same_object = self.identity == other.identity
+        return same_plain(self.data, other.data) and (is_same_object or self.kind != "state") if self.has_data else is_same_object
 
 
 ABSENT = Initial(0)
@@ -117,5 +123,7 @@ class InitialValues:
             if path in self._stages.get(stage, {}):
                 return self._stages[stage][path]
             if path in self._in_state.get(stage, {}):
-                return Initial(0, has_data=True, data=self._in_state[stage][path])
+                value = Initial(0, has_data=True, data=self._in_state[stage][path])
+                # A restore loads a state into the object of __init__.
+                return replace(value, identity=self.of_init.get(path, ABSENT).identity) if value.kind == "state" else value
         return self.of_init.get(path, ABSENT)
