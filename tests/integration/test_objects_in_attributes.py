@@ -112,6 +112,10 @@ KEPT = {
         "self.meters = [Estimator()]",
         "extra = self.meters[0].add(0.1) if batch_idx > 4 else 0.0",
     ),
+    "what __init__ sets, on_training_start replaces, and training sets again": (
+        "self.total = 0.25",
+        "self.total = 0.25 if batch_idx == 2 else self.total; extra = self.total",
+    ),
     "what on_training_start sets": ("self.total = None", "self.total += 0.1; self.started += 0.1; extra = self.total + self.started"),
 }
 METERS = """
@@ -393,6 +397,19 @@ def test_an_object_of_another_package_is_kept_by_its_state_dict(
     assert losses(other) == losses(session)[-3:]
     assert "cannot contain: self.broken (Broken). " in caplog.text
     monkeypatch.delitem(sys.modules, "detjupyter_test_meters")
+
+
+def test_what_replaces_an_object_of_a_callback_is_restored(write: Callable[..., Definition]) -> None:
+    """In a new session, ``on_training_start`` sets the object again, after the restore."""
+    definition = write("self.opened = 0.0", "self.opened = 0.1 if batch_idx == 0 else self.opened + 0.1; extra = self.opened")
+    session = definition.load()
+    session.step(3)
+    saved = session.checkpoint()
+    session.step(2)
+    other = definition.load(name="other")
+    other.restore(saved.path)
+    other.step(2)
+    assert losses(other) == losses(session)[-2:]
 
 
 def test_an_edit_of_what_a_callback_sets_counts(write: Callable[..., Definition]) -> None:

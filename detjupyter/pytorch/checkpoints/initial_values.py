@@ -72,6 +72,7 @@ class InitialValues:
         self.of_init = of_init
         self._stages: dict[str, dict[str, Initial]] = {}
         self._in_state: dict[str, Mapping[str, Any]] = {}  # what a stage had set in the restored state, as plain data
+        self._objects_in_state: dict[str, Set[str]] = {}  # what else a stage had set in it
         self.deleted: set[str] = set()
         """The attributes that a stage has deleted."""
 
@@ -90,10 +91,18 @@ class InitialValues:
     def note_state(self, state: Mapping[str, Any]) -> None:
         """Note what the stages had set in a state that is restored."""
         self._in_state = {stage: state.get(f"of_{stage}", {}) for stage in STAGES}
+        self._objects_in_state = {stage: set(state.get(f"objects_of_{stage}", ())) for stage in STAGES}  # earlier versions lack it
 
     def state(self) -> dict[str, Any]:
-        """Return what each stage has set, as far as it is plain data."""
-        return {
+        """Return what each stage has set: plain data, and the paths of what is not."""
+        objects = {
+            f"objects_of_{stage}": sorted(
+                {path for path, value in self._stages.get(stage, {}).items() if not value.has_data}
+                | self._objects_in_state.get(stage, set())
+            )
+            for stage in STAGES
+        }
+        return objects | {
             f"of_{stage}": {
                 **self._in_state.get(stage, {}),
                 **{path: value.data for path, value in self._stages.get(stage, {}).items() if value.has_data},
@@ -102,9 +111,11 @@ class InitialValues:
         }
 
     def is_as_in_state(self, stage: str, path: str) -> bool:
-        """Return whether a stage has set an attribute to the value to which it had set it in the restored state."""
+        """Return whether a stage has set an attribute to the value to which it had set it in the restored state; any object counts."""
         mine = self._stages[stage][path]
-        return mine.has_data and path in self._in_state.get(stage, {}) and same_plain(mine.data, self._in_state[stage][path])
+        if not mine.has_data:
+            return path in self._objects_in_state.get(stage, set())
+        return path in self._in_state.get(stage, {}) and same_plain(mine.data, self._in_state[stage][path])
 
     def latest(self, path: str) -> Initial:
         """Return the value with which the training has begun."""
