@@ -49,6 +49,7 @@ from collections.abc import Sequence
 from detjupyter.next_step import NextStep, worded
 
 _RED, _FAINT, _RESET = "\x1b[1;31m", "\x1b[2m", "\x1b[0m"
+_HINT = "  → "
 
 
 class DetJupyterError(Exception):
@@ -73,12 +74,18 @@ class DetJupyterError(Exception):
         return _printable([*lines, *self._hint_lines()])
 
     def _hint_lines(self) -> list[str]:
-        return [f"  → {worded(self.hint)}"] if self.hint else []
+        return [f"{_HINT}{worded(self.hint)}"] if self.hint else []
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows instead of a traceback."""
         first, *rest = str(self).splitlines()
         return [f"{_RED}{type(self).__name__}{_RESET}: {first}", *(f"{_FAINT}{line}{_RESET}" for line in rest)]
+
+
+def split_hint(text: str) -> tuple[str, str | None]:
+    """Split what ``str()`` of an error has returned, perhaps in another process, into the message and the hint; None if it has no hint."""
+    message, _, hint = text.partition(f"\n{_HINT}")
+    return message, hint or None
 
 
 def _printable(lines: Sequence[str]) -> str:

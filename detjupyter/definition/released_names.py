@@ -3,6 +3,8 @@
 Collected from the syntax trees of the packages ``determined`` (0.12.4, 0.12.13, 0.13.13, 0.15.6, 0.17.15, 0.19.11, 0.21.2, 0.24.0, 0.26.7,
 0.32.1, 0.36.0 and 0.38.1) and ``determined-common`` (0.12.13 and 0.13.13). The names of a private module (``determined.core._searcher``)
 are in the module that contains it, and those of ``determined_common`` in ``determined.common``.
+
+The table contains only names and no code. Names that the modules themselves import are included, since definitions can import them, too.
 """
 
 from __future__ import annotations

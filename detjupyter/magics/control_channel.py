@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from detjupyter.errors import DetJupyterError
+from detjupyter.errors import DetJupyterError, split_hint
 from detjupyter.protocol.control import REPLY, REQUEST
 from detjupyter.session.kernel import kernel as this_kernel
 from detjupyter.session.registry import registry
@@ -122,8 +122,7 @@ def _outcome(ticket: int, done: Future[Any]) -> CommandOutcome:
     error = done.exception()
     if error is None:
         return CommandOutcome(ticket, None, None)
-    message, _, hint = _words(error).partition("\n  → ")
-    return CommandOutcome(ticket, message, hint or None)
+    return CommandOutcome(ticket, *split_hint(_words(error)))
 
 
 def _words(error: BaseException) -> str:

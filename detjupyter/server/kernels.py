@@ -8,7 +8,7 @@ from typing import Any
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from detjupyter.errors import ProtocolError
+from detjupyter.errors import ProtocolError, split_hint
 from detjupyter.protocol.commands import parse_command
 from detjupyter.protocol.messages import PROTOCOL_VERSION, ControlReply, ControlRequest, KernelReply
 from detjupyter.protocol.wire import encode
@@ -91,8 +91,8 @@ class KernelCommandHandler(_KernelHandler):
         if not reply.loaded:
             raise RefusedError(409, "This kernel has not loaded detjupyter.", hint="Run `%load_ext detjupyter` in the notebook.")
         if reply.error is not None:
-            message, _, hint = reply.error.partition("\n  → ")
-            raise RefusedError(409, message, hint=hint or None)
+            message, hint = split_hint(reply.error)
+            raise RefusedError(409, message, hint=hint)
         self.answer(reply)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,41 +19,36 @@ from detjupyter.definition.config import Config
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.engine.engine import Engine, Publish
 from detjupyter.engine.plan import check, training, with_defaults
-from detjupyter.engine.refusals import closed, refusal
+from detjupyter.engine.refusals import closed
 from detjupyter.engine.reload_report import ReloadReport, compare
 from detjupyter.errors import ArgumentError, LengthError, SessionError, TrialError
 from detjupyter.next_step import NextStep, worded
-from detjupyter.protocol.allowed import verdict
 from detjupyter.protocol.commands import (
-    COMMANDS,
     AtBatch,
     AwaitFiles,
     Command,
     CommandMessage,
     ForceClose,
-    Internal,
     MakeCheckpoint,
     Pause,
     Reload,
     Restore,
-    RestoreListed,
     Resume,
     Step,
     Stop,
     Train,
     Validate,
-    arguments_of,
 )
-from detjupyter.protocol.events import Closed, CommandAnswered, StateChanged
+from detjupyter.protocol.events import Closed, StateChanged
 from detjupyter.protocol.lengths import Length
 from detjupyter.protocol.origins import Origin, default_origin
 from detjupyter.protocol.records import CardRecord, CheckpointRecord, FloatArray, SessionRecord
 from detjupyter.protocol.states import State
 from detjupyter.session.channel import SessionChannel
 from detjupyter.session.live_state import LiveState
-from detjupyter.session.outbox import Outbox, answer_like
 from detjupyter.session.publisher import EventPublisher
 from detjupyter.session.run_keeper import RunKeeper
+from detjupyter.session.sender import CommandSender
 from detjupyter.session.source_text import source_of
 from detjupyter.session.stuck_watch import StuckWatch
 from detjupyter.session.waiting import Echo, Waiting
@@ -98,11 +92,9 @@ class Session:
         self._waiting = Waiting(self._engine, self._publisher)
         self._watch = StuckWatch(session_id, self._publisher.quiet_s, self._engine.stack, self._publisher.show_stuck)
         self._publisher.react_with(self._watch.react)
-        send, watch = self._engine.send, self._watch  # not through self: nothing here must keep the session alive
-        self._outbox = Outbox(lambda message: watch.over(send(message)))
+        self._sender = CommandSender(self._engine, self._live, self._keeper, self._publisher, self._waiting, self._watch)
         publish = self._publisher.publish
         self._engine.ended.add_done_callback(lambda _: publish(Closed()))  # the engine may end on its own
-        self._reload_failure: str | None = None
         self._is_closed = False
         self._forgetters: tuple[Callable[[Session], object], ...] = ()
         weakref.finalize(self, self._engine.close_soon).atexit = False  # at the end of the process the registry closes sessions
@@ -176,7 +168,7 @@ class Session:
         """The durable record of this session; None before its first batch.
 
         Raises:
-            StoreBusyError: Another process keeps the history locked, so that the run is not in it yet.
+            StoreBusyError: Another process has kept the history locked for ten seconds, so that the run is not in it yet.
         """
         recorder = self._keeper.recorder
         store, run_id = recorder.wait_for_run(), recorder.run_id
@@ -213,6 +205,7 @@ class Session:
 
         Raises:
             ArgumentError: There is no such metric yet.
+            StoreBusyError: As for :attr:`run`.
         """
         run = self.run
         names = run.metric_names(group) if run is not None else []
@@ -223,7 +216,8 @@ class Session:
     def card(self) -> CardRecord:
         """Return the card: class, device, hyperparameters and their origins, the files, and how the code differs from the disk now."""
         card = replace(self._keeper.card(), hyperparameter_changes=self.record().hyperparameter_changes)
-        return card if self._reload_failure is None else replace(card, notes=(*card.notes, self._reload_failure))
+        failure = self._sender.reload_failure
+        return card if failure is None else replace(card, notes=(*card.notes, failure))
 
     def files(self) -> FileReport:
         """Return the files of the definition, as in the card."""
@@ -268,7 +262,7 @@ class Session:
         """Train as ``command`` says, regardless of the configuration; see :meth:`train`."""
         check(command)
         with self.awaited() if wait else nullcontext():  # from the first batch on
-            self._ask(command)
+            self._sender.ask(command)
             if not wait:
                 return
             try:
@@ -283,7 +277,7 @@ class Session:
         Raises:
             SessionError: Nothing is training.
         """
-        self._ask(Pause())
+        self._sender.ask(Pause())
 
     def pause_soon(self, limit_s: float = PAUSE_LIMIT_S) -> bool:
         """Ask for a pause after the current batch and wait at most ``limit_s`` seconds for it; return whether the training is paused.
@@ -300,7 +294,7 @@ class Session:
         Raises:
             SessionError: There is none.
         """
-        self._ask(Resume())
+        self._sender.ask(Resume())
 
     def step(self, n: int = 1) -> None:
         """Train ``n`` more batches, then pause; return after the last one.
@@ -312,11 +306,11 @@ class Session:
         """
         if type(n) is not int or n < 1:
             raise LengthError(f"A step is at least one batch, not {n!r}.")
-        self._ask(Step(n))
+        self._sender.ask(Step(n))
 
     def stop(self) -> None:
         """End the training after the current batch; weights and history are kept, and :meth:`train` continues from here."""
-        self._ask(Stop())
+        self._sender.ask(Stop())
 
     def wait(self, timeout_s: float | None = None) -> str:
         """Wait until the training ends or is paused, at most ``timeout_s`` seconds; return the state then.
@@ -342,7 +336,7 @@ class Session:
         Raises:
             TrialError: The trial's code raised.
         """
-        metrics: dict[str, Any] = self._ask(Validate())
+        metrics: dict[str, Any] = self._sender.ask(Validate())
         return metrics
 
     def checkpoint(self) -> CheckpointRecord:
@@ -351,7 +345,7 @@ class Session:
         Raises:
             CheckpointError: The checkpoint cannot be written.
         """
-        record: CheckpointRecord = self._ask(MakeCheckpoint())
+        record: CheckpointRecord = self._sender.ask(MakeCheckpoint())
         return record
 
     def restore(self, checkpoint: CheckpointRecord | str | Path, *, trust: bool = False) -> Path:
@@ -371,10 +365,10 @@ class Session:
             CheckpointError: The checkpoint is missing, damaged, or of another class.
             UntrustedCheckpointError: The checkpoint needs ``trust``.
         """
-        self._refuse_at_once(CommandMessage(Restore(str(checkpoint), trust)))
-        self._ask(AwaitFiles())
+        self._sender.refuse_at_once(CommandMessage(Restore(str(checkpoint), trust)))
+        self._sender.ask(AwaitFiles())
         directory = self._keeper.find_checkpoint(checkpoint)
-        self._ask(Restore(str(directory), trust))
+        self._sender.ask(Restore(str(directory), trust))
         return directory
 
     def reload(self) -> ReloadReport:
@@ -387,8 +381,8 @@ class Session:
             DefinitionError, TrialError: The edited code does not load.
             CheckpointError: The weights do not fit the edited model.
         """
-        before, now = self._ask(Reload())
-        self._reload_failure = None
+        before, now = self._sender.ask(Reload())
+        self._sender.reload_failure = None
         self.card()  # scan the files now: they belong to the loaded code
         return compare(before, now, self.batches_trained)
 
@@ -399,7 +393,7 @@ class Session:
         """
         if not callable(function):
             raise SessionError(f"at_batch needs a function of the trial, not {function!r}.", hint="For example: `lambda trial: trial.lr`.")
-        return self._ask(AtBatch(source_of(function), function))
+        return self._sender.ask(AtBatch(source_of(function), function))
 
     def close(self, state: State = State.STOPPED, *, force: bool = False) -> None:
         """End the training and release the trial, its data and its memory; the run is kept. May be called twice.
@@ -449,14 +443,7 @@ class Session:
         """
         if isinstance(command, ForceClose):
             return self._closing_by_force()
-        message, keeper = CommandMessage(command, origin or default_origin()), self._keeper
-        if isinstance(command, Reload):
-            return self._after_reload(self._outbox.send(message))
-        if isinstance(command, RestoreListed):
-            return self._outbox.send_prepared(lambda: replace(message, command=keeper.restore_of(command)))
-        if isinstance(command, Command) and command.needs_run and not self.is_closed and not keeper.recorder.has_run(0):
-            return self._outbox.send_prepared(lambda: keeper.in_run(message))
-        return self._outbox.send(message)
+        return self._sender.send(CommandMessage(command, origin or default_origin()))
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
@@ -477,36 +464,6 @@ class Session:
             self._publisher.publish(Closed())
             raise
 
-    def _ask(self, command: Command | Internal) -> Any:
-        self._waiting.require_other_thread()
-        message = CommandMessage(command)
-        self._refuse_at_once(message)
-        if isinstance(command, Command) and command.needs_run and not self._is_closed:
-            self._keeper.require_run()
-        try:
-            return self._waiting.for_answer(lambda: self._outbox.send(message))
-        finally:
-            self._keeper.recorder.settle()
-
-    def _refuse_at_once(self, message: CommandMessage) -> None:
-        """Refuse at once a command that is not allowed in the current state: the engine would refuse it only after the current batch.
-
-        Raises:
-            SessionError: It is refused.
-        """
-        command: Any = message.command
-        if command.kind not in COMMANDS:
-            return
-        situation, at_batch = self._live.situation(), self.batches_trained
-        what = verdict(command.kind, situation)
-        if not what.is_refusal:
-            return
-        error = refusal(command.kind, what, situation, at_batch)
-        arguments = arguments_of(command)
-        answer = CommandAnswered(message.id, command.kind, arguments, message.origin, at_batch, at_batch, "refused", error=error.message)
-        self._publisher.publish(answer)
-        raise error
-
     def _closing_by_force(self) -> Future[None]:
         done: Future[None] = Future()
         self.close(force=True)
@@ -519,19 +476,6 @@ class Session:
             self._publisher.publish(StateChanged(State.INTERRUPTED, record.batches_trained))
         self._publisher.detach()
         self._engine.kill()
-
-    def _after_reload(self, future: Future[Any]) -> Future[ReloadReport]:
-        """Convert the result of ``future`` into a report, and show a failed reload in the card: its sender might not wait for it."""
-        outer: Future[ReloadReport] = Future()
-        outer.set_running_or_notify_cancel()  # the reload has been sent and cannot be canceled
-
-        def note(done: Future[Any]) -> None:
-            error, at = done.exception(), time.strftime("%H:%M:%S")
-            self._reload_failure = None if error is None else f"The reload at {at} failed; nothing changed: {error}"
-            answer_like(done, outer, lambda loads: compare(loads[0], loads[1], self.batches_trained))
-
-        future.add_done_callback(note)
-        return outer
 
 
 def _forward(session: weakref.ref[Session], command: Command) -> Future[Any]:

@@ -87,7 +87,7 @@ async function follow(...held: SessionRecord[]): Promise<void> {
 }
 
 function restore(target = at40): Promise<void> {
-  return model.restore(target, listed, loss => {
+  return model.restore(target, loss => {
     asked.push(loss);
     return Promise.resolve(agrees);
   });
@@ -167,13 +167,20 @@ describe('a restore', () => {
     expect(model.restored && restoredText(model.restored)).toBe('Restored batch 40.');
   });
 
-  it('does not ask if nothing was trained, or if the state comes from the run that is listed', async () => {
+  it('does not ask if nothing was trained', async () => {
     await follow({ ...finished, run_id: null, batches_trained: 0, elapsed_s: 0 });
     await restore();
+    expect([asked, server.commands.length]).toEqual([[], 1]);
+  });
+
+  it('does not take a checkpoint of another run for the state, except the one that it has just restored', async () => {
     server.saved = [];
     await follow({ ...finished, run_id: 'run-2', batches_trained: 120 });
+    await restore(checkpoint(120));
+    expect(asked).toEqual([{ target: checkpoint(120), batchesTrained: 120 }]);
     await restore();
-    expect([asked, server.commands.length]).toEqual([[], 2]);
+    expect(asked.length).toBe(1);
+    expect(model.restored?.back).toEqual(checkpoint(120));
   });
 
   it('that was refused says so, and is not a way back', async () => {
@@ -202,11 +209,17 @@ describe('a restore', () => {
     expect([model.pending, model.restored?.target]).toEqual([null, at40]);
   });
 
-  it('is forgotten when the session trains again', async () => {
-    await follow(finished);
-    await restore();
-    server.held = [{ ...finished, state: 'running', allowed: ['pause'] }];
-    await sessions.refresh();
-    expect(model.restored).toBeNull();
+  it('is forgotten when the session trains again, or is another one', async () => {
+    for (const next of [
+      { ...finished, state: 'running' as const, allowed: ['pause'] },
+      { ...finished, session_id: 'another' }
+    ]) {
+      await follow(finished);
+      await restore();
+      expect(model.restored).not.toBeNull();
+      server.held = [next];
+      await sessions.refresh();
+      expect(model.restored).toBeNull();
+    }
   });
 });

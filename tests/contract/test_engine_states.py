@@ -153,13 +153,13 @@ class TestWhatIsAllowed:
         for kind, command in (("validation", Validate()), ("checkpoint", MakeCheckpoint())):
             holds = bring_to(bench, "validating" if kind == "validation" else "checkpointing")
             assert command.kind not in bench.session.allowed
-            wait_until(lambda: bench.session._outbox.is_idle, "the command before is passed on")
+            wait_until(lambda: bench.session._sender.is_idle, "the command before is passed on")
             before = len([event for event in bench.published if event.kind == kind])
             future = bench.session.send(command)
             for held in holds:
                 held.may_continue.set()
             assert future.result(LIMIT_S) is not None
-            bench.session._ask(AwaitFiles())
+            bench.session._sender.ask(AwaitFiles())
             after = len([event for event in bench.published if event.kind == kind])
             assert after - before == (1 if kind == "validation" else 2), "the one under way, and for checkpoints the one that waited"
 

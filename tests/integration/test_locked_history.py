@@ -154,7 +154,7 @@ def test_automatic_checkpoints_are_written_while_it_is_locked(bench: Bench, path
     assert [one.batches_trained for one in written] == [31]  # the newest, and the best of the toy
     assert all(one.automatic and Path(one.path).is_dir() for one in written)
     session.train(batches=10, wait=True)
-    session._ask(AwaitFiles())
+    session._sender.ask(AwaitFiles())
     assert session._keeper.recorder.close(LIMIT_S)
     kept = session.run.checkpoints()
     assert kept[-1].batches_trained == 41

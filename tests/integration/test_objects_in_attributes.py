@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from support.trained import losses
 
+from detjupyter.errors import StateMismatchError
 from detjupyter.pytorch.checkpoints.plain_data import decode
 
 if TYPE_CHECKING:
@@ -106,6 +108,14 @@ KEPT = {
         "batch_idx == 2 and setattr(self, 'chosen', self.options['inner']); "
         "batch_idx > 5 and self.chosen.add_(1.0); extra = self.options['inner'].clone()",
     ),
+    "objects in a list that on_training_start sets again": (
+        "self.meters = [Estimator()]",
+        "extra = self.meters[0].add(0.1) if batch_idx > 4 else 0.0",
+    ),
+    "what __init__ sets, on_training_start replaces, and training sets again": (
+        "self.total = 0.25",
+        "self.total = 0.25 if batch_idx == 2 else self.total; extra = self.total",
+    ),
     "what on_training_start sets": ("self.total = None", "self.total += 0.1; self.started += 0.1; extra = self.total + self.started"),
 }
 METERS = """
@@ -139,6 +149,8 @@ class Start(pytorch.PyTorchCallback):
     def on_training_start(self):
         self.trial.total = self.trial.started = 0.5
         self.trial.opened = iter([1])
+        if hasattr(self.trial, "meters"):
+            self.trial.meters = [type(meter)() for meter in self.trial.meters]
 
 
 class LineTrial"""
@@ -220,6 +232,7 @@ NAMED = {
         "self.opts.append(torch.optim.SGD([torch.nn.Parameter(x.clone())], lr=0.1))",
         "self.opts (list)",
     ),
+    "a dict that contains itself": ("self.node = None", "self.node = {}; self.node['self'] = self.node", "self.node (dict)"),
     "an array inside": (
         "self.inside = types.SimpleNamespace(deep=types.SimpleNamespace(table=torch.zeros(300_000)))",
         "self.inside.deep.table += 1",
@@ -253,7 +266,7 @@ def test_a_changed_object_that_cannot_be_kept_is_named(
     assert "state_dict()" in message
     name = named.partition(" ")[0]
     stays = [record.getMessage() for record in caplog.records if "stay as they are" in record.getMessage()]
-    assert bool(stays) is (name not in ("self.found", "self.opts"))
+    assert bool(stays) is (name not in ("self.found", "self.opts", "self.node"))
     assert all(name in one for one in stays)
     if not stays:
         assert not getattr(session.trial, name.partition(".")[2])
@@ -269,6 +282,18 @@ def test_a_reload_names_what_it_loses(write: Callable[..., Definition], caplog: 
         session.reload()
     (message,) = [record.getMessage() for record in caplog.records if "cannot contain" in record.getMessage()]
     assert message.partition("cannot contain: ")[2].partition(". After")[0] == "self.late (SimpleNamespace), self.opened (list_iterator)"
+
+
+def test_a_reload_that_fails_names_nothing(write: Callable[..., Definition], caplog: pytest.LogCaptureFixture) -> None:
+    """It loses nothing; the next one, which succeeds, does."""
+    definition = write("pass", "self.late = types.SimpleNamespace()")
+    session = definition.load()
+    session.step(1)
+    for old, new, is_named in (("nn.Linear(8, 1)", "nn.Linear(8, 1, bias=False)", False), ("bias=False", "bias=True", True)):
+        definition.edit(old, new)
+        with caplog.at_level(logging.WARNING, "detjupyter"), nullcontext() if is_named else pytest.raises(StateMismatchError):
+            session.reload()
+        assert ("self.late (SimpleNamespace)" in caplog.text) is is_named
 
 
 class TestARestoreInTheSameSession:
@@ -316,6 +341,21 @@ class TestARestoreInTheSameSession:
         assert trial.lock.acquire()
         assert next(trial.opened) == 1
 
+    def test_resets_objects_in_a_list_of_a_callback_that_the_checkpoint_lacks(self, write: Callable[..., Definition]) -> None:
+        """The checkpoint is of an earlier version of the callback, which is not called again."""
+        definition = write("self.meters = []", "[meter.add(1.0) for meter in self.meters]")
+        session = definition.load()
+        session.step(2)
+        saved = session.checkpoint()
+        definition.edit("self.trial.opened = iter([1])", "self.trial.meters = [Meter()]")
+        definition.edit("class Phase", METERS + "\n\nclass Phase")
+        other = definition.load(name="other")
+        other.restore(saved.path)
+        other.step(2)
+        assert other.trial.meters[0].total == 2.0
+        other.restore(saved.path)
+        assert other.trial.meters[0].total == 0.0
+
     def test_that_fails_keeps_all_objects(self, write: Callable[..., Definition]) -> None:
         """Those that a checkpoint cannot contain, too."""
         definition = write(*self.LATER)
@@ -357,6 +397,19 @@ def test_an_object_of_another_package_is_kept_by_its_state_dict(
     assert losses(other) == losses(session)[-3:]
     assert "cannot contain: self.broken (Broken). " in caplog.text
     monkeypatch.delitem(sys.modules, "detjupyter_test_meters")
+
+
+def test_what_replaces_an_object_of_a_callback_is_restored(write: Callable[..., Definition]) -> None:
+    """In a new session, ``on_training_start`` sets the object again, after the restore."""
+    definition = write("self.opened = 0.0", "self.opened = 0.1 if batch_idx == 0 else self.opened + 0.1; extra = self.opened")
+    session = definition.load()
+    session.step(3)
+    saved = session.checkpoint()
+    session.step(2)
+    other = definition.load(name="other")
+    other.restore(saved.path)
+    other.step(2)
+    assert losses(other) == losses(session)[-2:]
 
 
 def test_an_edit_of_what_a_callback_sets_counts(write: Callable[..., Definition]) -> None:

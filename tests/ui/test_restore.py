@@ -82,7 +82,7 @@ def test_a_state_that_no_checkpoint_holds_is_lost_only_if_the_user_agrees(traine
     expect(restore(trained, 20)).to_have_attribute("aria-disabled", "false")
     dialog = trained.page.get_by_role("dialog")
     restore(trained, 20).click()
-    expect(dialog).to_contain_text("No checkpoint holds the weights after batch 41")
+    expect(dialog).to_contain_text("no checkpoint of the weights after batch 41")
     trained.screenshot("restore-asks")
     dialog.get_by_role("button", name="Cancel").click()
     expect(output(trained, "session.batches_trained")).to_contain_text("41")

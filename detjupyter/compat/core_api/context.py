@@ -95,7 +95,7 @@ class Context:
             registry.show(self._run)
 
     def close(self, exc_type: object = None, exc_val: BaseException | None = None, exc_tb: object = None) -> None:
-        """End the run; of what was raised depends how. Safe to call twice."""
+        """End the run, in the state that follows from the exception, if there is one. Safe to call twice."""
         del exc_type, exc_tb
         run = self._run
         if run is None or run.has_ended:
@@ -103,7 +103,7 @@ class Context:
         run.end_after(exc_val)
 
     def interrupt(self) -> None:
-        """End the run in the middle of it."""
+        """End a run that has not ended yet, as interrupted."""
         if self._run is not None and not self._run.has_ended:
             self._run.end(State.INTERRUPTED)
 

@@ -28,7 +28,7 @@ class TrainContext:
         self._run.report_validation(steps_completed, metrics)
 
     def report_metrics(self, group: str, steps_completed: int, metrics: Mapping[str, Any]) -> None:
-        """Keep metrics of a group; names of groups other than ``validation`` and ``training`` get it as a prefix."""
+        """Keep metrics of a group. The metrics of groups other than ``validation`` and ``training`` get its name as a prefix."""
         if group == "validation":
             self._run.report_validation(steps_completed, metrics)
         else:
@@ -36,10 +36,10 @@ class TrainContext:
             self._run.report_training(steps_completed, named)
 
     def report_progress(self, progress: float) -> None:
-        """Do nothing but look at it: what is left is not known in batches.
+        """Check the value, and do nothing with it: a run counts batches, and the script does not say how many are left.
 
         Raises:
-            ArgumentError: It is not from 0 to 1.
+            ArgumentError: ``progress`` is not from 0 to 1.
         """
         if not 0 <= progress <= 1:
             raise ArgumentError(f"Progress must be from 0 to 1, not {progress!r}.")
@@ -64,4 +64,4 @@ class TrainContext:
         return directory
 
     def upload_tensorboard_files(self, *_: Any, **__: Any) -> None:
-        """Do nothing: they stay where they are."""
+        """Do nothing: the files stay where they are."""

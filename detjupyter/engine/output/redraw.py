@@ -26,6 +26,7 @@ class _Rows:
         self.reach = 0
         self._rows = [""]
         self._row = 0
+        self._above = 0  # how far the cursor is above the first row: those rows have ended
         self._is_at_start = False  # the next text replaces the row: a bar is never shorter than what it replaces
 
     def draw(self, text: str) -> _Rows:
@@ -48,7 +49,7 @@ class _Rows:
         below = len(self._rows) - 1 - self._row
         rest = "\n".join(row[-max_line:] for row in self._rows[ended:])
         moves = (f"\x1b[{below}A" if below else "") + ("\r" if self._is_at_start and self._rows[self._row] else "")
-        return self.shown()[:ended], (f"\x1b[{self.reach}A" if self.reach else "") + rest + moves
+        return self.shown()[:ended], (f"\x1b[{self.reach}A\r" if self.reach else "") + rest + moves
 
     def _print(self, text: str) -> None:
         if text:
@@ -67,11 +68,14 @@ class _Rows:
         elif final == "J":
             del self._rows[self._row + 1 :]
             self._rows[self._row] = "" if self._is_at_start else self._rows[self._row]
-        elif final in "AF":
-            self.reach = min(max(self.reach, count), MAX_REACH)
-            self._row = max(self._row - min(count, MAX_REACH), 0)
+        elif final in "AF":  # tqdm repeats a move by one row
+            self._above += max(count - self._row, 0)
+            self._row = max(self._row - count, 0)
+            self.reach = min(max(self.reach, len(self._rows) - 1 - self._row + self._above), MAX_REACH)
         elif final in "BE":
             self._row = min(self._row + count, len(self._rows) - 1)
+        if final not in "AF":
+            self._above = 0
         if final in "\rEFG":
             self._is_at_start = True
 
@@ -82,7 +86,7 @@ def split_lines(text: str, max_line: int) -> tuple[list[str], str]:
     >>> split_lines("10%\r20%\nepoch 1", 80)
     (['20%'], 'epoch 1')
     >>> split_lines("\x1b[1Aepochs 0/2\n\rbatches 1/9\x1b[A\repochs 1/2\n\rbatches 2/9\n", 80)
-    (['epochs 1/2'], '\x1b[1Abatches 2/9\n')
+    (['epochs 1/2'], '\x1b[1A\rbatches 2/9\n')
     """
     if "\x1b" in text:
         return _Rows().draw(text).split(max_line)

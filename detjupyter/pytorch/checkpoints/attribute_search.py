@@ -142,15 +142,15 @@ class AttributeSearch:
             return False
         return not self._is_own(value) or not all(_is_plain(inner) for _, inner in contents_of(value))
 
-    def has_no_state(self, value: Any) -> bool:
+    def has_no_state(self, value: Any, depth: int = 0) -> bool:
         """Return whether a checkpoint needs nothing of an object, since it has its state elsewhere, or has none."""
         if isinstance(value, torch.nn.Module):
             return any(value is module for model in self._context.models for module in model.modules())
         if isinstance(value, _UNWRAPPED):
             return self._is_wrapped(value)
         entries = list(_entries_of(value))
-        if entries:
-            return all(self.has_no_state(inner) or _is_plain(inner) for _, inner in entries)
+        if entries:  # of a container that contains itself, the deepest entry decides
+            return depth < _MAX_DEPTH and all(self.has_no_state(inner, depth + 1) or _is_plain(inner) for _, inner in entries)
         return isinstance(value, _HAVE_OWN_STATE + _HAVE_NO_STATE) or f"{type(value).__module__}.".startswith(_OTHERS_WITHOUT_STATE)
 
     def mark(self, value: Any, held: set[int]) -> bytes | None:

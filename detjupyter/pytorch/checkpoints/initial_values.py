@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from detjupyter.pytorch.checkpoints.plain_data import same_plain
@@ -22,7 +22,7 @@ class Initial:
         identity: The id of the object.
         has_data: Whether ``data`` is a copy of the value as plain data. It is not if the value is large or not plain.
         data: The copy.
-        mark: What changes with the content of a large value, or of an object that is not plain data; None for the others.
+        mark: A fingerprint of the content of a large value, or of an object that is not plain data; None for other values.
     """
 
     identity: int
@@ -30,11 +30,17 @@ class Initial:
     data: Any = None
     mark: Any = None
 
+    @property
+    def kind(self) -> str | None:
+        """The kind of the plain data: ``state`` for that of an object with a state, None for numbers, text and what is not plain."""
+        return self.data[0] if isinstance(self.data, tuple) else None
+
     def is_same(self, other: Initial) -> bool:
-        """Return whether both are the same value, as far as that is known."""
-        if self.has_data and other.has_data:
-            return same_plain(self.data, other.data)
-        return self.identity == other.identity
+        """Return whether both are the same value, as far as that is known. Of objects with a state, another equal one is not the same."""
+        if self.has_data != other.has_data:  # a new object can have the id of one that is gone
+            return False
+        is_same_object = self.identity == other.identity
+        return same_plain(self.data, other.data) and (is_same_object or self.kind != "state") if self.has_data else is_same_object
 
 
 ABSENT = Initial(0)
@@ -42,7 +48,7 @@ ABSENT = Initial(0)
 
 @dataclass(frozen=True, slots=True)
 class AfterStage:
-    """What of a restored state a stage would undo, and therefore follows it, too.
+    """The part of a restored state that a stage would undo, so that it is restored again after the stage.
 
     Attributes:
         values: The attributes that the stage had set and training had changed since, as plain data.
@@ -66,6 +72,7 @@ class InitialValues:
         self.of_init = of_init
         self._stages: dict[str, dict[str, Initial]] = {}
         self._in_state: dict[str, Mapping[str, Any]] = {}  # what a stage had set in the restored state, as plain data
+        self._objects_in_state: dict[str, Set[str]] = {}  # what else a stage had set in it
         self.deleted: set[str] = set()
         """The attributes that a stage has deleted."""
 
@@ -84,10 +91,18 @@ class InitialValues:
     def note_state(self, state: Mapping[str, Any]) -> None:
         """Note what the stages had set in a state that is restored."""
         self._in_state = {stage: state.get(f"of_{stage}", {}) for stage in STAGES}
+        self._objects_in_state = {stage: set(state.get(f"objects_of_{stage}", ())) for stage in STAGES}  # earlier versions lack it
 
     def state(self) -> dict[str, Any]:
-        """Return what each stage has set, as far as it is plain data."""
-        return {
+        """Return what each stage has set: plain data, and the paths of what is not."""
+        objects = {
+            f"objects_of_{stage}": sorted(
+                {path for path, value in self._stages.get(stage, {}).items() if not value.has_data}
+                | self._objects_in_state.get(stage, set())
+            )
+            for stage in STAGES
+        }
+        return objects | {
             f"of_{stage}": {
                 **self._in_state.get(stage, {}),
                 **{path: value.data for path, value in self._stages.get(stage, {}).items() if value.has_data},
@@ -96,9 +111,11 @@ class InitialValues:
         }
 
     def is_as_in_state(self, stage: str, path: str) -> bool:
-        """Return whether a stage has set an attribute to the value to which it had set it in the restored state."""
+        """Return whether a stage has set an attribute to the value to which it had set it in the restored state; any object counts."""
         mine = self._stages[stage][path]
-        return mine.has_data and path in self._in_state.get(stage, {}) and same_plain(mine.data, self._in_state[stage][path])
+        if not mine.has_data:
+            return path in self._objects_in_state.get(stage, set())
+        return path in self._in_state.get(stage, {}) and same_plain(mine.data, self._in_state[stage][path])
 
     def latest(self, path: str) -> Initial:
         """Return the value with which the training has begun."""
@@ -117,5 +134,7 @@ class InitialValues:
             if path in self._stages.get(stage, {}):
                 return self._stages[stage][path]
             if path in self._in_state.get(stage, {}):
-                return Initial(0, has_data=True, data=self._in_state[stage][path])
+                value = Initial(0, has_data=True, data=self._in_state[stage][path])
+                # A restore loads a state into the object of __init__.
+                return replace(value, identity=self.of_init.get(path, ABSENT).identity) if value.kind == "state" else value
         return self.of_init.get(path, ABSENT)

@@ -154,8 +154,9 @@ class OwnAttributes:
         self._once = self._once if before is None else before._once  # a trial that takes over the state says nothing again
         self._after = {}
         for stage in STAGES:
-            of_stage = state.get(f"of_{stage}", {})
-            since = {path: data for path, data in values.items() if path in of_stage and not same_plain(of_stage[path], data)}
+            of_stage, objects = state.get(f"of_{stage}", {}), set(state.get(f"objects_of_{stage}", ()))
+            changed_since = {path for path, data in values.items() if path in of_stage and not same_plain(of_stage[path], data)}
+            since = {path: data for path, data in values.items() if path in objects or path in changed_since}
             self._after[stage] = AfterStage(since, shared, deleted)
 
     def _compared(self, attributes: Mapping[str, Attribute], held: set[int]) -> tuple[dict[str, Any], dict[str, str], list[str]]:
@@ -198,8 +199,8 @@ class OwnAttributes:
             else:
                 if self._search.has_state(value) and not is_same_object:
                     what = type(value).__name__  # __init__ of another trial creates no object that could get the state
-                elif not initial.has_data or not same_plain(initial.data, data):
-                    values[path] = data
+                elif latest is not initial or not initial.has_data or not same_plain(initial.data, data):
+                    values[path] = data  # also what __init__ sets, if a stage sets something else
             if what is not None:
                 lost[path] = what
         return values, lost, others
@@ -331,6 +332,8 @@ class OwnAttributes:
         stay: list[str] = []
         for path, attribute in attributes.items():
             initial = self._initial.after(path, begun)
+            if initial is ABSENT and attribute.owner is None:  # in a container of a callback, which stays
+                initial = self._initial.latest(path)
             is_same_object = initial.identity == id(attribute.value)
             if initial is ABSENT:
                 delattr(attribute.owner, attribute.name)

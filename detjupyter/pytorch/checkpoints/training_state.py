@@ -134,7 +134,7 @@ class TrainingState:
             CheckpointError: The state does not fit this version of the trial.
         """
         state = other.gather(batches_trained)
-        other._attributes.warn_of_others(state["callbacks"], is_reload=True)
+        of_callbacks = state["callbacks"]
         for part in ("optimizers_state_dict", "lr_schedulers_state_dict", "callbacks"):
             state[part] = with_classes_of(self._trial, state[part])
         if len(state["lr_schedulers_state_dict"]) != len(self._context.lr_schedulers):  # the user has edited the schedulers: restart them
@@ -146,6 +146,7 @@ class TrainingState:
         self._begun |= begun_in(ours) - {DATA}
         self._callbacks.load_state_dict({name: mine for name, mine in state["callbacks"].items() if name in self._callbacks})
         self._continue_from(state)
+        other._attributes.warn_of_others(of_callbacks, is_reload=True)
 
     @contextmanager
     def preserved_randomness(self) -> Iterator[None]:

@@ -18,8 +18,9 @@ export interface Loss {
   batchesTrained: number;
 }
 
-/** What was restored, and the checkpoint with the state before that; null if there is none. */
+/** What was restored in which session, and the checkpoint with the state before that; null if there is none. */
 export interface Restored {
+  session: string;
   target: CheckpointRecord;
   back: CheckpointRecord | null;
 }
@@ -76,25 +77,20 @@ export class RestoreModel {
   /**
    * Restore a checkpoint in the current session.
    *
-   * @param listed - The checkpoints of the run of `target`.
    * @param confirm - Asks the user whether a state that no checkpoint holds can be lost.
    */
-  async restore(
-    target: CheckpointRecord,
-    listed: readonly CheckpointRecord[],
-    confirm: (loss: Loss) => Promise<boolean>
-  ): Promise<void> {
+  async restore(target: CheckpointRecord, confirm: (loss: Loss) => Promise<boolean>): Promise<void> {
     const now = this._session.current?.session;
     if (now === undefined || !this._session.can('restore')) {
       return;
     }
-    const back = await this.checkpointOf(now, listed);
-    const { batches_trained: batchesTrained, elapsed_s } = now;
+    const back = await this.checkpointOf(now);
+    const { session_id, batches_trained: batchesTrained, elapsed_s } = now;
     if (back === null && toNumber(elapsed_s) > 0 && !(await confirm({ target, batchesTrained }))) {
       return;
     }
     if (await this._session.send({ kind: 'restore', checkpoint: target.id })) {
-      this._restored = { target, back: back?.id === target.id ? null : back };
+      this._restored = { session: session_id, target, back: back?.id === target.id ? null : back };
       this._changed.emit();
     }
   }
@@ -104,14 +100,15 @@ export class RestoreModel {
     Signal.clearData(this);
   }
 
-  /** Return the newest checkpoint with the session's present state: of its own run, or of the run from which it was restored. */
-  private async checkpointOf(
-    { run_id, batches_trained }: SessionRecord,
-    listed: readonly CheckpointRecord[]
-  ): Promise<CheckpointRecord | null> {
+  /**
+   * Return the checkpoint with the session's present state: the one that was restored last, or the newest such one of its own run. At the
+   * same batch, other runs have other weights.
+   */
+  private async checkpointOf({ run_id, batches_trained }: SessionRecord): Promise<CheckpointRecord | null> {
+    const restored = this._restored === null ? [] : [this._restored.target];
     // if they cannot be read, there is none to rely on
     const own = run_id === null ? [] : await this._api.checkpoints(run_id).catch(() => []);
-    return [...own, ...listed].find(one => one.batches_trained === batches_trained) ?? null;
+    return [...restored, ...own].find(one => one.batches_trained === batches_trained) ?? null;
   }
 
   private whyOff(session: SessionRecord): string | null {
@@ -122,7 +119,8 @@ export class RestoreModel {
   }
 
   private onSession(): void {
-    if (!this._session.can('restore')) {
+    const { current } = this._session;
+    if (!this._session.can('restore') || current?.session.session_id !== this._restored?.session) {
       this._restored = null;
     }
     this._changed.emit();

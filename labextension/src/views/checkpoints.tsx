@@ -85,7 +85,7 @@ function Listed({ model, run, nowS, found }: ListedProps): JSX.Element {
               isPending={pending === one.id}
               restored={restored?.target.id === one.id ? restored : null}
               refusal={refusal?.checkpoint === one.id ? refusal.error : null}
-              onRestore={() => void restoring.restore(one, found, confirmLoss)}
+              onRestore={() => void restoring.restore(one, confirmLoss)}
             />
           </li>
         ))}

@@ -108,6 +108,21 @@ class TestLines:
         assert sum(line.startswith("epochs: 100%") for line in lines) == 1
         assert len(lines) <= 2 + 3 * leave + 1  # the first state of the outer bar is a line before its cursor has moved up
 
+    def test_more_nested_bars_leave_one_line_each(self) -> None:
+        """The cursor moves up with one sequence for each row."""
+        sink = LogSink()
+        file: Any = Written(sink)
+        lines: list[str] = []
+        options: dict[str, Any] = {"file": file, "mininterval": 0, "ncols": 60}
+        for _ in tqdm(range(2), "epochs", **options):
+            for _ in tqdm(range(2), "batches", position=1, **options):
+                for _ in tqdm(range(2), "parts", position=2, **options):
+                    lines += texts(sink)
+        lines += texts(sink, unfinished=True)
+        shown = [line.partition("|")[0].replace(":", "").split() for line in lines if line]
+        assert [name for name, percent in shown if percent == "100%"] == [*["parts", "parts", "batches"] * 2, "epochs"]
+        assert [name for name, percent in shown if percent != "100%"] == ["epochs", "batches"]  # before the cursor has moved up
+
     def test_a_progress_table_of_rich_leaves_its_last_state(self) -> None:
         """It erases the lines that it has printed, and prints them again."""
         sink = LogSink()
