@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from detjupyter.engine.checkpoints.restoring import restore_checkpoint
+from detjupyter.engine.checkpoints.restoring import other_hyperparameters, restore_checkpoint
 from detjupyter.engine.failure import without_own_frames
 from detjupyter.engine.jobs import Job
 from detjupyter.engine.loop import Steps, checkpoint, validate
@@ -166,7 +166,7 @@ class RestoreHandler(Handler):
         return True
 
     def run(self, command: Restore, request: Request) -> None:
-        """Restore the checkpoint. If that fails, the trial keeps its present state."""
+        """Restore the checkpoint. If that fails, the trial keeps its present state. The answer is a notice, or None."""
         control = self.control
         if not isinstance(command.path, str):
             raise CheckpointError(f"A checkpoint is restored from the path of its directory, not from {command.path!r}.")
@@ -174,8 +174,11 @@ class RestoreHandler(Handler):
         with control.trial.user_code():
             run_id = restore_checkpoint(control.trial.progress, Path(command.path), trust=command.trust)
         progress = control.trial.progress
+        notice = other_hyperparameters(Path(command.path), control.trial.loaded.config.hyperparameters)
+        if notice is not None:
+            control.trial.emitter.say(notice)
         control.trial.emitter.flush(Moved(progress.batches_trained, progress.records_trained, run_id))
-        request.done()
+        request.done(notice)
 
 
 class ReloadHandler(Handler):

@@ -368,7 +368,9 @@ class Session:
         self._sender.refuse_at_once(CommandMessage(Restore(str(checkpoint), trust)))
         self._sender.ask(AwaitFiles())
         directory = self._keeper.find_checkpoint(checkpoint)
-        self._sender.ask(Restore(str(directory), trust))
+        notice = self._sender.ask(Restore(str(directory), trust))
+        if notice is not None:
+            _logger.warning("%s", worded(notice))
         return directory
 
     def reload(self) -> ReloadReport:

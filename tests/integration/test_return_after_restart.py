@@ -85,6 +85,11 @@ class TestCheckpointsByTime:
         assert session.run.parent == (run.id, run.checkpoints()[-1].batches_trained)
 
 
+def named(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the notices about other hyperparameters."""
+    return [record.getMessage() for record in caplog.records if "other hyperparameters" in record.getMessage()]
+
+
 class TestEarlierRuns:
     """``latest``, ``best`` and ``from_run`` in a session that has no checkpoint yet."""
 
@@ -113,6 +118,21 @@ class TestEarlierRuns:
             other.load().restore("latest")
         with pytest.raises(CheckpointError, match="with a validation"):
             other.load().restore("best")
+
+    def test_other_hyperparameters_than_the_checkpoints_are_named(
+        self, trained: list[str], line: Definition, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The optimizer continues with the rate of the checkpoint; a reload with another rate applies that."""
+        session = dj.load(from_run=trained[0])
+        session.restore(session.checkpoint())
+        assert not named(caplog)
+        session = dj.load(from_run=trained[0], hparams={"lr": 0.5})
+        assert session.at_batch(lambda trial: trial.optimizer.param_groups[0]["lr"]) == 0.01
+        (notice,) = named(caplog)
+        assert "(lr: 0.01 → 0.5)" in notice
+        line.edit('get("lr", 0.01)', 'get("lr", 0.01) / 2')
+        session.reload()
+        assert session.at_batch(lambda trial: trial.optimizer.param_groups[0]["lr"]) == 0.25
 
     def test_a_load_continues_a_run_with_its_recipe(self, trained: list[str], line: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
         """By its id: entrypoint, directory, hyperparameters, seed and state; what is given takes precedence."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from detjupyter.engine.checkpoints.determined import is_foreign, progress_of
+from detjupyter.engine.checkpoints.determined import is_foreign, load_data_of, progress_of
 from detjupyter.engine.checkpoints.manifest import read_manifest, resolved, verify
 from detjupyter.engine.checkpoints.signature import not_yours, why_foreign
 from detjupyter.engine.progress import TrainingProgress
 from detjupyter.errors import CheckpointError, UntrustedCheckpointError
+from detjupyter.next_step import NextStep
+from detjupyter.protocol.wire import encode
+
+_NAMED = 4
 
 
 def restore_checkpoint(progress: TrainingProgress, directory: Path, *, trust: bool = False) -> str | None:
@@ -50,3 +56,21 @@ def _restore(progress: TrainingProgress, directory: Path, *, trust: bool) -> str
         raise UntrustedCheckpointError(f"{error.message} {not_yours(doubt)}", path=error.path, hint=error.hint) from None
     progress.move_to(batches_trained, records_trained)
     return run_id
+
+
+def other_hyperparameters(directory: Path, hyperparameters: Mapping[str, Any]) -> str | None:
+    """Return a notice if a checkpoint was trained with other values than ``hyperparameters``; None if not, or if that is unknown.
+
+    The states of optimizers and schedulers contain their settings, so a new value is without effect there.
+    """
+    before, now = load_data_of(resolved(directory)).get("hparams"), encode(dict(hyperparameters))
+    if not isinstance(before, Mapping):
+        return None
+    changed = [f"{name}: {before.get(name)!r} → {now.get(name)!r}" for name in {**before, **now} if before.get(name) != now.get(name)]
+    if not changed:
+        return None
+    more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+    return (
+        f"The checkpoint was trained with other hyperparameters ({', '.join(changed[:_NAMED])}{more}). Optimizers and schedulers keep the "
+        f"settings of the checkpoint. To change these, edit the definition or its config, then {NextStep.RELOAD}."
+    )
