@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,18 +15,50 @@ STAGES = (STARTUP, DATA, START)
 """What runs once between ``__init__`` and the first batch: ``on_trial_startup``, the building of the data, and ``on_training_start``."""
 
 
+class Identity:
+    """Recognizes an object later. Its id alone does not: when an object is freed, another one can get the same id.
+
+    Args:
+        value: The object.
+        keep: Whether an object without weak references, such as a list, is kept alive. If not, its id has to suffice.
+    """
+
+    __slots__ = ("_id", "_is_weak", "_reference")
+
+    def __init__(self, value: object, *, keep: bool) -> None:
+        self._id = id(value)
+        try:
+            self._reference: object = weakref.ref(value)
+            self._is_weak = True
+        except TypeError:
+            self._reference = value if keep else None
+            self._is_weak = False
+
+    def is_of(self, value: object) -> bool:
+        """Return whether ``value`` is the object."""
+        # While an object lives, all its weak references are one. This one is not called: to hold a tensor, torch must prepare it first.
+        return self._id == id(value) and (not self._is_weak or self._reference is weakref.ref(value))
+
+    def is_same(self, other: Identity) -> bool:
+        """Return whether both are of the same object."""
+        return self._id == other._id and self._reference is other._reference
+
+
+NOTHING = Identity(object(), keep=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Initial:
     """The value of an attribute after ``__init__``, or after one of the stages.
 
     Attributes:
-        identity: The id of the object.
+        identity: Recognizes the object.
         has_data: Whether ``data`` is a copy of the value as plain data. It is not if the value is large or not plain.
         data: The copy.
         mark: What changes with the content of a large value, or of an object that is not plain data; None for the others.
     """
 
-    identity: int
+    identity: Identity
     has_data: bool = False
     data: Any = None
     mark: Any = None
@@ -34,10 +67,10 @@ class Initial:
         """Return whether both are the same value, as far as that is known."""
         if self.has_data and other.has_data:
             return same_plain(self.data, other.data)
-        return self.identity == other.identity
+        return self.identity.is_same(other.identity)
 
 
-ABSENT = Initial(0)
+ABSENT = Initial(NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,5 +150,5 @@ class InitialValues:
             if path in self._stages.get(stage, {}):
                 return self._stages[stage][path]
             if path in self._in_state.get(stage, {}):
-                return Initial(0, has_data=True, data=self._in_state[stage][path])
+                return Initial(NOTHING, has_data=True, data=self._in_state[stage][path])
         return self.of_init.get(path, ABSENT)
