@@ -9,6 +9,7 @@ Not restored, as for trials: environment variables, matplotlib's backend, and to
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import decimal
 import logging
@@ -39,6 +40,7 @@ def restored_process_state() -> Iterator[None]:
     """
     with ExitStack() as blocks:
         for block in (
+            _event_loop,
             _signals,
             _loggers,
             _streams,
@@ -87,6 +89,19 @@ def _streams() -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(sys, name, value)
+
+
+@contextmanager
+def _event_loop() -> Iterator[None]:
+    """Let ``asyncio.run`` work, although a cell runs inside of the kernel's event loop: the kernel waits for the cell anyway."""
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(running)
+        if running is not None:
+            asyncio.set_event_loop(running)  # `asyncio.run` leaves none
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import logging
 import os
@@ -460,3 +461,20 @@ def test_scripts_in_two_threads_leave_the_arguments_and_the_main_module(tmp_path
         thread.join()
     assert not failed
     assert (sys.argv, sys.modules["__main__"]) == before
+
+
+def test_a_script_can_run_an_event_loop_in_a_cell(tmp_path: Path) -> None:
+    """Although a cell runs inside of the kernel's loop, which continues after the script."""
+    (tmp_path / "script.py").write_text(
+        "import asyncio, pathlib\nasync def main():\n    await asyncio.sleep(0)\n    return 'ran'\n"
+        "pathlib.Path('result').write_text(asyncio.run(main()))\n"
+    )
+
+    async def cell() -> asyncio.AbstractEventLoop:
+        run_script(tmp_path / "script.py")
+        await asyncio.sleep(0)
+        return asyncio.get_event_loop()
+
+    with asyncio.Runner() as runner:
+        assert runner.run(cell()) is runner.get_loop()
+    assert (tmp_path / "result").read_text() == "ran"
