@@ -3,7 +3,7 @@
     python benchmarks/checkpoint_cost.py [--megabytes 1000] [--rounds 5] [--device cpu]
 
 One process: a trial with that many megabytes of weights trains small batches; in turns a checkpoint is saved through the session, and the
-same weights by a plain ``torch.save`` in the place of it. The first checkpoint of a training is reported separately, since it needs memory that
+same weights by a plain ``torch.save`` in the place of it. The first checkpoint of a training is separate, since it needs memory that
 later ones use again. Only the ratios of one run are worth quoting.
 """
 

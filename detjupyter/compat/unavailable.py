@@ -5,6 +5,7 @@ A name that no release of Determined has is missing, as in any module: ``hasattr
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Sequence
@@ -62,13 +63,21 @@ class Unavailable:
 
 def unavailable(name: str) -> Any:
     """Return the replacement of a name of Determined; for the name of an exception a class that can be caught, but is never raised."""
-    if name.endswith(("Error", "Exception")):
+    return _exception(name) if _is_exception(name) else Unavailable(name)
 
-        def refuse(*_: Any, **__: Any) -> NoReturn:
-            raise refusal(name)
 
-        return type(name.rpartition(".")[2], (Exception,), {"__new__": refuse, "__doc__": f"{name}: nothing raises it."})
-    return Unavailable(name)
+def _is_exception(name: str) -> bool:
+    module, _, last = name.rpartition(".")
+    is_class_of_errors = module.endswith(".errors") and last[:1].isupper()  # WorkerFinishedGracefully
+    return last.endswith(("Error", "Exception", "InvalidHP")) or is_class_of_errors
+
+
+@functools.cache
+def _exception(name: str) -> type[Exception]:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise refusal(name)
+
+    return type(name.rpartition(".")[2], (Exception,), {"__new__": refuse, "__doc__": f"{name}: nothing raises it."})
 
 
 def refusal(name: str) -> UnsupportedError:

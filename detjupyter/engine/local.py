@@ -31,7 +31,7 @@ from detjupyter.engine.memory import free_memory, reference_to
 from detjupyter.engine.output import LogSink, captured, close_capture
 from detjupyter.engine.refusals import closed
 from detjupyter.engine.requests import Inbox, Request
-from detjupyter.engine.settings import abandon
+from detjupyter.engine.settings import abandon, loading_for
 from detjupyter.engine.thread import thread_environment
 from detjupyter.errors import ProtocolError
 from detjupyter.protocol.commands import CommandMessage, UseCode, UseRun, require_command
@@ -91,6 +91,7 @@ class LocalEngine(Engine):
         self._unanswered: dict[int, Request] = {}  # by id
         self._emitter = Emitter(publish, sink or LogSink())
         self._ambient = ambient.capture() if settings is None else settings
+        self._loading_thread = threading.get_ident()
         self._driver: Driver | None = None
         self._closing: State | None = None
         self._process = os.getpid()
@@ -261,7 +262,8 @@ class LocalEngine(Engine):
         build, self._build = self._build, None
         assert build is not None  # called once
         try:
-            return Driver(JobControl(lambda written: self._activate(build(), written)), self._inbox)
+            with loading_for(self._loading_thread):
+                return Driver(JobControl(lambda written: self._activate(build(), written)), self._inbox)
         finally:
             with self._lock:
                 self._is_loading = False

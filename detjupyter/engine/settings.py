@@ -43,6 +43,7 @@ class _Process:
         live: The values in force, as they were last read or written.
         inside: The trials that work now, in the order in which they began.
         queue: The trials that wait for their turn, the next one first.
+        waiting_for: For each thread that loads a trial, the one that waits for it.
     """
 
     def __init__(self) -> None:
@@ -52,6 +53,7 @@ class _Process:
         self.inside: list[ProcessSettings] = []
         self.trials: weakref.WeakSet[ProcessSettings] = weakref.WeakSet()
         self.queue: list[ProcessSettings] = []
+        self.waiting_for: dict[int, int] = {}
         self._settings: dict[str, Setting] = {}
         self._known: list[Library] = []
 
@@ -234,7 +236,8 @@ class ProcessSettings:
             if not self._depth:
                 _process.detect_changes(libraries)
                 self.thread = threading.get_ident()
-                around = [other for other in _process.inside if other.thread == self.thread]
+                threads = self.thread, _process.waiting_for.get(self.thread)
+                around = [other for other in _process.inside if other.thread in threads]
                 if around:  # these blocks cannot end before this one, and the queued trials wait for them: waiting would be a deadlock
                     self.bypassed.update((*around, *_process.queue))
                 left_s = max(limit_s - self._waited_s, 0.0)
@@ -274,6 +277,23 @@ class ProcessSettings:
             _process.detect_changes(libraries)
             if self in _process.inside:  # it is not in a child that was forked inside the block
                 _process.remove(self)
+
+
+@contextmanager
+def loading_for(thread: int) -> Iterator[None]:
+    """Do not wait for blocks of ``thread`` inside the block: it waits for this one, such as a script that loads a trial.
+
+    Args:
+        thread: The identifier of the thread.
+    """
+    own = threading.get_ident()
+    with _process.turns:
+        _process.waiting_for[own] = thread
+    try:
+        yield
+    finally:
+        with _process.turns:
+            del _process.waiting_for[own]
 
 
 def abandon(thread: int) -> None:

@@ -21,6 +21,11 @@ TRAINING_INTERVAL_S = 1e-3 if sys.platform == "win32" else 5e-6
 """On Windows waits have a resolution of 1 ms: with a shorter interval, a waiting thread would poll without a pause."""
 
 
+def is_lowered(interval_s: float) -> bool:
+    """Return whether the interval is one that a training has lowered."""
+    return abs(interval_s - TRAINING_INTERVAL_S) < 0.6e-6  # the interpreter rounds it to microseconds
+
+
 class SwitchInterval:
     """The switch interval of a process, lowered while at least one block is active.
 

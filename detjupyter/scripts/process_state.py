@@ -1,4 +1,4 @@
-"""What a script leaves in the kernel's process, restored at its end: settings, random states, signal handlers, streams, loggers.
+"""What a script leaves in the kernel's process, restored at its end: settings, builtins, random states, signal handlers, streams, loggers.
 
 A script on a cluster sets what it likes, because its process ends with it. Here the process is the kernel. Settings are restored by the
 mechanism for trials (:mod:`detjupyter.engine.settings`, :mod:`detjupyter.engine.ambient`), also those of libraries that the script is the
@@ -9,6 +9,8 @@ Not restored, as for trials: environment variables, matplotlib's backend, and to
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import decimal
 import logging
 import os
@@ -23,6 +25,7 @@ from typing import Any
 from detjupyter.engine import ambient
 from detjupyter.engine.libraries import libraries_in_use
 from detjupyter.engine.settings import ProcessSettings
+from detjupyter.engine.switch_interval import is_lowered
 
 _STREAMS = ("stdin", "stdout", "stderr", "displayhook", "breakpointhook")
 _TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")  # Windows has none
@@ -36,7 +39,17 @@ def restored_process_state() -> Iterator[None]:
     Must be entered inside of a copy of the ``contextvars`` context, which restores context variables (``numpy.seterr``).
     """
     with ExitStack() as blocks:
-        for block in (_signals, _loggers, _streams, _working_directory, ProcessSettings().active, ambient.kept, _random_states):
+        for block in (
+            _event_loop,
+            _signals,
+            _loggers,
+            _streams,
+            _interpreter,
+            _working_directory,
+            ProcessSettings().active,
+            ambient.kept,
+            _random_states,
+        ):
             blocks.enter_context(block())
         # These two belong to a context: the copy shares their objects with the cell until they are copied, too.
         decimal.setcontext(decimal.getcontext().copy())
@@ -76,6 +89,49 @@ def _streams() -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(sys, name, value)
+
+
+@contextmanager
+def _event_loop() -> Iterator[None]:
+    """Let ``asyncio.run`` work, although a cell runs inside of the kernel's event loop: the kernel waits for the cell anyway."""
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(running)
+        if running is not None:
+            asyncio.set_event_loop(running)  # `asyncio.run` leaves none
+
+
+@contextmanager
+def _interpreter() -> Iterator[None]:
+    """Restore builtins (some scripts replace ``print``), trace functions, the switch interval, the stack size of threads, and the umask."""
+    names, tracing, profiling = dict(vars(builtins)), sys.gettrace(), sys.getprofile()
+    interval_s, stack_bytes, umask = sys.getswitchinterval(), threading.stack_size(), _umask()
+    try:
+        yield
+    finally:
+        if sys.gettrace() is not tracing:
+            sys.settrace(tracing)
+        if sys.getprofile() is not profiling:
+            sys.setprofile(profiling)
+        for name in vars(builtins).keys() - names.keys() - {"_"}:  # `_` is the last result in Python's own console
+            delattr(builtins, name)
+        for name, value in names.items():
+            if getattr(builtins, name, None) is not value:
+                setattr(builtins, name, value)
+        if not is_lowered(interval_s) and not is_lowered(sys.getswitchinterval()):  # a training restores it
+            sys.setswitchinterval(interval_s)
+        threading.stack_size(stack_bytes)
+        os.umask(umask)
+
+
+def _umask() -> int:
+    """Return the umask, which can only be read by setting it; files of other threads are private in between."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 @contextmanager

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import shlex
 import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from detjupyter.definition.config import read_config
 from detjupyter.definition.isolation.imports import DefinitionScope
@@ -115,14 +117,34 @@ class _Main(ModuleType):
 def _execute(scope: DefinitionScope, path: Path, arguments: Sequence[str]) -> None:
     main = _Main(sys.modules["__main__"])
     vars(main).update(__file__=str(path), __builtins__=scope.builtins)
-    before = sys.argv, sys.modules["__main__"]
+    process = os.getpid()
     with restored_process_state(), scope.active():
+        before = sys.argv, sys.modules["__main__"]  # here: the block can wait for the end of another script
         # classes of the script are pickled by this name, and spawned processes run this file
         sys.argv, sys.modules["__main__"] = [str(path), *arguments], main
         try:
             exec(compile(scope.read_source(path), str(path), "exec"), vars(main))
+            if os.getpid() != process:
+                _end_child(None)
+        except BaseException as error:
+            if os.getpid() != process:
+                _end_child(error)
+            raise
         finally:
             sys.argv, sys.modules["__main__"] = before
+
+
+def _end_child(raised: BaseException | None) -> NoReturn:
+    """End a process that the script forked, where its code ends. It must not return to the cell: it would be a second kernel."""
+    code = raised.code if isinstance(raised, SystemExit) else int(raised is not None)
+    with suppress(BaseException):
+        if raised is not None and not isinstance(raised, SystemExit):
+            traceback.print_exception(raised)
+        elif not isinstance(code, (int, type(None))):
+            sys.stderr.write(f"{code}\n")
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
 @contextmanager

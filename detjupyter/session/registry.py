@@ -103,10 +103,10 @@ class Registry:
         with self._lock:
             replaced = self._sessions.pop(session.session_id, lambda: None)()
             self._sessions = {name: held for name, held in self._sessions.items() if held() is not None}
-            self._sessions[session.session_id] = lambda: session
             for one in earlier:
-                if one.session_id in self._sessions:
+                if self._all().get(one.session_id) is one:  # not a closed one, whose name can be this session's now
                     self._sessions[one.session_id] = weakref.ref(one)
+            self._sessions[session.session_id] = lambda: session
             if not is_named:
                 self._unnamed.add(session)
         session.when_closed(self.forget)

@@ -60,7 +60,10 @@ class Run:
         self.id = run_id
 
     def __repr__(self) -> str:
-        record = self.record
+        try:
+            record = self.record
+        except StoreError:  # another process keeps it locked, for example: a cell that shows the run has not failed
+            return one_line(f"<Run {self.id}, which the history does not have>")
         best = f", best {record.best.name} {record.best.value:.4g}" if record.best else ""
         return one_line(f"<Run {self.id}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import types
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from support.trained import losses
 
 from detjupyter.errors import StateMismatchError
+from detjupyter.pytorch.checkpoints.initial_values import Identity
 from detjupyter.pytorch.checkpoints.plain_data import decode
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
 IMPORTS = """
 import collections
+import dataclasses
 import enum
 import http
+import itertools
 import threading
 import types
 import torch
@@ -47,6 +51,26 @@ class Counting:
 
     def __init__(self):
         self.count = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    count: float = 0.0
+
+    def add(self, value):
+        object.__setattr__(self, "count", self.count + value)
+        return self.count
+
+
+def counter():
+    count = 0
+
+    def add():
+        nonlocal count
+        count += 1
+        return count
+
+    return add
 
 
 class Estimator:
@@ -77,6 +101,13 @@ KEPT = {
     ),
     "combined flags": ("self.flags = Flags.ONE", "extra = self.flags.value; self.flags = Flags.ONE | Flags.TWO"),
     "an object with slots": ("self.slots = [Counting()]", "self.slots[0].count += 0.1; extra = self.slots[0].count"),
+    "objects in containers in containers": (
+        "self.agents = {'a': [[Counting()], (Counting(), torch.nn.Linear(1, 1))]}",
+        "agents = self.agents['a']; agents[1][0].count += 0.1; agents[1][1].weight.data.add_(0.1); "
+        "extra = agents[1][0].count + agents[1][1].weight.data[0]",
+    ),
+    "a frozen dataclass": ("self.frozen = Frozen()", "extra = self.frozen.add(0.1)"),
+    "bytes that change": ("self.bytes = bytearray(2)", "self.bytes[0] += 1; extra = self.bytes[0] / 10"),
     "optimizers in a list": (
         "self.side = torch.nn.Parameter(torch.zeros(1)); self.others = [torch.optim.Adam([self.side], lr=0.1)]",
         "self.others[0].zero_grad(); ((x - self.side) ** 2).mean().backward(); self.others[0].step(); extra = self.side.detach().clone()",
@@ -238,6 +269,12 @@ NAMED = {
         "self.inside.deep.table += 1",
         "self.inside (SimpleNamespace)",
     ),
+    "objects in a long list": ("self.many = [Counting() for _ in range(100)]", "self.many[70].count += 1", "self.many (list)"),
+    "an iterator": ("self.numbers = itertools.count()", "next(self.numbers)", "self.numbers (count)"),
+    "an iterator of a list": ("self.numbers = enumerate([1, 2, 3, 4])", "next(self.numbers)", "self.numbers (enumerate)"),
+    "a generator": ("self.numbers = (number for number in itertools.count())", "next(self.numbers)", "self.numbers (generator)"),
+    "a function with a variable": ("self.add = counter()", "self.add()", "self.add (function add)"),
+    "new objects of an own class": ("self.frozen = Frozen()", "self.frozen = Frozen(self.frozen.count + 1)", "self.frozen (Frozen)"),
     "another loss function": (
         "self.criterion = torch.nn.functional.mse_loss",
         "self.criterion = torch.nn.functional.l1_loss",
@@ -450,3 +487,30 @@ def test_a_checkpoint_chooses_no_code_to_run(write: Callable[..., Definition], n
         decode(("enum", name, "LATE", is_own), device, session.trial)
     assert "this" not in sys.modules
     assert decode(("enum", "model_def:Phase", "LATE", True), device, session.trial) is session.trial.phase
+
+
+@pytest.mark.parametrize("make", [lambda: types.SimpleNamespace(), lambda: torch.zeros(1), list], ids=["object", "tensor", "list"])
+def test_a_new_object_with_the_id_of_a_freed_one_is_another(make: Callable[[], object]) -> None:
+    """Code that replaces an object in each batch gets the same address again and again."""
+    first = make()
+    identity, address = Identity(first, keep=True), id(first)
+    assert identity.is_of(first)
+    del first
+    others = [make() for _ in range(100)]
+    assert not any(identity.is_of(other) for other in others if id(other) == address)
+
+
+def test_an_object_of_an_own_class_that_is_replaced_in_each_batch_is_not_the_first_one(
+    write: Callable[..., Definition], caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it was replaced: it is named, and a reload succeeds although the attributes of a frozen dataclass cannot be set."""
+    definition = write("self.frozen = Frozen()", "self.frozen = Frozen(self.frozen.count + 1)")
+    for batches in (1, 2, 3):
+        session = definition.load()
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "detjupyter"):
+            session.step(batches)
+            session.reload()
+        assert "self.frozen (Frozen)" in caplog.text
+        assert session.trial.frozen.count == 0
+        session.close()

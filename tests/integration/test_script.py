@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import logging
 import os
 import random
@@ -15,8 +17,10 @@ import numpy as np
 import pytest
 import torch
 from support.definition import Definition
+from support.waiting import wait_until
 
 import detjupyter as dj
+from detjupyter.engine import settings
 from detjupyter.errors import ArgumentError, ConfigError, DefinitionNotFoundError, DefinitionSyntaxError, TrialError
 from detjupyter.protocol.commands import Stop
 from detjupyter.scripts.running import run_script
@@ -377,3 +381,100 @@ def test_a_training_that_needs_other_settings_continues_while_a_script_runs(line
     assert not torch.backends.cudnn.benchmark
     assert torch.get_default_dtype() == torch.float32
     assert session.at_batch(lambda _: (torch.backends.cudnn.benchmark, torch.get_default_dtype())) == (True, torch.float32)
+
+
+def test_what_a_script_changes_in_the_interpreter_is_restored(tmp_path: Path) -> None:
+    """Scripts for several processes replace ``print``; others trace their calls."""
+    (tmp_path / "script.py").write_text(
+        "import builtins, os, sys, threading\n"
+        "builtins.print = lambda *args: None\nbuiltins.profile = lambda f: f\ndel builtins.input\n"
+        "sys.setswitchinterval(0.5)\nthreading.stack_size(1 << 20)\nos.umask(0o777)\n"
+        "sys.setprofile(lambda *args: None)\nsys.settrace(lambda *args: None)\n"
+    )
+
+    def state() -> tuple[object, ...]:
+        umask = os.umask(0o077)
+        os.umask(umask)
+        return dict(vars(builtins)), sys.getswitchinterval(), threading.stack_size(), umask, sys.getprofile(), sys.gettrace()
+
+    before = state()
+    run_script(tmp_path / "script.py")
+    assert state() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize(("end", "status"), [("", 0), ("sys.exit(7)", 7), ("sys.exit('no')", 1), ("1 / 0", 1), ("quit()", 0)])
+def test_a_process_that_a_script_forks_ends_with_the_script(tmp_path: Path, end: str, status: int) -> None:
+    """It does not return to the cell as a second kernel."""
+    (tmp_path / "script.py").write_text(
+        f"import os, pathlib, sys\nchild = os.fork()\nif child == 0:\n    {end or 'pass'}\n"
+        "else:\n    ended = os.waitpid(child, 0)[1]\n    pathlib.Path('status').write_text(str(os.waitstatus_to_exitcode(ended)))\n"
+    )
+    process = os.getpid()
+    try:
+        run_script(tmp_path / "script.py")
+    finally:
+        if os.getpid() != process:
+            os._exit(99)
+    assert (tmp_path / "status").read_text() == str(status)
+
+
+def test_a_script_that_has_set_something_loads_a_trial_without_waiting_for_itself(
+    line: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load needs other settings than the script has set, but the script waits for the load."""
+    monkeypatch.setattr(settings, "TURN_LIMIT_S", 10_000.0)
+    (tmp_path / "script.py").write_text(
+        "import warnings, detjupyter as dj\n"
+        "warnings.filterwarnings('ignore', message='of the script')\nimport torch\ntorch.set_default_dtype(torch.float64)\n"
+        f"session = dj.load(path={str(line.root)!r})\nsession.train(batches=2, wait=True)\nsession.close()\n"
+    )
+    run_script(tmp_path / "script.py")  # pytest's limit ends a script that waits for itself
+    assert dj.runs(1)[0].state == "finished"
+
+
+def test_scripts_in_two_threads_leave_the_arguments_and_the_main_module(tmp_path: Path) -> None:
+    """The second one waits for the end of the first one, since they need other settings."""
+    for name, kind in (("one", "float64"), ("two", "float16")):
+        (tmp_path / f"{name}.py").write_text(
+            "import pathlib, time, torch\n"
+            f"torch.set_default_dtype(torch.{kind})\npathlib.Path('began-{name}').touch()\n"
+            "while not pathlib.Path('go').exists():\n    time.sleep(0.01)\n"
+            f"assert torch.zeros(1).dtype == torch.{kind}\n"
+        )
+    before = sys.argv, sys.modules["__main__"]
+    failed: list[BaseException] = []
+
+    def run(name: str) -> None:
+        try:
+            run_script(tmp_path / f"{name}.py")
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
+    threads[0].start()
+    wait_until(lambda: (tmp_path / "began-one").exists())
+    threads[1].start()
+    wait_until(lambda: bool(settings._process.queue))
+    (tmp_path / "go").touch()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert (sys.argv, sys.modules["__main__"]) == before
+
+
+def test_a_script_can_run_an_event_loop_in_a_cell(tmp_path: Path) -> None:
+    """Although a cell runs inside of the kernel's loop, which continues after the script."""
+    (tmp_path / "script.py").write_text(
+        "import asyncio, pathlib\nasync def main():\n    await asyncio.sleep(0)\n    return 'ran'\n"
+        "pathlib.Path('result').write_text(asyncio.run(main()))\n"
+    )
+
+    async def cell() -> asyncio.AbstractEventLoop:
+        run_script(tmp_path / "script.py")
+        await asyncio.sleep(0)
+        return asyncio.get_event_loop()
+
+    with asyncio.Runner() as runner:
+        assert runner.run(cell()) is runner.get_loop()
+    assert (tmp_path / "result").read_text() == "ran"

@@ -6,10 +6,11 @@ these shims, a vocabulary that a script or a cluster pickled as ``data.Vocabular
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import io
 import pickle
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ class ImportlibShim(ModuleType):
     def __init__(self, names: Names) -> None:
         super().__init__("importlib", importlib.__doc__)
         self._names = names
+        self.util = ImportlibUtilShim(names)
 
     def __getattr__(self, name: str) -> Any:  # Any: any attribute of importlib
         return getattr(importlib, name)
@@ -43,6 +45,23 @@ class ImportlibShim(ModuleType):
         """Run a module again as :func:`importlib.reload` does. Outside of the definition, its modules cannot be reloaded alone."""
         with finding.reloads_by_definition():
             return importlib.reload(module)
+
+
+class ImportlibUtilShim(ModuleType):
+    """The module ``importlib.util`` for definitions: ``find_spec`` also finds the definition's own modules, and ``determined``."""
+
+    def __init__(self, names: Names) -> None:
+        super().__init__("importlib.util", importlib.util.__doc__)
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:  # Any: any attribute of importlib.util
+        return getattr(importlib.util, name)
+
+    def find_spec(self, name: str, package: str | None = None) -> ModuleSpec | None:
+        """Find a module as :func:`importlib.util.find_spec` does, but search the definition first."""
+        if name.startswith("."):
+            return importlib.util.find_spec(name, package and self._names.private_name(package))
+        return importlib.util.find_spec(self._names.private_name(name))
 
 
 class PickleShim(ModuleType):

@@ -41,7 +41,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from detjupyter.definition.isolation import finding, working_directory
-from detjupyter.definition.isolation.builtin_shims import ImportlibShim, PickleShim
+from detjupyter.definition.isolation.builtin_shims import ImportlibShim, ImportlibUtilShim, PickleShim
 from detjupyter.definition.isolation.names import COMPAT, DETERMINED, PREFIX, identifier
 from detjupyter.definition.isolation.search_path import SearchPath
 from detjupyter.definition.isolation.shims import ImportShims
@@ -86,7 +86,8 @@ class DefinitionScope:
         self.builtins = {**vars(builtins), "__import__": self._import}
         if not working_directory.threads_may_have_their_own():
             self.builtins["open"] = working_directory.open_from(self.root)
-        self._replacements: dict[str, ModuleType] = {"importlib": ImportlibShim(self), "pickle": PickleShim(self)}
+        shims = ImportlibShim(self), ImportlibUtilShim(self), PickleShim(self)
+        self._replacements: dict[str, ModuleType] = {shim.__name__: shim for shim in shims}
         self._shims = ImportShims()
         finding.add(self)
 

@@ -12,6 +12,8 @@ import re
 MAX_REACH = 50
 """How many lines the cursor moves up at most."""
 
+_UNFINISHED = re.compile(r"\x1b(?:\[\??[0-9;:]*)?")
+_MAX_SEQUENCE = 64
 _CONTROL = re.compile(r"[\r\n]|\x1b\[(?:\?25[hl]|[01]?G|[0-2]?K|0?J|\d{0,4}[ABEF])|\x1b\[[0-9;:]*m")
 
 
@@ -25,6 +27,7 @@ class _Rows:
     def __init__(self) -> None:
         self.reach = 0
         self._rows = [""]
+        self._added: list[str] = []  # to the present row; adding each text to a string would copy a long row each time
         self._row = 0
         self._above = 0  # how far the cursor is above the first row: those rows have ended
         self._is_at_start = False  # the next text replaces the row: a bar is never shorter than what it replaces
@@ -37,6 +40,7 @@ class _Rows:
             self._obey(control[0])
             end = control.end()
         self._print(text[end:])
+        self._join()
         return self
 
     def shown(self) -> list[str]:
@@ -53,23 +57,37 @@ class _Rows:
 
     def _print(self, text: str) -> None:
         if text:
-            self._rows[self._row] = text if self._is_at_start else self._rows[self._row] + text
+            if self._is_at_start:
+                self._clear()
+            self._added.append(text)
             self._is_at_start = False
+
+    def _clear(self) -> None:
+        self._rows[self._row] = ""
+        self._added.clear()
+
+    def _join(self) -> None:
+        if self._added:
+            self._rows[self._row] += "".join(self._added)
+            self._added.clear()
 
     def _obey(self, control: str) -> None:
         final, count = control[-1], int(control[2:-1] or 1) if control[2:-1].isdecimal() or not control[2:-1] else 0
+        if final in "\nABEF":  # the row changes
+            self._join()
         if final == "\n":
             self._row += 1
             if self._row == len(self._rows):
                 self._rows.append("")
             self._is_at_start = True
         elif final == "K" and (control[2:-1] in ("1", "2") or self._is_at_start):
-            self._rows[self._row] = ""
+            self._clear()
         elif final == "J":
             del self._rows[self._row + 1 :]
-            self._rows[self._row] = "" if self._is_at_start else self._rows[self._row]
+            if self._is_at_start:
+                self._clear()
         elif final in "AF":  # tqdm repeats a move by one row
-            self._above += max(count - self._row, 0)
+            self._above = min(self._above + max(count - self._row, 0), MAX_REACH)
             self._row = max(self._row - count, 0)
             self.reach = min(max(self.reach, len(self._rows) - 1 - self._row + self._above), MAX_REACH)
         elif final in "BE":
@@ -89,7 +107,10 @@ def split_lines(text: str, max_line: int) -> tuple[list[str], str]:
     (['epochs 1/2'], '\x1b[1A\rbatches 2/9\n')
     """
     if "\x1b" in text:
-        return _Rows().draw(text).split(max_line)
+        start = text.rfind("\x1b", max(len(text) - _MAX_SEQUENCE, 0))  # a sequence whose end is in the next piece of output
+        end = start if start >= 0 and _UNFINISHED.fullmatch(text, start) else len(text)
+        ended, rest = _Rows().draw(text[:end]).split(max_line)
+        return ended, rest + text[end:]
     *ended, rest = text.split("\n")
     return [_after_return(line) for line in ended], rest[-max_line:]
 

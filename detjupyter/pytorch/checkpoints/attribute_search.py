@@ -7,9 +7,10 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from enum import Enum
 from itertools import islice
-from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, GeneratorType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 
 from detjupyter.definition.isolation.finding import scope_of
 from detjupyter.pytorch.callbacks import PyTorchCallback
+from detjupyter.pytorch.checkpoints.initial_values import Identity
 from detjupyter.pytorch.checkpoints.plain_data import Encoder, NotPlainError, fingerprint
 from detjupyter.pytorch.checkpoints.shared_objects import Attribute
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -78,8 +80,10 @@ class AttributeSearch:
         self._trial = trial
         self._context = context
         self._without = without
-        self._owner_ids: dict[str, int] | None = None
-        self._owner_ids = {path: id(owner) for path, owner in self.owners()}
+        self._first_owners: dict[str, Identity] | None = None
+        owners = list(self.owners())
+        self._first_owners = {path: Identity(owner, keep=True) for path, owner in owners}
+        self._of_owner = {id(owner): path for path, owner in owners}
 
     def held(self) -> set[int]:
         """Return the ids of the tensors in the models' states."""
@@ -167,7 +171,7 @@ class AttributeSearch:
 
     def _described(self, value: Any, held: set[int], seen: set[int], depth: int) -> Iterator[Any]:
         """Yield plain data, and ids, that describe the content of a value."""
-        if isinstance(value, (Enum, torch.nn.Module)) or id(value) in held or (depth and self._is_elsewhere(value)):
+        if isinstance(value, Enum) or id(value) in held or (depth and self._is_elsewhere(value)):
             yield id(value)
         elif isinstance(value, (torch.Tensor, np.ndarray, np.generic, *_SCALARS, complex, bytes)):
             yield value
@@ -175,7 +179,7 @@ class AttributeSearch:
             yield type(value).__name__
         else:
             seen.add(id(value))
-            inside: list[tuple[Any, Any]] = list(contents_of(value))
+            inside: list[tuple[Any, Any]] = [*contents_of(value), *_progress_of(value)]
             if isinstance(value, dict):
                 inside += list(islice(dict.items(value), _MAX_VALUES))
             for kind in _SEQUENCES:  # not iter(): a subclass can load a file for each item
@@ -189,12 +193,16 @@ class AttributeSearch:
 
     def _is_elsewhere(self, value: Any) -> bool:
         """Return whether a change of a value's content is seen in other attributes, or not at all."""
-        if isinstance(value, torch.nn.Module) or self.has_state(value):
+        if self._is_first_owner(value) or self.has_state(value):
             return True
-        return not isinstance(value, _CONTAINERS) and (self.has_no_state(value) or self._is_own(value))
+        return not isinstance(value, (*_CONTAINERS, FunctionType)) and self.has_no_state(value)
+
+    def _is_first_owner(self, value: Any) -> bool:
+        path = self._of_owner.get(id(value))
+        return path is not None and self._is_known(path, value)
 
     def _is_known(self, path: str, owner: Any) -> bool:
-        return self._owner_ids is None or self._owner_ids.get(path) == id(owner)
+        return self._first_owners is None or (path in self._first_owners and self._first_owners[path].is_of(owner))
 
     def _is_wrapped(self, value: Any) -> bool:
         context = self._context
@@ -202,9 +210,8 @@ class AttributeSearch:
         return any(value is one for one in wrapped)
 
     def _objects_in(self, value: Any) -> Iterator[tuple[str, Any]]:
-        """Yield ``value``, or the objects in a short container, if they are modules or of the definition's own classes."""
-        inside = [("", value)] if type(value) not in (list, tuple, dict) else [(f".{key}", inner) for key, inner in _entries_of(value)]
-        for more, inner in inside:
+        """Yield ``value``, or the objects in short containers, if they are modules or of the definition's own classes."""
+        for more, inner in islice(_contained("", value, 0), _MAX_VALUES):
             if isinstance(inner, torch.nn.Module) or self._is_own(inner):
                 yield more, inner
 
@@ -223,6 +230,33 @@ def contents_of(owner: Any) -> Iterator[tuple[str, Any]]:
         for name, slot in vars(kind).items():
             if isinstance(slot, MemberDescriptorType) and kind.__module__ != "builtins" and hasattr(owner, name):
                 yield name, getattr(owner, name)
+
+
+def _contained(path: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
+    """Yield ``value``, or what short containers contain, each with its keys."""
+    if type(value) not in (list, tuple, dict):
+        yield path, value
+    elif depth < _MAX_DEPTH:
+        for key, inner in _entries_of(value):
+            yield from _contained(f"{path}.{key}", inner, depth + 1)
+
+
+def _progress_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what changes inside of an iterator when it advances, and in the variables that a function has to itself."""
+    if isinstance(value, FunctionType):
+        for index, cell in enumerate(value.__closure__ or ()):
+            with suppress(ValueError):  # not assigned yet
+                yield f"closure {index}", cell.cell_contents
+    elif isinstance(value, GeneratorType):
+        if value.gi_frame is not None:
+            yield "line", value.gi_frame.f_lasti
+            yield from list(value.gi_frame.f_locals.items())
+    elif isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools"):
+        try:
+            reduced = value.__reduce__()
+        except Exception:  # those of itertools cannot be pickled in newer versions of Python; user code can be inside
+            reduced = repr(value)
+        yield "position", reduced
 
 
 def _attributes_of(owner: Any, held: set[int]) -> Iterator[tuple[str, Any]]:

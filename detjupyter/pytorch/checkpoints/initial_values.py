@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,18 +15,50 @@ STAGES = (STARTUP, DATA, START)
 """What runs once between ``__init__`` and the first batch: ``on_trial_startup``, the building of the data, and ``on_training_start``."""
 
 
+class Identity:
+    """Recognizes an object later. Its id alone does not: when an object is freed, another one can get the same id.
+
+    Args:
+        value: The object.
+        keep: Whether an object without weak references, such as a list, is kept alive. If not, its id has to suffice.
+    """
+
+    __slots__ = ("_id", "_is_weak", "_reference")
+
+    def __init__(self, value: object, *, keep: bool) -> None:
+        self._id = id(value)
+        try:
+            self._reference: object = weakref.ref(value)
+            self._is_weak = True
+        except TypeError:
+            self._reference = value if keep else None
+            self._is_weak = False
+
+    def is_of(self, value: object) -> bool:
+        """Return whether ``value`` is the object."""
+        # While an object lives, all its weak references are one. This one is not called: to hold a tensor, torch must prepare it first.
+        return self._id == id(value) and (not self._is_weak or self._reference is weakref.ref(value))
+
+    def is_same(self, other: Identity) -> bool:
+        """Return whether both are of the same object."""
+        return self._id == other._id and self._reference is other._reference
+
+
+NOTHING = Identity(object(), keep=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Initial:
     """The value of an attribute after ``__init__``, or after one of the stages.
 
     Attributes:
-        identity: The id of the object.
+        identity: Recognizes the object.
         has_data: Whether ``data`` is a copy of the value as plain data. It is not if the value is large or not plain.
         data: The copy.
         mark: A fingerprint of the content of a large value, or of an object that is not plain data; None for other values.
     """
 
-    identity: int
+    identity: Identity
     has_data: bool = False
     data: Any = None
     mark: Any = None
@@ -37,13 +70,13 @@ class Initial:
 
     def is_same(self, other: Initial) -> bool:
         """Return whether both are the same value, as far as that is known. Of objects with a state, another equal one is not the same."""
-        if self.has_data != other.has_data:  # a new object can have the id of one that is gone
+        if self.has_data != other.has_data:
             return False
-        is_same_object = self.identity == other.identity
+        is_same_object = self.identity.is_same(other.identity)
         return same_plain(self.data, other.data) and (is_same_object or self.kind != "state") if self.has_data else is_same_object
 
 
-ABSENT = Initial(0)
+ABSENT = Initial(NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +167,7 @@ class InitialValues:
             if path in self._stages.get(stage, {}):
                 return self._stages[stage][path]
             if path in self._in_state.get(stage, {}):
-                value = Initial(0, has_data=True, data=self._in_state[stage][path])
+                value = Initial(NOTHING, has_data=True, data=self._in_state[stage][path])
                 # A restore loads a state into the object of __init__.
                 return replace(value, identity=self.of_init.get(path, ABSENT).identity) if value.kind == "state" else value
         return self.of_init.get(path, ABSENT)

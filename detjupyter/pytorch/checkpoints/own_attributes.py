@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,17 @@ import torch
 
 from detjupyter.engine.once import Once
 from detjupyter.pytorch.checkpoints.attribute_search import CODE, AttributeSearch, contents_of
-from detjupyter.pytorch.checkpoints.initial_values import ABSENT, DATA, STAGES, START, STARTUP, AfterStage, Initial, InitialValues
+from detjupyter.pytorch.checkpoints.initial_values import (
+    ABSENT,
+    DATA,
+    STAGES,
+    START,
+    STARTUP,
+    AfterStage,
+    Identity,
+    Initial,
+    InitialValues,
+)
 from detjupyter.pytorch.checkpoints.plain_data import (
     MAX_BYTES,
     Encoder,
@@ -30,7 +41,16 @@ from detjupyter.pytorch.checkpoints.plain_data import (
     put_into,
     same_plain,
 )
-from detjupyter.pytorch.checkpoints.shared_objects import Attribute, Place, at, objects_in, share, shared_places
+from detjupyter.pytorch.checkpoints.shared_objects import (
+    Attribute,
+    Place,
+    at,
+    delete_attribute,
+    objects_in,
+    set_attribute,
+    share,
+    shared_places,
+)
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.trial import PyTorchTrial
 
@@ -68,7 +88,7 @@ class OwnAttributes:
         self._lost = {path: (what, id(attributes[path].value)) for path, what in lost.items()}
         # Changed in place: other references to the object see the change.
         of_init = self._initial.of_init
-        in_place = [path for path in values if path in of_init and of_init[path].identity == id(attributes[path].value)]
+        in_place = [path for path in values if path in of_init and of_init[path].identity.is_of(attributes[path].value)]
         return {
             "values": values,
             "changed_in_place": in_place,
@@ -140,7 +160,7 @@ class OwnAttributes:
         self._reset(reset, begun)
         # Those that a stage had set after the state have other places.
         reset = {path: each for path, each in reset.items() if self._initial.after(path, begun) is self._initial.of_init.get(path)}
-        kept = {path for path, attribute in reset.items() if self._initial.of_init[path].identity == id(attribute.value)}
+        kept = {path for path, attribute in reset.items() if self._initial.of_init[path].identity.is_of(attribute.value)}
         share(self._shared, reset, kept)
         owners, in_place = dict(self._search.owners()), set(state["changed_in_place"])
         values = {path: data for path, data in state["values"].items() if before is None or not self._is_edited(path, before)}
@@ -172,7 +192,7 @@ class OwnAttributes:
         targets: dict[int, str] | None = None
         for path, attribute in attributes.items():
             value, initial, latest = attribute.value, self._initial.of_init.get(path, ABSENT), self._initial.latest(path)
-            is_same_object = latest.identity == id(value)
+            is_same_object = latest.identity.is_of(value)
             if attribute.owner is None and not is_same_object:
                 continue  # the container has changed
             what: str | None = None
@@ -196,6 +216,7 @@ class OwnAttributes:
                         what = type(value).__name__
                 elif latest.has_data or (latest.mark is not None and latest.mark != self._mark(value, held)):
                     what = None if self._search.has_no_state(value) else type(value).__name__
+                    what = f"function {value.__name__}" if isinstance(value, FunctionType) else what  # a closure
             else:
                 if self._search.has_state(value) and not is_same_object:
                     what = type(value).__name__  # __init__ of another trial creates no object that could get the state
@@ -210,7 +231,7 @@ class OwnAttributes:
         unchanged = {
             path: each.value
             for path, each in attributes.items()
-            if each.owner is not None and self._initial.latest(path).identity == id(each.value) and not self._initial.latest(path).has_data
+            if each.owner is not None and self._initial.latest(path).identity.is_of(each.value) and not self._initial.latest(path).has_data
         }
         named = {**unchanged, **dict(self._search.owners())}
         return {id(value): path for path, value in reversed(named.items()) if value is not None}
@@ -223,7 +244,7 @@ class OwnAttributes:
         found = {path: attributes[path].value for path in changed}
         for path, attribute in attributes.items():
             initial = self._initial.latest(path)
-            if path not in changed and initial.identity == id(attribute.value):
+            if path not in changed and initial.identity.is_of(attribute.value):
                 is_small = initial.has_data and any(id(inner) in inside for _, inner in objects_in(attribute.value))
                 if is_small or (isinstance(attribute.value, (torch.Tensor, np.ndarray)) and id(attribute.value) in inside):
                     found[path] = attribute.value
@@ -279,11 +300,11 @@ class OwnAttributes:
 
     def _initial_of(self, value: Any, held: set[int], *, with_marks: bool) -> Initial:
         try:
-            return Initial(id(value), has_data=True, data=copied_plain(self._encoded(value, held, _SMALL_BYTES)))
+            return Initial(Identity(value, keep=True), has_data=True, data=copied_plain(self._encoded(value, held, _SMALL_BYTES)))
         except TooLargeError:
-            return Initial(id(value), mark=self._mark(value, held) if with_marks else None)
+            return Initial(Identity(value, keep=False), mark=self._mark(value, held) if with_marks else None)
         except NotPlainError:
-            return Initial(id(value), mark=self._mark(value, held))
+            return Initial(Identity(value, keep=not isinstance(value, (list, tuple, dict))), mark=self._mark(value, held))
 
     def _mark(self, value: Any, held: set[int]) -> Any:
         try:
@@ -312,7 +333,7 @@ class OwnAttributes:
                     if target is None:
                         missing.append(f"self.{path} was self.{data[1]}, which the code does not create")
                     else:
-                        setattr(owner, name, target)
+                        set_attribute(owner, name, target)
                     continue
                 try:
                     value = decode(data, self._device, self._trial)
@@ -334,9 +355,9 @@ class OwnAttributes:
             initial = self._initial.after(path, begun)
             if initial is ABSENT and attribute.owner is None:  # in a container of a callback, which stays
                 initial = self._initial.latest(path)
-            is_same_object = initial.identity == id(attribute.value)
+            is_same_object = initial.identity.is_of(attribute.value)
             if initial is ABSENT:
-                delattr(attribute.owner, attribute.name)
+                delete_attribute(attribute.owner, attribute.name)
             elif initial.has_data:
                 values[path] = initial.data
                 in_place |= {path} if is_same_object else set()
@@ -357,7 +378,7 @@ def put_back(references: Iterable[Attribute]) -> None:
     """Set attributes to the objects that they were when :meth:`OwnAttributes.references` was called."""
     for attribute in references:
         if getattr(attribute.owner, attribute.name, None) is not attribute.value:
-            setattr(attribute.owner, attribute.name, attribute.value)
+            set_attribute(attribute.owner, attribute.name, attribute.value)
 
 
 def _put(owner: Any, name: str, value: Any, *, in_place: bool) -> None:
@@ -367,14 +388,14 @@ def _put(owner: Any, name: str, value: Any, *, in_place: bool) -> None:
     if (in_place or is_trained or is_parameter) and put_into(current, value):
         return
     if not is_parameter:
-        setattr(owner, name, value)
+        set_attribute(owner, name, value)
 
 
 def _delete(owners: Mapping[str, Any], paths: Iterable[str]) -> None:
     for path in paths:
         owner_path, _, name = path.rpartition(".")
         if owner_path in owners and name in dict(contents_of(owners[owner_path])):
-            delattr(owners[owner_path], name)
+            delete_attribute(owners[owner_path], name)
 
 
 def _is_equal_at(places: Iterable[Place], attributes: Mapping[str, Attribute], held: set[int]) -> bool:

@@ -66,6 +66,9 @@ class Encoder:
             return value
         if kind is complex:
             return "complex", value.real, value.imag
+        if kind is bytearray:
+            self._count(len(value))
+            return "bytearray", bytes(value)
         if isinstance(value, Enum):
             return _member(value)
         if isinstance(value, torch.Tensor):
@@ -125,6 +128,8 @@ def decode(data: Any, device: torch.device, owner: object) -> Any:
     kind, content, *more = data
     if kind == "complex":
         return complex(content, more[0])
+    if kind == "bytearray":
+        return bytearray(content)
     if kind == "tensor":
         is_on_host, requires_grad = more
         return content.to("cpu" if is_on_host else device, copy=True).requires_grad_(requires_grad)
@@ -178,6 +183,8 @@ def put_into(target: Any, value: Any) -> bool:
         merged_items = {key: _merged(target.get(key), new) for key, new in value.items()}
         target.clear()  # type: ignore[attr-defined]  # the mappings of plain data are mutable
         target.update(merged_items)  # type: ignore[attr-defined]
+    elif isinstance(target, bytearray):
+        target[:] = value
     elif isinstance(target, set):
         target.clear()
         target.update(value)
@@ -224,7 +231,7 @@ def _size_of(value: Any, depth: int) -> float:
     """Return about how many bytes a value has."""
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return float(value.nbytes)
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, (str, bytes, bytearray)):
         return len(value)
     inner = _inside(value)
     if not inner or depth == _MAX_DEPTH:
@@ -247,6 +254,8 @@ def _feed(digest: Any, value: Any, step: int, depth: int) -> None:
         digest.update(np.ascontiguousarray(value.reshape(-1)[::step]).view(np.uint8).data)
     elif isinstance(value, (*_ITSELF, complex, np.generic, str, bytes)):
         digest.update(repr(value).encode("utf-8", "surrogatepass"))
+    elif type(value) is bytearray:
+        digest.update(value[::step])
     elif (inner := _inside(value)) is not None and depth < _MAX_DEPTH:
         digest.update(f"{type(value).__name__} {len(inner)}".encode())
         for each in islice(inner, 0, None, step if len(inner) > _MANY else 1):

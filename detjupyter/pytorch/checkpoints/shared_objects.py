@@ -79,11 +79,27 @@ def at(attribute: Attribute, positions: Sequence[int]) -> Any:
     return value
 
 
+def set_attribute(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute, also that of a frozen dataclass."""
+    try:
+        setattr(owner, name, value)
+    except AttributeError:
+        object.__setattr__(owner, name, value)
+
+
+def delete_attribute(owner: Any, name: str) -> None:
+    """Delete an attribute, also that of a frozen dataclass."""
+    try:
+        delattr(owner, name)
+    except AttributeError:
+        object.__delattr__(owner, name)
+
+
 def _put(attribute: Attribute, positions: Sequence[int], one: Any) -> None:
     if at(attribute, positions) is one:
         return
     if not positions:
-        setattr(attribute.owner, attribute.name, one)
+        set_attribute(attribute.owner, attribute.name, one)
         return
     container = at(attribute, positions[:-1])
     container[_key(container, positions[-1])] = one

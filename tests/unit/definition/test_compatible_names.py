@@ -180,6 +180,32 @@ def test_each_use_of_such_a_name_is_refused(use: str, tmp_path: Path) -> None:
         module.use()
 
 
+def test_the_package_is_found_without_an_import(tmp_path: Path) -> None:
+    """``find_spec`` is how code asks whether a package is installed."""
+    text = """
+        import importlib
+        import importlib.util
+        from importlib.util import find_spec, spec_from_file_location
+        names = ("determined", "determined.pytorch", "determined.keras", "data", "json", "determined.nothing", "nothing")
+        found = [[find(name) is not None for name in names] for find in (find_spec, importlib.util.find_spec)]
+        from determined.experimental import *
+        def catches(name):
+            from determined import errors
+            try:
+                raise KeyError(name)
+            except getattr(errors, name):
+                return "theirs"
+            except KeyError:
+                return "mine"
+    """
+    module = load(tmp_path, {"model_def.py": textwrap.dedent(text), "data.py": ""})
+    assert module.found == [[True] * 5 + [False] * 2] * 2
+    assert callable(module.create_trial_instance)
+    assert not hasattr(module, "OfferedNames")
+    for name in ("WorkerFinishedGracefully", "CheckpointNotFound", "InvalidConfigurationException"):
+        assert module.catches(name) == "mine"
+
+
 def test_such_a_name_can_be_mentioned(tmp_path: Path) -> None:
     """In annotations, in comparisons with None, as an attribute, a default or an element, in copies, and in an ``except`` clause."""
     text = """

@@ -92,6 +92,18 @@ class TestLines:
                 sink.write("stderr", piece)
             assert texts(sink, unfinished=True) == shown
 
+    @pytest.mark.parametrize("before", ["a\nb\n\x1b[2A", "old\r", "\x1b[?25l\x1b[1G", "a\n\x1b[A\x1b[J"])
+    @pytest.mark.parametrize("sequence", ["\x1b[2K", "\x1b[?25h", "\x1b[38;5;208m", "\x1b[1B"])
+    def test_a_sequence_can_arrive_in_two_pieces(self, before: str, sequence: str) -> None:
+        """The pipe of a child process splits its output anywhere, also where the cursor is not at the end."""
+        shown = []
+        for cut in range(len(sequence)):
+            sink = LogSink()
+            sink.write("stdout", before + sequence[:cut])
+            sink.write("stdout", sequence[cut:] + "new\n")
+            shown.append(texts(sink, unfinished=True))
+        assert shown == [shown[0]] * len(sequence)
+
     @pytest.mark.parametrize("leave", [True, False])
     def test_nested_bars_of_tqdm_leave_one_line_each(self, leave: bool) -> None:
         """They move the cursor up after each refresh of the lower one. Text after them is a line, too."""

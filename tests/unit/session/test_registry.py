@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +72,21 @@ def test_closing_a_session_forgets_it_and_not_its_successor(bench: Bench) -> Non
     assert registry.get("toy") is successor
     registry.forget(successor)
     assert "toy" not in [session.session_id for session in registry.all()]
+
+
+def test_a_session_gets_the_name_of_a_closed_one_that_the_user_still_has() -> None:
+    """``session.close(); session = dj.load(…)``: during the load, the variable refers to the closed one."""
+    mine = Registry()
+    kind = type(
+        "Idle", (), {"session_id": "toy", "definition": SimpleNamespace(path="toy"), "is_busy": False, "when_closed": lambda *_: None}
+    )
+    closed, session = kind(), kind()
+    mine.add(closed, is_named=False)
+    mine.forget(closed)
+    assert mine.add(session, is_named=False) is None
+    assert mine.get(None) is session
+    del closed
+    assert mine.all() == [session]
 
 
 def test_at_the_end_of_the_process_all_are_interrupted(bench: Bench) -> None:

@@ -58,3 +58,10 @@ def test_a_wrong_argument_is_refused(wrong: dict[str, object]) -> None:
     """With its value."""
     with pytest.raises(ArgumentError, match=str(next(iter(wrong.values())))):
         dj.runs(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_run_that_the_history_lacks_can_be_shown() -> None:
+    """While another process locks the history, a cell whose last line is a run does not fail."""
+    store = open_store()
+    assert "r9" in repr(dj.Run(store, "r9"))
+    store.close()

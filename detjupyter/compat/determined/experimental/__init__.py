@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from detjupyter.compat.unavailable import OfferedNames
 
+__all__ = ["core_v2", "create_trial_instance", "hf_trainer", "test_one_batch"]
+
 _names = OfferedNames(
     __name__,
     modules=("core_v2", "hf_trainer"),
