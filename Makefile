@@ -32,7 +32,7 @@ test: lint vitest browser
 # A minute instead of a quarter of an hour: neither Jupyter nor a browser. The files of the tests are in memory where the system has room
 # for them there, because every checkpoint is synchronized with the disk.
 quick: lint vitest
-	$(IN_MEMORY) $(PYTEST) tests/architecture tests/unit tests/contract
+	$(IN_MEMORY) $(PYTEST) -o tmp_path_retention_policy=failed tests/architecture tests/unit tests/contract
 
 # Which lines of the package the tests run in their own process: what only a kernel or a browser runs is not counted. Not part of `make test`,
 # because counting doubles the time of the quick tests.

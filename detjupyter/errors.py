@@ -27,6 +27,7 @@ DetJupyterError
 │   └── NoLauncherError             no launcher of several processes started this one (also a KeyError)
 ├── StoreError                      the history cannot be read or written
 │   ├── RunNotFoundError            no run has that id (also a KeyError)
+│   ├── UnreadableRunError          the record of a run is invalid
 │   ├── StoreBusyError              another process holds the lock of the history
 │   └── CodeNotKeptError            the code archive of a run does not contain that file (also a KeyError)
 ├── ScanStopped                     the caller stopped a scan
@@ -305,6 +306,10 @@ class RunNotFoundError(StoreError, KeyError):
         self.run_id = run_id
 
     __str__ = StoreError.__str__
+
+
+class UnreadableRunError(StoreError):
+    """The record of a run is invalid, perhaps because a newer version wrote it. Lists of runs leave it out, and log a warning once."""
 
 
 class CodeNotKeptError(StoreError, KeyError):

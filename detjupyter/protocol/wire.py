@@ -66,7 +66,7 @@ def decode(record: type[T], data: Any) -> T:  # Any: decoded JSON
     hints = _hints(cast("type", record))
     try:
         return record(**{name: _decode_value(hint, data[name]) for name, hint in hints.items() if name in data})
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ProtocolError(f"This is not a valid {record.__name__}: {error}.") from error
 
 

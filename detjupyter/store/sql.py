@@ -9,9 +9,10 @@ passed as parameters.
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from sqlalchemy import Connection, Insert, Row, Text, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from detjupyter.errors import RunNotFoundError, StoreError
+from detjupyter.errors import ProtocolError, RunNotFoundError, StoreError, UnreadableRunError
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import decode, encode
@@ -31,6 +32,8 @@ from detjupyter.store.leftovers import checkpoints_of, sweep, unrecorded
 from detjupyter.store.owner import REMOTE_SILENCE_S, Owner
 from detjupyter.store.schema import checkpoints, events, log, runs, series
 from detjupyter.store.series import drop_replaced
+
+_logger = logging.getLogger("detjupyter")
 
 _JSON_COLUMNS = ("hyperparameters", "config", "best", "session", "recipe", "versions")
 _STATES = {state.value: state for state in State}
@@ -117,6 +120,7 @@ class SqlStore(Store):
     def _use(self, database: Database) -> None:
         self._open_database: Database | None = database
         self._path = database.path
+        self._unreadable: set[str] = set()
 
     @property
     def home(self) -> Path:
@@ -185,7 +189,7 @@ class SqlStore(Store):
                 anchor = _find_run(connection, before)
                 where = {"limit": limit, "created_at": anchor.created_at, "number": anchor.number}
                 rows = connection.execute(_SELECT_OLDER, where).all()
-        return [self._read_run(row) for row in rows]
+        return list(self._readable(rows, self._read_run))
 
     def run_states(
         self, *, limit: int | None = 100, before: str | None = None, state: State | None = None, entrypoint: str | None = None
@@ -200,19 +204,20 @@ class SqlStore(Store):
                 where |= {"created_at": anchor.created_at, "number": anchor.number}
                 rows = connection.execute(_SELECT_OLDER_STATES, where).all()
         # A process that cannot write has not recorded that the owner of a live run has ended.
-        states = {run_id: live[run_id].state if run_id in live else _STATES[name] for run_id, name in rows}
+        states = {run_id: live[run_id].state if run_id in live else _STATES[name] for run_id, name in rows if name in _STATES}
         return states if state is None else {run_id: found for run_id, found in states.items() if found is state}
 
     def _live_runs(self) -> dict[str, RunRecord]:
         """Return the runs that were live, after checking the owner of each."""
         with self._database.reading() as connection:
             live = connection.execute(_SELECT_LIVE).all()
-        return {row.id: self._read_run(row) for row in live}
+        return {run.id: run for run in self._readable(live, self._read_run)}
 
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
         self._live_runs()
         with self._database.reading() as connection:
-            return [_to_run(row) for row in connection.execute(_SELECT_UPDATED, {"since": updated_at})]
+            rows = connection.execute(_SELECT_UPDATED, {"since": updated_at}).all()
+        return list(self._readable(rows, _to_run))
 
     def run(self, run_id: str) -> RunRecord:
         with self._database.reading() as connection:
@@ -311,6 +316,16 @@ class SqlStore(Store):
                 _find_run(connection, run_id)
             return rows
 
+    def _readable(self, rows: Iterable[Row[Any]], read: Callable[[Row[Any]], RunRecord]) -> Iterator[RunRecord]:
+        """Read runs; of one that cannot be read, only the first listing says so, since the others are not to be hidden by it."""
+        for row in rows:
+            try:
+                yield read(row)
+            except UnreadableRunError as error:
+                if row.id not in self._unreadable:
+                    self._unreadable.add(row.id)
+                    _logger.warning("%s", error)
+
     def _read_run(self, row: Row[Any]) -> RunRecord:
         """Return the run of ``row``; if its owner has ended, record and return it as interrupted."""
         run, now = _to_run(row), time.time()
@@ -359,10 +374,15 @@ def _find_run(connection: Connection, run_id: str) -> Row[Any]:
 
 def _to_run(row: Row[Any]) -> RunRecord:
     data = dict(row._mapping)
-    data["seed"] = int(data["seed"])
-    for name in _JSON_COLUMNS:
-        data[name] = None if data[name] is None else json.loads(data[name])
-    return decode(RunRecord, data)
+    try:
+        data["seed"] = int(data["seed"])
+        for name in _JSON_COLUMNS:
+            data[name] = None if data[name] is None else json.loads(data[name])
+        return decode(RunRecord, data)
+    except (ProtocolError, TypeError, ValueError) as error:
+        raise UnreadableRunError(
+            f"The run {row.id!r} in the history cannot be read: {error}", hint="Use the version of detjupyter that wrote it."
+        ) from error
 
 
 def _to_checkpoint(row: Row[Any]) -> CheckpointRecord:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from support.runs import ready_run
 from support.sqlite import write_sql
 from support.waiting import LIMIT_S
 
-from detjupyter.errors import StoreBusyError, StoreError
-from detjupyter.protocol.states import Group
+from detjupyter.errors import StoreBusyError, StoreError, UnreadableRunError
+from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store, database, open_store
 from detjupyter.store.base import SeriesPoints
 from detjupyter.store.code import CodeSource, CodeStore
@@ -262,6 +263,37 @@ class TestFailures:
             open_store(path).runs()
         assert caught.value.path == str(path)
         database._open[path].release()
+
+    @pytest.mark.parametrize(
+        ("column", "content"),
+        [
+            ("hyperparameters", "{"),
+            ("session", "[]"),
+            ("session", '{"latest": "text"}'),
+            ("best", "5"),
+            ("state", "flying"),
+            ("seed", "many"),
+        ],
+    )
+    @pytest.mark.parametrize("state", [State.FINISHED, State.RUNNING])
+    def test_an_unreadable_run_hides_no_other(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, column: str, content: str, state: State
+    ) -> None:
+        """Another version has written it. The lists have the other runs, and one warning names this one."""
+        path = tmp_path / "runs.sqlite"
+        store = open_store(path)
+        for name in ("before", "odd", "after"):
+            store.create_run(replace(ready_run(name), state=state))
+        write_sql(path, f"UPDATE runs SET {column} = '{content}' WHERE id = 'odd'")
+        for _ in range(2):
+            assert {run.id for run in store.runs()} == {"before", "after"}
+            assert {run.id for run in store.runs_updated_since(0.0)} == {"before", "after"}
+            assert {"before", "after"} <= set(store.run_states())
+        (record,) = caplog.records
+        assert "The run 'odd' in the history cannot be read" in record.getMessage()
+        with pytest.raises(UnreadableRunError, match="'odd'"):
+            store.run("odd")
+        store.close()
 
     def test_a_locked_file_is_reported_after_a_while(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Another process hangs inside its transaction: our write fails completely, and the store is still usable."""
