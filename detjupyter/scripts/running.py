@@ -86,6 +86,8 @@ def run_script(
     if not any(isinstance(one, Session) for one in shown):  # a session can still import modules of the script
         scope.release()
     if raised is not None and not (isinstance(raised, SystemExit) and raised.code in (None, 0)):
+        if isinstance(raised, SystemExit):
+            raised.__context__ = None  # argparse exits while it handles exceptions of its own
         malformed = syntax_error(raised, path.parent) if isinstance(raised, SyntaxError) else None
         failed = malformed or trial_error(raised, [path.parent], f"running {path.name}")
         if isinstance(raised, SystemExit):

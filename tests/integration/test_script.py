@@ -235,6 +235,16 @@ def test_a_script_that_refuses_its_arguments_says_so(script: Path, capsys: pytes
     assert "model definition" not in str(raised.value)
 
 
+def test_an_exit_shows_no_exception_that_led_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As at a command line: the parser's own exceptions are not the user's concern."""
+    path = tmp_path / "script.py"
+    path.write_text("import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--steps', type=int)\nparser.parse_args()\n")
+    with pytest.raises(TrialError, match=r"SystemExit: 2") as raised:
+        run_script(path, ["--steps", "many"])
+    assert "invalid int value: 'many'" in capsys.readouterr().err
+    assert "another exception" not in str(raised.value)
+
+
 def test_a_training_in_the_background_is_not_the_scripts(line: Definition, tmp_path: Path) -> None:
     """Its thread pickles classes of the kernel's `__main__`, and the workers that it spawns do not run the script."""
     line.edit("import torch\n", "import torch\nimport sys\n")
