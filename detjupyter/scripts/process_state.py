@@ -84,11 +84,22 @@ def _working_directory() -> Iterator[None]:
 @contextmanager
 def _streams() -> Iterator[None]:
     before = {name: getattr(sys, name) for name in _STREAMS}
+    streams = [stream for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) if stream is not None]
     try:
+        for stream in streams:
+            with suppress(AttributeError):  # its methods cannot be replaced
+                stream.close = _stay_open  # type: ignore[method-assign]
         yield
     finally:
+        for stream in streams:
+            if getattr(stream, "__dict__", {}).get("close") is _stay_open:  # a training that began meanwhile has not replaced it
+                del stream.close
         for name, value in before.items():
             setattr(sys, name, value)
+
+
+def _stay_open() -> None:
+    """Do nothing: a script that closes its output must not close the stream, which the kernel needs."""
 
 
 @contextmanager

@@ -65,10 +65,16 @@ class CheckpointCatalog:
                 what = "with a validation of the same batch" if checkpoint == "best" else "of this definition"
                 raise CheckpointError(f"There is no checkpoint {what} yet.", hint=f"{NextStep.CHECKPOINT} saves one.")
             return Path(found.path)
-        with suppress(OSError, ValueError):  # too long for a path, or not text that a path can have
-            if Path(checkpoint).is_dir():
-                return Path(checkpoint).absolute()
-        return Path((self._recorder.store or open_store()).checkpoint(str(checkpoint)).path)
+        text = str(checkpoint)
+        directory = _directory(text)
+        if directory is not None and os.path.basename(text) != text:  # noqa: PTH119 (Path drops a final slash)
+            return directory
+        try:
+            return Path((self._recorder.store or open_store()).checkpoint(text).path)
+        except CheckpointError:
+            if directory is None:
+                raise
+            return directory  # only now: the working directory can contain one that is called like the id of another checkpoint
 
     def listed(self, checkpoint_id: str, open_store: Callable[[], Store]) -> CheckpointRecord:
         """Return the checkpoint that the history lists under an id: never a directory that has this name.
@@ -120,3 +126,11 @@ class CheckpointCatalog:
     def _smaller_is_better(self, configured: bool | None) -> bool:
         best = self._record().best
         return best.smaller_is_better if best is not None else configured is not False
+
+
+def _directory(text: str) -> Path | None:
+    """Return the directory at a path, None if there is none."""
+    with suppress(OSError, ValueError):  # too long for a path, or not text that a path can have
+        if Path(text).is_dir():
+            return Path(text).absolute()
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,20 @@ class TestCheckpoints:
         other.restore(saved.path)
         assert other.batches_trained == 5
         assert weights(other) == before
+
+    def test_a_directory_that_is_called_like_an_id_is_not_taken_for_it(self, line: Definition, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is found by its path; other directories are found by their names."""
+        session = line.load()
+        session.train(batches=2, wait=True)
+        saved = session.checkpoint()
+        monkeypatch.chdir(line.root)
+        shutil.copytree(saved.path, "mine")
+        shutil.copytree(saved.path, saved.id)
+        assert session.restore(saved.id) == Path(saved.path)
+        assert session.restore(f"./{saved.id}") == line.root / saved.id
+        assert session.restore("mine") == session.restore("mine/") == line.root / "mine"
+        with pytest.raises(CheckpointError, match="No checkpoint has the id"):
+            session.restore("x" * 5000)
 
     def test_it_holds_no_code(self, line: Definition) -> None:
         """It loads with weights_only, in Determined's layout."""

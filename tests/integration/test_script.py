@@ -215,6 +215,16 @@ def test_objects_of_the_script_can_be_pickled(tmp_path: Path) -> None:
     assert run_script(tmp_path / "script.py") == []
 
 
+def test_a_script_cannot_close_the_streams_of_the_kernel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Some scripts close their output before they exit; what is printed later still appears."""
+    (tmp_path / "script.py").write_text("import sys\nprint('here')\nsys.stdout.close()\nsys.stderr.close()\nsys.__stdout__.close()\n")
+    run_script(tmp_path / "script.py")
+    sys.stdout.write("there\n")
+    assert capsys.readouterr().out == "here\nthere\n"
+    assert not sys.stdout.closed
+    assert "close" not in vars(sys.stdout)
+
+
 def test_the_working_directory_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script changes it, with the script's directory or another one as that of the kernel."""
     (tmp_path / "elsewhere").mkdir()
