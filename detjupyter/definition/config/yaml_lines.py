@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,12 @@ def read_yaml(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
     Raises:
         ConfigError: The text is not YAML, contains a duplicate key, or has values that JSON cannot represent.
     """
+    raw, lines = _parsed(text, path)
+    return copy.deepcopy(raw), lines
+
+
+@lru_cache(maxsize=4)  # a load reads its config once to choose the seed, and again to sample with it: 20,000 keys take more than a second
+def _parsed(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -43,8 +51,10 @@ def read_yaml(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
     except MarkedYAMLError as error:
         reason = (error.problem or error.context or "it cannot be parsed").strip().splitlines()[0]
         raise _invalid(reason, text, path, error.problem_mark or error.context_mark) from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        reason = (str(error).strip() or "it is nested too deeply").splitlines()[0]
+    except RecursionError:
+        raise ConfigError(f"{path.name} is not valid YAML: it is nested too deeply.", path=str(path)) from None
+    except (YAMLError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(f"{path.name} is not valid YAML: {reason}.", path=str(path)) from None
     if raw is None:
         return {}, {}

@@ -242,7 +242,16 @@ class TestYaml:
         (tmp_path / "const.yaml").write_bytes(b"a: \xff\n")
         with pytest.raises(ConfigError, match="UTF-8"):
             read_config(None, tmp_path, None, 0)
+        assert "nested too deeply" in config_error(tmp_path, "a: " + "[" * 5000 + "]" * 5000).message
         config_error(tmp_path, "a: " + "[" * 400)
+
+    def test_each_reading_has_values_of_its_own(self, tmp_path: Path) -> None:
+        """A trial that changes its config does not change that of the next load."""
+        first = read(tmp_path, "hyperparameters: {sizes: [1, 2]}\ndata: {names: [a]}\n")
+        first.raw["hyperparameters"]["sizes"].append(3)
+        first.raw["data"]["names"].clear()
+        again = read_config(None, tmp_path, None, 0)
+        assert (again.hyperparameters, again.data) == ({"sizes": [1, 2]}, {"names": ["a"]})
 
     @pytest.mark.parametrize(
         ("text", "line", "key"),
