@@ -231,11 +231,14 @@ def test_a_checkpoint_of_another_class_is_refused(line: Definition) -> None:
         line.load().restore(saved)
 
 
-def test_a_worker_that_is_killed_ends_the_training_and_not_the_session(line: Definition) -> None:
+def test_a_worker_that_is_killed_ends_the_training_and_not_the_session(line: Definition, request: pytest.FixtureRequest) -> None:
     """The error names the worker; the next training continues where this one stopped."""
     line.edit("batch_size=4,", "batch_size=4, num_workers=1,")
     line.edit("x, y = batch\n        loss", "x, y = batch\n        import time\n        time.sleep(0.01)\n        loss")
     session = line.load()
+    # If this thread has used workers before, a handler of torch raises here, too, when any worker of the process is killed.
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(signal.SIGCHLD, handler))
     session.train(batches=100_000)
     wait_until(lambda: session.batches_trained >= 3)
     (worker,) = multiprocessing.active_children()
