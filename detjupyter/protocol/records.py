@@ -223,6 +223,14 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RunParent:
+    """The run that another run continues, and the number of batches after which it does."""
+
+    run_id: str
+    batches_trained: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRecord:
     """A checkpoint on disk; ``path`` is its directory.
 

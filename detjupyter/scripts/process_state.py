@@ -92,7 +92,7 @@ def _streams() -> Iterator[None]:
         yield
     finally:
         for stream in streams:
-            if getattr(stream, "__dict__", {}).get("close") is _stay_open:  # a training that began meanwhile has not replaced it
+            if getattr(stream, "__dict__", {}).get("close") is _stay_open:  # a training that has begun since has not replaced it
                 del stream.close
         for name, value in before.items():
             setattr(sys, name, value)

@@ -29,13 +29,14 @@ from tornado.web import RequestHandler
 from detjupyter.server.definition import DefinitionHandler, DeterminedHandler, IgnoreHandler, UndoHandler
 from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
 from detjupyter.server.live import LiveHandler
-from detjupyter.server.runs import CheckpointsHandler, LogHandler, RunHandler, RunsHandler, SeriesHandler
+from detjupyter.server.runs import CheckpointsHandler, LogHandler, ParentHandler, RunHandler, RunsHandler, SeriesHandler
 
 _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("runs", RunsHandler),
     ("runs/([^/]+)", RunHandler),
     ("runs/([^/]+)/series", SeriesHandler),
     ("runs/([^/]+)/checkpoints", CheckpointsHandler),
+    ("runs/([^/]+)/parent", ParentHandler),
     ("runs/([^/]+)/log", LogHandler),
     ("definition", DefinitionHandler),
     ("definition/determined", DeterminedHandler),

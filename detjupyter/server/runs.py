@@ -11,13 +11,14 @@ from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
 from detjupyter.errors import SessionError
-from detjupyter.protocol.records import SeriesPatch
+from detjupyter.protocol.records import FloatArray, SeriesPatch
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.brief import brief
 from detjupyter.server.handler import Handler
+from detjupyter.store.lineage import ancestors, parent_of
 
 if TYPE_CHECKING:
-    from detjupyter.store.base import Store
+    from detjupyter.store.base import BatchArray, Store
 
 MAX_RUNS = 500
 MAX_POINTS = 20_000
@@ -71,7 +72,7 @@ class SeriesHandler(Handler):
     @authenticated
     @authorized
     async def get(self, run_id: str) -> None:
-        """Answer with every curve, decimated to about ``points`` points (1,000 by default)."""
+        """Answer with every curve, decimated to about ``points`` points (1,000 by default), with those of the runs that it continues."""
         self.check_run_id(run_id)
         points = self.whole_number("points", 1_000, low=10, high=MAX_POINTS)
         self.answer_json(await self.services.history.read(partial(_series, run_id=run_id, points=points)))
@@ -88,6 +89,19 @@ class CheckpointsHandler(Handler):
         """Answer with the checkpoints of the run, newest first."""
         self.check_run_id(run_id)
         self.answer_json(await self.services.history.read(partial(_checkpoints, run_id=run_id)))
+
+
+class ParentHandler(Handler):
+    """``runs/<run id>/parent``."""
+
+    auth_resource = "contents"
+
+    @authenticated
+    @authorized
+    async def get(self, run_id: str) -> None:
+        """Answer with the run that the run continues, or null."""
+        self.check_run_id(run_id)
+        self.answer_json(await self.services.history.read(partial(_parent, run_id=run_id)))
 
 
 class LogHandler(Handler):
@@ -127,16 +141,32 @@ def _delete(store: Store, *, run_id: str) -> None:
     shutil.rmtree(store.home / "checkpoints" / run_id, ignore_errors=True)
 
 
+def _parent(store: Store, *, run_id: str) -> str:
+    return to_json({"parent": parent_of(run_id, store.events(run_id))})
+
+
 def _series(store: Store, *, run_id: str, points: int) -> str:
     # imports a compiled library, which a server that shows no curve never needs
-    from detjupyter.store.series import decimate
+    from detjupyter.store.series import decimate, drop_replaced
 
+    curves = {(group, name): store.series(run_id, group, name) for group, name in store.series_names(run_id)}
+    for ancestor in reversed(ancestors(store, run_id)):
+        for group, name in store.series_names(ancestor.run_id):
+            batches, values = _up_to(ancestor.batches_trained, *store.series(ancestor.run_id, group, name))
+            if (group, name) in curves:
+                later_batches, later_values = curves[group, name]
+                batches, values = drop_replaced(np.append(batches, later_batches), np.append(values, later_values))
+            curves[group, name] = batches, values
     patches = []
-    for group, name in store.series_names(run_id):
-        batches, values = store.series(run_id, group, name)
+    for (group, name), (batches, values) in curves.items():
         kept_batches, kept_values = decimate(batches.astype(np.float64), values, points)
         patches.append(SeriesPatch(group=group, name=name, start=0, batches=kept_batches, values=kept_values))
     return to_json({"patches": patches})
+
+
+def _up_to(batch: int, batches: BatchArray, values: FloatArray) -> tuple[BatchArray, FloatArray]:
+    kept = batches <= batch
+    return batches[kept], values[kept]
 
 
 def _log(store: Store, *, run_id: str) -> str:

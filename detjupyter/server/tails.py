@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from detjupyter.protocol.messages import LogMessage, SeriesMessage
 from detjupyter.protocol.records import LogLine
+from detjupyter.store.lineage import ancestors
 
 if TYPE_CHECKING:
     from detjupyter.protocol.states import Group
@@ -30,21 +31,32 @@ class RunTail:
         self.board = SessionCurves()
         self.lines: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines_read = 0
+        self._has_begun = False
         self._series_cursor = 0
         self._log_cursor = 0
 
     def read(self, store: Store) -> None:
-        """Add the points and lines written since the last call.
+        """Add the points and lines written since the last call; at the first one also the points of the runs that this one continues.
 
         Raises:
             RunNotFoundError: The run was deleted.
         """
+        if not self._has_begun:
+            self._has_begun = True
+            self._read_ancestors(store)
         self._series_cursor, pieces = store.series_since(self.run_id, self._series_cursor)
         for group, name, batches, values in pieces:
             self.board.extend(group, name, batches, values)
         self._log_cursor, lines = store.log(self.run_id, self._log_cursor, last=LOG_LINES)
         self.lines.extend(lines)
         self.lines_read += len(lines)
+
+    def _read_ancestors(self, store: Store) -> None:
+        for ancestor in ancestors(store, self.run_id):
+            _, pieces = store.series_since(ancestor.run_id, 0)
+            for group, name, batches, values in pieces:
+                self.board.extend(group, name, batches, values)
+            self.board.cut(ancestor.batches_trained)
 
 
 class Subscription:

@@ -18,6 +18,7 @@ from detjupyter.store import open_store
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
+from detjupyter.store.lineage import parent_of
 from detjupyter.text import one_line
 
 CODE_EVENT = "code"
@@ -28,8 +29,6 @@ COMMAND_EVENT = "command"
 """The kind of the event about an answered command."""
 
 LOADED_EVENT = "loaded"
-MOVED_EVENT = "moved"
-STATE_EVENT = "state"
 """The kind of the event about a reload, with the values that apply from then on."""
 
 
@@ -101,13 +100,8 @@ class Run:
 
         A run continues another one if a checkpoint of that one was restored before the first batch.
         """
-        found = None
-        for event in self.events():
-            if event.get("kind") == MOVED_EVENT:
-                found = (event["run_id"], int(event["batches_trained"])) if event.get("run_id") not in (None, self.id) else None
-            elif event.get("kind") == STATE_EVENT and event.get("state") == State.RUNNING.value:
-                break
-        return found
+        found = parent_of(self.id, self.events())
+        return None if found is None else (found.run_id, found.batches_trained)
 
     @property
     def commands(self) -> list[dict[str, Any]]:

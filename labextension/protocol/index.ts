@@ -166,6 +166,12 @@ export interface RunRecord {
   versions: { readonly [key: string]: string };
 }
 
+/** The run that another run continues, and the number of batches after which it does. */
+export interface RunParent {
+  run_id: string;
+  batches_trained: number;
+}
+
 /** A checkpoint on disk; ``path`` is its directory. */
 export interface CheckpointRecord {
   id: string;

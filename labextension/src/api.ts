@@ -13,6 +13,7 @@ import type {
   DeterminedRecord,
   IgnoreEditRecord,
   KernelReply,
+  RunParent,
   RunRecord,
   ScanningRecord,
   SeriesPatch
@@ -67,6 +68,12 @@ export class Api {
   async checkpoints(runId: string): Promise<readonly CheckpointRecord[]> {
     const path = `runs/${encodeURIComponent(runId)}/checkpoints`;
     return (await this.request<{ checkpoints: readonly CheckpointRecord[] }>(path)).checkpoints;
+  }
+
+  /** Return the run that a run continues, null if it continues none. */
+  async parent(runId: string): Promise<RunParent | null> {
+    return (await this.request<{ parent: RunParent | null }>(`runs/${encodeURIComponent(runId)}/parent`))
+      .parent;
   }
 
   async deleteRun(runId: string): Promise<void> {

@@ -4,7 +4,7 @@ import { caretDownIcon, caretRightIcon, classes, deleteIcon } from '@jupyterlab/
 import * as React from 'react';
 
 import { formatCount, formatDuration, formatValue, toNumber } from '../../live/format';
-import type { RunRecord } from '../../protocol';
+import type { RunParent, RunRecord } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import { Curves } from '../model/curves';
 import { CurvesChart } from './chart';
@@ -65,6 +65,7 @@ function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS
   const hyperparameters = useHyperparameters(model, run);
   const rows = React.useMemo(() => flatten(hyperparameters), [hyperparameters]);
   const error = run.session?.error ?? null;
+  const parent = useParent(model, run.id);
 
   const remove = async (): Promise<void> => {
     const { button } = await showDialog({
@@ -102,6 +103,11 @@ function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS
         <Fact name="Run">
           <code>{run.id}</code>
         </Fact>
+        {parent !== null && (
+          <Fact name="Continues" title="The curves begin with those of that run">
+            <code>{parent.run_id}</code> {`after batch ${formatCount(parent.batches_trained)}`}
+          </Fact>
+        )}
       </Facts>
       {refusal !== null && (
         <div className="dj-Refusal" role="alert">
@@ -141,6 +147,23 @@ function useHyperparameters(model: PanelModel, run: RunRecord): RunRecord['hyper
     };
   }, [model, run.id, isBrief]);
   return isBrief && fetched !== null ? fetched.hyperparameters : run.hyperparameters;
+}
+
+/** The run that this one continues; null until that is known. */
+function useParent(model: PanelModel, runId: string): RunParent | null {
+  const [parent, setParent] = React.useState<RunParent | null>(null);
+  React.useEffect(() => {
+    let isCurrent = true;
+    model.api.parent(runId).then(
+      found => isCurrent && setParent(found),
+      // the rest of the run is shown without it
+      () => undefined
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [model, runId]);
+  return parent;
 }
 
 /** The run's curves: those of the Live section, or else the server's decimated ones. */

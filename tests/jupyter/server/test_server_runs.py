@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.served import Api, add_curve, make_run
+from support.served import Api, Connect, add_curve, make_run
 from support.waiting import LIMIT_S, until
 
 from detjupyter.protocol.records import CheckpointRecord, LogLine
-from detjupyter.protocol.states import State
+from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
 
 
@@ -43,7 +43,13 @@ async def test_a_run_is_answered_as_it_was_written(api: Api, store: Store) -> No
 async def test_what_names_no_run_is_404(api: Api) -> None:
     """An unknown id and an invalid one look the same to the browser, in every route."""
     for run_id in ("missing", "..", "a.b", "%2e%2e%2fetc", "x" * 81, "a b", "%00"):
-        for path in (f"runs/{run_id}", f"runs/{run_id}/series", f"runs/{run_id}/log", f"runs/{run_id}/checkpoints"):
+        for path in (
+            f"runs/{run_id}",
+            f"runs/{run_id}/series",
+            f"runs/{run_id}/log",
+            f"runs/{run_id}/checkpoints",
+            f"runs/{run_id}/parent",
+        ):
             status, answer = await api.refused(path)
             assert status == 404, path
             assert "No run has the id" in answer["message"]
@@ -131,6 +137,41 @@ async def test_the_checkpoints_of_a_run_are_listed_newest_first(api: Api, store:
         ("one-0", 0, 7, 0.5),
     ]
     assert (await api.get("runs/two/checkpoints"))["checkpoints"][0]["id"] == "two-2"
+
+
+async def test_a_run_that_continues_another_has_its_parent_and_the_curves_up_to_there(api: Api, store: Store, connect: Connect) -> None:
+    """Also those of the parent's parent, by both ways to the browser; what a deleted one had is not there."""
+    write_family(store)
+    assert (await api.get("runs/parent/parent"))["parent"] == {"run_id": "grandparent", "batches_trained": 2}
+    assert (await api.get("runs/child/parent"))["parent"] == {"run_id": "parent", "batches_trained": 5}
+    assert (await api.get("runs/grandparent/parent"))["parent"] is None
+    whole = {"loss": ([1, 2, 3, 4, 5, 6, 7], [0, 0, 1, 1, 1, 2, 2]), "old": ([1, 2], [0, 0]), "new": ([6, 7], [2, 2])}
+    assert curves((await api.get("runs/child/series"))["patches"]) == whole
+    async with connect() as live:
+        await live.watch("child")
+        assert curves((await live.next("series"))["patches"]) == whole
+    store.delete_run("grandparent")
+    assert curves((await api.get("runs/child/series"))["patches"])["loss"] == ([3, 4, 5, 6, 7], [1, 1, 1, 2, 2])
+    assert (await api.get("runs/parent/parent"))["parent"] == {"run_id": "grandparent", "batches_trained": 2}
+
+
+def write_family(store: Store) -> None:
+    """Write three runs of which each, after the first, continues the one before; the first two had trained further than that."""
+    begins = {"grandparent": (0, 4), "parent": (2, 7), "child": (5, 7)}
+    for number, (name, (first, last)) in enumerate(begins.items()):
+        store.create_run(make_run(name))
+        if number:
+            before = list(begins)[number - 1]
+            store.append_event(name, {"kind": "moved", "run_id": before, "batches_trained": first})
+        store.append_event(name, {"kind": "state", "state": "running"})
+        batches, values = np.arange(first + 1, last + 1), np.full(last - first, float(number))
+        for metric in ("loss", *{"grandparent": ["old"], "child": ["new"]}.get(name, [])):
+            store.append_series(name, Group.TRAINING, metric, batches, values)
+
+
+def curves(patches: Any) -> dict[str, tuple[list[int], list[float]]]:
+    """Return the points of each curve by its name."""
+    return {patch["name"]: (patch["batches"], patch["values"]) for patch in patches}
 
 
 async def test_a_deleted_run_is_gone_with_its_checkpoints(api: Api, store: Store, home: Path) -> None:
