@@ -159,6 +159,20 @@ def test_without_a_session_it_offers_the_lines_that_load_the_checkpoint(trained:
     expect(button).to_have_text("Restore")
 
 
+def test_a_run_that_continues_another_one_names_it(trained: LabPage) -> None:
+    """Whether it is the session's run or an earlier one."""
+    parent = output(trained, "session.run.id").inner_text().strip().strip("'")
+    trained.run_new("session = %det_load model_def:DigitsTrial --from latest")
+    trained.run_new("%det_train --batches 10 --wait")
+    run = trained.page.locator(f"#detjupyter-panel .dj-Run:not([data-run='{parent}'])").first
+    run.locator(".dj-Run-head").click()
+    expect(run.locator(".dj-Facts")).to_contain_text(f"Continues{parent} after batch 40")
+    run.locator(".dj-Facts").scroll_into_view_if_needed()
+    trained.screenshot("continues")
+    trained.run_new("%det_load model_def:DigitsTrial --name other")
+    expect(run.locator(".dj-Facts")).to_contain_text(f"Continues{parent} after batch 40")
+
+
 def test_of_another_definition_it_offers_the_lines(trained: LabPage) -> None:
     """A session of another class is loaded: the button does not restore into it."""
     file = trained.lab.directory / "quickstart/other.py"
