@@ -9,9 +9,24 @@ from pathlib import Path
 
 import pytest
 
+_MANY_MODULES = 50
+_modules_left_out = 0
+
 
 def pytest_collection_finish() -> None:
     """Exclude what the collected tests consist of from garbage collections, which run at the end of every engine and would take 0.2 s."""
+    _leave_out_of_collections()
+
+
+def pytest_runtest_teardown() -> None:
+    """Exclude a library that a test has imported, too."""
+    if len(sys.modules) > _modules_left_out + _MANY_MODULES:
+        _leave_out_of_collections()
+
+
+def _leave_out_of_collections() -> None:
+    global _modules_left_out
+    _modules_left_out = len(sys.modules)
     gc.collect()
     gc.freeze()
 
