@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from typing import Any, Union
@@ -37,7 +36,7 @@ def typescript() -> str:
     parts += [_interface(command, is_sent=True) for command in from_views]
     parts.append(f"/** The commands that a view sends. */\n{_union('Command', [command.__name__ for command in from_views])}")
     parts.append("/** The kinds of command that views send. */\nexport type CommandKind = Command['kind'];\n")
-    parts.append(_interface(commands.Button, types_of={"kind": "CommandKind"}))
+    parts.append(_interface(commands.Button, without="kind"))
     parts.append(_buttons())
     return "\n".join(parts)
 
@@ -63,13 +62,13 @@ def _union(name: str, members: list[str]) -> str:
     return f"{line}\n"
 
 
-def _interface(record: type, *, is_sent: bool = False, types_of: Mapping[str, str] | None = None) -> str:
+def _interface(record: type, *, is_sent: bool = False, without: str = "") -> str:
     """Return the interface of ``record``.
 
     Args:
         record: A dataclass.
         is_sent: Whether TypeScript creates such records: fields with a default are then optional.
-        types_of: The types of fields whose TypeScript type is narrower than their Python type.
+        without: A field that TypeScript does not need.
     """
     hints = typing.get_type_hints(record)
     lines = [f"{_doc(record)}export interface {record.__name__} {{"]
@@ -78,7 +77,8 @@ def _interface(record: type, *, is_sent: bool = False, types_of: Mapping[str, st
         lines.append(f"  kind: {_literal(kind)};")
     for field in fields(record):
         mark = "?" if is_sent and _has_default(field) else ""
-        lines.append(f"  {field.name}{mark}: {(types_of or {}).get(field.name) or _type(hints[field.name])};")
+        if field.name != without:
+            lines.append(f"  {field.name}{mark}: {_type(hints[field.name])};")
     return "\n".join([*lines, "}\n"])
 
 
@@ -91,7 +91,7 @@ def _buttons() -> str:
     lines = ["/** The buttons of the commands that views send, in the order in which views show them. */"]
     lines.append("export const BUTTONS: { readonly [Kind in CommandKind]: Button } = {")
     for button in commands.BUTTONS:
-        values = [f"    {field.name}: {_literal(getattr(button, field.name))}" for field in fields(button)]
+        values = [f"    {field.name}: {_literal(getattr(button, field.name))}" for field in fields(button) if field.name != "kind"]
         lines += [f"  {button.kind}: {{", ",\n".join(values), "  },"]
     lines[-1] = "  }"
     return "\n".join([*lines, "};\n"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from detjupyter.errors import RunNotFoundError
 from detjupyter.protocol.messages import LogMessage, SeriesMessage
 from detjupyter.protocol.records import LogLine
 from detjupyter.store.lineage import ancestors
@@ -53,7 +54,10 @@ class RunTail:
 
     def _read_ancestors(self, store: Store) -> None:
         for ancestor in ancestors(store, self.run_id):
-            _, pieces = store.series_since(ancestor.run_id, 0)
+            try:
+                _, pieces = store.series_since(ancestor.run_id, 0)
+            except RunNotFoundError:  # deleted since: this run is still there
+                continue
             for group, name, batches, values in pieces:
                 self.board.extend(group, name, batches, values)
             self.board.cut(ancestor.batches_trained)

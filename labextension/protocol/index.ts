@@ -508,7 +508,6 @@ export type CommandKind = Command['kind'];
 
 /** How views show a command: its label, the label until it is answered, its tooltip, and its key in the live view. */
 export interface Button {
-  kind: CommandKind;
   label: string;
   pending: string;
   title: string;
@@ -518,63 +517,54 @@ export interface Button {
 /** The buttons of the commands that views send, in the order in which views show them. */
 export const BUTTONS: { readonly [Kind in CommandKind]: Button } = {
   resume: {
-    kind: 'resume',
     label: 'Resume',
     pending: 'Resuming…',
     title: 'Resume the training',
     key: ' '
   },
   pause: {
-    kind: 'pause',
     label: 'Pause',
     pending: 'Pausing…',
     title: 'Pause after the current batch',
     key: ' '
   },
   step: {
-    kind: 'step',
     label: 'Step',
     pending: 'Stepping…',
     title: 'Train one more batch, then pause',
     key: 's'
   },
   stop: {
-    kind: 'stop',
     label: 'Stop',
     pending: 'Stopping…',
     title: 'Stop the training; weights and history are kept',
     key: 'x'
   },
   validate: {
-    kind: 'validate',
     label: 'Validate',
     pending: 'Validating…',
     title: 'Validate now, then continue',
     key: 'v'
   },
   checkpoint: {
-    kind: 'checkpoint',
     label: 'Checkpoint',
     pending: 'Saving…',
     title: 'Save a checkpoint now, then continue',
     key: 'c'
   },
   force_close: {
-    kind: 'force_close',
     label: 'Force Close',
     pending: 'Closing…',
     title: 'Close the session without waiting for the current batch; the run so far is kept',
     key: ''
   },
   reload: {
-    kind: 'reload',
     label: 'Reload',
     pending: 'Reloading…',
     title: 'Import the edited code and continue with the same weights',
     key: 'r'
   },
   restore: {
-    kind: 'restore',
     label: 'Restore',
     pending: 'Restoring…',
     title: 'Restore weights, optimizers and random states from this checkpoint',

@@ -13,6 +13,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,7 +150,7 @@ class TestPrograms:
 
     def test_no_descriptor_is_left_when_the_capture_has_ended(self, sink: LogSink) -> None:
         """Our ends close with the capture, the reader's when the last child has ended."""
-        before = count_descriptors()
+        before = descriptors()
         with captured(sink):
             child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
         assert child.stdin is not None
@@ -156,7 +158,7 @@ class TestPrograms:
         child.stdin.close()
         assert child.wait(LIMIT_S) == 0
         assert lines(sink) == [("stdout", "late")]
-        wait_for(lambda: count_descriptors() <= before)  # a test before may have left some that are closed late
+        wait_for(lambda: not descriptors() - before)
 
 
 class TestProcesses:
@@ -307,7 +309,7 @@ class TestFinalizers:
 
     def test_one_may_start_the_first_program_while_another_one_is_started(self) -> None:
         """At whichever line: the other one prints to the log, and no pipe is left over."""
-        before = count_descriptors()
+        before = descriptors()
 
         def start(name: str) -> None:
             subprocess.run(["echo", name], check=True)
@@ -318,7 +320,7 @@ class TestFinalizers:
                 run_with(Finalizer(lambda: start("late"), at=at), lambda: start("early"))
                 assert ("stdout", "early") in lines(sink)
             close_capture(sink)
-        wait_for(lambda: count_descriptors() <= before)  # a test before may have left some that are closed late
+        wait_for(lambda: not descriptors() - before)
 
     def test_a_capture_may_end_while_the_text_of_children_is_read(self, sink: LogSink) -> None:
         """A dead thread's hold may be collected there, and it closes the pipes."""
@@ -335,9 +337,13 @@ def gather(heard: list[tuple[str, str]], sink: LogSink) -> list[tuple[str, str]]
     return heard
 
 
-def count_descriptors() -> int:
-    """Return how many descriptors this process has."""
-    return len(os.listdir("/dev/fd"))  # noqa: PTH208 -- the names alone
+def descriptors() -> set[tuple[str, str]]:
+    """Return the descriptors of this process, each with what it refers to: one that an earlier test has left can be closed late."""
+    found = set()
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 -- the names alone
+        with suppress(OSError):  # that of the listing itself
+            found.add((name, str(Path("/dev/fd", name).readlink())))
+    return found
 
 
 def wait_for(met: Callable[[], bool]) -> None:

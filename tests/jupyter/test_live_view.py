@@ -200,7 +200,7 @@ def test_the_widgets_state_holds_nothing_of_the_history(page: Page) -> None:
     show(page, "ScriptedChannel(5, 0.01)")
     opened = next(message for message in page.heard if "_esm" in message["content"].get("data", {}).get("state", {}))
     state = opened["content"]["data"]["state"]
-    assert len(state.pop("_esm")) < 95_000  # of which uPlot is 51,000
+    assert len(state.pop("_esm")) < 90_000
     assert len(str(state)) < 1_000
 
 
