@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from detjupyter.errors import RunNotFoundError
 from detjupyter.protocol.messages import LogMessage, SeriesMessage
 from detjupyter.protocol.records import LogLine
-from detjupyter.store.lineage import ancestors
+from detjupyter.store.lineage import add_curves, ancestors
 
 if TYPE_CHECKING:
     from detjupyter.protocol.states import Group
@@ -44,23 +43,13 @@ class RunTail:
         """
         if not self._has_begun:
             self._has_begun = True
-            self._read_ancestors(store)
+            add_curves(self.board, store, ancestors(store, self.run_id))
         self._series_cursor, pieces = store.series_since(self.run_id, self._series_cursor)
         for group, name, batches, values in pieces:
             self.board.extend(group, name, batches, values)
         self._log_cursor, lines = store.log(self.run_id, self._log_cursor, last=LOG_LINES)
         self.lines.extend(lines)
         self.lines_read += len(lines)
-
-    def _read_ancestors(self, store: Store) -> None:
-        for ancestor in ancestors(store, self.run_id):
-            try:
-                _, pieces = store.series_since(ancestor.run_id, 0)
-            except RunNotFoundError:  # deleted since: this run is still there
-                continue
-            for group, name, batches, values in pieces:
-                self.board.extend(group, name, batches, values)
-            self.board.cut(ancestor.batches_trained)
 
 
 class Subscription:

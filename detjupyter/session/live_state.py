@@ -9,8 +9,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from detjupyter.engine.loaded import changed_hyperparameters
 from detjupyter.framework.metrics import scalars
 from detjupyter.next_step import worded
@@ -35,14 +33,14 @@ from detjupyter.protocol.events import (
     activity_after,
 )
 from detjupyter.protocol.recipe import LoadedRecord
-from detjupyter.protocol.records import HyperparameterChange, LogLine, SeriesPatch, SessionRecord
+from detjupyter.protocol.records import HyperparameterChange, LogLine, RunParent, SeriesPatch, SessionRecord
 from detjupyter.protocol.situation import Situation
 from detjupyter.protocol.states import Group, State
 from detjupyter.session.channel import LOG_LINES_KEPT
-from detjupyter.store.series import SessionCurves
+from detjupyter.session.run_curves import RunCurves
 
 if TYPE_CHECKING:
-    from detjupyter.store.series import Cursor
+    from detjupyter.store.series import Cursor, SessionCurves
 
 SPEED_WINDOW_S = 5.0
 
@@ -64,7 +62,7 @@ class LiveState:
         self._can_reload = True
         self._loaded: LoadedRecord | None = None
         self._is_closed = False
-        self._series = SessionCurves()
+        self._curves = RunCurves()
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES_KEPT)
         self._lines_written = 0
         self._clock = _Clock()
@@ -86,7 +84,23 @@ class LiveState:
     def patches(self, cursors: dict[tuple[Group, str], Cursor]) -> list[SeriesPatch]:
         """Return the new points of the curves since ``cursors``, and advance the cursors."""
         with self._lock:
-            return self._series.patches(cursors)
+            return self._curves.patches(cursors)
+
+    def own_patches(self) -> list[SeriesPatch]:
+        """Return the curves without the points of the run that this one continues."""
+        with self._lock:
+            return self._curves.own()
+
+    def missing_parent(self) -> RunParent | None:
+        """Return the run that this one continues, until its curves are shown."""
+        with self._lock:
+            return self._curves.missing
+
+    def inherit(self, parent: RunParent, curves: SessionCurves) -> None:
+        """Show the curves of ``parent`` before those of this run, unless it continues another run by now."""
+        with self._lock:
+            self._curves.inherit(parent, curves)
+            self._set(latest=self._curves.newest())
 
     def log(self, after: int) -> tuple[int, tuple[LogLine, ...]]:
         """Return the total number of log lines, and the lines after the first ``after`` that are still in memory."""
@@ -181,13 +195,12 @@ class LiveState:
             plan_start_batches=None,
             plan_target_batches=None,
         )
-        self._series.cut(event.batches_trained)
-        self._set(latest={group.value: values for group, values in self._series.newest().items()})
+        self._curves.move(event, self._record.run_id)
+        self._set(latest=self._curves.newest())
 
     def _add_metrics(self, event: MetricsReported) -> None:
-        points = list(event.points())
-        self._series.extend_all(Group.TRAINING, points)
-        latest = {name: float(values[-1]) for name, _, values in points}
+        self._curves.add_report(event)
+        latest = {name: float(values[-1]) for name, _, values in event.points()}
         batches_trained = int(event.batches[-1])
         self._clock.tick(batches_trained, event.records_trained)
         known = self._record.latest
@@ -199,9 +212,7 @@ class LiveState:
 
     def _add_validation(self, event: Validated) -> None:
         metrics = scalars(event.metrics)
-        at = np.array([event.batches_trained], dtype=np.float64)
-        for name, value in metrics.items():
-            self._series.extend(Group.VALIDATION, name, at, np.array([value]))
+        self._curves.add_validation(event.batches_trained, metrics)
         self._set(latest={**self._record.latest, Group.VALIDATION.value: metrics})
 
     def _change_state(self, state: State) -> None:

@@ -55,7 +55,7 @@ class RunKeeper:
     def __init__(self, session_id: str, live: LiveState, say: Callable[[str], None], open_store: Callable[[], Store]) -> None:
         self.error: TrialError | None = None
         self.recorder = Recorder(
-            live.record, say, name=session_id, resupply=lambda: to_points(live.patches({})), after_move=self._keep_code
+            live.record, say, name=session_id, resupply=lambda: to_points(live.own_patches()), after_move=self._keep_code
         )
         self._live = live
         self._say = say

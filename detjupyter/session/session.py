@@ -44,6 +44,7 @@ from detjupyter.protocol.lengths import Length
 from detjupyter.protocol.origins import Origin, default_origin
 from detjupyter.protocol.records import CardRecord, CheckpointRecord, FloatArray, SessionRecord
 from detjupyter.protocol.states import State
+from detjupyter.session.ancestry import AncestorCurves
 from detjupyter.session.channel import SessionChannel
 from detjupyter.session.live_state import LiveState
 from detjupyter.session.publisher import EventPublisher
@@ -94,6 +95,7 @@ class Session:
         self._publisher.react_with(self._watch.react)
         self._sender = CommandSender(self._engine, self._live, self._keeper, self._publisher, self._waiting, self._watch)
         publish = self._publisher.publish
+        self._publisher.react_with(AncestorCurves(self._live, open_store, self._publisher.notify, self._publisher.say).react)
         self._engine.ended.add_done_callback(lambda _: publish(Closed()))  # the engine may end on its own
         self._is_closed = False
         self._forgetters: tuple[Callable[[Session], object], ...] = ()

@@ -11,10 +11,24 @@ from detjupyter.protocol.states import State
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
+    from detjupyter.store.series import SessionCurves
 
 MOVED_EVENT = "moved"
 STATE_EVENT = "state"
 _MOST = 100
+
+
+def continued(run_id: str | None, restored: RunParent, before: RunParent | None) -> RunParent | None:
+    """Return the run that a run continues after a restore that precedes its first batch.
+
+    Args:
+        run_id: The run, None if it has not begun.
+        restored: The run and the batch of the restored checkpoint.
+        before: The run that it continued until then. It still does after a restore of a checkpoint that it saved since.
+    """
+    if restored.run_id != run_id:
+        return restored
+    return before if before is not None and restored.batches_trained >= before.batches_trained else None
 
 
 def parent_of(run_id: str, events: Iterable[Mapping[str, Any]]) -> RunParent | None:
@@ -22,8 +36,8 @@ def parent_of(run_id: str, events: Iterable[Mapping[str, Any]]) -> RunParent | N
     found = None
     for event in events:
         if event.get("kind") == MOVED_EVENT:
-            is_other = event.get("run_id") not in (None, run_id)
-            found = RunParent(event["run_id"], int(event["batches_trained"])) if is_other else None
+            restored = event.get("run_id")
+            found = None if restored is None else continued(run_id, RunParent(restored, int(event["batches_trained"])), found)
         elif event.get("kind") == STATE_EVENT and event.get("state") == State.RUNNING.value:
             break
     return found
@@ -44,3 +58,15 @@ def ancestors(store: Store, run_id: str) -> list[RunParent]:
         found.append(parent)
         run_id = parent.run_id
     return found[::-1]
+
+
+def add_curves(curves: SessionCurves, store: Store, lineage: Iterable[RunParent]) -> None:
+    """Append the points of the runs of ``lineage``, the oldest first, each up to the batch at which the next one continued it."""
+    for run in lineage:
+        try:
+            _, pieces = store.series_since(run.run_id, 0)
+        except RunNotFoundError:  # deleted: the others are still there
+            continue
+        for group, name, batches, values in pieces:
+            curves.extend(group, name, batches, values)
+        curves.cut(run.batches_trained)

@@ -141,6 +141,22 @@ class BoundedSeries:
         self._values[self._count : total] = new_values
         self._count = total
 
+    def prepend(self, batches: FloatArray, values: FloatArray) -> None:
+        """Insert sorted points, both (N,), before all others; those that are not before the present first one are left out."""
+        if self._count:
+            kept = int(np.searchsorted(batches, self._batches[0]))
+            batches, values = batches[:kept], values[:kept]
+        if not len(batches):
+            return
+        batches, values = np.append(batches, self._batches[: self._count]), np.append(values, self._values[: self._count])
+        if len(batches) > self._limit:
+            self._compact(batches, values)
+            return
+        self._make_room(len(batches))
+        self._count = len(batches)
+        self._batches[: self._count], self._values[: self._count] = batches, values
+        self.generation += 1
+
     def tail(self, start: int = 0) -> tuple[FloatArray, FloatArray]:
         """Return copies of the points from index ``start`` on."""
         end = len(self)
@@ -201,7 +217,7 @@ class SessionCurves:
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self._limit = limit
         self._curves: dict[tuple[Group, str], BoundedSeries] = {}
-        self._is_cut = False
+        self._cut_at: int | None = None  # the points after this batch are hidden
 
     def extend(self, group: Group, name: str, batches: npt.ArrayLike, values: npt.ArrayLike) -> None:
         """Append points to the curve ``name``: both (N,)."""
@@ -227,9 +243,22 @@ class SessionCurves:
 
     def cut(self, batch: int) -> None:
         """Hide the points after ``batch`` in all curves: a restore discarded them. The next points, of any curve, delete them."""
-        self._is_cut = True
+        self._cut_at = batch
         for curve in self._curves.values():
             curve.cut(batch)
+
+    def clear(self) -> None:
+        """Delete all points; the curves keep their places, so that views learn of it."""
+        self.cut(-1)
+        self._settle()
+
+    def put_before(self, earlier: SessionCurves) -> None:
+        """Insert the points that ``earlier`` shows before those of each curve; its curves come first in the order."""
+        self._curves = {key: self._curve(*key) for key in (*earlier._curves, *self._curves)}
+        for key, curve in earlier._curves.items():
+            self._curves[key].prepend(*curve.tail())
+            if self._cut_at is not None:
+                self._curves[key].cut(self._cut_at)
 
     def newest(self) -> dict[Group, dict[str, float]]:
         """Return the last value of each curve that has one, by group and name."""
@@ -240,8 +269,8 @@ class SessionCurves:
         return found
 
     def _settle(self) -> None:
-        if self._is_cut:
-            self._is_cut = False
+        if self._cut_at is not None:
+            self._cut_at = None
             for curve in self._curves.values():
                 curve.settle()
 

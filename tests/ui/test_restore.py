@@ -173,6 +173,24 @@ def test_a_run_that_continues_another_one_names_it(trained: LabPage) -> None:
     expect(run.locator(".dj-Facts")).to_contain_text(f"Continues{parent} after batch 40")
 
 
+def test_the_live_view_of_a_run_that_continues_another_one_begins_with_it(trained: LabPage) -> None:
+    """Its curves, and those of the picture that stays in the notebook, begin with the parent's first batch."""
+    trained.run_new("continued = %det_load model_def:DigitsTrial --from latest --name continued")
+    index = trained.add("%det_train --batches 100000")
+    trained.run(index)
+    trained.run_new("import time\nwhile continued.batches_trained < 60: time.sleep(0.02)\ncontinued.pause()")
+    expect(trained.live).to_have_attribute("data-dj-state", "paused")
+    trained.wait_still(trained.live.locator("canvas").first)
+    trained.live.scroll_into_view_if_needed()
+    trained.screenshot("continued-live")
+    box = trained.live.locator(".u-over").first
+    box.hover(position={"x": 2, "y": 20})
+    expect(trained.live).to_contain_text("batch 1")
+    trained.run_new("continued.stop()")
+    expect(trained.cell(index).locator("img, svg").first).to_be_visible()
+    trained.screenshot("continued-picture")
+
+
 def test_of_another_definition_it_offers_the_lines(trained: LabPage) -> None:
     """A session of another class is loaded: the button does not restore into it."""
     file = trained.lab.directory / "quickstart/other.py"
