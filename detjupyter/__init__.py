@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from detjupyter.session.loading import current_session, load, sessions
     from detjupyter.session.saved_trial import load_checkpoint
     from detjupyter.session.session import Session
-    from detjupyter.store.history import Run, run, runs
+    from detjupyter.store.history import Run, run, runs, runs_frame
 
 _HOMES = {
     "Batch": "detjupyter.protocol.lengths",
@@ -41,6 +41,7 @@ _HOMES = {
     "run": "detjupyter.store.history",
     "run_script": "detjupyter.scripts.running",
     "runs": "detjupyter.store.history",
+    "runs_frame": "detjupyter.store.history",
     "sessions": "detjupyter.session.loading",
 }
 
@@ -58,6 +59,7 @@ __all__ = [
     "run",
     "run_script",
     "runs",
+    "runs_frame",
     "sessions",
 ]
 

@@ -29,7 +29,9 @@ DetJupyterError
 │   ├── RunNotFoundError            no run has that id (also a KeyError)
 │   ├── UnreadableRunError          the record of a run is invalid
 │   ├── StoreBusyError              another process holds the lock of the history
-│   └── CodeNotKeptError            the code archive of a run does not contain that file (also a KeyError)
+│   ├── CodeNotKeptError            the code archive of a run does not contain that file (also a KeyError)
+│   └── ExportError                 a run cannot be written there
+├── MissingPackageError             an optional package is not installed (also an ImportError)
 ├── ScanStopped                     the caller stopped a scan
 └── ProtocolError                   a message from another process or a browser cannot be read, or an object cannot be sent
 ```
@@ -320,6 +322,19 @@ class CodeNotKeptError(StoreError, KeyError):
         self.file = file
 
     __str__ = StoreError.__str__
+
+
+class ExportError(StoreError):
+    """A run cannot be written to the file or directory in the message; what was there is unchanged."""
+
+
+class MissingPackageError(DetJupyterError, ImportError):
+    """``what`` needs the optional package ``package``, which is not installed."""
+
+    def __init__(self, what: str, package: str) -> None:
+        super().__init__(
+            f"{what} need the package {package}, which is not installed.", hint=f"{NextStep.INSTALL(package)}, then try again."
+        )
 
 
 class ScanStopped(DetJupyterError):  # noqa: N818 -- a request, not a failure

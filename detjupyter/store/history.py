@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,9 @@ from detjupyter.store import open_store
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
+from detjupyter.store.export.files import export
+from detjupyter.store.export.frames import metrics_frame
+from detjupyter.store.export.frames import runs_frame as frame_of
 from detjupyter.store.lineage import parent_of
 from detjupyter.text import one_line
 
@@ -134,6 +139,31 @@ class Run:
     def metrics(self, name: str, group: str = "training") -> tuple[npt.NDArray[np.int64], FloatArray]:
         """Return (batches, values), (N,) int64 and (N,) float64: one point per batch, or one per validation."""
         return self._store.series(self.id, _group(group), name)
+
+    def to_frame(self) -> Any:
+        """Return the metrics as a ``pandas.DataFrame``: a row for each number of batches trained, the index ``batch``.
+
+        The columns are named by group and metric, such as ``training/loss``. Where a metric has no value there is NaN.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        return metrics_frame(self._store, self.id)
+
+    def export(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the metrics to ``path``, and return its absolute path.
+
+        Args:
+            path: ``NAME.csv``, ``NAME.parquet`` (needs pyarrow), or ``NAME/`` for a directory of TensorBoard's event files (needs
+                tensorboard), which the importers of other trackers read, too.
+            overwrite: Whether to replace what is there.
+
+        Raises:
+            ArgumentError: The name does not say a format.
+            ExportError: Something is there, or it cannot be written. What was there is unchanged.
+            MissingPackageError: The package that the format needs is not installed.
+        """
+        return export(self._store, self.id, path, overwrite=overwrite)
 
     def log(self) -> list[LogLine]:
         """Return the output of the trial."""
@@ -263,6 +293,18 @@ def runs(limit: int | None = 100, *, before: Run | str | None = None, state: str
     )
     listing = _Listing(store, token, states)
     return [Run(store, run_id, listing) for run_id in states]
+
+
+def runs_frame(limit: int | None = 100, *, before: Run | str | None = None, state: str | None = None, entrypoint: str | None = None) -> Any:
+    """Return the runs of :func:`runs` as a ``pandas.DataFrame``, one row for each, with their ids as the index.
+
+    The columns are facts (``state``, ``created``, ``batches``, ``best`` …), the hyperparameters (``hparam/lr``) and the newest values of
+    the metrics (``training/loss``).
+
+    Raises:
+        MissingPackageError: pandas is not installed.
+    """
+    return frame_of(run.record for run in runs(limit, before=before, state=state, entrypoint=entrypoint))
 
 
 def run(run_id: str) -> Run:
