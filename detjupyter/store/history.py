@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from detjupyter.store.export.files import export
 from detjupyter.store.export.frames import metrics_frame
 from detjupyter.store.export.frames import runs_frame as frame_of
 from detjupyter.store.lineage import parent_of
+from detjupyter.store.run_filter import RunFilter, values_of
 from detjupyter.text import one_line
 
 CODE_EVENT = "code"
@@ -36,6 +38,9 @@ COMMAND_EVENT = "command"
 LOADED_EVENT = "loaded"
 """The kind of the event about a reload, with the values that apply from then on."""
 
+
+_PAGE = 1000
+"""How many records are in memory at once while a condition is evaluated."""
 
 _MAX_AGE_S = 0.05
 """How long the states of a listing are used without asking whether the history has changed; sessions write twice a second."""
@@ -267,7 +272,14 @@ class _Listing:
         return self._store.run(run_id).state if state is None or state.is_live else state
 
 
-def runs(limit: int | None = 100, *, before: Run | str | None = None, state: str | None = None, entrypoint: str | None = None) -> list[Run]:
+def runs(
+    limit: int | None = 100,
+    *,
+    before: Run | str | None = None,
+    state: str | None = None,
+    entrypoint: str | None = None,
+    where: str | None = None,
+) -> list[Run]:
     """Return the newest runs of the history, newest first.
 
     Args:
@@ -275,27 +287,56 @@ def runs(limit: int | None = 100, *, before: Run | str | None = None, state: str
         before: A run, or its id: only older ones are returned. ``dj.runs(before=page[-1])`` is the page after ``page``.
         state: Only runs in that state, such as ``finished``, ``failed`` or ``interrupted``.
         entrypoint: Only runs of that entrypoint, such as ``model_def:MyTrial``.
+        where: Only runs for which a condition holds, such as ``"lr < 1e-3 and accuracy > 0.9"``; its names are those of hyperparameters,
+            newest metrics and facts (see :class:`~detjupyter.store.run_filter.RunFilter`).
 
     Raises:
-        ArgumentError: ``limit`` is not a whole number from 0, or there is no such state.
+        ArgumentError: ``limit`` is not a whole number from 0, there is no such state, or the condition cannot be read or has a name that no
+            run has.
         RunNotFoundError: There is no run ``before``.
         StoreError: The history cannot be read.
     """
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit < 1 << 63):
         raise ArgumentError(f"limit must be a whole number from 0, or None for all runs, not {limit!r}.")
+    condition = None if where is None else RunFilter(where)
     store = open_store()
     token = store.change_token()  # before the states: what changes in between is read again
     states = store.run_states(
-        limit=limit,
+        limit=limit if condition is None else None,
         before=before.id if isinstance(before, Run) else before,
         state=None if state is None else _state(state),
         entrypoint=entrypoint,
     )
     listing = _Listing(store, token, states)
-    return [Run(store, run_id, listing) for run_id in states]
+    chosen = states if condition is None else itertools.islice(_matching(store, states, condition), limit)
+    return [Run(store, run_id, listing) for run_id in chosen]
 
 
-def runs_frame(limit: int | None = 100, *, before: Run | str | None = None, state: str | None = None, entrypoint: str | None = None) -> Any:
+def _matching(store: Store, states: Mapping[str, State], condition: RunFilter) -> Iterator[str]:
+    """Yield the ids of the runs for which the condition holds; raise if it has a name that none of them has."""
+    known: dict[str, Any] = {}
+    found, last = False, None
+    while page := store.runs(limit=_PAGE, before=last):
+        last = page[-1].id
+        for record in page:
+            if record.id in states:
+                values = values_of(record)
+                known |= dict.fromkeys(values)
+                if condition.matches(values):
+                    found = True
+                    yield record.id
+    if not found:
+        condition.require_known(known)
+
+
+def runs_frame(
+    limit: int | None = 100,
+    *,
+    before: Run | str | None = None,
+    state: str | None = None,
+    entrypoint: str | None = None,
+    where: str | None = None,
+) -> Any:
     """Return the runs of :func:`runs` as a ``pandas.DataFrame``, one row for each, with their ids as the index.
 
     The columns are facts (``state``, ``created``, ``batches``, ``best`` …), the hyperparameters (``hparam/lr``) and the newest values of
@@ -304,7 +345,7 @@ def runs_frame(limit: int | None = 100, *, before: Run | str | None = None, stat
     Raises:
         MissingPackageError: pandas is not installed.
     """
-    return frame_of(run.record for run in runs(limit, before=before, state=state, entrypoint=entrypoint))
+    return frame_of(run.record for run in runs(limit, before=before, state=state, entrypoint=entrypoint, where=where))
 
 
 def run(run_id: str) -> Run:

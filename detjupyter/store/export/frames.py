@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import MissingPackageError
 from detjupyter.store.export.table import read_table
+from detjupyter.store.run_filter import flat
 
 if TYPE_CHECKING:
     from detjupyter.protocol.records import RunRecord
@@ -51,17 +52,9 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "best metric": None if best is None else best.name,
         "best batch": None if best is None else best.batches_trained,
     }
-    row |= {f"hparam/{name}": value for name, value in _flat(record.hyperparameters)}
+    row |= {f"hparam/{name}": value for name, value in flat(record.hyperparameters)}
     latest = {} if session is None else session.latest
     return row | {f"{group}/{name}": value for group, values in latest.items() for name, value in values.items()}
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
 
 
 def _pandas() -> Any:

@@ -1,0 +1,191 @@
+"""Conditions that choose runs, such as ``lr < 1e-3 and accuracy > 0.9``.
+
+A condition is written as in Python: comparisons (also chained, and ``in``), ``and``, ``or``, ``not`` and parentheses, of names, numbers,
+strings and lists of them. Nothing is executed: a condition is parsed, and only these forms are accepted.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from detjupyter.errors import ArgumentError
+from detjupyter.protocol.records import RunRecord
+from detjupyter.protocol.states import Group
+
+Values = Mapping[str, Any]
+_Part = Callable[[Values], Any]
+
+_MISSING = object()
+_MOST_CHARACTERS = 1000
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.In: lambda left, right: left in right,
+    ast.NotIn: lambda left, right: left not in right,
+}
+_HINT = "An example: lr < 1e-3 and accuracy > 0.9 and state == 'finished'."
+
+
+class RunFilter:
+    """A parsed condition.
+
+    A name means, in this order: a fact (``state``, ``batches`` …), a hyperparameter (``optimizer.lr`` in a nested one), the newest value
+    of a validation metric, that of a training metric. ``hparam.seed``, ``validation.loss`` and ``training["a/b"]`` say which one is meant.
+    A comparison with a value that a run lacks, or of a number with a text, is false.
+
+    Attributes:
+        names: The names in the condition, in order, as :func:`values_of` writes them.
+
+    Raises:
+        ArgumentError: The condition cannot be read; the error points at the character.
+    """
+
+    def __init__(self, condition: str) -> None:
+        self.names: dict[str, None] = {}
+        self._text = condition.strip().replace("\n", " ")
+        self._matches = self._parsed()
+
+    def matches(self, values: Values) -> bool:
+        """Return whether the condition holds for the values of a run."""
+        return bool(self._matches(values))
+
+    def require_known(self, known: Mapping[str, object]) -> None:
+        """Raise if a name of the condition is none of ``known``, the names of all runs.
+
+        Raises:
+            ArgumentError: With the nearest known name.
+        """
+        for name in self.names:
+            if known and name not in known:
+                near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+                hint = f"Did you mean {near[0]}?" if near else f"Names are those of hyperparameters, metrics and {', '.join(_FACTS)}."
+                raise ArgumentError(f"No run has a value {name!r}.", where=self._text, hint=hint)
+
+    def _parsed(self) -> _Part:
+        text = self._text
+        if len(text) > _MOST_CHARACTERS:
+            raise ArgumentError(f"A condition has at most {_MOST_CHARACTERS:,} characters, not {len(text):,}.")
+        try:
+            tree = ast.parse(text, mode="eval")
+            return self._part(tree.body)
+        except SyntaxError as error:
+            offset = error.offset - 1 if error.offset else len(text)
+            raise self._error(f"The condition cannot be read: {error.msg}", offset) from None
+        except (ValueError, RecursionError, MemoryError) as error:  # a zero byte, or hundreds of parentheses
+            raise ArgumentError(f"The condition cannot be read: {error or 'it is nested too deeply'}.", hint=_HINT) from None
+
+    def _part(self, node: ast.expr) -> _Part:
+        match node:
+            case ast.BoolOp(op, values):
+                parts = [self._part(value) for value in values]
+                combine = all if isinstance(op, ast.And) else any
+                return lambda run: combine(part(run) for part in parts)
+            case ast.UnaryOp(ast.Not(), operand):
+                inner = self._truth(operand)
+                return lambda run: not inner(run)
+            case ast.Compare(left, ops, comparators):
+                operands = [self._value(one) for one in (left, *comparators)]
+                compare = [self._comparison(op, node) for op in ops]
+                return lambda run: _holds([operand(run) for operand in operands], compare)
+            case _:
+                return self._truth(node)
+
+    def _truth(self, node: ast.expr) -> _Part:
+        """Return a part that is true or false: a name alone is true if it has a value that is not 0, empty or False."""
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Constant)):
+            value = self._value(node)
+            return lambda run: (found := value(run)) is not _MISSING and bool(found)
+        if isinstance(node, (ast.BoolOp, ast.Compare, ast.UnaryOp)):
+            return self._part(node)
+        raise self._refused(node)
+
+    def _value(self, node: ast.expr) -> _Part:
+        match node:
+            case ast.Constant(value) if isinstance(value, (int, float, str)) or value is None:
+                return lambda _: value
+            case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as number)):
+                return lambda _: -number
+            case ast.List(elements) | ast.Tuple(elements):
+                parts = [self._value(element) for element in elements]
+                return lambda run: [part(run) for part in parts]
+            case _:
+                name = self._name(node)
+                self.names[name] = None
+                return lambda run: run.get(name, _MISSING)
+
+    def _name(self, node: ast.expr) -> str:
+        match node:
+            case ast.Name(name):
+                return name
+            case ast.Attribute(value, name):
+                return f"{self._name(value)}.{name}"
+            case ast.Subscript(value, ast.Constant(str() as name)):
+                return f"{self._name(value)}.{name}"
+            case _:
+                raise self._refused(node)
+
+    def _comparison(self, op: ast.cmpop, node: ast.expr) -> Callable[[Any, Any], Any]:
+        if type(op) not in _COMPARISONS:
+            raise self._error("`is` compares objects; values are compared with ==", self._place(node))
+        return _COMPARISONS[type(op)]
+
+    def _refused(self, node: ast.expr) -> ArgumentError:
+        return self._error(f"`{ast.unparse(node)[:60]}` is neither a comparison nor a value", self._place(node))
+
+    def _place(self, node: ast.expr) -> int:
+        """Return the character at which ``node`` begins; the parser counts bytes."""
+        return len(self._text.encode()[: node.col_offset].decode())
+
+    def _error(self, message: str, offset: int) -> ArgumentError:
+        return ArgumentError(f"{message}.", where=f"{self._text}\n     {' ' * offset}^", hint=_HINT)
+
+
+def values_of(run: RunRecord) -> dict[str, Any]:
+    """Return the values of a run by every name that a condition can have for them."""
+    latest = {} if run.session is None else run.session.latest
+    values: dict[str, Any] = {}
+    for group in (Group.TRAINING.value, Group.VALIDATION.value):
+        metrics = latest.get(group, {})
+        values |= metrics | {f"{group}.{name}": value for name, value in metrics.items()}
+    hyperparameters = dict(flat(run.hyperparameters))
+    values |= hyperparameters | {f"hparam.{name}": value for name, value in hyperparameters.items()}
+    return values | {name: fact(run) for name, fact in _FACTS.items()}
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested mappings with its dotted name."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+_FACTS: dict[str, Callable[[RunRecord], Any]] = {
+    "id": lambda run: run.id,
+    "state": lambda run: run.state.value,
+    "entrypoint": lambda run: run.entrypoint,
+    "definition": lambda run: run.definition,
+    "device": lambda run: run.device,
+    "seed": lambda run: run.seed,
+    "batches": lambda run: run.batches_trained,
+    "seconds": lambda run: 0.0 if run.session is None else run.session.elapsed_s,
+    "best": lambda run: _MISSING if run.best is None else run.best.value,
+}
+
+
+def _holds(operands: list[Any], comparisons: list[Callable[[Any, Any], Any]]) -> bool:
+    if any(operand is _MISSING for operand in operands):
+        return False
+    try:
+        return all(compare(left, right) for compare, left, right in zip(comparisons, operands, operands[1:], strict=False))
+    except TypeError:  # a number and a text
+        return False
