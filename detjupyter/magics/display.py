@@ -1,4 +1,4 @@
-"""Register the display of sessions, file reports and checkpoints with IPython; the engine is independent of front ends."""
+"""Register the display of sessions, file reports, checkpoints and lists of runs with IPython; the engine is independent of front ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from detjupyter.bundle.report import FileReport
     from detjupyter.protocol.records import CheckpointRecord
     from detjupyter.session.session import Session
+    from detjupyter.store.history import RunList
 
 
 class Metrics(dict[str, Any]):  # Any: a trial may return more than numbers
@@ -36,7 +37,12 @@ def unregister(shell: Any) -> None:
 
 
 def _formatters(shell: Any) -> tuple[tuple[Any, dict[tuple[str, str], Any]], ...]:
-    return (shell.display_formatter.mimebundle_formatter, _SHOWN), (shell.display_formatter.ipython_display_formatter, _SHOWN_LIVE)
+    display = shell.display_formatter
+    return (
+        (display.mimebundle_formatter, _SHOWN),
+        (display.ipython_display_formatter, _SHOWN_LIVE),
+        (display.formatters["text/plain"], _PRINTED),
+    )
 
 
 def _show_session(session: Session) -> None:
@@ -59,8 +65,23 @@ def _show_checkpoint(checkpoint: CheckpointRecord, include: object = None, exclu
     return {"text/plain": checkpoint_text(checkpoint)}
 
 
+def _show_runs(runs: RunList, include: object = None, exclude: object = None) -> dict[str, Any]:
+    del include, exclude
+    from detjupyter.widgets.run_table import runs_bundle
+
+    return runs_bundle(runs.records(), are_chosen=runs.are_chosen)
+
+
+def _print_runs(runs: RunList, printer: Any, cycle: bool) -> None:
+    """Print the table: for text, IPython asks the printer of lists before the bundle."""
+    del cycle  # no run contains a list of runs
+    printer.text(_show_runs(runs)["text/plain"])
+
+
+_PRINTED = {("detjupyter.store.history", "RunList"): _print_runs}
 _SHOWN_LIVE = {("detjupyter.session.session", "Session"): _show_session}
 _SHOWN = {
     ("detjupyter.bundle.report", "FileReport"): _show_files,
     ("detjupyter.protocol.records", "CheckpointRecord"): _show_checkpoint,
+    ("detjupyter.store.history", "RunList"): _show_runs,
 }

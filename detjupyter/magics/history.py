@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import Any
-
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import display
@@ -36,13 +33,12 @@ class HistoryMagics(Magics):
 
     @magic_arguments()
     @argument("--limit", type=positive, default=20, metavar="N", help="the number of runs, by default 20")
+    @argument("--state", default=None, help="only runs in that state, such as finished")
+    @argument("--where", default=None, metavar="CONDITION", help="only runs for which it holds, such as 'lr < 1e-3 and accuracy > 0.9'")
     @line_magic
     def det_runs(self, line: str) -> None:
-        """List the newest runs of the history, of all kernels."""
-        limit = parse(self.det_runs, line).limit
-        from detjupyter.store import open_store
-        from detjupyter.widgets.run_table import runs_bundle
+        """List the newest runs of the history, of all kernels, with the hyperparameters in which they differ."""
+        options = parse(self.det_runs, line)
+        from detjupyter.store.history import runs
 
-        with closing(open_store()) as store:
-            bundle: dict[str, Any] = runs_bundle(store.runs(limit=limit))
-        display(bundle, raw=True)
+        display(runs(options.limit, state=options.state, where=options.where))

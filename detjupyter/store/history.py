@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.errors import ArgumentError, StoreError
+from detjupyter.errors import ArgumentError, RunNotFoundError, StoreError, UnreadableRunError
 from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord, FloatArray, HyperparameterChange, LogLine, RunRecord
 from detjupyter.protocol.states import Group, State
@@ -242,6 +243,26 @@ class Run:
         return CodeStore(self._store.home).code(bundle_hash)
 
 
+class RunList(list[Run]):
+    """A list of runs. A notebook that has loaded the magics shows it as a table.
+
+    Attributes:
+        are_chosen: Whether only runs that match are in it.
+    """
+
+    def __init__(self, runs: Iterable[Run], *, are_chosen: bool = False) -> None:
+        super().__init__(runs)
+        self.are_chosen = are_chosen
+
+    def records(self) -> list[RunRecord]:
+        """Return the records of the runs that are still in the history."""
+        records = []
+        for run in self:
+            with suppress(RunNotFoundError, UnreadableRunError):
+                records.append(run.record)
+        return records
+
+
 class _Listing:
     """The states of the runs that one call of :func:`runs` returned: read together, and again only after the history has changed.
 
@@ -279,7 +300,7 @@ def runs(
     state: str | None = None,
     entrypoint: str | None = None,
     where: str | None = None,
-) -> list[Run]:
+) -> RunList:
     """Return the newest runs of the history, newest first.
 
     Args:
@@ -309,7 +330,8 @@ def runs(
     )
     listing = _Listing(store, token, states)
     chosen = states if condition is None else itertools.islice(_matching(store, states, condition), limit)
-    return [Run(store, run_id, listing) for run_id in chosen]
+    are_chosen = not (before is state is entrypoint is where is None)
+    return RunList((Run(store, run_id, listing) for run_id in chosen), are_chosen=are_chosen)
 
 
 def _matching(store: Store, states: Mapping[str, State], condition: RunFilter) -> Iterator[str]:

@@ -1,23 +1,27 @@
-"""The table of runs: the output of ``%det_runs`` and ``%det_status``."""
+"""The table of runs: the output of ``%det_runs`` and ``dj.runs()``."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from detjupyter.protocol.records import RunRecord
 from detjupyter.protocol.states import State
+from detjupyter.store.run_filter import flat
 from detjupyter.text import one_line
 from detjupyter.widgets._html import NOTHING, Html, output
 from detjupyter.widgets._numbers import format_count, format_duration, format_value
 
-_COLUMNS = ("run", "state", "entrypoint", "batches", "best", "duration", "started")
-_TONES = {
-    State.RUNNING: "#008e6e",
+_FIRST_COLUMNS = ("run", "state", "entrypoint")
+_LAST_COLUMNS = ("batches", "best", "duration", "started")
+_MOST_HYPERPARAMETERS = 8
+_TONES = {  # those of the live view
+    State.RUNNING: "#1976d2",
     State.PAUSED: "#d68a00",
-    State.FINISHED: "#1976d2",
+    State.FINISHED: "#388e3c",
     State.FAILED: "#d32f2f",
-    State.INTERRUPTED: "#d32f2f",
+    State.INTERRUPTED: "#d68a00",
 }
 _STYLE = """\
 .{id}{{overflow-x:auto}}
@@ -26,26 +30,45 @@ _STYLE = """\
 border-bottom:1px solid var(--jp-border-color2,rgba(128,128,128,.35))}}
 .{id} td{{text-align:left;white-space:nowrap;padding:3px 18px 3px 0;font-variant-numeric:tabular-nums}}
 .{id} tr{{background:none!important}}
+.{id} p{{font-size:12px;margin:4px 0 0}}
 .{id} td.l{{max-width:28em;overflow:hidden;text-overflow:ellipsis}}
 .{id} i{{display:inline-block;width:8px;height:8px;border-radius:50%;margin-right:6px;background:#808080}}
 """
 
 
-def runs_bundle(runs: Sequence[RunRecord]) -> dict[str, str]:
-    """Return ``text/html`` and ``text/plain`` of the runs, in the order given."""
+def runs_bundle(runs: Sequence[RunRecord], *, are_chosen: bool = False) -> dict[str, str]:
+    """Return ``text/html`` and ``text/plain`` of the runs, in the order given.
+
+    Args:
+        runs: The runs.
+        are_chosen: Whether a condition has chosen them, so that there can be others.
+    """
     if not runs:
-        text = "There are no runs yet: `%det_load` a trial, then `%det_train`."
+        text = "No run matches." if are_chosen else "There are no runs yet: `%det_load` a trial, then `%det_train`."
         return output(Html.escape(text), text)
-    rows = [_row(run) for run in runs]
-    return output(_table(runs, rows), _text(rows), _STYLE)
+    names = differing_hyperparameters(runs)
+    columns = (*_FIRST_COLUMNS, *map(one_line, names[:_MOST_HYPERPARAMETERS]), *_LAST_COLUMNS)
+    rows = [_row(run, names[:_MOST_HYPERPARAMETERS]) for run in runs]
+    hidden = names[_MOST_HYPERPARAMETERS:]
+    note = f"Also different: {', '.join(map(one_line, hidden))}." if hidden else ""
+    return output(_table(runs, columns, rows, note), "\n".join(filter(None, [_text([columns, *rows]), note])), _STYLE)
 
 
-def _row(run: RunRecord) -> tuple[str, ...]:
+def differing_hyperparameters(runs: Sequence[RunRecord]) -> list[str]:
+    """Return the dotted names of the hyperparameters that do not have the same value in all runs, in the order in which they appear."""
+    values = [dict(flat(run.hyperparameters)) for run in runs]
+    names = dict.fromkeys(name for row in values for name in row)
+    return [name for name in names if len({repr(row.get(name)) for row in values}) > 1]
+
+
+def _row(run: RunRecord, hyperparameters: Sequence[str]) -> tuple[str, ...]:
+    values = dict(flat(run.hyperparameters))
     best = "–" if run.best is None else f"{one_line(run.best.name)} {format_value(run.best.value)}"
     return (
         run.id,
         run.state.value,
         one_line(run.entrypoint),
+        *(_value(values[name]) if name in values else "–" for name in hyperparameters),
         format_count(run.batches_trained),
         best,
         format_duration(_duration_s(run)),
@@ -53,24 +76,28 @@ def _row(run: RunRecord) -> tuple[str, ...]:
     )
 
 
+def _value(value: Any) -> str:  # Any: any value that YAML can hold
+    return one_line(format_value(value) if isinstance(value, float) else str(value))
+
+
 def _duration_s(run: RunRecord) -> float:
     """Return how long the run trained; for runs without a session record, the time from their start to their last heartbeat."""
     return run.session.elapsed_s if run.session is not None else (run.ended_at or run.updated_at) - run.created_at
 
 
-def _table(runs: Sequence[RunRecord], rows: Sequence[Sequence[str]]) -> Html:
-    head = NOTHING.join(Html("<th>{}</th>").format(name) for name in _COLUMNS)
+def _table(runs: Sequence[RunRecord], columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> Html:
+    head = NOTHING.join(Html("<th>{}</th>").format(name) for name in columns)
     body = []
     for run, (run_id, state, entrypoint, *rest) in zip(runs, rows, strict=True):
         tone = Html(' style="background:{}"').format(_TONES[run.state]) if run.state in _TONES else NOTHING
         cells = Html('<td class="m">{}</td><td><i{}></i>{}</td>').format(run_id, tone, state)
         cells += Html('<td class="m l" title="{0}">{0}</td>').format(entrypoint)
-        cells += NOTHING.join(Html("<td>{}</td>").format(cell) for cell in rest)
+        cells += NOTHING.join(Html('<td class="l" title="{0}">{0}</td>').format(cell) for cell in rest)
         body.append(Html("<tr>{}</tr>").format(cells))
-    return Html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, NOTHING.join(body))
+    table = Html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, NOTHING.join(body))
+    return table + Html("<p>{}</p>").format(note) if note else table
 
 
-def _text(rows: Sequence[Sequence[str]]) -> str:
-    table = [_COLUMNS, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_COLUMNS))]
+def _text(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)

@@ -256,6 +256,21 @@ class TestLookingBack:
         assert len(seen.text.splitlines()) == 2
         assert cells.value("s.run.id") in f"'{seen.text.split()[7]}'"
 
+    def test_runs_are_chosen_by_a_condition(self, cells: Cells) -> None:
+        """The list of Python shows the same table; a mistake is one error that points at it."""
+        for rate in (0.5, 0.25):
+            cells.ok(f"s = %det_load --hparam learning_rate={rate}")
+            cells.ok("%det_train --batches 1 --wait")
+        chosen = cells.ok("%det_runs --where 'learning_rate == 0.25'").text.splitlines()
+        assert len(chosen) == 2
+        assert cells.value("s.run.id") in f"'{chosen[1].split()[0]}'"
+        seen = cells.ok("import detjupyter as dj; dj.runs(2)")
+        assert "learning_rate" in seen.text.splitlines()[0]
+        assert cells.ok("%det_runs --where 'batches > 1e9'").text == "No run matches."
+        failed = cells.run("%det_runs --where 'learning_rate <'")
+        assert "^" in failed.message
+        assert "Traceback" not in str(failed)
+
     def test_names_and_messages_are_spelled_out(self, cells: Cells, tmp_path: Path) -> None:
         """Of a metric and of an exception: in the status, the list of runs, the picture, and the error."""
         code = (tmp_path / "odd").joinpath("model_def.py")

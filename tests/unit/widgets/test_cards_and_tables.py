@@ -160,9 +160,31 @@ def test_runs_are_listed_in_the_order_given(make_session: Callable[..., SessionR
     assert _Tags(bundle["text/html"]).seen.count("tr") == 3
 
 
+def test_hyperparameters_in_which_runs_differ_are_columns() -> None:
+    """Also nested ones and those that only some have; those that are equal everywhere are left out."""
+    first = make_run(id="first", hyperparameters={"lr": 1e-4, "width": 3, "net": {"name": EVIL}})
+    second = make_run(id="second", hyperparameters={"lr": 0.25, "width": 3, "net": {}})
+    bundle = runs_bundle([first, second])
+    head, *rows = bundle["text/plain"].splitlines()
+    assert head.split() == ["run", "state", "entrypoint", "lr", "net.name", "net", "batches", "best", "duration", "started"]
+    assert rows[0].split()[3] == format_value(1e-4)
+    assert rows[1].split()[3:6] == [format_value(0.25), "–", "{}"]
+    assert _Tags(bundle["text/html"]).seen.count("th") == 10
+    assert runs_bundle([first])["text/plain"].splitlines()[0].split()[3] == "batches"
+
+
+def test_many_differing_hyperparameters_are_named_below() -> None:
+    """The table stays readable."""
+    runs = [make_run(id=str(run), hyperparameters={f"h{index}": run for index in range(12)}) for run in range(2)]
+    bundle = runs_bundle(runs)
+    assert bundle["text/plain"].splitlines()[-1] == "Also different: h8, h9, h10, h11."
+    assert "Also different" in _Tags(bundle["text/html"]).text
+
+
 def test_no_runs_say_what_to_do() -> None:
-    """An empty history is not an empty output."""
+    """An empty history is not an empty output, and one of which no run matches is not called empty."""
     assert "%det_train" in runs_bundle([])["text/plain"]
+    assert runs_bundle([], are_chosen=True)["text/plain"] == "No run matches."
 
 
 def test_a_session_in_text_pairs_its_metrics(make_session: Callable[..., SessionRecord]) -> None:
