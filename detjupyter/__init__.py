@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from detjupyter.session.loading import current_session, load, sessions
     from detjupyter.session.saved_trial import load_checkpoint
     from detjupyter.session.session import Session
+    from detjupyter.store.comparison import compare
     from detjupyter.store.history import Run, run, runs, runs_frame
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "ModelDefinition": "detjupyter.definition.model_definition",
     "Run": "detjupyter.store.history",
     "Session": "detjupyter.session.session",
+    "compare": "detjupyter.store.comparison",
     "current_session": "detjupyter.session.loading",
     "load": "detjupyter.session.loading",
     "load_checkpoint": "detjupyter.session.saved_trial",
@@ -53,6 +55,7 @@ __all__ = [
     "ModelDefinition",
     "Run",
     "Session",
+    "compare",
     "current_session",
     "load",
     "load_checkpoint",

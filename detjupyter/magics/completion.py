@@ -12,6 +12,7 @@ from typing import Any
 
 from detjupyter.errors import DetJupyterError
 from detjupyter.magics.arguments import options, words
+from detjupyter.protocol.states import State
 
 # `%det_load …`, `session = %det_load …`, `%%det_file …`, and without the percent sign if IPython allows it
 _LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%{0,2})(det_\w+)\s(.*)", re.DOTALL)
@@ -142,6 +143,15 @@ def _runs(_: str, typed: list[str]) -> list[str]:
         return []
 
 
+def _any_runs(_: str, __: list[str]) -> list[str]:
+    from detjupyter.store.history import runs
+
+    try:
+        return ["latest", "best", *(one.id for one in runs(_MOST_RUNS))]
+    except DetJupyterError:
+        return []
+
+
 def _files(word: str, typed: list[str]) -> list[str]:
     """Return the paths in one directory of the model definition, relative to its root."""
     from detjupyter.magics.chosen import chosen_definition
@@ -194,6 +204,8 @@ _SOURCES: dict[str, Callable[[str, list[str]], list[str]]] = {
     "hparam": _hyperparameters,
     "checkpoint": _checkpoints,
     "from_run": _runs,
+    "runs": _any_runs,
+    "state": lambda _word, _typed: [state.value for state in State],
     "script_checkpoint": lambda _word, _typed: ["latest"],
     "file": _files,
     "why": _files,

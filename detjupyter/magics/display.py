@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from detjupyter.bundle.report import FileReport
     from detjupyter.protocol.records import CheckpointRecord
     from detjupyter.session.session import Session
+    from detjupyter.store.comparison import Comparison
     from detjupyter.store.history import RunList
 
 
@@ -72,6 +73,13 @@ def _show_runs(runs: RunList, include: object = None, exclude: object = None) ->
     return runs_bundle(runs.records(), are_chosen=runs.are_chosen)
 
 
+def _show_comparison(comparison: Comparison, include: object = None, exclude: object = None) -> dict[str, Any]:
+    del include, exclude
+    from detjupyter.widgets.comparison import comparison_bundle
+
+    return comparison_bundle(comparison)
+
+
 def _print_runs(runs: RunList, printer: Any, cycle: bool) -> None:
     """Print the table: for text, IPython asks the printer of lists before the bundle."""
     del cycle  # no run contains a list of runs
@@ -84,4 +92,5 @@ _SHOWN = {
     ("detjupyter.bundle.report", "FileReport"): _show_files,
     ("detjupyter.protocol.records", "CheckpointRecord"): _show_checkpoint,
     ("detjupyter.store.history", "RunList"): _show_runs,
+    ("detjupyter.store.comparison", "Comparison"): _show_comparison,
 }

@@ -42,3 +42,13 @@ class HistoryMagics(Magics):
         from detjupyter.store.history import runs
 
         display(runs(options.limit, state=options.state, where=options.where))
+
+    @magic_arguments()
+    @argument("runs", nargs="+", metavar="RUN", help="the id of a run, `latest`, or `best` of the latest one's definition; 2 to 20")
+    @line_magic
+    def det_compare(self, line: str) -> None:
+        """Show runs next to each other: their curves in the same charts, what differs, and for two runs the difference of the code."""
+        names = parse(self.det_compare, line).runs
+        from detjupyter.store.comparison import compare
+
+        display(compare(*names))

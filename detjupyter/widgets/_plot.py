@@ -1,13 +1,14 @@
-"""One panel of the static picture: axes, the training curve as a line, the validation curve with its points, and values off the scale."""
+"""One panel of a picture: axes, curves (those of validations with their points), and values off the scale."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from detjupyter.protocol.records import FloatArray
+from detjupyter.protocol.records import FloatArray, SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store.series import decimate
 from detjupyter.widgets._numbers import format_count, format_value
@@ -32,24 +33,54 @@ def shorten(text: str, width: float, size: float) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def draw_panel(picture: Picture, metric: MetricCurves, box: tuple[float, float, float], extent: tuple[float, float], points: int) -> None:
-    """Draw ``metric`` at ``box`` (left, top, width in pixels), x from ``extent``, each curve reduced to about ``points`` points."""
-    left, top, width = box
-    curves = [
-        (group, *decimate(patch.batches, patch.values, points)) for group, patch in sorted(metric.curves.items(), key=lambda item: item[0])
+def panel_columns(panels: int) -> int:
+    """Return how many panels are next to each other."""
+    return {0: 1, 4: 2}.get(panels, min(3, panels))
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One curve of a panel.
+
+    Attributes:
+        patch: All its points.
+        color: Its color.
+        label: Its name in the legend; empty if something else says it.
+        has_dots: Whether each of its points is marked, if there are few.
+    """
+
+    patch: SeriesPatch
+    color: str
+    label: str = ""
+    has_dots: bool = False
+
+
+def curves_of(metric: MetricCurves) -> list[Curve]:
+    """Return the curves of one metric of one run: the training curve and the validation curve."""
+    return [
+        Curve(patch, _COLORS[group], group.value, has_dots=group is Group.VALIDATION)
+        for group, patch in sorted(metric.curves.items(), key=lambda item: item[0])
     ]
-    axis = _Axis([values for _, _, values in curves])
-    title = f"{metric.name} (log)" if axis.logarithmic else metric.name
-    note = _note(metric)
+
+
+def draw_panel(
+    picture: Picture, name: str, curves: Sequence[Curve], box: tuple[float, float, float], extent: tuple[float, float], points: int
+) -> None:
+    """Draw a panel at ``box`` (left, top, width in pixels), x from ``extent``, each curve reduced to about ``points`` points."""
+    left, top, width = box
+    drawn = [(curve, *decimate(curve.patch.batches, curve.patch.values, points)) for curve in curves]
+    axis = _Axis([values for _, _, values in drawn])
+    title = f"{name} (log)" if axis.logarithmic else name
+    note = _note(curves)
     picture.strokes.append(Text((left, top + 14), shorten(title, width - 6.5 * len(note), 12), GREY, 12, bold=True))
     picture.strokes.append(Text((left + width, top + 14), note, _ALARM, 11, anchor="end"))
-    _legend(picture, metric, left, top + 30, width)
+    _legend(picture, curves, left, top + 30, width)
     labels = [axis.label(tick) for tick in axis.ticks]
     plot_left = left + 10 + 6.2 * max(map(len, labels), default=1)
     plot = _Plot(plot_left, left + width - 16, top + _PLOT_TOP, top + _PLOT_BOTTOM, extent, axis)
     _axes(picture, plot, labels)
-    for group, batches, values in curves:
-        _curve(picture, plot, group, batches, values)
+    for curve, batches, values in drawn:
+        _draw_curve(picture, plot, curve, batches, values)
 
 
 class _Axis:
@@ -113,26 +144,26 @@ def _has_quarter(step: float) -> bool:
     return math.isclose(leading, 2.5)
 
 
-def _legend(picture: Picture, metric: MetricCurves, left: float, baseline: float, width: float) -> None:
+def _legend(picture: Picture, curves: Sequence[Curve], left: float, baseline: float, width: float) -> None:
     """Draw the names and the last values of the curves on one line, smaller if they would reach into the next panel."""
     texts = [
-        (group, f"{group.value} {format_value(float(patch.values[-1]))}")
-        for group, patch in sorted(metric.curves.items(), key=lambda item: item[0])
-        if len(patch.values)
+        (curve, f"{curve.label} {format_value(float(curve.patch.values[-1]))}")
+        for curve in curves
+        if curve.label and len(curve.patch.values)
     ]
     scale = min(1.0, width / max(1.0, sum(19 + 6.2 * len(text) + 12 for _, text in texts)))
-    for group, text in texts:
-        picture.strokes.append(Line([(left, baseline - 4), (left + 14 * scale, baseline - 4)], _COLORS[group], 2))
-        if group is Group.VALIDATION:
-            picture.strokes.append(Dots([(left + 7 * scale, baseline - 4)], _COLORS[group], 6))
+    for curve, text in texts:
+        picture.strokes.append(Line([(left, baseline - 4), (left + 14 * scale, baseline - 4)], curve.color, 2))
+        if curve.has_dots:
+            picture.strokes.append(Dots([(left + 7 * scale, baseline - 4)], curve.color, 6))
         picture.strokes.append(Text((left + 19 * scale, baseline), text, GREY, 11 * scale))
         left += scale * (19 + 6.2 * len(text) + 12)
 
 
-def _note(metric: MetricCurves) -> str:
+def _note(curves: Sequence[Curve]) -> str:
     """Return the first value that could not be drawn and its batch; empty if all values were drawn."""
     found: list[tuple[float, float]] = []
-    for patch in metric.curves.values():
+    for patch in (curve.patch for curve in curves):
         where = np.flatnonzero(~np.isfinite(patch.values))
         if len(where):
             found.append((float(patch.batches[where[0]]), float(patch.values[where[0]])))
@@ -154,23 +185,22 @@ def _axes(picture: Picture, plot: _Plot, labels: Sequence[str]) -> None:
         picture.strokes.append(Text((x, plot.bottom + 14), format_count(batch), GREY, _TICK_SIZE, anchor="middle"))
 
 
-def _curve(picture: Picture, plot: _Plot, group: Group, batches: FloatArray, values: FloatArray) -> None:
+def _draw_curve(picture: Picture, plot: _Plot, curve: Curve, batches: FloatArray, values: FloatArray) -> None:
     xs, ys = plot.x(batches), plot.y(values)
     drawable = np.isfinite(ys)
-    color = _COLORS[group]
     dots: list[Point] = []
     breaks = np.flatnonzero(~drawable)
     for segment in np.split(np.arange(len(xs)), breaks):
         segment = segment[drawable[segment]]
         points = list(zip(xs[segment].tolist(), ys[segment].tolist(), strict=True))
         if len(points) > 1:
-            picture.strokes.append(Line(points, color, 1.2 if group is Group.TRAINING else 1.8))
+            picture.strokes.append(Line(points, curve.color, 1.8 if curve.has_dots else 1.2))
         elif points:
             dots += points
-    if group is Group.VALIDATION and np.count_nonzero(drawable) <= _MOST_DOTS:
+    if curve.has_dots and np.count_nonzero(drawable) <= _MOST_DOTS:
         dots = list(zip(xs[drawable].tolist(), ys[drawable].tolist(), strict=True))
     if dots:
-        picture.strokes.append(Dots(dots, color, 5))
+        picture.strokes.append(Dots(dots, curve.color, 5))
     _alarms(picture, plot, xs[breaks], values[breaks])
 
 

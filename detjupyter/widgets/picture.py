@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from detjupyter.protocol.records import ErrorRecord, SeriesPatch, SessionRecord
 from detjupyter.text import printable
 from detjupyter.widgets._panels import MetricCurves, pair
-from detjupyter.widgets._plot import GREY, PANEL_HEIGHT, draw_panel, shorten
+from detjupyter.widgets._plot import GREY, PANEL_HEIGHT, curves_of, draw_panel, panel_columns, shorten
 from detjupyter.widgets._strokes import Picture, Text
 from detjupyter.widgets._svg import to_svg
 from detjupyter.widgets.summary import best_line, headline, session_text
@@ -44,7 +44,7 @@ def static_picture(record: SessionRecord, patches: Sequence[SeriesPatch]) -> dic
 
 def _draw(record: SessionRecord, metrics: Sequence[MetricCurves], text: str) -> Picture:
     shown = metrics[:_MOST_PANELS]
-    columns = {0: 1, 4: 2}.get(len(shown), min(3, len(shown)))
+    columns = panel_columns(len(shown))
     rows = -(-len(shown) // columns)
     lines = _head_lines(record, len(metrics) - len(shown))
     top = _HEAD + _LINE * len(lines) + 8
@@ -60,7 +60,7 @@ def _draw(record: SessionRecord, metrics: Sequence[MetricCurves], text: str) -> 
     width = (_WIDTH - _GAP * (columns - 1)) / columns
     for index, metric in enumerate(shown):
         left = (index % columns) * (width + _GAP)
-        draw_panel(picture, metric, (left, top + index // columns * PANEL_HEIGHT, width), extent, points)
+        draw_panel(picture, metric.name, curves_of(metric), (left, top + index // columns * PANEL_HEIGHT, width), extent, points)
     return picture
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from detjupyter.protocol.records import UNKNOWN_DEVICE, CheckpointRecord, SessionRecord
+from detjupyter.protocol.records import UNKNOWN_DEVICE, BestRecord, CheckpointRecord, SessionRecord
 from detjupyter.protocol.states import Group
 from detjupyter.text import one_line, printable
 from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
@@ -28,10 +28,12 @@ def headline(session: SessionRecord) -> str:
 
 def best_line(session: SessionRecord) -> str | None:
     """Return the best value of the metric that ranks runs, None if there is none yet."""
-    if session.best is None:
-        return None
-    best = session.best
-    return f"best {one_line(best.name)} {format_value(best.value)} at batch {format_count(best.batches_trained)}"
+    return None if session.best is None else f"best {best_text(session.best)}"
+
+
+def best_text(best: BestRecord) -> str:
+    """Return the metric, its best value and the batch."""
+    return f"{one_line(best.name)} {format_value(best.value)} at batch {format_count(best.batches_trained)}"
 
 
 def checkpoint_text(checkpoint: CheckpointRecord) -> str:

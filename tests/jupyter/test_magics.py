@@ -271,6 +271,18 @@ class TestLookingBack:
         assert "^" in failed.message
         assert "Traceback" not in str(failed)
 
+    def test_two_runs_are_compared(self, cells: Cells) -> None:
+        """With a picture and a table; the call of Python shows the same."""
+        for rate in (0.5, 0.25):
+            cells.ok(f"s = %det_load --hparam learning_rate={rate}")
+            cells.ok("%det_train --batches 2 --wait")
+        ids = cells.ok("import detjupyter as dj; print(*[run.id for run in dj.runs(2)])").text.split()
+        seen = cells.ok(f"%det_compare {' '.join(ids)}")
+        assert "<svg" in seen.displays[0]["text/html"]
+        assert re.search(r"learning_rate +0\.25 +0\.5", seen.text)
+        assert cells.ok("dj.compare(*dj.runs(2))").text == seen.text
+        assert "all of these are the run" in cells.run("%det_compare latest latest").message
+
     def test_names_and_messages_are_spelled_out(self, cells: Cells, tmp_path: Path) -> None:
         """Of a metric and of an exception: in the status, the list of runs, the picture, and the error."""
         code = (tmp_path / "odd").joinpath("model_def.py")

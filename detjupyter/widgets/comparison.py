@@ -1,0 +1,147 @@
+"""The output of a comparison of runs: their curves in the same charts, and a table of what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle, islice
+
+from detjupyter.protocol.records import SeriesPatch
+from detjupyter.protocol.states import Group
+from detjupyter.store.comparison import ComparedMetric, Comparison
+from detjupyter.text import one_line, printable
+from detjupyter.widgets._html import NOTHING, Html, output
+from detjupyter.widgets._numbers import format_count, format_duration, format_value
+from detjupyter.widgets._plot import PANEL_HEIGHT, Curve, draw_panel, panel_columns
+from detjupyter.widgets._strokes import Picture
+from detjupyter.widgets._svg import to_svg
+from detjupyter.widgets.summary import best_text
+
+_WIDTH, _GAP = 980, 28
+_MOST_PANELS = 9
+_MOST_METRICS = 30
+_MOST_DIFF_LINES = 300
+_POINTS_IN_ALL = 6000
+# Mid tones with a contrast of 3:1 on white and on JupyterLab's dark background.
+_COLORS = ("#2f8fd0", "#d9730d", "#2e9e5b", "#d0479b", "#8a63d2", "#a58000", "#0f98a0", "#d05050", "#7a8b2a", "#9a735c")
+_ABSENT = "–"
+_STYLE = """\
+.{id}{{overflow-x:auto}}
+.{id} svg{{max-width:100%;height:auto;display:block}}
+.{id} table{{border-collapse:collapse;font-size:12px;margin:4px 0 0}}
+.{id} th{{text-align:left;font-weight:600;white-space:nowrap;padding:2px 18px 4px 0}}
+.{id} thead th{{border-bottom:1px solid var(--jp-border-color2,rgba(128,128,128,.35))}}
+.{id} tbody th{{font-weight:400;opacity:.75}}
+.{id} td{{text-align:left;white-space:nowrap;padding:3px 18px 3px 0;font-variant-numeric:tabular-nums;\
+max-width:22em;overflow:hidden;text-overflow:ellipsis}}
+.{id} tr{{background:none!important}}
+.{id} i{{display:inline-block;width:10px;height:3px;border-radius:2px;margin:0 6px 3px 0}}
+.{id} tr.s th,.{id} tr.s td{{padding-top:10px}}
+.{id} details{{margin-top:8px;font-size:12px}}
+.{id} pre{{font-size:12px;line-height:1.35;margin:4px 0 0}}
+"""
+
+Row = tuple[str, Sequence[str]]
+
+
+def comparison_bundle(comparison: Comparison) -> dict[str, str]:
+    """Return ``text/html`` and ``text/plain`` of a comparison."""
+    sections = [_facts(comparison), _settings(comparison), _metrics(comparison.metrics)]
+    code = _code(comparison)
+    text = _text(comparison, sections)
+    html = Html(to_svg(_picture(comparison))) if any(any(metric.curves) for metric in comparison.metrics) else NOTHING
+    html += _table(comparison, sections)
+    if code:
+        html += Html("<details><summary>{}</summary><pre>{}</pre></details>").format(_code_title(comparison), code)
+    return output(html, "\n\n".join(filter(None, [text, code])), _STYLE)
+
+
+def _picture(comparison: Comparison) -> Picture:
+    metrics = [metric for metric in _by_importance(comparison.metrics) if any(metric.curves)][:_MOST_PANELS]
+    columns = panel_columns(len(metrics))
+    rows = -(-len(metrics) // columns)
+    picture = Picture(_WIDTH, rows * PANEL_HEIGHT + 4, f"The curves of {len(comparison.records)} runs")
+    panels = [[Curve(patch, color, has_dots=metric.group is Group.VALIDATION) for patch, color in _colored(metric)] for metric in metrics]
+    patches = [curve.patch for curves in panels for curve in curves]
+    extent = (min(float(patch.batches[0]) for patch in patches), max(float(patch.batches[-1]) for patch in patches))
+    points = max(40, min(400, _POINTS_IN_ALL // len(patches)))
+    width = (_WIDTH - _GAP * (columns - 1)) / columns
+    for index, (metric, curves) in enumerate(zip(metrics, panels, strict=True)):
+        place = ((index % columns) * (width + _GAP), index // columns * PANEL_HEIGHT, width)
+        draw_panel(picture, f"{one_line(metric.name)} ({metric.group.value})", curves, place, extent, points)
+    return picture
+
+
+def _colored(metric: ComparedMetric) -> list[tuple[SeriesPatch, str]]:
+    return [(patch, color) for patch, color in zip(metric.curves, cycle(_COLORS), strict=False) if patch is not None]
+
+
+def _by_importance(metrics: Sequence[ComparedMetric]) -> list[ComparedMetric]:
+    """Return the metrics of validations first, then those that most runs have."""
+    return sorted(metrics, key=lambda metric: (metric.group is not Group.VALIDATION, metric.curves.count(None)))
+
+
+def _facts(comparison: Comparison) -> list[Row]:
+    records = comparison.records
+    return [
+        ("state", [record.state.value for record in records]),
+        ("batches", [format_count(record.batches_trained) for record in records]),
+        ("duration", [_ABSENT if record.session is None else format_duration(record.session.elapsed_s) for record in records]),
+        ("best", [_ABSENT if record.best is None else best_text(record.best) for record in records]),
+    ]
+
+
+def _settings(comparison: Comparison) -> list[Row]:
+    return [
+        (one_line(name), [_ABSENT if value is None else one_line(value) for value in values])
+        for name, values in comparison.settings.items()
+    ]
+
+
+def _metrics(metrics: Sequence[ComparedMetric]) -> list[Row]:
+    return [
+        (
+            one_line(f"{metric.group.value}/{metric.name}"),
+            [_ABSENT if value is None else format_value(value) for value in metric.newest()],
+        )
+        for metric in _by_importance(metrics)[:_MOST_METRICS]
+    ]
+
+
+def _code(comparison: Comparison) -> str:
+    if comparison.code is None or not (comparison.code.text or comparison.code.notes):
+        return ""
+    lines = printable("\n".join([*comparison.code.notes, comparison.code.text])).strip("\n").split("\n")
+    more = len(lines) - _MOST_DIFF_LINES
+    return "\n".join([*lines[:_MOST_DIFF_LINES], *([f"and {format_count(more)} more lines"] if more > 0 else [])])
+
+
+def _code_title(comparison: Comparison) -> str:
+    assert comparison.code is not None
+    kinds = (("added", comparison.code.added), ("removed", comparison.code.removed), ("changed", comparison.code.changed))
+    counts = [f"{format_count(len(paths))} {what}" for what, paths in kinds if paths]
+    return f"Files: {', '.join(counts)}" if counts else "Code"
+
+
+def _table(comparison: Comparison, sections: Sequence[Sequence[Row]]) -> Html:
+    colors = islice(cycle(_COLORS), len(comparison.records))
+    names = [
+        Html('<th><i style="background:{}"></i>{}</th>').format(color, record.id)
+        for color, record in zip(colors, comparison.records, strict=True)
+    ]
+    body = [
+        Html('<tr class="{}"><th>{}</th>{}</tr>').format(
+            "" if index else "s", name, NOTHING.join(Html('<td title="{0}">{0}</td>').format(value) for value in values)
+        )
+        for section in sections
+        for index, (name, values) in enumerate(section)
+    ]
+    head = NOTHING.join([Html("<th></th>"), *names])
+    return Html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, NOTHING.join(body))
+
+
+def _text(comparison: Comparison, sections: Sequence[Sequence[Row]]) -> str:
+    head: Row = ("", [record.id for record in comparison.records])
+    rows = [head, *(row for section in sections for row in section)]
+    widths = [max(map(len, column)) for column in zip(*((name, *values) for name, values in rows), strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip((name, *values), widths, strict=True)).rstrip() for name, values in rows]
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""Runs next to each other: what differs among them, their metrics, and how that is shown."""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.runs import make_run
+
+import detjupyter as dj
+from detjupyter.errors import ArgumentError, RunNotFoundError
+from detjupyter.protocol.records import BestRecord
+from detjupyter.protocol.states import Group, State
+from detjupyter.store import Store, open_store
+from detjupyter.widgets.comparison import comparison_bundle
+
+EVIL = "<img src=x onerror=alert(1)>\x1b[31m"
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Store]:
+    """Return an empty history, in which the calls of the tests look."""
+    store = open_store(tmp_path / "home" / "runs.sqlite")
+    for module in ("history", "comparison"):
+        monkeypatch.setattr(f"detjupyter.store.{module}.open_store", lambda: store)
+    yield store
+    store.close()
+
+
+def add(store: Store, run_id: str, *, best: float | None = 0.5, losses: int = 10, **changes: Any) -> None:
+    """Add a finished run with a training and a validation metric."""
+    record = None if best is None else BestRecord("accuracy", best, losses, smaller_is_better=False)
+    config = {"hyperparameters": {"lr": 0.1}, "searcher": {"name": "single"}}
+    defaults = {"hyperparameters": {"lr": 0.1, "net": {"width": 3}}, "config": config, "seed": 1, "ended_at": 2.0, "created_at": 1.0}
+    store.create_run(make_run(run_id, state=State.FINISHED, best=record, **(defaults | changes)))
+    batches = np.arange(1, losses + 1)
+    if losses:
+        store.append_series(run_id, Group.TRAINING, "loss", batches, 1.0 / batches)
+        store.append_series(run_id, Group.VALIDATION, "accuracy", batches[-1:], np.array([best or 0.0]))
+
+
+class TestTheData:
+    """``dj.compare``."""
+
+    def test_names_what_differs_and_nothing_else(self, store: Store) -> None:
+        """Of entrypoint, seed, device, hyperparameters and configuration; a missing value is None."""
+        add(store, "a")
+        add(store, "b", seed=2, hyperparameters={"lr": 0.5, "net": {"width": 3}, "new": None}, config={"searcher": {"name": "random"}})
+        assert dj.compare("a", "b").settings == {
+            "seed": ("1", "2"),
+            "lr": ("0.1", "0.5"),
+            "new": (None, "None"),
+            "config.searcher.name": ("'single'", "'random'"),
+        }
+
+    def test_has_the_metrics_of_all(self, store: Store) -> None:
+        """Also one that only one run has."""
+        add(store, "a")
+        add(store, "b", losses=4)
+        store.append_series("b", Group.TRAINING, "extra", np.array([2]), np.array([math.nan]))
+        metrics = {metric.name: metric for metric in dj.compare("a", "b").metrics}
+        assert metrics["loss"].newest() == (0.1, 0.25)
+        assert metrics["extra"].curves[0] is None
+        assert math.isnan(metrics["extra"].newest()[1] or 0.0)
+
+    def test_takes_ids_runs_and_lists(self, store: Store) -> None:
+        """In their order, each once."""
+        for run_id in "abcd":
+            add(store, run_id)
+        compared = dj.compare("b", dj.run("a"), dj.runs(2), "b")
+        assert [record.id for record in compared.records] == ["b", "a", "d", "c"]
+        assert compared.code is None
+
+    def test_best_and_latest(self, store: Store) -> None:
+        """The best of the latest one's definition and metric, whichever direction is better."""
+        add(store, "other", best=0.99, definition_root="/elsewhere")
+        add(store, "low", best=0.2)
+        add(store, "high", best=0.8)
+        add(store, "late", best=0.4)
+        assert [record.id for record in dj.compare("best", "latest").records] == ["high", "late"]
+
+    def test_mistakes_are_one_error(self, store: Store) -> None:
+        """Too few, too many, an id that is not there, no best value, an empty history."""
+        with pytest.raises(RunNotFoundError):
+            dj.compare("latest", "a")
+        for number in range(21):
+            add(store, f"r{number}", best=None)
+        with pytest.raises(ArgumentError, match="nothing to compare: all of these are the run r1"):
+            dj.compare("r1", dj.run("r1"))
+        for wrong in (("r1",), (), (dj.runs(),)):
+            with pytest.raises(ArgumentError, match="2 to 20 different runs"):
+                dj.compare(*wrong)
+        with pytest.raises(RunNotFoundError, match="nowhere"):
+            dj.compare("r1", "nowhere")
+        with pytest.raises(ArgumentError, match="has a best value yet"):
+            dj.compare("best", "latest")
+
+
+class TestTheOutput:
+    """What a notebook shows."""
+
+    def test_is_a_picture_and_a_table(self, store: Store) -> None:
+        """With a column and a curve of its own color for each run."""
+        add(store, "a")
+        add(store, "b", hyperparameters={"lr": 0.5})
+        bundle = comparison_bundle(dj.compare("a", "b"))
+        assert bundle["text/plain"].splitlines()[0].split() == ["a", "b"]
+        rows = {line.split()[0]: line.split()[1:] for line in bundle["text/plain"].splitlines()[1:]}
+        assert rows["lr"] == ["0.1", "0.5"]
+        assert rows["training/loss"] == ["0.1000", "0.1000"]
+        assert rows["best"][:2] == ["accuracy", "0.5000"]
+        svg = re.search(r"<svg.*?</svg>", bundle["text/html"], re.DOTALL)
+        assert svg is not None
+        lines = [line.get("stroke") for line in ET.fromstring(svg.group()).iter() if line.tag.endswith("polyline")]
+        assert {"#2f8fd0", "#d9730d"} <= set(lines)
+
+    def test_of_two_runs_has_the_difference_of_the_code(self, store: Store) -> None:
+        """Or says why it cannot be shown."""
+        add(store, "a", bundle_hash="0" * 64)
+        add(store, "b", bundle_hash="1" * 64)
+        assert "cannot be compared" in comparison_bundle(dj.compare("a", "b"))["text/plain"]
+
+    def test_names_are_spelled_out(self, store: Store) -> None:
+        """Of metrics, hyperparameters and values, in both forms."""
+        add(store, "a", hyperparameters={EVIL: EVIL})
+        add(store, "b")
+        store.append_series("a", Group.TRAINING, EVIL, np.array([1, 2]), np.array([1.0, 2.0]))
+        bundle = comparison_bundle(dj.compare("a", "b"))
+        assert "<img" not in bundle["text/html"]
+        assert "\x1b" not in "".join(bundle.values())
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_values_that_have_no_place_are_marked(self, value: float, store: Store) -> None:
+        """As in the picture of one run."""
+        add(store, "a")
+        add(store, "b", losses=0)
+        store.append_series("b", Group.TRAINING, "loss", np.array([1]), np.array([value]))
+        assert "▲" in comparison_bundle(dj.compare("a", "b"))["text/html"]
+
+    def test_runs_without_a_common_metric_and_without_any(self, store: Store) -> None:
+        """A table, and a picture only if there is a curve."""
+        add(store, "a", losses=0)
+        add(store, "b", losses=0)
+        assert "<svg" not in comparison_bundle(dj.compare("a", "b"))["text/html"]
+        store.append_series("a", Group.TRAINING, "one", np.array([1]), np.array([1.0]))
+        store.append_series("b", Group.VALIDATION, "two", np.array([1]), np.array([1.0]))
+        html = comparison_bundle(dj.compare("a", "b"))["text/html"]
+        assert "one (training)" in html
+        assert "two (validation)" in html
+
+    def test_many_long_runs_stay_small(self, store: Store) -> None:
+        """20 runs of 20,000 batches and 40 metrics: the output of a cell is in the saved notebook."""
+        for number in range(20):
+            add(store, f"r{number}", losses=20_000)
+            for metric in range(40):
+                batches = np.arange(1, 20_001)
+                store.append_series(f"r{number}", Group.TRAINING, f"m{metric}", batches, np.random.default_rng(metric).normal(size=20_000))
+        bundle = comparison_bundle(dj.compare(dj.runs(20)))
+        assert sum(map(len, bundle.values())) < 400_000
