@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,11 @@ import numpy as np
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from detjupyter.errors import SessionError
 from detjupyter.protocol.records import FloatArray, SeriesPatch
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.brief import brief
 from detjupyter.server.handler import Handler
+from detjupyter.store.deletion import delete_runs
 from detjupyter.store.lineage import ancestors, parent_of
 
 if TYPE_CHECKING:
@@ -133,12 +132,7 @@ def _checkpoints(store: Store, *, run_id: str) -> str:
 
 
 def _delete(store: Store, *, run_id: str) -> None:
-    state = store.run(run_id).state
-    if state.is_live:
-        raise SessionError(f"The run {run_id} is {state.value}: it cannot be deleted.", state=state.value, hint="Stop it first.")
-    store.delete_run(run_id)
-    # check_run_id has accepted the id and it names a run: it is a plain directory name
-    shutil.rmtree(store.home / "checkpoints" / run_id, ignore_errors=True)
+    delete_runs(store, [run_id])
 
 
 def _parent(store: Store, *, run_id: str) -> str:

@@ -22,6 +22,7 @@ from detjupyter.store import open_store
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
+from detjupyter.store.deletion import Deleted, delete_runs
 from detjupyter.store.export.files import export
 from detjupyter.store.export.frames import metrics_frame
 from detjupyter.store.export.frames import runs_frame as frame_of
@@ -171,6 +172,15 @@ class Run:
         """
         return export(self._store, self.id, path, overwrite=overwrite)
 
+    def delete(self) -> Deleted:
+        """Delete the run with its curves, its log and its checkpoints.
+
+        Raises:
+            SessionError: It is running or paused.
+            RunNotFoundError: It was deleted already.
+        """
+        return delete_runs(self._store, [self.id])
+
     def log(self) -> list[LogLine]:
         """Return the output of the trial."""
         return self._store.log(self.id)[1]
@@ -253,6 +263,15 @@ class RunList(list[Run]):
     def __init__(self, runs: Iterable[Run], *, are_chosen: bool = False) -> None:
         super().__init__(runs)
         self.are_chosen = are_chosen
+
+    def delete(self) -> Deleted:
+        """Delete the runs with their curves, logs and checkpoints; ``dj.runs(None, where="batches < 10").delete()`` deletes by a condition.
+
+        Raises:
+            SessionError: One of them is running or paused; then none is deleted.
+            RunNotFoundError: One of them was deleted already; then none is deleted.
+        """
+        return delete_runs(self[0]._store, [run.id for run in self]) if self else Deleted((), 0)
 
     def records(self) -> list[RunRecord]:
         """Return the records of the runs that are still in the history."""
