@@ -158,11 +158,12 @@ class Run:
         return metrics_frame(self._store, self.id)
 
     def export(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the metrics to ``path``, and return its absolute path.
+        """Write the run to ``path``, and return its absolute path.
 
         Args:
-            path: ``NAME.csv``, ``NAME.parquet`` (needs pyarrow), or ``NAME/`` for a directory of TensorBoard's event files (needs
-                tensorboard), which the importers of other trackers read, too.
+            path: ``NAME.html`` for a page with the interactive charts, which any browser opens; ``NAME.csv``; ``NAME.parquet`` (needs
+                pyarrow); or ``NAME/`` for a directory of TensorBoard's event files (needs tensorboard), which the importers of other
+                trackers read, too.
             overwrite: Whether to replace what is there.
 
         Raises:

@@ -1,4 +1,4 @@
-"""A run leaves the history as a data frame, CSV, Parquet or event files, read here with the libraries that users read them with."""
+"""A run leaves the history as a data frame, CSV, Parquet, a page or event files, read here with the libraries that users read them with."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import detjupyter as dj
 from detjupyter.errors import ArgumentError, ExportError, MissingPackageError, RunNotFoundError
+from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store, open_store
 from detjupyter.store.history import Run
@@ -140,7 +141,7 @@ class TestFiles:
     @pytest.mark.parametrize("name", ["run", "run.xlsx", ".csv"])
     def test_a_name_of_no_format_names_the_formats(self, name: str, run: Run, tmp_path: Path) -> None:
         """Before anything is read or written."""
-        with pytest.raises(ArgumentError, match=r"(?s)does not say a format.*\.csv, \.parquet.*TensorBoard"):
+        with pytest.raises(ArgumentError, match=r"(?s)does not say a format.*\.csv, \.parquet, \.html.*TensorBoard"):
             run.export(tmp_path / name)
 
     def test_a_deleted_run_is_that_error(self, run: Run, store: Store, tmp_path: Path) -> None:
@@ -163,6 +164,38 @@ class TestFiles:
         monkeypatch.setitem(sys.modules, "pandas", None)
         with pytest.raises(MissingPackageError, match="pip install pandas"):
             run.to_frame()
+
+
+class TestPages:
+    """``export`` to HTML; tests/ui opens one in a browser."""
+
+    def test_names_and_output_can_not_end_a_script_or_add_an_element(self, store: Store, tmp_path: Path) -> None:
+        """Wherever they are: metrics, hyperparameters, entrypoint, log, events."""
+        evil = "</script><img src=x onerror=alert(1)>{title}\x1b[31m"
+        store.create_run(make_run("evil", entrypoint=evil, definition=evil, hyperparameters={evil: evil}))
+        store.append_series("evil", Group.TRAINING, evil, np.array([1]), np.array([1.0]))
+        store.append_log("evil", [LogLine(0.0, "stdout", evil)])
+        store.append_event("evil", {"kind": evil, "at": 0.0, "batches_trained": 1})
+        page = Run(store, "evil").export(tmp_path / "run.html").read_text(encoding="utf-8")
+        assert page.count("</script>") == 4
+        assert "<img" not in page
+        assert "\x1b" not in page
+
+    def test_100_000_points_are_less_than_a_megabyte(self, store: Store, tmp_path: Path) -> None:
+        """Also values that no compression makes smaller; longer curves are reduced."""
+        draws = np.random.default_rng(0)
+        for name, points in (("long", 100_000), ("longer", 400_000)):
+            store.create_run(make_run(name))
+            store.append_series(name, Group.TRAINING, "loss", np.arange(1, points + 1), draws.normal(size=points))
+        assert Run(store, "long").export(tmp_path / "long.html").stat().st_size < 1_000_000
+        assert Run(store, "longer").export(tmp_path / "longer.html").stat().st_size < 1_500_000
+
+    def test_without_the_browser_side_it_says_how_to_build_it(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a fresh checkout."""
+        monkeypatch.setattr("detjupyter.store.export.page._VIEW", tmp_path / "none.js")
+        with pytest.raises(ExportError, match="make build"):
+            run.export(tmp_path / "run.html")
+        assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 class TestEventFiles:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import ArgumentError, ExportError, MissingPackageError
+from detjupyter.store.export.page import write_page
 from detjupyter.store.export.table import read_table
 from detjupyter.store.export.tensorboard import write_events
 
@@ -94,4 +95,4 @@ def _write_parquet(store: Store, run_id: str, path: Path) -> None:
     parquet.write_table(pyarrow.table(columns), path)
 
 
-_WRITERS: dict[str, Write] = {".csv": _write_csv, ".parquet": _write_parquet}
+_WRITERS: dict[str, Write] = {".csv": _write_csv, ".parquet": _write_parquet, ".html": write_page}
