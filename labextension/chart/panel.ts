@@ -168,7 +168,7 @@ export class Panel {
     return {
       width,
       height: this.around.height,
-      padding: [8, 10, 0, 0],
+      padding: [8, 24, 0, 0], // half of the last label of the x axis is right of the chart
       legend: { show: false },
       scales: {
         x: { time: false },
