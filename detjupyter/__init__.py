@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from detjupyter.session.session import Session
     from detjupyter.store.comparison import compare
     from detjupyter.store.history import Run, run, runs, runs_frame
+    from detjupyter.store.import_runs import import_runs
 
 _HOMES = {
     "Batch": "detjupyter.protocol.lengths",
@@ -38,6 +39,7 @@ _HOMES = {
     "Session": "detjupyter.session.session",
     "compare": "detjupyter.store.comparison",
     "current_session": "detjupyter.session.loading",
+    "import_runs": "detjupyter.store.import_runs",
     "load": "detjupyter.session.loading",
     "load_checkpoint": "detjupyter.session.saved_trial",
     "run": "detjupyter.store.history",
@@ -57,6 +59,7 @@ __all__ = [
     "Session",
     "compare",
     "current_session",
+    "import_runs",
     "load",
     "load_checkpoint",
     "run",

@@ -26,10 +26,11 @@ from detjupyter.session.kernel import kernel
 from detjupyter.session.live_state import LiveState
 from detjupyter.session.publisher import EventPublisher
 from detjupyter.session.recorder import Recorder
-from detjupyter.session.records import new_run, new_run_id
+from detjupyter.session.records import new_run
 from detjupyter.session.registry import registry
 from detjupyter.store import Store, open_store
 from detjupyter.store.history import Run
+from detjupyter.store.run_ids import new_run_id
 
 _WRITE_LIMIT_S = 10.0
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from detjupyter.protocol.records import RunRecord, SessionRecord
-
-
-def new_run_id() -> str:
-    """Return an id that begins with the time, so that ids sort like runs."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
 
 
 def new_run(

@@ -21,12 +21,13 @@ from detjupyter.session.kernel import kernel
 from detjupyter.session.live_state import LiveState
 from detjupyter.session.loaded_definition import LoadedDefinition
 from detjupyter.session.recorder import Recorder
-from detjupyter.session.records import new_run, new_run_id
+from detjupyter.session.records import new_run
 from detjupyter.session.retention import Retention
 from detjupyter.session.run_code import keep_code
 from detjupyter.session.run_writer import to_points
 from detjupyter.store.base import Store
 from detjupyter.store.location import home
+from detjupyter.store.run_ids import new_run_id
 
 STORE_LIMIT_S = 0.5
 """How long the first command of a run waits for the history to open; a locked history opens later."""
