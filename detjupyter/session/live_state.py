@@ -18,7 +18,9 @@ from detjupyter.protocol.allowed import allowed
 from detjupyter.protocol.events import (
     ActivityChanged,
     BestChanged,
+    Checkpointed,
     Closed,
+    CommandAnswered,
     Event,
     Failed,
     GpuRead,
@@ -35,7 +37,8 @@ from detjupyter.protocol.events import (
     activity_after,
 )
 from detjupyter.protocol.recipe import LoadedRecord
-from detjupyter.protocol.records import HyperparameterChange, LogLine, SeriesPatch, SessionRecord
+from detjupyter.protocol.commands import AtBatch
+from detjupyter.protocol.records import HyperparameterChange, LogLine, SavedRecord, SeriesPatch, SessionRecord
 from detjupyter.protocol.situation import Situation
 from detjupyter.protocol.states import Group, State
 from detjupyter.session.channel import LOG_LINES_KEPT
@@ -64,6 +67,7 @@ class LiveState:
         self._can_reload = True
         self._loaded: LoadedRecord | None = None
         self._is_closed = False
+        self._saved_at = 0  # the batches trained of the state that is saved
         self._series = SessionCurves()
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES_KEPT)
         self._lines_written = 0
@@ -104,6 +108,7 @@ class LiveState:
                 case Validated():
                     self._add_validation(event)
                 case StateChanged():
+                    self._note_trained(event.batches_trained)
                     self._change_state(event.state)
                 case ActivityChanged():
                     self._set(validation_done=event.done, validation_total=event.total)
@@ -114,6 +119,11 @@ class LiveState:
                     self._set(best=event.best)
                 case Moved():
                     self._move(event)
+                case Checkpointed() if event.is_current:
+                    saved = event.checkpoint
+                    self._note_saved(SavedRecord(saved.id, saved.run_id), saved.batches_trained)
+                case CommandAnswered() if event.command == AtBatch.kind and event.outcome != "refused":
+                    self._set(saved=None)
                 case Loaded():
                     self._load(event)
                 case Logged():
@@ -174,7 +184,17 @@ class LiveState:
             new = tuple(HyperparameterChange(name, old, now, event.batches_trained) for name, old, now in changed)
             self._set(hyperparameter_changes=(*self._record.hyperparameter_changes, *new))
 
+    def _note_saved(self, saved: SavedRecord | None, batches_trained: int) -> None:
+        self._saved_at = batches_trained
+        self._set(saved=saved)
+
+    def _note_trained(self, batches_trained: int) -> None:
+        if batches_trained > self._saved_at:
+            self._set(saved=None)
+
     def _move(self, event: Moved) -> None:
+        is_listed = event.checkpoint is not None and event.run_id is not None
+        self._note_saved(SavedRecord(event.checkpoint, event.run_id) if is_listed else None, event.batches_trained)
         self._set(
             batches_trained=event.batches_trained,
             records_trained=event.records_trained,
@@ -189,6 +209,7 @@ class LiveState:
         self._series.extend_all(Group.TRAINING, points)
         latest = {name: float(values[-1]) for name, _, values in points}
         batches_trained = int(event.batches[-1])
+        self._note_trained(batches_trained)
         self._clock.tick(batches_trained, event.records_trained)
         known = self._record.latest
         self._set(

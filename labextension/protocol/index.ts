@@ -106,6 +106,12 @@ export interface CardRecord {
   warnings: readonly string[];
 }
 
+/** The checkpoint, by its id, that holds the present state of a session, and the run that lists it. */
+export interface SavedRecord {
+  checkpoint: string;
+  run_id: string;
+}
+
 /** A session at one moment: everything that a view needs except the curves and the log. */
 export interface SessionRecord {
   session_id: string;
@@ -138,6 +144,7 @@ export interface SessionRecord {
   slowed: boolean;
   stuck: string | null;
   hyperparameter_changes: readonly HyperparameterChange[];
+  saved: SavedRecord | null;
 }
 
 /** A run as the history lists it. */

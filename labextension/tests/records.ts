@@ -41,6 +41,7 @@ export function session(fields: Partial<SessionRecord> = {}): SessionRecord {
     slowed: false,
     stuck: null,
     hyperparameter_changes: [],
+    saved: null,
     ...fields
   };
 }
