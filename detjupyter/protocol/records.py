@@ -116,8 +116,9 @@ class CardRecord:
 
     ``changed`` compares the loaded code with the current files on disk, ``usage`` the files used so far with those that would ship.
     ``determined_differences`` counts the paths about which Determined's uploader decides differently. ``warnings`` are what the user should
-    probably correct (an unknown key of the config), ``notes`` other remarks from the load (a module that hides one of Python's).
-    ``hyperparameter_changes`` are the changes made by reloads.
+    probably correct (an unknown key of the config), ``notes`` other remarks from the load (a module that hides one of Python's), and
+    ``file_notes`` remarks about the files, which a view that lists the files does not need. ``hyperparameter_changes`` are the changes made
+    by reloads. ``is_seed_drawn`` is True if neither the user nor the config chose the seed.
     """
 
     entrypoint: str
@@ -144,6 +145,8 @@ class CardRecord:
     usage: UsageRecord | None = None
     hyperparameter_changes: tuple[HyperparameterChange, ...] = ()
     warnings: tuple[str, ...] = ()
+    file_notes: tuple[str, ...] = ()
+    is_seed_drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,8 @@ export interface CardRecord {
   usage: UsageRecord | null;
   hyperparameter_changes: readonly HyperparameterChange[];
   warnings: readonly string[];
+  file_notes: readonly string[];
+  is_seed_drawn: boolean;
 }
 
 /** The checkpoint, by its id, that holds the present state of a session, and the run that lists it. */
@@ -449,6 +451,7 @@ export interface LoadRecipe {
   startup_hook: boolean;
   any_size: boolean;
   settings: { readonly [key: string]: unknown };
+  is_seed_drawn: boolean;
 }
 
 /** Resume a paused training. */

@@ -96,6 +96,8 @@ export function card(fields: Partial<CardRecord> = {}): CardRecord {
     startup_hook: null,
     notes: [],
     warnings: [],
+    file_notes: [],
+    is_seed_drawn: false,
     changed: [],
     usage: null,
     hyperparameter_changes: [],
@@ -132,6 +134,7 @@ export function recipe(fields: Partial<LoadRecipe> = {}): LoadRecipe {
     startup_hook: false,
     any_size: false,
     settings: {},
+    is_seed_drawn: false,
     ...fields
   };
 }

@@ -46,7 +46,7 @@ export function Latest({ session }: { session: SessionRecord }): JSX.Element | n
               <th
                 scope="row"
                 colSpan={2}
-                title={`Best ${best.name}: ${best.smaller_is_better ? 'smaller' : 'larger'} is better; reached at batch ${best.batches_trained}`}
+                title={`Best ${best.name}: ${best.smaller_is_better ? 'smaller' : 'larger'} is better; reached at batch ${formatCount(best.batches_trained)}`}
               >
                 Best {best.name} at {formatCount(best.batches_trained)}
               </th>

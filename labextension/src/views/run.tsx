@@ -36,7 +36,10 @@ export const Run = React.memo(function Run({ model, run, isOpen, nowS, onToggle 
         <span className="dj-Run-line">
           <StateBadge state={run.state} />
           {best !== null && (
-            <span className="dj-Run-best" title={`Best ${best.name}, at batch ${best.batches_trained}`}>
+            <span
+              className="dj-Run-best"
+              title={`Best ${best.name}, at batch ${formatCount(best.batches_trained)}`}
+            >
               <span className="dj-Run-metric">{best.name}</span>
               <b>{formatValue(toNumber(best.value))}</b>
             </span>
@@ -93,7 +96,7 @@ function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS
         <Fact name="Started">{formatDate(toNumber(run.created_at))}</Fact>
         <Fact name="Trained">{`${formatCount(run.batches_trained)} batches`}</Fact>
         <Fact name="Device">{run.device}</Fact>
-        <Fact name="Seed">{String(run.seed)}</Fact>
+        <Fact name="Seed">{`${run.seed}${run.recipe?.is_seed_drawn ? ' (drawn)' : ''}`}</Fact>
         <Fact name="Definition" title={run.definition_root}>
           {run.definition}
         </Fact>
