@@ -166,8 +166,8 @@ class SessionRecord:
     ``validation_done`` and ``validation_total`` count batches of the current validation. ``latest`` contains the newest value of every
     metric by group. ``allowed`` contains the kinds of command that have an effect now. ``has_training`` is False for a step outside of a
     training, ``slowed`` is True while a busy cell slows the training down, and ``stuck`` is the stack (as Python formats it) of a batch
-    that has not ended for seconds. ``saved`` is the checkpoint that holds the present state: nothing was trained or changed since it was saved
-    or restored. It is None if there is none. The defaults describe a session before its first batch.
+    that has not ended for seconds. ``saved`` is the checkpoint that holds the present state: nothing was trained or changed since it was
+    saved or restored. It is None if there is none. The defaults describe a session before its first batch.
     """
 
     session_id: str

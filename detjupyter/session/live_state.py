@@ -15,6 +15,7 @@ from detjupyter.engine.loaded import changed_hyperparameters
 from detjupyter.framework.metrics import scalars
 from detjupyter.next_step import worded
 from detjupyter.protocol.allowed import allowed
+from detjupyter.protocol.commands import AtBatch
 from detjupyter.protocol.events import (
     ActivityChanged,
     BestChanged,
@@ -37,7 +38,6 @@ from detjupyter.protocol.events import (
     activity_after,
 )
 from detjupyter.protocol.recipe import LoadedRecord
-from detjupyter.protocol.commands import AtBatch
 from detjupyter.protocol.records import HyperparameterChange, LogLine, SavedRecord, SeriesPatch, SessionRecord
 from detjupyter.protocol.situation import Situation
 from detjupyter.protocol.states import Group, State
@@ -193,8 +193,10 @@ class LiveState:
             self._set(saved=None)
 
     def _move(self, event: Moved) -> None:
-        is_listed = event.checkpoint is not None and event.run_id is not None
-        self._note_saved(SavedRecord(event.checkpoint, event.run_id) if is_listed else None, event.batches_trained)
+        saved = None  # the history lists no checkpoint that Determined wrote
+        if event.checkpoint is not None and event.run_id is not None:
+            saved = SavedRecord(event.checkpoint, event.run_id)
+        self._note_saved(saved, event.batches_trained)
         self._set(
             batches_trained=event.batches_trained,
             records_trained=event.records_trained,

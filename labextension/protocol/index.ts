@@ -380,11 +380,25 @@ export interface LogMessage {
   lines: readonly LogLine[];
 }
 
+/** What failed, and what the user can do. */
+export interface FailureRecord {
+  message: string;
+  hint: string | null;
+}
+
+/** Server to browser: why the history, or with ``run_id`` the watched run, cannot be read. The server tries again by itself. */
+export interface HistoryWatched {
+  kind: 'history_watched';
+  run_id: string | null;
+  failure: FailureRecord | null;
+}
+
 /** Server to browser: whether the server sees edits of the definition; if not, the browser has to poll. */
 export interface DefinitionWatched {
   kind: 'definition_watched';
   path: string;
   watched: boolean;
+  failure: FailureRecord | null;
 }
 
 /** Server to browser: a file of the definition was written, added, renamed or deleted. */
