@@ -215,8 +215,9 @@ class ControlReply:
 
 @dataclass(frozen=True, slots=True)
 class KernelReply:
-    """Server to browser: the answer of a kernel. ``definition_path`` is the current definition, relative to the server's root.
+    """Server to browser: the answer of a kernel. ``definition_paths`` are the definitions of the sessions, relative to the server's root.
 
+    A path is null if the definition is outside of that root.
     ``loaded`` is false if the kernel has not loaded detjupyter (or is still starting); then the lists are empty.
     """
 
@@ -224,7 +225,7 @@ class KernelReply:
     loaded: bool
     sessions: tuple[SessionRecord, ...]
     cards: tuple[CardRecord, ...]
-    definition_path: str | None
+    definition_paths: tuple[str | None, ...]
     accepted: bool
     error: str | None
     ticket: int | None = None

@@ -440,13 +440,13 @@ export interface ControlReply {
   outcomes: readonly CommandOutcome[];
 }
 
-/** Server to browser: the answer of a kernel. ``definition_path`` is the current definition, relative to the server's root. */
+/** Server to browser: the answer of a kernel. ``definition_paths`` are the definitions of the sessions, relative to the server's root. */
 export interface KernelReply {
   kind: 'kernel';
   loaded: boolean;
   sessions: readonly SessionRecord[];
   cards: readonly CardRecord[];
-  definition_path: string | null;
+  definition_paths: readonly (string | null)[];
   accepted: boolean;
   error: string | null;
   ticket: number | null;

@@ -112,7 +112,7 @@ export function reply(fields: Partial<KernelReply> = {}): KernelReply {
     loaded: true,
     sessions: [session()],
     cards: [card()],
-    definition_path: 'digits',
+    definition_paths: ['digits'],
     accepted: false,
     error: null,
     ticket: null,
