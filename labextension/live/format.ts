@@ -43,6 +43,12 @@ export function formatCount(n: number): string {
   return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/** Return `x` with one decimal, and with commas between the thousands. */
+export function formatTenths(x: number): string {
+  const [whole, tenth] = x.toFixed(1).split('.') as [string, string];
+  return `${formatCount(Number(whole))}.${tenth}`;
+}
+
 /** Return `n` bytes in decimal units, as disks and the upload limit count them. */
 export function formatBytes(n: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

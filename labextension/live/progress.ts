@@ -6,7 +6,7 @@
  * The totals then get a line of their own: a percentage of one thing next to the epoch of another would mislead.
  */
 import type { SessionRecord, State } from '../protocol';
-import { formatCount, formatRate, formatSeconds, toNumber } from './format';
+import { formatCount, formatRate, formatSeconds, formatTenths, toNumber } from './format';
 import { activityText } from './words';
 
 /** The bar above the line. */
@@ -103,9 +103,9 @@ function epochText({ done, length }: Span, perEpoch: number | null): string | nu
   if (perEpoch === null || perEpoch <= 0 || (length !== null && length < perEpoch)) {
     return null;
   }
-  // Rounded down: 1 799 of 1 800 batches are not epoch 20.0 yet.
-  const epochs = (Math.floor((10 * done) / perEpoch) / 10).toFixed(1);
-  return `epoch ${epochs}${length === null ? '' : ` of ${Number((length / perEpoch).toFixed(1))}`}`;
+  // Rounded down: 1,799 of 1,800 batches are not epoch 20.0 yet.
+  const epochs = formatTenths(Math.floor((10 * done) / perEpoch) / 10);
+  return `epoch ${epochs}${length === null ? '' : ` of ${formatTenths(length / perEpoch).replace(/\.0$/, '')}`}`;
 }
 
 function batchesText({ done, length }: Span): string {

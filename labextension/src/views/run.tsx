@@ -52,7 +52,7 @@ export const Run = React.memo(function Run(props: RunProps): JSX.Element {
             </span>
           )}
         </span>
-        <span className="dj-Run-line dj-faint">
+        <span className={classes('dj-Run-line', 'dj-faint', directory === '' ? '' : 'dj-mod-wraps')}>
           <span className="dj-Run-title" title={`${run.definition_root}\n${run.entrypoint}`}>
             {directory !== '' && (
               <span className="dj-Run-directory">

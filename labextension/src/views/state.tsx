@@ -50,16 +50,19 @@ export function withCode(text: string): React.ReactNode {
   return text.split('`').map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
 }
 
-/** So many last characters stay where a text is cut. */
+/** So many last characters stay where a name is cut. */
 const END = 8;
 
 /** Text on one line that is cut in its middle where it does not fit, because names often differ at their end. Its parent has the tooltip. */
-export function Middle({ text }: { text: string }): JSX.Element {
+export function Middle({ text, end = END }: { text: string; end?: number }): JSX.Element {
   const characters = [...text];
+  if (characters.length <= end + END) {
+    return <span className="dj-Middle-start">{text}</span>;
+  }
   return (
     <span className="dj-Middle">
-      <span className="dj-Middle-start">{characters.slice(0, -END).join('')}</span>
-      <span className="dj-Middle-end">{characters.slice(-END).join('')}</span>
+      <span className="dj-Middle-start">{characters.slice(0, -end).join('')}</span>
+      <span className="dj-Middle-end">{characters.slice(-end).join('')}</span>
     </span>
   );
 }
