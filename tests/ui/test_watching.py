@@ -58,37 +58,30 @@ def test_curves_that_cannot_be_read_are_named_where_they_would_be(open_lab: Call
 def test_edits_that_are_not_noticed_are_named_above_the_files(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """Until the server can watch the files again."""
     page = open_page(open_lab())
+    reason = "Edits on disk are not noticed: OS file watch limit reached."
+    failure: dict[str, str] | None = {"message": reason, "hint": "Refresh, at the top, reads the files again."}
     sockets: list[WebSocketRoute] = []
-    received: list[str] = []
 
     def connect(socket: WebSocketRoute) -> None:
         sockets.append(socket)
+        socket.connect_to_server().on_message(lambda text: socket.send(as_failed(text)))
 
-        def forward(message: str | bytes) -> None:
-            received.append(str(message))
-            socket.send(message)
-
-        socket.connect_to_server().on_message(forward)
+    def as_failed(text: str | bytes) -> str | bytes:
+        """Return what the server sends where the system cannot watch: a test cannot reach that limit without harm to other programs."""
+        message = json.loads(text)
+        if message["kind"] == "definition_watched" and failure is not None:
+            return json.dumps(message | {"watched": False, "failure": failure})
+        return text
 
     page.page.route_web_socket("**/detjupyter/api/live*", connect)
     page.open()
     panel = page.panel()
-    expect(panel.locator(".dj-File").first).to_be_visible()
-    while not any('"definition_watched"' in message for message in received):
-        page.page.wait_for_timeout(50)
-
-    def say(failure: dict[str, str] | None) -> None:
-        """Send what the server sends where the system cannot watch, which a test cannot bring about without harm to others."""
-        path = f"{page.lab.prefix}quickstart"
-        message = {"kind": "definition_watched", "path": path, "watched": failure is None, "failure": failure}
-        sockets[-1].send(json.dumps(message))
-
     notice = panel.locator(".dj-Unwatched")
-    reason = "Edits on disk are not noticed: OS file watch limit reached."
-    say({"message": reason, "hint": "Refresh, at the top, reads the files again."})
     expect(notice).to_contain_text(reason)
+    expect(panel.locator(".dj-File").first).to_be_visible()
     pictures(page, panel, notice, "files-unwatched")
-    say(None)
+    failure = None
+    sockets[-1].send(json.dumps({"kind": "definition_watched", "path": f"{page.lab.prefix}quickstart", "watched": True, "failure": None}))
     expect(notice).to_have_count(0)
 
 
