@@ -77,7 +77,7 @@ def test_an_opened_run_keeps_its_curves_while_sessions_are_switched(several: Lab
 
 
 def test_runs_of_several_directories_have_several_titles(several: LabPage) -> None:
-    """The first directory that differs stands in front of the class, and the tooltip has the path."""
+    """The directory that differs is in front of the class, and the tooltip has the path."""
     panel = several.page.locator("#detjupyter-panel")
     titles = runs(panel).locator(".dj-Run-title")
     expect(titles).to_have_count(2)

@@ -28,7 +28,7 @@ export function DefinitionView({ model }: { model: PanelModel }): JSX.Element {
       {card !== null && <Card model={model} card={card} isListed={isListed} />}
       <ScanStatusView definition={definition} />
       {definition.watchFailure !== null && (
-        <div className="dj-faint dj-Problem dj-Unwatched" role="status">
+        <div className="dj-Callout dj-Unwatched" role="status">
           <Message error={definition.watchFailure} />
         </div>
       )}

@@ -88,7 +88,7 @@ def test_the_card_says_where_everything_came_from() -> None:
 
 
 def test_the_card_says_that_a_seed_was_drawn_and_what_is_wrong_with_the_files() -> None:
-    """A seed that the user or the config chose stands alone; what concerns the files follows the other notes."""
+    """Only if neither the user nor the config chose it; what concerns the files follows the other notes."""
     card = make_card()
     for form in card_bundle(card).values():
         assert "42" in form
