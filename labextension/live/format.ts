@@ -38,15 +38,9 @@ export function formatTick(x: number): string {
   return exact.toExponential().replace('e+', 'e').replace(/-/g, '−');
 }
 
-/** Return a count with commas between the thousands, as in all messages. */
-export function formatCount(n: number): string {
-  return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ',');
-}
-
-/** Return `x` with one decimal, and with commas between the thousands. */
-export function formatTenths(x: number): string {
-  const [whole, tenth] = x.toFixed(1).split('.') as [string, string];
-  return `${formatCount(Number(whole))}.${tenth}`;
+/** Return a number that is not negative, by default a whole one, with commas between the thousands, as in all messages. */
+export function formatCount(n: number, decimals = 0): string {
+  return n.toFixed(decimals).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
 /** Return `n` bytes in decimal units, as disks and the upload limit count them. */

@@ -6,7 +6,7 @@
  * The totals then get a line of their own: a percentage of one thing next to the epoch of another would mislead.
  */
 import type { SessionRecord, State } from '../protocol';
-import { formatCount, formatRate, formatSeconds, formatTenths, toNumber } from './format';
+import { formatCount, formatRate, formatSeconds, toNumber } from './format';
 import { activityText } from './words';
 
 /** The bar above the line. */
@@ -104,8 +104,8 @@ function epochText({ done, length }: Span, perEpoch: number | null): string | nu
     return null;
   }
   // Rounded down: 1,799 of 1,800 batches are not epoch 20.0 yet.
-  const epochs = formatTenths(Math.floor((10 * done) / perEpoch) / 10);
-  return `epoch ${epochs}${length === null ? '' : ` of ${formatTenths(length / perEpoch).replace(/\.0$/, '')}`}`;
+  const epochs = formatCount(Math.floor((10 * done) / perEpoch) / 10, 1);
+  return `epoch ${epochs}${length === null ? '' : ` of ${formatCount(length / perEpoch, 1).replace(/\.0$/, '')}`}`;
 }
 
 function batchesText({ done, length }: Span): string {

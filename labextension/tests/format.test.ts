@@ -6,7 +6,6 @@ import {
   formatDuration,
   formatRate,
   formatSeconds,
-  formatTenths,
   formatTick,
   formatValue,
   toNumber
@@ -52,8 +51,8 @@ it.each([
 });
 
 it('a count has its thousands apart', () => {
-  expect([999, 1000, 1_234_567].map(formatCount)).toEqual(['999', '1,000', '1,234,567']);
-  expect([0, 11_111.11, 999.96].map(formatTenths)).toEqual(['0.0', '11,111.1', '1,000.0']);
+  expect([999, 1000, 1_234_567].map(n => formatCount(n))).toEqual(['999', '1,000', '1,234,567']);
+  expect([0, 11_111.11, 999.96].map(n => formatCount(n, 1))).toEqual(['0.0', '11,111.1', '1,000.0']);
 });
 
 it.each([
