@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from detjupyter.engine.checkpoints.manifest import resolved
 from detjupyter.engine.checkpoints.restoring import other_hyperparameters, restore_checkpoint
 from detjupyter.engine.failure import without_own_frames
 from detjupyter.engine.jobs import Job
@@ -177,7 +178,8 @@ class RestoreHandler(Handler):
         notice = other_hyperparameters(Path(command.path), control.trial.loaded.config.hyperparameters)
         if notice is not None:
             control.trial.emitter.say(notice)
-        control.trial.emitter.flush(Moved(progress.batches_trained, progress.records_trained, run_id))
+        checkpoint = None if run_id is None else resolved(Path(command.path)).name
+        control.trial.emitter.flush(Moved(progress.batches_trained, progress.records_trained, run_id, checkpoint))
         request.done(notice)
 
 
@@ -228,6 +230,7 @@ class AtBatchHandler(Handler):
                 hint="Send its source text, or work on a copy of the trial in this process.",
             )
         control.trial.report()
+        control.trial.progress.note_replaced()  # the function can change anything of the trial
         try:
             with control.trial.user_code(), control.trial.progress.adapter.active():
                 result = command.function(control.trial.loaded.adapter.trial)

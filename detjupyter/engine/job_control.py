@@ -336,7 +336,8 @@ class JobControl:
         """Emit a complete checkpoint, or report why it could not be written, and answer the requests that wait for it."""
         waiting, error = written.write.waiting, written.error
         if written.record is not None:
-            self.trial.emitter.flush(Checkpointed(written.record))
+            is_current = written.write.moment == self.trial.progress.moment
+            self.trial.emitter.flush(Checkpointed(written.record, is_current))
             try:
                 with self.trial.user_code():
                     self._after_checkpoint(written.record)

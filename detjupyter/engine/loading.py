@@ -46,7 +46,7 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
         TrialError: The user's code raised an exception.
     """
     definition = ModelDefinition(recipe.path, any_size=recipe.any_size)
-    seed = _choose_seed(recipe.seed, read_config(recipe.config, definition.root, recipe.hparams, 0))
+    seed, is_seed_drawn = _choose_seed(recipe, read_config(recipe.config, definition.root, recipe.hparams, 0))
     config = read_config(recipe.config, definition.root, recipe.hparams, seed)
     entrypoint, notes = _choose_entrypoint(recipe.entrypoint, definition, config)
     if recipe.startup_hook and hook_output is not None:
@@ -61,7 +61,13 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
         usage.close()
         output.release()
         raise
-    chosen = replace(recipe, entrypoint=str(loaded_class.entrypoint), seed=seed, config=_found_config(recipe, config) or recipe.config)
+    chosen = replace(
+        recipe,
+        entrypoint=str(loaded_class.entrypoint),
+        seed=seed,
+        config=_found_config(recipe, config) or recipe.config,
+        is_seed_drawn=is_seed_drawn,
+    )
     return LoadedTrial(
         *(chosen, definition, loaded_class, config, adapter, usage, output, settings),
         notes=(*notes, *_config_notes(recipe, config), *_notes(loaded_class, options, adapter.device)),
@@ -117,14 +123,15 @@ def _notes(loaded: LoadedClass, options: TrialOptions, device: str) -> tuple[str
     return tuple(notes)
 
 
-def _choose_seed(seed: int | None, config: Config) -> int:
-    chosen = config.settings.experiment_seed if seed is None else seed
+def _choose_seed(recipe: LoadRecipe, config: Config) -> tuple[int, bool]:
+    """Return the seed, and whether it was drawn: now, or by the load that a reload repeats."""
+    chosen = config.settings.experiment_seed if recipe.seed is None else recipe.seed
     if chosen is None:
-        return secrets.randbelow(MAX_SEED)
+        return secrets.randbelow(MAX_SEED), True
     if type(chosen) is not int or not 0 <= chosen <= MAX_SEED:
-        error = ConfigError if seed is None else ArgumentError
+        error = ConfigError if recipe.seed is None else ArgumentError
         raise error(f"The seed must be an integer from 0 to {MAX_SEED}, got {chosen!r}.")
-    return chosen
+    return chosen, recipe.is_seed_drawn
 
 
 def _build(definition: ModelDefinition, loaded: LoadedClass, options: TrialOptions) -> TrialAdapter:

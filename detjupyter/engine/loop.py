@@ -176,4 +176,4 @@ def checkpoint(progress: TrainingProgress, write_checkpoint: WriteCheckpoint) ->
     record = write_checkpoint()
     if record is not None:
         progress.checkpointed_at = progress.batches_trained
-        yield Checkpointed(record)
+        yield Checkpointed(record, is_current=True)

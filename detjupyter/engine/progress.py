@@ -40,6 +40,7 @@ class TrainingProgress:
         self.validated_at: int | None = None
         self.checkpointed_at: int | None = None
         self.restored_at: int | None = None
+        self._replaced = 0
         self.pause_at = NEVER
         """The loop yields at this number of batches trained."""
         self.has_request: Callable[[], bool] = lambda: False
@@ -49,6 +50,15 @@ class TrainingProgress:
         self.unrecorded = UnrecordedMetrics(say)
         """Names the metrics that are not recorded."""
         self._rows: list[Mapping[str, Any]] = []
+
+    @property
+    def moment(self) -> tuple[int, int]:
+        """Identifies the present state of the trial among all states that it has had: two restores can end at the same batch."""
+        return self._replaced, self.batches_trained
+
+    def note_replaced(self) -> None:
+        """Note that the state of the trial is another one although no batch was trained."""
+        self._replaced += 1
 
     def train_until(self, boundary: int, report_at: float) -> None:
         """Train until ``boundary``, ``pause_at``, a request, a stop of the trial, or the time ``report_at``, whichever comes first.
@@ -92,6 +102,7 @@ class TrainingProgress:
     def move_to(self, batches_trained: int, records_trained: int) -> None:
         """Set the counts to those of a restored checkpoint, and drop unreported metrics, which belong to the discarded batches."""
         self._rows = []
+        self.note_replaced()
         self.batches_trained = batches_trained
         self.records_trained = records_trained
         self.validated_at = self.checkpointed_at = None

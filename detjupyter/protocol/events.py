@@ -82,10 +82,11 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class Checkpointed:
-    """A complete checkpoint is on disk."""
+    """A complete checkpoint is on disk; ``is_current`` if the trial still has the state that it holds."""
 
     kind: ClassVar[str] = "checkpoint"
     checkpoint: CheckpointRecord
+    is_current: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +150,14 @@ class Moved:
         batches_trained: The batches that the trial has trained at the checkpoint.
         records_trained: The records in these batches.
         run_id: The run that saved the checkpoint; None if Determined wrote it.
+        checkpoint: The id of the checkpoint; None if Determined wrote it.
     """
 
     kind: ClassVar[str] = "moved"
     batches_trained: int
     records_trained: int
     run_id: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@
   ``update`` messages follow, at most ten per second. The arrays of every patch are sent as two binary buffers of little-endian float64,
   batches then values, in the order of ``patches``.
 * The server's WebSocket: ``watch`` selects the run whose curves and log to send; ``runs``, ``series`` and ``log`` messages follow, with
-  arrays as JSON lists in which NaN and the infinities are the strings of :mod:`detjupyter.protocol.wire`. ``watch_definition`` selects
+  arrays as JSON lists in which NaN and the infinities are the strings of :mod:`detjupyter.protocol.wire`. ``history_watched`` says that
+  they cannot be read, or can be read again. ``watch_definition`` selects
   the definition whose edits on disk to report; ``definition_watched``, ``definition_changed`` and ``scan_progress`` follow.
 * A kernel's control channel: ``det_control_request`` with a ``ControlRequest``, answered by ``det_control_reply`` with a ``ControlReply``.
 """
@@ -127,12 +128,36 @@ class LogMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """What failed, and what the user can do."""
+
+    message: str
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryWatched:
+    """Server to browser: why the history, or with ``run_id`` the watched run, cannot be read. The server tries again by itself.
+
+    ``failure`` is null as soon as it can be read again.
+    """
+
+    kind: ClassVar[str] = "history_watched"
+    run_id: str | None
+    failure: FailureRecord | None
+
+
+@dataclass(frozen=True, slots=True)
 class DefinitionWatched:
-    """Server to browser: whether the server sees edits of the definition; if not, the browser has to poll."""
+    """Server to browser: whether the server sees edits of the definition; if not, the browser has to poll.
+
+    ``failure`` says why the definition cannot be watched; the server tries again by itself.
+    """
 
     kind: ClassVar[str] = "definition_watched"
     path: str
     watched: bool
+    failure: FailureRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +215,9 @@ class ControlReply:
 
 @dataclass(frozen=True, slots=True)
 class KernelReply:
-    """Server to browser: the answer of a kernel. ``definition_path`` is the current definition, relative to the server's root.
+    """Server to browser: the answer of a kernel. ``definition_paths`` are the definitions of the sessions, relative to the server's root.
 
+    A path is null if the definition is outside of that root.
     ``loaded`` is false if the kernel has not loaded detjupyter (or is still starting); then the lists are empty.
     """
 
@@ -199,7 +225,7 @@ class KernelReply:
     loaded: bool
     sessions: tuple[SessionRecord, ...]
     cards: tuple[CardRecord, ...]
-    definition_path: str | None
+    definition_paths: tuple[str | None, ...]
     accepted: bool
     error: str | None
     ticket: int | None = None

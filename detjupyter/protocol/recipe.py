@@ -22,6 +22,7 @@ class LoadRecipe:
         startup_hook: Whether ``startup-hook.sh`` runs before the load.
         any_size: Whether a directory with very many paths is accepted.
         settings: Settings of the loading thread that also apply in the trial (torch's default device, for example).
+        is_seed_drawn: Whether ``seed`` was drawn by a load, because neither the user nor the config had chosen one.
     """
 
     entrypoint: str | None
@@ -34,6 +35,7 @@ class LoadRecipe:
     startup_hook: bool = False
     any_size: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    is_seed_drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,9 @@ class CardRecord:
 
     ``changed`` compares the loaded code with the current files on disk, ``usage`` the files used so far with those that would ship.
     ``determined_differences`` counts the paths about which Determined's uploader decides differently. ``warnings`` are what the user should
-    probably correct (an unknown key of the config), ``notes`` other remarks from the load (a module that hides one of Python's).
-    ``hyperparameter_changes`` are the changes made by reloads.
+    probably correct (an unknown key of the config), ``notes`` other remarks from the load (a module that hides one of Python's), and
+    ``file_notes`` remarks about the files, which a view that lists the files does not need. ``hyperparameter_changes`` are the changes made
+    by reloads. ``is_seed_drawn`` is True if neither the user nor the config chose the seed.
     """
 
     entrypoint: str
@@ -144,6 +145,16 @@ class CardRecord:
     usage: UsageRecord | None = None
     hyperparameter_changes: tuple[HyperparameterChange, ...] = ()
     warnings: tuple[str, ...] = ()
+    file_notes: tuple[str, ...] = ()
+    is_seed_drawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRecord:
+    """The checkpoint, by its id, that holds the present state of a session, and the run that lists it."""
+
+    checkpoint: str
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +166,8 @@ class SessionRecord:
     ``validation_done`` and ``validation_total`` count batches of the current validation. ``latest`` contains the newest value of every
     metric by group. ``allowed`` contains the kinds of command that have an effect now. ``has_training`` is False for a step outside of a
     training, ``slowed`` is True while a busy cell slows the training down, and ``stuck`` is the stack (as Python formats it) of a batch
-    that has not ended for seconds. The defaults describe a session before its first batch.
+    that has not ended for seconds. ``saved`` is the checkpoint that holds the present state: nothing was trained or changed since it was
+    saved or restored. It is None if there is none. The defaults describe a session before its first batch.
     """
 
     session_id: str
@@ -188,6 +200,7 @@ class SessionRecord:
     slowed: bool = False
     stuck: str | None = None
     hyperparameter_changes: tuple[HyperparameterChange, ...] = ()
+    saved: SavedRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

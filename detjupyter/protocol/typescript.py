@@ -111,7 +111,8 @@ def _type(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " | ".join(_type(argument) for argument in arguments)
     if origin is tuple:
-        return f"readonly {_type(arguments[0])}[]"
+        item = _type(arguments[0])
+        return f"readonly ({item})[]" if " | " in item else f"readonly {item}[]"
     if origin is dict:
         return f"{{ readonly [key: string]: {_type(arguments[1])} }}"
     if origin is np.ndarray:

@@ -1,7 +1,7 @@
 """Notify connected browsers of edits on disk in the definition that they show. Nothing is watched while no browser shows a definition.
 
 Only directories with files that ship are watched, each separately, so that a million files under a directory that is left out cost nothing.
-If the system cannot watch them (its limit is reached, a network file system), the browser polls.
+If the system cannot watch them (its limit is reached, a network file system), the browser polls, and the server tries again after pauses.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from contextlib import suppress
 from logging import Logger, LoggerAdapter
 from typing import Any
 
-from detjupyter.protocol.messages import DefinitionChanged, DefinitionWatched, ScanProgress
+from detjupyter.protocol.messages import DefinitionChanged, DefinitionWatched, FailureRecord, ScanProgress
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.listing import Ground
+from detjupyter.server.retrying import GrowingPause
 from detjupyter.server.run_watcher import Client
+from detjupyter.text import one_line
 
 #: Events are collected until none comes for one step, or for the longest time.
 STEP_MS = 100
@@ -40,6 +42,7 @@ class DiskWatcher:
         self._grounds: OrderedDict[str, Ground] = OrderedDict()
         self._watches: dict[str, _Watch] = {}
         self._progress_sent: dict[str, int] = {}
+        self._pauses: dict[str, GrowingPause] = {}  # of the definitions whose watch has failed
 
     @property
     def watched(self) -> frozenset[str]:
@@ -53,7 +56,7 @@ class DiskWatcher:
             self._paths[client] = path
             watch = self._watches.get(path)
             if watch is not None and watch.is_on is not None:
-                client.send(to_json(DefinitionWatched(path, watch.is_on)))
+                client.send(to_json(DefinitionWatched(path, watch.is_on, watch.failure)))
         for changed in {before, path} - {None}:
             self._settle(str(changed))
 
@@ -84,6 +87,7 @@ class DiskWatcher:
         watch, ground = self._watches.get(path), self._grounds.get(path)
         if path not in self._paths.values():
             self._progress_sent.pop(path, None)
+            self._pauses.pop(path, None)
             if watch is not None:
                 del self._watches[path]
                 watch.stop()
@@ -100,14 +104,24 @@ class DiskWatcher:
             )
 
     def _begun(self, path: str, new: _Watch, error: Exception | None) -> None:
-        older = new.older
+        older, loop = new.older, asyncio.get_running_loop()
         if older is not None:
             # not earlier: only the older watch has seen the latest edits, and perhaps it has not reported them yet
-            asyncio.get_running_loop().call_later(LONGEST_MS / 1000, new.stop_older)
-        if error is not None:
-            self._log.info("detjupyter: edits in %r are not watched: %s", path, error)
-        if self._watches.get(path) is new and (older is None or older.is_on != new.is_on):
-            self._notify(path, DefinitionWatched(path, bool(new.is_on)))
+            loop.call_later(LONGEST_MS / 1000, new.stop_older)
+        if self._watches.get(path) is not new:
+            return
+        if error is None:
+            self._pauses.pop(path, None)
+        else:
+            loop.call_later(self._pauses.setdefault(path, GrowingPause()).begin(), self._retry, path, new)
+        if older is None or (older.is_on, older.failure) != (new.is_on, new.failure):
+            if error is not None:
+                self._log.warning("detjupyter: edits in %r are not watched: %s", path, error)
+            self._notify(path, DefinitionWatched(path, bool(new.is_on), new.failure))
+
+    def _retry(self, path: str, failed: _Watch) -> None:
+        if self._watches.get(path) is failed:  # a scan or another browser may have begun a new one since
+            self._settle(path)
 
     def _changed(self, path: str, watch: _Watch) -> None:
         if not watch.is_stopped and path in self._watches:
@@ -123,7 +137,7 @@ class _Watch:
     """A thread that waits for the system's notifications about the directories of one ground.
 
     ``begun`` and ``changed`` are called on the event loop. ``is_on`` is True if every edit is detected; None until the watch works or has
-    failed. ``older`` is the watch that this one replaces, until `stop_older`.
+    failed, because of ``failure``. ``older`` is the watch that this one replaces, until `stop_older`.
     """
 
     def __init__(
@@ -137,7 +151,7 @@ class _Watch:
         self.ground = ground
         self.older = older
         self.is_on: bool | None = None
-        self.has_failed = False
+        self.failure: FailureRecord | None = None
         self._begun = begun
         self._changed = changed
         self._loop = asyncio.get_running_loop()
@@ -151,7 +165,7 @@ class _Watch:
 
     def covers(self, ground: Ground) -> bool:
         """Return whether this watch has the directories of ``ground``."""
-        return not self.has_failed and (self.ground.directories, self.ground.only) == (ground.directories, ground.only)
+        return self.failure is None and (self.ground.directories, self.ground.only) == (ground.directories, ground.only)
 
     def stop(self) -> None:
         """End the thread within a step, and those of the watches that it replaces; safe to call twice."""
@@ -167,7 +181,7 @@ class _Watch:
     def _run(self) -> None:
         try:
             self._watch()
-        except (OSError, RuntimeError) as error:  # the system's limit, a deleted directory, an error of watchfiles
+        except Exception as error:  # the system's limit, a deleted directory, any error of watchfiles: the browser must poll
             self._say(self._fail, error)
 
     def _watch(self) -> None:
@@ -204,9 +218,14 @@ class _Watch:
         self._begun(self, None)
 
     def _fail(self, error: Exception) -> None:
-        self.is_on, self.has_failed = False, True
+        self.is_on, self.failure = False, _failure_of(error)
         self._begun(self, error)
 
     def _say(self, what: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the server has ended
             self._loop.call_soon_threadsafe(what, *arguments)
+
+
+def _failure_of(error: Exception) -> FailureRecord:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return FailureRecord(f"Edits on disk are not noticed: {one_line(reason.rstrip('.'))}.", "Refresh, at the top, reads the files again.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from http.client import responses
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +24,9 @@ from detjupyter.errors import (
     SessionError,
     StoreError,
 )
-from detjupyter.next_step import Wording, worded
+from detjupyter.protocol.messages import FailureRecord
 from detjupyter.protocol.wire import to_json
-from detjupyter.server.answers import RefusedError
+from detjupyter.server.answers import RefusedError, as_magics, failure_of
 from detjupyter.server.paths import root_of
 from detjupyter.server.services import Services, services_of
 from detjupyter.text import printable
@@ -124,22 +125,15 @@ def status_of(error: DetJupyterError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-def describe(error: BaseException | None, status_code: int, root: Path) -> dict[str, str | None]:
+def describe(error: BaseException | None, status_code: int, root: Path) -> FailureRecord:
     """Return the body of the response for ``error``; paths in it are relative to ``root``, as all paths of the browser are."""
-    if isinstance(error, DetJupyterError):
-        where = f"\n  in {error.where}" if error.where else ""
-        return {"message": f"{error.message}{where}".replace(f"{root}{os.sep}", ""), "hint": _as_magics(error.hint)}
     if isinstance(error, RefusedError):
-        return {"message": error.message, "hint": _as_magics(error.hint)}
+        return FailureRecord(error.message, as_magics(error.hint))
     if isinstance(error, HTTPError):
         text = (error.log_message or "").replace("%%", "%")  # tornado doubles them
-        return {"message": text or error.reason or responses.get(status_code, "Error"), "hint": None}
-    return {"message": "detjupyter's server extension failed.", "hint": "The log of the Jupyter server says where."}
-
-
-def _as_magics(hint: str | None) -> str | None:
-    """Return ``hint`` with magics, because the user of the panel works in a notebook."""
-    return None if hint is None else worded(hint, Wording.MAGICS)
+        return FailureRecord(text or error.reason or responses.get(status_code, "Error"), None)
+    failure = failure_of(error)
+    return replace(failure, message=failure.message.replace(f"{root}{os.sep}", ""))
 
 
 def _error_of(kwargs: dict[str, Any]) -> BaseException | None:

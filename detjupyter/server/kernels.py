@@ -20,7 +20,7 @@ from detjupyter.server.paths import outward, root_of
 QUESTION_LIMIT_S = 2.0
 COMMAND_LIMIT_S = 3.0
 
-NOT_LOADED = KernelReply(loaded=False, sessions=(), cards=(), definition_path=None, accepted=False, error=None)
+NOT_LOADED = KernelReply(loaded=False, sessions=(), cards=(), definition_paths=(), accepted=False, error=None)
 
 
 class _KernelHandler(Handler):
@@ -54,12 +54,12 @@ class _KernelHandler(Handler):
         return await asyncio.to_thread(self._for_browser, reply)
 
     def _for_browser(self, reply: ControlReply) -> KernelReply:
-        current = reply.sessions[-1:] or reply.cards[-1:]
+        root = root_of(self.settings)
         return KernelReply(
             loaded=True,
             sessions=reply.sessions,
             cards=reply.cards,
-            definition_path=outward(root_of(self.settings), current[0].definition_root) if current else None,
+            definition_paths=tuple(outward(root, session.definition_root) for session in reply.sessions),
             accepted=reply.accepted,
             error=reply.error,
             ticket=reply.ticket,

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 from tornado.websocket import WebSocketClosedError
 
 from detjupyter.errors import DetJupyterError, RunNotFoundError
-from detjupyter.protocol.messages import RunsMessage, RunsRemoved
+from detjupyter.protocol.messages import FailureRecord, HistoryWatched, RunsMessage, RunsRemoved
 from detjupyter.protocol.records import RunRecord
 from detjupyter.protocol.wire import to_json
+from detjupyter.server.answers import failure_of
 from detjupyter.server.changes import News, RunChanges
 from detjupyter.server.history import History
+from detjupyter.server.retrying import GrowingPause
 from detjupyter.server.tails import RunTail, Subscription
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
 
 LOOK_EVERY_S = 0.25
-RETRY_AFTER_S = 2.0
+
+Log = Logger | LoggerAdapter[Any]
 
 
 @dataclass(eq=False, slots=True)
@@ -88,41 +91,68 @@ class _Post:
     about_watched: tuple[str, ...]
 
 
+class _WatchedRun:
+    """A run that browsers watch: its tail, or why there is none. Thread: one at a time, a worker of the history."""
+
+    def __init__(self, run_id: str, log: Log) -> None:
+        self.tail: RunTail | None = None
+        self.is_gone = False
+        self.failure: FailureRecord | None = None
+        self._run_id = run_id
+        self._log = log
+        self._pause = GrowingPause()
+
+    def read(self, store: Store, *, wrote: bool) -> None:
+        """Read what is new, if the store was written; after a failure everything, when the pause is over."""
+        is_due = wrote or self.tail is None if self.failure is None else self._pause.is_over
+        if self.is_gone or not is_due:
+            return
+        try:
+            tail = self.tail or RunTail(self._run_id)
+            tail.read(store)
+        except RunNotFoundError:
+            self.tail, self.is_gone = None, True
+        except Exception as error:  # damaged data of one run must not keep the other runs from the browsers
+            self._fail(error)
+        else:
+            if self.failure is not None:
+                self.failure, self._pause = None, GrowingPause()
+            self.tail = tail
+
+    def _fail(self, error: Exception) -> None:
+        if self.failure is None:
+            _log_failure(self._log, f"the run {self._run_id}", error)
+        self.tail, self.failure = None, failure_of(error)
+        self._pause.begin()
+
+
 class _Desk:
     """The state of the watcher while browsers are connected. Thread: one at a time, a worker of the history."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Log) -> None:
         self._changes = RunChanges()
-        self._tails: dict[str, RunTail | None] = {}  # None: there is no such run
+        self._log = log
+        self._watched: dict[str, _WatchedRun] = {}
 
     def work(self, store: Store, *, clients: dict[Client, Subscription | None], thoroughly: bool) -> list[_Post]:
         """Read the store and return the messages for the clients that are ready."""
         news = self._changes.look(store, thoroughly=thoroughly)
         watched = {subscription.run_id for subscription in clients.values() if subscription is not None}
-        self._tails = {run_id: tail for run_id, tail in self._tails.items() if run_id in watched}
-        for run_id in watched:
-            if run_id not in self._tails:
-                self._read(store, run_id, RunTail(run_id))
-            elif news.wrote:
-                self._read(store, run_id, self._tails[run_id])
+        self._watched = {run_id: self._watched.get(run_id) or _WatchedRun(run_id, self._log) for run_id in watched}
+        for run in self._watched.values():
+            run.read(store, wrote=news.wrote)
         for client in clients:
             client.owe(news)
         return [self._post(client, subscription) for client, subscription in clients.items() if client.is_ready]
 
-    def _read(self, store: Store, run_id: str, tail: RunTail | None) -> None:
-        try:
-            if tail is not None:
-                tail.read(store)
-        except RunNotFoundError:
-            tail = None
-        self._tails[run_id] = tail
-
     def _post(self, client: Client, subscription: Subscription | None) -> _Post:
         about_watched: list[Any] = []  # Any: messages
         if subscription is not None:
-            tail = self._tails[subscription.run_id]
-            if tail is not None:
-                about_watched += subscription.messages(tail)
+            run = self._watched[subscription.run_id]
+            if run.tail is not None:
+                about_watched += subscription.messages(run.tail)
+            elif run.failure is not None:
+                about_watched += subscription.fail(run.failure)
             elif not subscription.is_reported_gone:
                 subscription.is_reported_gone = True
                 about_watched.append(RunsRemoved(run_ids=(subscription.run_id,)))
@@ -136,13 +166,15 @@ class Watcher:
     Thread: only the event loop's.
     """
 
-    def __init__(self, history: History, log: Logger | LoggerAdapter[Any]) -> None:
+    def __init__(self, history: History, log: Log) -> None:
         self._history = history
         self._log = log
         self._clients: set[Client] = set()
         self._work: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._thoroughly = False
+        self._failure: FailureRecord | None = None
+        self._complaint: str | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -154,6 +186,8 @@ class Watcher:
         self._clients.add(client)
         if self._work is None:
             self._work = asyncio.ensure_future(self._run())
+        elif self._failure is not None:
+            self._write(client, to_json(HistoryWatched(None, self._failure)))
         self._wake.set()
 
     def remove(self, client: Client) -> None:
@@ -161,7 +195,7 @@ class Watcher:
         self._clients.discard(client)
         if not self._clients and self._work is not None:
             self._work.cancel()
-            self._work = None
+            self._work = self._failure = self._complaint = None
 
     def watch(self, client: Client, run_id: str | None) -> None:
         """Send the curves and the log of the run to ``client`` from now on, from the start; of none, if None."""
@@ -169,26 +203,42 @@ class Watcher:
         self._wake.set()
 
     def look_now(self) -> None:
-        """Read the store at once, and thoroughly, after a change by this server."""
+        """Read the store at once, and thoroughly, after a change by this server or because a user asks."""
         self._thoroughly = True
         self._wake.set()
 
     async def _run(self) -> None:
-        desk = _Desk()
-        complaint = None
+        desk, pause = _Desk(self._log), GrowingPause()
         while True:
+            wait_s = LOOK_EVERY_S
             try:
                 await self._look(desk)
-                complaint = None
             except Exception as error:  # with any error of the store, the browsers remain connected and get data when it works again
-                if str(error) != complaint:
-                    complaint = str(error)
-                    self._log.error("detjupyter: the runs cannot be watched: %s", error, exc_info=not isinstance(error, DetJupyterError))
-                desk = _Desk()
-                await asyncio.sleep(RETRY_AFTER_S)
+                self._fail(error)
+                desk, wait_s = _Desk(self._log), pause.begin()
+            else:
+                if self._failure is not None:
+                    pause = GrowingPause()
+                    self._complaint = None
+                    self._report(None)
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                await asyncio.wait_for(self._wake.wait(), wait_s)
             self._wake.clear()
+
+    def _fail(self, error: Exception) -> None:
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            _log_failure(self._log, "the runs", error)
+        for client in self._clients:
+            if client.subscription is not None:
+                client.subscription.restart()
+        self._report(failure_of(error))
+
+    def _report(self, failure: FailureRecord | None) -> None:
+        if failure != self._failure:
+            self._failure = failure
+            for client in list(self._clients):
+                self._write(client, to_json(HistoryWatched(None, failure)))
 
     async def _look(self, desk: _Desk) -> None:
         clients = {client: client.subscription for client in self._clients}
@@ -203,6 +253,10 @@ class Watcher:
     def _write(self, client: Client, text: str) -> None:
         if client in self._clients and not client.send(text):
             self.remove(client)
+
+
+def _log_failure(log: Log, what: str, error: Exception) -> None:
+    log.error("detjupyter: %s cannot be watched: %s", what, error, exc_info=None if isinstance(error, DetJupyterError) else error)
 
 
 def _retrieve_error(flushed: asyncio.Future[None]) -> None:

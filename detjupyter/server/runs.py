@@ -9,6 +9,7 @@ import numpy as np
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
+from detjupyter.errors import RunNotFoundError
 from detjupyter.protocol.records import FloatArray, SeriesPatch
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.brief import brief
@@ -17,6 +18,7 @@ from detjupyter.store.deletion import delete_runs
 from detjupyter.store.lineage import ancestors, parent_of
 
 if TYPE_CHECKING:
+    from detjupyter.protocol.states import Group
     from detjupyter.store.base import BatchArray, Store
 
 MAX_RUNS = 500
@@ -143,19 +145,27 @@ def _series(store: Store, *, run_id: str, points: int) -> str:
     # imports a compiled library, which a server that shows no curve never needs
     from detjupyter.store.series import decimate, drop_replaced
 
-    curves = {(group, name): store.series(run_id, group, name) for group, name in store.series_names(run_id)}
+    curves = _curves(store, run_id)
     for ancestor in reversed(ancestors(store, run_id)):
-        for group, name in store.series_names(ancestor.run_id):
-            batches, values = _up_to(ancestor.batches_trained, *store.series(ancestor.run_id, group, name))
-            if (group, name) in curves:
-                later_batches, later_values = curves[group, name]
+        try:
+            earlier = _curves(store, ancestor.run_id)
+        except RunNotFoundError:  # deleted since: the others are still there
+            continue
+        for key, curve in earlier.items():
+            batches, values = _up_to(ancestor.batches_trained, *curve)
+            if key in curves:
+                later_batches, later_values = curves[key]
                 batches, values = drop_replaced(np.append(batches, later_batches), np.append(values, later_values))
-            curves[group, name] = batches, values
+            curves[key] = batches, values
     patches = []
     for (group, name), (batches, values) in curves.items():
         kept_batches, kept_values = decimate(batches.astype(np.float64), values, points)
         patches.append(SeriesPatch(group=group, name=name, start=0, batches=kept_batches, values=kept_values))
     return to_json({"patches": patches})
+
+
+def _curves(store: Store, run_id: str) -> dict[tuple[Group, str], tuple[BatchArray, FloatArray]]:
+    return {(group, name): store.series(run_id, group, name) for group, name in store.series_names(run_id)}
 
 
 def _up_to(batch: int, batches: BatchArray, values: FloatArray) -> tuple[BatchArray, FloatArray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from detjupyter.protocol.messages import LogMessage, SeriesMessage
+from detjupyter.protocol.messages import FailureRecord, HistoryWatched, LogMessage, SeriesMessage
 from detjupyter.protocol.records import LogLine
 from detjupyter.store.lineage import add_curves, ancestors
 
@@ -61,10 +61,26 @@ class Subscription:
         self._cursors: dict[tuple[Group, str], Cursor] = {}
         self._lines_seen = 0
         self._is_new = True
+        self._failure: FailureRecord | None = None
 
-    def messages(self, tail: RunTail) -> list[SeriesMessage | LogMessage]:
+    def restart(self) -> None:
+        """Send everything from the start again: after a failure the run is read by a new `RunTail`, at whose points no cursor is."""
+        self._cursors, self._lines_seen, self._is_new = {}, 0, True
+
+    def fail(self, failure: FailureRecord) -> list[HistoryWatched]:
+        """Return the message that the run cannot be read, unless the browser has received it."""
+        if failure == self._failure:
+            return []
+        self._failure = failure
+        return [HistoryWatched(self.run_id, failure)]
+
+    def messages(self, tail: RunTail) -> list[SeriesMessage | LogMessage | HistoryWatched]:
         """Return the messages that the browser needs, and count them as received. The first call always returns a series message."""
-        messages: list[SeriesMessage | LogMessage] = []
+        messages: list[SeriesMessage | LogMessage | HistoryWatched] = []
+        if self._failure is not None:
+            self._failure = None
+            self.restart()
+            messages.append(HistoryWatched(self.run_id, None))
         patches = tail.board.patches(self._cursors)
         if patches or self._is_new:
             messages.append(SeriesMessage(run_id=self.run_id, patches=tuple(patches)))

@@ -138,7 +138,9 @@ def _card_of(loaded: LoadedDefinition, report: FileReport) -> CardRecord:
         determined_differences=len(determined.differences or ()),
         startup_hook=str(hook) if hook is not None else None,
         warnings=tuple(map(worded, record.warnings)),
-        notes=tuple(map(worded, (*record.notes, *report.problems, *remarks_on(report).sentences, *determined.notes))),
+        notes=tuple(map(worded, record.notes)),
+        file_notes=tuple(map(worded, (*report.problems, *remarks_on(report).sentences, *determined.notes))),
+        is_seed_drawn=record.recipe.is_seed_drawn,
     )
 
 

@@ -13,10 +13,13 @@ from detjupyter.engine.loaded import changed_hyperparameters
 from detjupyter.framework.metrics import scalars
 from detjupyter.next_step import worded
 from detjupyter.protocol.allowed import allowed
+from detjupyter.protocol.commands import AtBatch
 from detjupyter.protocol.events import (
     ActivityChanged,
     BestChanged,
+    Checkpointed,
     Closed,
+    CommandAnswered,
     Event,
     Failed,
     GpuRead,
@@ -33,7 +36,7 @@ from detjupyter.protocol.events import (
     activity_after,
 )
 from detjupyter.protocol.recipe import LoadedRecord
-from detjupyter.protocol.records import HyperparameterChange, LogLine, RunParent, SeriesPatch, SessionRecord
+from detjupyter.protocol.records import HyperparameterChange, LogLine, RunParent, SavedRecord, SeriesPatch, SessionRecord
 from detjupyter.protocol.situation import Situation
 from detjupyter.protocol.states import Group, State
 from detjupyter.session.channel import LOG_LINES_KEPT
@@ -62,6 +65,7 @@ class LiveState:
         self._can_reload = True
         self._loaded: LoadedRecord | None = None
         self._is_closed = False
+        self._saved_at = 0  # the batches trained of the state that is saved
         self._curves = RunCurves()
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES_KEPT)
         self._lines_written = 0
@@ -118,6 +122,7 @@ class LiveState:
                 case Validated():
                     self._add_validation(event)
                 case StateChanged():
+                    self._note_trained(event.batches_trained)
                     self._change_state(event.state)
                 case ActivityChanged():
                     self._set(validation_done=event.done, validation_total=event.total)
@@ -128,6 +133,11 @@ class LiveState:
                     self._set(best=event.best)
                 case Moved():
                     self._move(event)
+                case Checkpointed() if event.is_current:
+                    saved = event.checkpoint
+                    self._note_saved(SavedRecord(saved.id, saved.run_id), saved.batches_trained)
+                case CommandAnswered() if event.command == AtBatch.kind and event.outcome != "refused":
+                    self._set(saved=None)
                 case Loaded():
                     self._load(event)
                 case Logged():
@@ -188,7 +198,19 @@ class LiveState:
             new = tuple(HyperparameterChange(name, old, now, event.batches_trained) for name, old, now in changed)
             self._set(hyperparameter_changes=(*self._record.hyperparameter_changes, *new))
 
+    def _note_saved(self, saved: SavedRecord | None, batches_trained: int) -> None:
+        self._saved_at = batches_trained
+        self._set(saved=saved)
+
+    def _note_trained(self, batches_trained: int) -> None:
+        if batches_trained > self._saved_at:
+            self._set(saved=None)
+
     def _move(self, event: Moved) -> None:
+        saved = None  # the history lists no checkpoint that Determined wrote
+        if event.checkpoint is not None and event.run_id is not None:
+            saved = SavedRecord(event.checkpoint, event.run_id)
+        self._note_saved(saved, event.batches_trained)
         self._set(
             batches_trained=event.batches_trained,
             records_trained=event.records_trained,
@@ -202,6 +224,7 @@ class LiveState:
         self._curves.add_report(event)
         latest = {name: float(values[-1]) for name, _, values in event.points()}
         batches_trained = int(event.batches[-1])
+        self._note_trained(batches_trained)
         self._clock.tick(batches_trained, event.records_trained)
         known = self._record.latest
         self._set(

@@ -24,8 +24,8 @@ def format_value(x: float) -> str:
 
 
 def format_count(n: float) -> str:
-    """Return a count with narrow spaces between the thousands, at which no line breaks."""
-    return f"{round(n):,}".replace(",", "\u202f")
+    """Return a count with commas between the thousands, as in all messages."""
+    return f"{round(n):,}"
 
 
 def format_bytes(n: float) -> str:

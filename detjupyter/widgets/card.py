@@ -83,7 +83,7 @@ def _facts(card: CardRecord) -> list[tuple[str, str]]:
         ("file", f"{_inside(card.file, card.definition_root)}:{card.line}"),
         ("config", _inside(card.config_path, card.definition_root) if card.config_path else "none"),
         ("device", card.device),
-        ("seed", str(card.seed)),
+        ("seed", f"{card.seed} (drawn)" if card.is_seed_drawn else str(card.seed)),
         ("files", f"{files}, left out: {left_out}"),
         *more,
         ("code", f"{card.bundle_hash[:_HASH_SHOWN]}, loaded {_clock(card.loaded_at)}"),
@@ -100,7 +100,7 @@ def _html(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> 
     status = Html('<span class="f">{}</span>').format(state) if state else NOTHING
     head = Html('<div class="h"><b>{}</b><span class="m f">{}</span>{}</div>').format(card.class_name, card.entrypoint, status)
     warnings = NOTHING.join(Html('<div class="w">{}</div>').format(with_code(warning)) for warning in _warnings(card))
-    notes = NOTHING.join(Html('<div class="n f">{}</div>').format(with_code(note)) for note in card.notes)
+    notes = NOTHING.join(Html('<div class="n f">{}</div>').format(with_code(note)) for note in (*card.notes, *card.file_notes))
     body = Html("{}\n{}<dl>{}<dt>hyperparameters</dt><dd>{}</dd></dl>{}")
     return body.format(head, warnings, rows, _hyperparameters_html(card), notes)
 
@@ -128,7 +128,7 @@ def _text(card: CardRecord, facts: list[tuple[str, str]], state: str | None) -> 
     lines += [f"  ! {warning}" for warning in _warnings(card)]
     lines += [f"  {name:<{width}} {one_line(value)}" for name, value in facts]
     lines += ["  hyperparameters", *_hyperparameters_text(card)] if card.hyperparameters else ["  hyperparameters none"]
-    lines += [f"  {note}" for note in card.notes]
+    lines += [f"  {note}" for note in (*card.notes, *card.file_notes)]
     return "\n".join(lines)
 
 

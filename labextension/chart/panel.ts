@@ -179,7 +179,7 @@ export class Panel {
           ...axis,
           size: 22,
           incrs: INTEGER_STEPS,
-          values: (_, splits) => splits.map(formatCount),
+          values: (_, splits) => splits.map(split => formatCount(split)),
           label: 'batches trained',
           labelFont: theme.font,
           labelSize: 14,

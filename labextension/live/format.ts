@@ -38,9 +38,9 @@ export function formatTick(x: number): string {
   return exact.toExponential().replace('e+', 'e').replace(/-/g, '−');
 }
 
-/** Return a count with thousands set apart by narrow spaces, at which no line breaks. */
-export function formatCount(n: number): string {
-  return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, '\u202f');
+/** Return a number that is not negative, by default a whole one, with commas between the thousands, as in all messages. */
+export function formatCount(n: number, decimals = 0): string {
+  return n.toFixed(decimals).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
 /** Return `n` bytes in decimal units, as disks and the upload limit count them. */
@@ -55,7 +55,7 @@ export function formatBytes(n: number): string {
   return `${unit === 0 || size >= 99.5 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
 }
 
-/** Return a rate with three significant digits: 0.832, 12.5, 1 250. */
+/** Return a rate with three significant digits: 0.832, 12.5, 1,250. */
 export function formatRate(perSecond: number): string {
   return perSecond >= 100 ? formatCount(perSecond) : String(Number(perSecond.toPrecision(3)));
 }

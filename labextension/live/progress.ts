@@ -103,9 +103,9 @@ function epochText({ done, length }: Span, perEpoch: number | null): string | nu
   if (perEpoch === null || perEpoch <= 0 || (length !== null && length < perEpoch)) {
     return null;
   }
-  // Rounded down: 1 799 of 1 800 batches are not epoch 20.0 yet.
-  const epochs = (Math.floor((10 * done) / perEpoch) / 10).toFixed(1);
-  return `epoch ${epochs}${length === null ? '' : ` of ${Number((length / perEpoch).toFixed(1))}`}`;
+  // Rounded down: 1,799 of 1,800 batches are not epoch 20.0 yet.
+  const epochs = formatCount(Math.floor((10 * done) / perEpoch) / 10, 1);
+  return `epoch ${epochs}${length === null ? '' : ` of ${formatCount(length / perEpoch, 1).replace(/\.0$/, '')}`}`;
 }
 
 function batchesText({ done, length }: Span): string {

@@ -104,6 +104,14 @@ export interface CardRecord {
   usage: UsageRecord | null;
   hyperparameter_changes: readonly HyperparameterChange[];
   warnings: readonly string[];
+  file_notes: readonly string[];
+  is_seed_drawn: boolean;
+}
+
+/** The checkpoint, by its id, that holds the present state of a session, and the run that lists it. */
+export interface SavedRecord {
+  checkpoint: string;
+  run_id: string;
 }
 
 /** A session at one moment: everything that a view needs except the curves and the log. */
@@ -138,6 +146,7 @@ export interface SessionRecord {
   slowed: boolean;
   stuck: string | null;
   hyperparameter_changes: readonly HyperparameterChange[];
+  saved: SavedRecord | null;
 }
 
 /** A run as the history lists it. */
@@ -371,11 +380,25 @@ export interface LogMessage {
   lines: readonly LogLine[];
 }
 
+/** What failed, and what the user can do. */
+export interface FailureRecord {
+  message: string;
+  hint: string | null;
+}
+
+/** Server to browser: why the history, or with ``run_id`` the watched run, cannot be read. The server tries again by itself. */
+export interface HistoryWatched {
+  kind: 'history_watched';
+  run_id: string | null;
+  failure: FailureRecord | null;
+}
+
 /** Server to browser: whether the server sees edits of the definition; if not, the browser has to poll. */
 export interface DefinitionWatched {
   kind: 'definition_watched';
   path: string;
   watched: boolean;
+  failure: FailureRecord | null;
 }
 
 /** Server to browser: a file of the definition was written, added, renamed or deleted. */
@@ -417,13 +440,13 @@ export interface ControlReply {
   outcomes: readonly CommandOutcome[];
 }
 
-/** Server to browser: the answer of a kernel. ``definition_path`` is the current definition, relative to the server's root. */
+/** Server to browser: the answer of a kernel. ``definition_paths`` are the definitions of the sessions, relative to the server's root. */
 export interface KernelReply {
   kind: 'kernel';
   loaded: boolean;
   sessions: readonly SessionRecord[];
   cards: readonly CardRecord[];
-  definition_path: string | null;
+  definition_paths: readonly (string | null)[];
   accepted: boolean;
   error: string | null;
   ticket: number | null;
@@ -442,6 +465,7 @@ export interface LoadRecipe {
   startup_hook: boolean;
   any_size: boolean;
   settings: { readonly [key: string]: unknown };
+  is_seed_drawn: boolean;
 }
 
 /** Resume a paused training. */

@@ -2,6 +2,7 @@
 import type {
   DefinitionChanged,
   DefinitionWatched,
+  HistoryWatched,
   LogMessage,
   RunsMessage,
   RunsRemoved,
@@ -14,6 +15,7 @@ export type ServerMessage =
   | RunsRemoved
   | SeriesMessage
   | LogMessage
+  | HistoryWatched
   | DefinitionWatched
   | DefinitionChanged
   | ScanProgress;
@@ -23,6 +25,7 @@ const KINDS: Readonly<Record<ServerMessage['kind'], true>> = {
   runs_removed: true,
   series: true,
   log: true,
+  history_watched: true,
   definition_watched: true,
   definition_changed: true,
   scan_progress: true

@@ -42,7 +42,12 @@ export class DefinitionPanel extends SidePanel {
       session.changed,
       notebook.switched
     ]);
-    this.addSection('Live', LiveView, model, [session.changed, definition.changed, notebook.switched]);
+    this.addSection('Live', LiveView, model, [
+      session.changed,
+      definition.changed,
+      notebook.switched,
+      connectionChanged
+    ]);
     this.addSection('Runs', RunsView, model, [runs.changed]);
     (this.content as AccordionPanel).setRelativeSizes(HEIGHTS);
     this._sizes.observe(this.content.node);

@@ -177,6 +177,24 @@ describe('edits', () => {
   });
 });
 
+describe('a watch that has failed', () => {
+  it('says why until the server can watch again, or the definition is another one', () => {
+    const failure = new Error('Edits on disk are not noticed: No space left on device.');
+    let changes = 0;
+    model.follow('digits');
+    model.changed.connect(() => (changes += 1));
+    model.setWatched(false, failure);
+    expect([model.watchFailure, changes]).toEqual([failure, 1]);
+    model.setWatched(true);
+    expect([model.watchFailure, changes]).toEqual([null, 2]);
+    model.setWatched(true);
+    expect(changes).toBe(2);
+    model.setWatched(false, failure);
+    model.follow('other');
+    expect(model.watchFailure).toBeNull();
+  });
+});
+
 it('a file belongs to the definition that it is in, not to one with a similar name', () => {
   model.follow('digits');
   expect([model.holds('digits/a.py'), model.holds('digits'), model.holds('digits2/a.py')]).toEqual([

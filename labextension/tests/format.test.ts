@@ -51,7 +51,8 @@ it.each([
 });
 
 it('a count has its thousands apart', () => {
-  expect([999, 1000, 1_234_567].map(formatCount)).toEqual(['999', '1\u202f000', '1\u202f234\u202f567']);
+  expect([999, 1000, 1_234_567].map(n => formatCount(n))).toEqual(['999', '1,000', '1,234,567']);
+  expect([0, 11_111.11, 999.96].map(n => formatCount(n, 1))).toEqual(['0.0', '11,111.1', '1,000.0']);
 });
 
 it.each([
@@ -71,7 +72,7 @@ it.each([
   [12, '12'],
   [12.345, '12.3'],
   [99.96, '100'],
-  [1250.4, '1\u202f250']
+  [1250.4, '1,250']
 ])('a rate of %d has three significant digits: %s', (rate, text) => {
   expect(formatRate(rate)).toBe(text);
 });

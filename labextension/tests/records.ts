@@ -41,6 +41,7 @@ export function session(fields: Partial<SessionRecord> = {}): SessionRecord {
     slowed: false,
     stuck: null,
     hyperparameter_changes: [],
+    saved: null,
     ...fields
   };
 }
@@ -95,6 +96,8 @@ export function card(fields: Partial<CardRecord> = {}): CardRecord {
     startup_hook: null,
     notes: [],
     warnings: [],
+    file_notes: [],
+    is_seed_drawn: false,
     changed: [],
     usage: null,
     hyperparameter_changes: [],
@@ -109,7 +112,7 @@ export function reply(fields: Partial<KernelReply> = {}): KernelReply {
     loaded: true,
     sessions: [session()],
     cards: [card()],
-    definition_path: 'digits',
+    definition_paths: ['digits'],
     accepted: false,
     error: null,
     ticket: null,
@@ -131,6 +134,7 @@ export function recipe(fields: Partial<LoadRecipe> = {}): LoadRecipe {
     startup_hook: false,
     any_size: false,
     settings: {},
+    is_seed_drawn: false,
     ...fields
   };
 }

@@ -29,7 +29,8 @@ const finished = session({
   run_id: 'run-1',
   batches_trained: 120,
   elapsed_s: 10,
-  allowed: ['restore']
+  allowed: ['restore'],
+  saved: { checkpoint: 'run-1-120', run_id: 'run-1' }
 });
 
 /** The server, whose kernel holds `held`. */
@@ -48,8 +49,8 @@ class Server {
     return this.refusal === null ? this.kernel() : Promise.reject(this.refusal);
   }
 
-  checkpoints(): Promise<readonly CheckpointRecord[]> {
-    return Promise.resolve(this.saved);
+  checkpoints(runId: string): Promise<readonly CheckpointRecord[]> {
+    return Promise.resolve(this.saved.filter(one => one.run_id === runId));
   }
 
   runs(): Promise<readonly []> {
@@ -157,7 +158,7 @@ describe('a restore', () => {
   });
 
   it('asks before a state is lost that no checkpoint holds', async () => {
-    await follow({ ...finished, batches_trained: 121 });
+    await follow({ ...finished, batches_trained: 121, saved: null });
     agrees = false;
     await restore();
     expect([server.commands, model.restored]).toEqual([[], null]);
@@ -173,14 +174,25 @@ describe('a restore', () => {
     expect([asked, server.commands.length]).toEqual([[], 1]);
   });
 
-  it('does not take a checkpoint of another run for the state, except the one that it has just restored', async () => {
-    server.saved = [];
-    await follow({ ...finished, run_id: 'run-2', batches_trained: 120 });
-    await restore(checkpoint(120));
-    expect(asked).toEqual([{ target: checkpoint(120), batchesTrained: 120 }]);
+  it('asks although a checkpoint has the same batch, if it holds another state', async () => {
+    await follow({ ...finished, saved: null });
+    await restore();
+    expect(asked).toEqual([{ target: at40, batchesTrained: 120 }]);
+  });
+
+  it('returns to the checkpoint of another run, which the session was restored from', async () => {
+    const other = checkpoint(120, 'run-0');
+    server.saved = [...listed, other];
+    await follow({ ...finished, saved: { checkpoint: other.id, run_id: 'run-0' } });
+    await restore();
+    expect([asked, model.restored?.back]).toEqual([[], other]);
+  });
+
+  it('asks if the checkpoint of the state was deleted, or its run', async () => {
+    server.saved = [at40];
+    await follow(finished);
     await restore();
     expect(asked.length).toBe(1);
-    expect(model.restored?.back).toEqual(checkpoint(120));
   });
 
   it('that was refused says so, and is not a way back', async () => {

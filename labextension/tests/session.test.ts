@@ -17,12 +17,15 @@ interface Question {
 /** The server: keeps every question until the test answers it. */
 class Server {
   readonly questions: Question[] = [];
+  /** The sessions that commands were sent to. */
+  readonly sentTo: (string | null)[] = [];
 
   kernel(kernelId: string): Promise<KernelReply> {
     return this.ask('kernel', kernelId);
   }
 
-  command(kernelId: string, _: string | null, { kind }: Command): Promise<KernelReply> {
+  command(kernelId: string, sessionId: string | null, { kind }: Command): Promise<KernelReply> {
+    this.sentTo.push(sessionId);
     return this.ask(kind, kernelId);
   }
 
@@ -357,5 +360,90 @@ describe('the session that is shown', () => {
       runs.upsert([run({ id: 'run-9', session: { ...held, run_id: 'run-9', batches_trained: count } })]);
     }
     expect(server.questions.length).toBe(before + 1);
+  });
+});
+
+describe('of several sessions', () => {
+  const first = session({
+    session_id: 'first',
+    state: 'paused',
+    run_id: 'run-1',
+    allowed: ['resume', 'reload']
+  });
+  const second = session({
+    session_id: 'second',
+    state: 'running',
+    run_id: 'run-2',
+    allowed: ['pause', 'reload']
+  });
+  const both = reply({
+    sessions: [first, second],
+    cards: [card({ class_name: 'First' }), card({ class_name: 'Second' })],
+    definition_paths: ['here', 'there']
+  });
+
+  function now(): unknown[] {
+    return [model.current?.session.session_id, model.card?.class_name, model.definitionPath];
+  }
+
+  it('the current one is shown, until the user chooses another one', async () => {
+    await follow('kernel-1', both);
+    expect(now()).toEqual(['second', 'Second', 'there']);
+    model.show('first');
+    expect(now()).toEqual(['first', 'First', 'here']);
+    void model.refresh();
+    await server.last.answer(both);
+    expect(now()).toEqual(['first', 'First', 'here']);
+    await follow('kernel-2', both);
+    expect(now()).toEqual(['second', 'Second', 'there']);
+  });
+
+  it('a new one is shown when it is loaded, and the chosen one stays when another one is closed', async () => {
+    const third = session({ session_id: 'third' });
+    await follow('kernel-1', reply({ sessions: [first, second, third] }));
+    model.show('first');
+    void model.refresh();
+    await server.last.answer(both);
+    expect(model.current?.session.session_id).toBe('first');
+    void model.refresh();
+    await server.last.answer(reply({ sessions: [first, second, third] }));
+    expect(model.current?.session.session_id).toBe('third');
+    model.show('first');
+    void model.refresh();
+    await server.last.answer(reply({ sessions: [second, third] }));
+    expect(model.current?.session.session_id).toBe('third');
+  });
+
+  it('each is as the store or the kernel has reported it last', async () => {
+    await follow('kernel-1', both);
+    runs.upsert([
+      run({ id: 'run-1', session: { ...first, state: 'running', batches_trained: 7 } }),
+      run({ id: 'run-2', session: { ...second, batches_trained: 9 } })
+    ]);
+    expect(model.sessions.map(({ state, batches_trained }) => [state, batches_trained])).toEqual([
+      ['running', 7],
+      ['running', 9]
+    ]);
+    void model.refresh();
+    await server.last.answer(both);
+    expect(model.sessions.map(({ state }) => state)).toEqual(['paused', 'running']);
+  });
+
+  it('the one that is shown gets the commands, and what became of them stays with it', async () => {
+    await follow('kernel-1', both);
+    void model.send({ kind: 'reload' });
+    const command = server.last;
+    model.show('first');
+    expect([underWay(), model.can('reload'), model.can('pause'), model.can('resume')]).toEqual([
+      [],
+      true,
+      false,
+      true
+    ]);
+    await command.refuse(new AnswerError(409, 'No.'));
+    expect(model.refusal).toBeNull();
+    void model.send({ kind: 'resume' });
+    await server.last.answer(both);
+    expect(server.sentTo).toEqual(['second', 'first']);
   });
 });

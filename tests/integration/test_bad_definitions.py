@@ -84,7 +84,7 @@ def test_a_detignore_of_a_hundred_thousand_lines(line: Any) -> None:
 def test_patterns_that_are_none_are_named_on_the_card(line: Any) -> None:
     """With their line; as in git they match nothing."""
     (line.root / ".detignore").write_text("*.csv\nx[[:nonsense:]]\nbroken\\\n")
-    notes = line.load().card().notes
+    notes = line.load().card().file_notes
     assert [note for note in notes if ".detignore line 2" in note]
     assert [note for note in notes if ".detignore line 3" in note]
 

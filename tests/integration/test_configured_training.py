@@ -108,3 +108,21 @@ class TestConfiguredTraining:
         seeds = [line.load(seed=None).context.get_trial_seed() for _ in range(3)]
         assert len(set(seeds)) > 1
         assert all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds)
+
+    def test_the_card_says_whether_the_seed_was_drawn(self, line: Definition) -> None:
+        """A reload keeps a drawn seed, so the card says it again."""
+        session = line.load(seed=None)
+        before = session.card()
+        session.reload()
+        after = session.card()
+        assert before.is_seed_drawn
+        assert (after.seed, after.is_seed_drawn) == (before.seed, True)
+        assert not line.load(seed=before.seed).card().is_seed_drawn
+        assert not line.load(seed=None, config={"reproducibility": {"experiment_seed": 77}}).card().is_seed_drawn
+
+    def test_the_card_has_what_is_wrong_with_the_files_apart(self, line: Definition) -> None:
+        """A view that lists the files has its own remarks about them."""
+        (line.root / ".env").write_text("TOKEN=1\n")
+        card = line.load().card()
+        assert any("may hold credentials: .env" in note for note in card.file_notes)
+        assert not any("credentials" in note for note in card.notes)

@@ -219,7 +219,7 @@ def test_at_the_end_the_picture_takes_the_place_of_the_view() -> None:
     assert set(output.data) == {"image/png", "image/svg+xml", "text/plain"}
     assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
     assert output.data["image/svg+xml"].startswith("<svg")
-    assert output.data["text/plain"].startswith("model_def:Scripted: finished · 10\u202f000 batches")
+    assert output.data["text/plain"].startswith("model_def:Scripted: finished · 10,000 batches")
     assert len(nbformat.writes(notebook)) < 150_000
 
 

@@ -158,7 +158,7 @@ class TestTraining:
         cells.manager.interrupt_kernel()
         seen = cells.finish(cell)
         assert seen.message == "Interrupted: the training is paused."
-        assert re.search(r"paused · .* of 5\u202f000 batches.*`%det_resume` resumes it, `%det_stop` ends it", seen.text)
+        assert re.search(r"paused · .* of 5,000 batches.*`%det_resume` resumes it, `%det_stop` ends it", seen.text)
         cells.hear(0.3)
         assert "out of the queue" not in cells.shown[next_cell].text
         assert "running" in cells.ok("%det_resume").text

@@ -101,4 +101,4 @@ def test_a_tree_of_very_many_paths_stays_small(paths: list[str]) -> None:
     assert 50 < len(rows) <= 2500
     assert sum(not text.split(" ")[0].endswith("/") for text in rows) <= 2000
     assert len(bundle["text/html"]) < 400_000
-    assert f"{len(paths):,}".replace(",", "\u202f") + " files ship" in bundle["text/plain"]
+    assert f"{len(paths):,}" + " files ship" in bundle["text/plain"]

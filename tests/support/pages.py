@@ -16,6 +16,13 @@ from support.waiting import LIMIT_S
 NOT_OURS = ("favicon", "net::ERR_", "Failed to load resource", "api.github", "404 (Not Found)", "Kernel connection", "lsp/status")
 
 
+CUT_WITHOUT_TOOLTIP = """part => [...part.querySelectorAll('*')]
+    .filter(e => e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === 'hidden')
+    .filter(e => e.textContent.trim() !== '' && !e.closest('[title]') && !e.querySelector('[title]'))
+    .map(e => `${e.className}: ${e.textContent}`)"""
+"""The texts in an element of a page that are cut although no tooltip has them."""
+
+
 class LabPage:
     """One page of JupyterLab on one notebook."""
 
@@ -130,6 +137,20 @@ class LabPage:
             assert time.monotonic() < deadline, "its position never settles"
             before = now
             self.page.wait_for_timeout(700)
+
+    def set_theme(self, theme: str) -> None:
+        """Use JupyterLab's theme ``Light`` or ``Dark``."""
+        self.page.evaluate(f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
+
+    def set_panel_width(self, width: int) -> None:
+        """Give the sidebar a width in pixels, on a page of 1,500 pixels, and wait until it has settled."""
+        self.page.evaluate(f"() => window.jupyterapp.shell._hsplitPanel.setRelativeSizes([200, {1236 - width}, {width}])")
+        self.page.wait_for_timeout(300)
+
+    def assert_readable(self, part: Locator) -> None:
+        """Check that nothing is wider than ``part``, and that all text in it that is cut has a tooltip."""
+        assert part.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+        assert part.evaluate(CUT_WITHOUT_TOOLTIP) == []
 
     def screenshot(self, name: str) -> Path:
         """Write a picture of the page to the folder of screenshots."""

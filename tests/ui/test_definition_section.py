@@ -88,6 +88,18 @@ def test_the_tree_says_what_ships_and_why(open_digits: Callable[..., Opened]) ->
     expect(page.page.locator(".lm-TabBar-tabLabel", has_text="const.yaml")).to_be_visible()
 
 
+def test_files_that_may_hold_credentials_are_named_once(open_digits: Callable[..., Opened]) -> None:
+    """With the listing, before and after the load; the card of what is loaded has the same remark where the files are not listed."""
+    digits = open_digits(lambda root: write(root, {".env": "TOKEN=1\n"}))
+    remark = digits.panel.get_by_text("may hold credentials: .env")
+    expect(remark).to_have_count(1)
+    digits.page.run_new(LOAD)
+    expect(digits.panel.locator(".dj-Card")).to_be_visible()
+    expect(remark).to_have_count(1)
+    expect(digits.panel.locator(".dj-Card")).not_to_contain_text("credentials")
+    digits.page.screenshot("definition-credentials")
+
+
 def test_a_change_of_the_rules_is_shown_saved_and_taken_back(open_digits: Callable[..., Opened]) -> None:
     """By the row's button, the context menu or the keyboard: first the lines and what would follow, then Save or Cancel, then Undo."""
     digits = open_digits()
@@ -243,9 +255,9 @@ def test_a_directory_of_very_many_files_is_asked_about_and_stays_quick(open_digi
     page.screenshot("definition-too-large")
     panel.get_by_role("button", name="Scan anyway").click()
     expect(panel.get_by_role("tree")).to_be_visible()
-    expect(panel).to_contain_text("20\u202f007 files ship")
+    expect(panel).to_contain_text("20,007 files ship")
     panel.get_by_role("searchbox", name="Search files").fill("image0")
-    expect(panel.locator(".dj-Search-count")).to_have_text("20\u202f000")
+    expect(panel.locator(".dj-Search-count")).to_have_text("20,000")
     digits.row("many/").click()
     digits.row("many/part00/").click()
     expect(digits.row("many/part00/image0000.png")).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,9 @@ def test_long_names_and_many_metrics_fit(open_lab: Callable[..., Lab], open_page
     metrics = '"mean_per_class_intersection_over_union_on_training_batches": loss * 1e-7, '
     metrics += '"gradient_norm": loss / (0.0 if batch_idx % 50 == 9 else 1.0), '
     source = source.replace("DigitsTrial", name).replace('{"loss": loss, "acc', '{"loss": loss, ' + metrics + '"acc', 1)
+    source = source.replace('"accuracy": (scores', '"mean_per_class_intersection_over_union": (scores')
+    config = (directory / "const.yaml").read_text(encoding="utf-8")
+    (directory / "const.yaml").write_text(config.replace("metric: accuracy", "metric: mean_per_class_intersection_over_union"))
     source += f"\n\nclass {name}Again({name}):\n    pass\n"
     (directory / "model_def.py").write_text(source, encoding="utf-8")
     Path(directory / "a_helper_module_with_a_name_that_nobody_would_call_short_but_somebody_will_write.py").touch()
@@ -75,6 +79,16 @@ def test_long_names_and_many_metrics_fit(open_lab: Callable[..., Lab], open_page
     expect(page.live.locator(".dj-chart, [data-dj-panel]").first).to_be_visible()
     expect(page.live).to_contain_text("batch")
     page.screenshot("long-names")
+    page.run_new("session.stop(); session.validate();")
+    best = panel.locator(".dj-Latest tfoot th")
+    for width in (250, 700):
+        page.set_panel_width(width)
+        best.scroll_into_view_if_needed()
+        assert best.locator("span").last.evaluate("e => e.getBoundingClientRect().right <= e.closest('th').getBoundingClientRect().right")
+        expect(best).to_have_attribute("title", re.compile("mean_per_class_intersection_over_union: larger is better"))
+        expect(best).to_contain_text(re.compile(r"^Best mean_per_class_intersection_over_union at [\d,]+$"))
+        page.screenshot(f"best-{width}")
+        page.assert_readable(panel)
 
 
 def _lightness(colour: str) -> float:

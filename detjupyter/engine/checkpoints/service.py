@@ -20,9 +20,13 @@ from detjupyter.protocol.records import CheckpointRecord
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """The write of one checkpoint whose state is copied, and the requests that wait for its end."""
+    """The write of one checkpoint whose state is copied, and the requests that wait for its end.
+
+    ``moment`` is the `TrainingProgress.moment` of that state.
+    """
 
     batches_trained: int
+    moment: tuple[int, int]
     waiting: list[Request] = field(default_factory=list)
 
 
@@ -116,7 +120,7 @@ class CheckpointService:
             return pending.write(self._code_missing, self._say)
         # This batch counts as saved from now on, so that no second checkpoint of it begins; _end() reverts this if the write fails.
         self._progress.checkpointed_at = self._progress.batches_trained
-        write = Write(self._progress.batches_trained)
+        write = Write(self._progress.batches_trained, self._progress.moment)
         self._writes.append(write)
 
         def done(record: CheckpointRecord | None, error: BaseException | None) -> None:

@@ -72,6 +72,7 @@ export class DefinitionModel {
     this._status = IDLE;
     this._anySize = false;
     this._isWatched = false;
+    this._watchFailure = null;
     this._tookMs = 0;
     this._changed.emit();
     void this.refresh();
@@ -91,9 +92,18 @@ export class DefinitionModel {
     this._changed.emit();
   }
 
+  /** Why the server cannot report edits on disk; null if it can, or was not asked. */
+  get watchFailure(): Error | null {
+    return this._watchFailure;
+  }
+
   /** Say whether the server reports edits on disk; if not, they are looked for when the window gets the focus. */
-  setWatched(isWatched: boolean): void {
+  setWatched(isWatched: boolean, failure: Error | null = null): void {
     this._isWatched = isWatched;
+    if (failure !== null || this._watchFailure !== null) {
+      this._watchFailure = failure;
+      this._changed.emit();
+    }
   }
 
   /** The window has the focus again: files may have been edited elsewhere. */
@@ -250,6 +260,7 @@ export class DefinitionModel {
   private _anySize = false;
   private _isVisible = false;
   private _isWatched = false;
+  private _watchFailure: Error | null = null;
   /** Something changed since the current scan began. */
   private _isStale = false;
   /** Runs before the next scan. Not a Debouncer of Lumino's: how long it waits depends on the last scan. */

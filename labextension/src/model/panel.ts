@@ -6,7 +6,9 @@ import { Debouncer } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
+import type { FailureRecord } from '../../protocol';
 import { Api } from '../api';
+import { AnswerError } from '../errors';
 import type { ServerMessage } from '../messages';
 import type { SocketStatus } from '../socket';
 import { LiveSocket } from '../socket';
@@ -23,6 +25,8 @@ import { SessionModel } from './session';
 const ASK_KERNEL_AFTER_MS = 300;
 /** A kernel whose definition has many files answers with what it knows, and looks at them after that. */
 const ASK_KERNEL_AGAIN_MS = 2000;
+
+const SERVICE_UNAVAILABLE = 503;
 
 export class PanelModel implements IDisposable {
   /** `openFile` opens a file, given by its path relative to the server's root. */
@@ -68,7 +72,7 @@ export class PanelModel implements IDisposable {
   /** The curves of the run that the Live section shows. */
   readonly curves = new Curves();
 
-  /** The connection to the server was opened or closed. */
+  /** The connection to the server was opened or closed, or the server can read the history, or no longer. */
   get connectionChanged(): ISignal<this, SocketStatus> {
     return this._connectionChanged;
   }
@@ -78,9 +82,22 @@ export class PanelModel implements IDisposable {
     return this._wasOpen && this.socket.status !== 'open';
   }
 
+  /** Why the server cannot read the history at present; it tries again by itself. */
+  get historyFailure(): Error | null {
+    return this._historyFailure;
+  }
+
+  /** Why the server cannot read the run that the Live section shows; it tries again by itself. */
+  get curvesFailure(): Error | null {
+    return this._curvesFailure;
+  }
+
   /** Ask the server and the kernel again. */
   refresh(): void {
     this.socket.connect();
+    if (this._historyFailure !== null) {
+      this.socket.watch(this._watched); // the server then tries again at once
+    }
     void this.session.refresh();
     void this.definition.refresh();
     void this.runs.refresh();
@@ -140,6 +157,7 @@ export class PanelModel implements IDisposable {
     const runId = this.session.current?.run?.id ?? null;
     if (runId !== this._watched) {
       this._watched = runId;
+      this._curvesFailure = null;
       this.curves.clear();
       this.socket.watch(runId);
     }
@@ -160,7 +178,9 @@ export class PanelModel implements IDisposable {
     } else if (message.kind === 'runs_removed') {
       this.runs.remove(message.run_ids);
     } else if (message.kind === 'definition_watched' && message.path === this.definition.path) {
-      this.definition.setWatched(message.watched);
+      this.definition.setWatched(message.watched, errorOf(message.failure));
+    } else if (message.kind === 'history_watched') {
+      this.onHistory(message.run_id, errorOf(message.failure));
     } else if (message.kind === 'scan_progress') {
       this.definition.setFound(message.path, message.found);
     } else if (message.kind === 'definition_changed' && message.path === this.definition.path) {
@@ -175,6 +195,18 @@ export class PanelModel implements IDisposable {
     }
   }
 
+  private onHistory(runId: string | null, failure: Error | null): void {
+    if (runId === null) {
+      this._historyFailure = failure;
+      if (failure === null) {
+        void this.runs.refresh(); // what was deleted while it could not be read
+      }
+    } else if (runId === this._watched) {
+      this._curvesFailure = failure;
+    }
+    this._connectionChanged.emit(this.socket.status);
+  }
+
   private onSocket(_: LiveSocket, status: SocketStatus): void {
     if (status === 'open') {
       if (this._wasOpen || this.runs.state === 'failed') {
@@ -186,6 +218,7 @@ export class PanelModel implements IDisposable {
       this._wasOpen = true;
     } else {
       this.definition.setWatched(false);
+      this._historyFailure = this._curvesFailure = null;
     }
     this._connectionChanged.emit(status);
   }
@@ -226,4 +259,10 @@ export class PanelModel implements IDisposable {
   );
   private _watched: string | null = null;
   private _wasOpen = false;
+  private _historyFailure: Error | null = null;
+  private _curvesFailure: Error | null = null;
+}
+
+function errorOf(failure: FailureRecord | null): AnswerError | null {
+  return failure === null ? null : new AnswerError(SERVICE_UNAVAILABLE, failure.message, failure.hint);
 }

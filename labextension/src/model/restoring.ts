@@ -100,15 +100,14 @@ export class RestoreModel {
     Signal.clearData(this);
   }
 
-  /**
-   * Return the checkpoint with the session's present state: the one that was restored last, or the newest such one of its own run. At the
-   * same batch, other runs have other weights.
-   */
-  private async checkpointOf({ run_id, batches_trained }: SessionRecord): Promise<CheckpointRecord | null> {
-    const restored = this._restored === null ? [] : [this._restored.target];
+  /** Return the checkpoint with the session's present state, unless it was deleted since. */
+  private async checkpointOf({ saved }: SessionRecord): Promise<CheckpointRecord | null> {
+    if (saved === null) {
+      return null;
+    }
     // if they cannot be read, there is none to rely on
-    const own = run_id === null ? [] : await this._api.checkpoints(run_id).catch(() => []);
-    return [...restored, ...own].find(one => one.batches_trained === batches_trained) ?? null;
+    const listed = await this._api.checkpoints(saved.run_id).catch(() => []);
+    return listed.find(({ id }) => id === saved.checkpoint) ?? null;
   }
 
   private whyOff(session: SessionRecord): string | null {

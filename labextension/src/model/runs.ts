@@ -40,9 +40,11 @@ export class RunsModel {
     return this._byId.get(runId) ?? null;
   }
 
-  /** Return the newest run that this kernel trained. */
-  newestOf(kernelId: string): RunRecord | null {
-    return newestFirst(this._byId.values()).find(run => run.kernel_id === kernelId) ?? null;
+  /** Return the newest run that this kernel trained, in the session if one is named. */
+  newestOf(kernelId: string, sessionId: string | null = null): RunRecord | null {
+    const isIts = (run: RunRecord): boolean =>
+      run.kernel_id === kernelId && (sessionId === null || run.session?.session_id === sessionId);
+    return newestFirst(this._byId.values()).find(isIts) ?? null;
   }
 
   /** Fetch again what is shown: the first page at least, all pages that were fetched at most. */

@@ -1,4 +1,4 @@
-/** What the active notebook's kernel has loaded, and the session that the Live section shows and steers. */
+/** What the active notebook's kernel has loaded, and the one of its sessions that the Live section shows and steers. */
 import { Debouncer } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
@@ -27,6 +27,12 @@ export interface Current {
   steerable: boolean;
 }
 
+/** A command, and the session that it was sent to. */
+interface Sent {
+  sessionId: string;
+  command: Command;
+}
+
 const ASK_AGAIN_MS = 2500;
 /** A command can take long (a reload imports whatever the code imports): the pauses between questions grow up to this. */
 const FIRST_OUTCOME_PAUSE_MS = 500;
@@ -39,7 +45,7 @@ const NOTHING: KernelReply = {
   loaded: false,
   sessions: [],
   cards: [],
-  definition_path: null,
+  definition_paths: [],
   accepted: false,
   error: null,
   ticket: null,
@@ -82,28 +88,38 @@ export class SessionModel {
     return this._reply !== NOTHING;
   }
 
-  /** The card of the current session's class. */
-  get card(): CardRecord | null {
-    return this._reply?.cards.at(-1) ?? null;
+  /** All sessions that the kernel holds, as they are now; its current one is the last. */
+  get sessions(): readonly SessionRecord[] {
+    return this._sessions;
   }
 
-  /** The directory of what is loaded, relative to the server's root; null if nothing is, or if it lies outside. */
+  /** The card of the class of the session that is shown. */
+  get card(): CardRecord | null {
+    const cards = this._reply?.cards ?? [];
+    // A script that reports is a session without a card.
+    return cards[this.shownIndex()] ?? cards.at(-1) ?? null;
+  }
+
+  /** The directory of what is shown, relative to the server's root; null if nothing is loaded, or if it lies outside. */
   get definitionPath(): string | null {
-    return this._reply?.definition_path ?? null;
+    return this._reply?.definition_paths[this.shownIndex()] ?? null;
   }
 
   get error(): Error | null {
     return this._error;
   }
 
-  /** The last command, if it was refused or failed, and why; null again when another one is accepted. */
+  /** The last command to the session, if it was refused or failed, and why; null again when another one is accepted. */
   get refusal(): { command: Command; error: Error } | null {
-    return this._refusal;
+    const { _refusal: refusal } = this;
+    return refusal !== null && this.isShown(refusal.sent)
+      ? { command: refusal.sent.command, error: refusal.error }
+      : null;
   }
 
-  /** The commands that were sent and have not ended yet, in the order in which they were sent. */
+  /** The commands to the session that have not ended yet, in the order in which they were sent. */
   get underWay(): readonly Command[] {
-    return this._underWay;
+    return this._underWay.filter(sent => this.isShown(sent)).map(({ command }) => command);
   }
 
   get current(): Current | null {
@@ -119,6 +135,13 @@ export class SessionModel {
     } else if (kernelId !== null) {
       this.take(NOTHING);
     }
+  }
+
+  /** Show another session of the kernel, until another one is loaded. */
+  show(sessionId: string): void {
+    this._chosen = sessionId;
+    this._refusal = null;
+    this.settle();
   }
 
   /** Ask again because a cell has run. */
@@ -137,6 +160,8 @@ export class SessionModel {
     this._turn++;
     this._process = {};
     this._reply = null;
+    this._chosen = null;
+    this._freshest.clear();
     this._error = null;
     this._refusal = null;
     this._underWay = [];
@@ -177,23 +202,25 @@ export class SessionModel {
     if (current === null || !current.steerable || !allows(current.session.allowed, kind)) {
       return false;
     }
-    return !ONE_AT_A_TIME.includes(kind) || !this._underWay.some(sent => sent.kind === kind);
+    return !ONE_AT_A_TIME.includes(kind) || !this.underWay.some(sent => sent.kind === kind);
   }
 
   /** Send a command, and return when it has ended: whether it was done. */
   async send(command: Command): Promise<boolean> {
     const kernelId = this._kernelId;
-    if (kernelId === null || !this.can(command.kind)) {
+    const current = this._current;
+    if (kernelId === null || current === null || !this.can(command.kind)) {
       return false;
     }
+    const sent: Sent = { sessionId: current.session.session_id, command };
     const turn = ++this._turn;
     const process = this._process;
     let reply: KernelReply | null = null;
     let refusal: Error | null = null;
-    this._underWay = [...this._underWay, command];
+    this._underWay = [...this._underWay, sent];
     this._changed.emit();
     try {
-      reply = await this._api.command(kernelId, this._current?.session.session_id ?? null, command);
+      reply = await this._api.command(kernelId, sent.sessionId, command);
     } catch (error) {
       refusal = error as Error;
     }
@@ -211,9 +238,9 @@ export class SessionModel {
       refusal = outcome.error === null ? null : new AnswerError(409, outcome.error, outcome.hint);
       reply = null;
     }
-    this._underWay = this._underWay.filter(sent => sent !== command);
+    this._underWay = this._underWay.filter(one => one !== sent);
     if (refusal !== null || reply !== null) {
-      this._refusal = refusal === null ? null : { command, error: refusal };
+      this._refusal = refusal === null ? null : { sent, error: refusal };
     }
     this.takeAt(turn, reply);
     return refusal === null;
@@ -253,21 +280,28 @@ export class SessionModel {
   }
 
   private take(reply: KernelReply): void {
+    const before = this._reply?.sessions.at(-1)?.session_id;
+    if (before !== reply.sessions.at(-1)?.session_id && holds(reply, before)) {
+      this._chosen = null; // a cell has loaded another session
+    }
     this._reply = reply;
     this._error = null;
     if (reply.sessions.length > 0) {
       this._askPauseMs = ASK_AGAIN_MS;
     }
-    this._freshest = reply.sessions.at(-1) ?? null;
+    this._freshest.clear();
     this.settle();
   }
 
+  /** Both the store and the kernel report a session: the newer report is right. */
   private onRuns(): void {
     this.askForUnknown();
-    const stored = this.findRun()?.session ?? null;
-    if (stored !== this._stored) {
-      this._stored = stored;
-      this._freshest = stored;
+    for (const held of this._reply?.sessions ?? []) {
+      const stored = this.runOf(held)?.session ?? null;
+      if (stored !== null && stored !== this._stored.get(held.session_id)) {
+        this._stored.set(held.session_id, stored);
+        this._freshest.set(held.session_id, stored);
+      }
     }
     this.settle();
   }
@@ -288,33 +322,48 @@ export class SessionModel {
   }
 
   private settle(): void {
-    this._current = this.choose();
+    const held = this._reply?.sessions ?? [];
+    this._sessions = held.map(one => this._freshest.get(one.session_id) ?? one);
+    this._current = this.pick();
     this._changed.emit();
   }
 
-  /** The kernel's current session if there is one, else the last run of this kernel. */
-  private choose(): Current | null {
-    const held = this._reply?.sessions.at(-1);
+  /** The session that the user has chosen, else the kernel's current one; without any, the last run of this kernel. */
+  private pick(): Current | null {
+    const session = this._sessions[this.shownIndex()];
     const run = this.findRun();
-    if (held !== undefined) {
-      // Both the store and the kernel report it: the newer report is right.
-      const session = this._freshest?.session_id === held.session_id ? this._freshest : held;
+    if (session !== undefined) {
       return { session, run, state: session.state, steerable: true };
     }
     return run?.session ? { session: run.session, run, state: run.state, steerable: false } : null;
   }
 
+  /** The index of the session that is shown among those that the kernel holds; -1 if it holds none. */
+  private shownIndex(): number {
+    const held = this._reply?.sessions ?? [];
+    const chosen = held.findIndex(({ session_id }) => session_id === this._chosen);
+    return chosen >= 0 ? chosen : held.length - 1;
+  }
+
+  private isShown({ sessionId }: Sent): boolean {
+    return sessionId === this._current?.session.session_id;
+  }
+
   private findRun(): RunRecord | null {
-    const held = this._reply?.sessions.at(-1);
-    if (held?.run_id) {
-      return this._runs.get(held.run_id);
+    const held = this._reply?.sessions[this.shownIndex()];
+    if (held !== undefined) {
+      return this.runOf(held);
     }
-    const newest = this._kernelId === null ? null : this._runs.newestOf(this._kernelId);
-    if (held === undefined || newest === null) {
-      return newest;
+    return this._kernelId === null ? null : this._runs.newestOf(this._kernelId);
+  }
+
+  private runOf({ run_id, session_id }: SessionRecord): RunRecord | null {
+    if (run_id) {
+      return this._runs.get(run_id);
     }
     // It had no run when the kernel was asked. Session ids repeat after a restart, so only a run that is live now can be its run.
-    return newest.session?.session_id === held.session_id && isLive(newest.state) ? newest : null;
+    const newest = this._kernelId === null ? null : this._runs.newestOf(this._kernelId, session_id);
+    return newest !== null && isLive(newest.state) ? newest : null;
   }
 
   private readonly _api: Pick<Api, 'kernel' | 'command'>;
@@ -323,12 +372,16 @@ export class SessionModel {
   private readonly _changed = new Signal<this, void>(this);
   private _kernelId: string | null = null;
   private _reply: KernelReply | null = null;
-  private _freshest: SessionRecord | null = null;
-  private _stored: SessionRecord | null = null;
+  /** By session: what the store reports, if the kernel was not asked since. */
+  private readonly _freshest = new Map<string, SessionRecord>();
+  private readonly _stored = new Map<string, SessionRecord>();
+  private _sessions: readonly SessionRecord[] = [];
+  /** The session that the user wants to see; null: the kernel's current one. */
+  private _chosen: string | null = null;
   private _current: Current | null = null;
   private _error: Error | null = null;
-  private _refusal: { command: Command; error: Error } | null = null;
-  private _underWay: readonly Command[] = [];
+  private _refusal: { sent: Sent; error: Error } | null = null;
+  private _underWay: readonly Sent[] = [];
   /** Identifies the kernel's process: a new object for each process. */
   private _process = {};
   private _askAfterMs = 0;
@@ -339,4 +392,8 @@ export class SessionModel {
 /** A session that does not train can also validate, or save a checkpoint. */
 function isAtWork({ state, activity }: SessionRecord): boolean {
   return isLive(state) || activity !== 'idle';
+}
+
+function holds(reply: KernelReply, sessionId: string | undefined): boolean {
+  return reply.sessions.some(({ session_id }) => session_id === sessionId);
 }

@@ -21,11 +21,13 @@ interface CardProps {
 }
 
 export function Card({ model, card, isListed }: CardProps): JSX.Element {
-  const { hyperparameters, notes, startup_hook, usage, warnings } = card;
+  const { file_notes, hyperparameters, startup_hook, usage, warnings } = card;
   const { refusal } = model.session;
   // A failed reload is also a note on the card; at the button it would be there twice.
   const isNews = (note: string): boolean =>
     refusal?.command.kind !== 'reload' || !note.includes(refusal.error.message);
+  // The listing has what is to say about the files as they are now.
+  const notes = [...card.notes.filter(isNews), ...(isListed ? [] : file_notes)];
   return (
     <div className="dj-Block dj-Card" data-entrypoint={card.entrypoint}>
       <div className="dj-Title">
@@ -37,8 +39,11 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
         </span>
       </div>
       <div className="dj-Line dj-faint">
-        <span title="Framework, device and seed">
+        <span
+          title={`Framework, device and seed${card.is_seed_drawn ? ', which was drawn because none was chosen' : ''}`}
+        >
           {card.framework} · {card.device} · seed {card.seed}
+          {card.is_seed_drawn && ' (drawn)'}
         </span>
         <code title={`Hash of the code that ships:\n${card.bundle_hash}`}>
           {card.bundle_hash.slice(0, 8)}
@@ -52,7 +57,7 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
           <code>{basename(startup_hook)}</code> is here; it runs only with <code>--startup-hook</code>.
         </p>
       )}
-      {notes.filter(isNews).map(note => (
+      {notes.map(note => (
         <p key={note} className="dj-faint dj-Card-note">
           {withCode(note)}
         </p>

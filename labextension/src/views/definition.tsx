@@ -27,6 +27,11 @@ export function DefinitionView({ model }: { model: PanelModel }): JSX.Element {
     <div>
       {card !== null && <Card model={model} card={card} isListed={isListed} />}
       <ScanStatusView definition={definition} />
+      {definition.watchFailure !== null && (
+        <div className="dj-Callout dj-Unwatched" role="status">
+          <Message error={definition.watchFailure} />
+        </div>
+      )}
       {definition.path === null ? (
         <p className="dj-Note">
           The loaded definition is outside of the directory that this Jupyter server serves, so its files are

@@ -1,12 +1,13 @@
-/** The panel's header: the notebook that it shows, and whether the server answers. */
+/** The panel's header: the notebook that it shows, and whether the server answers and can read the history. */
 import { notebookIcon, refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { PanelModel } from '../model/panel';
-import { IconButton } from './state';
+import { IconButton, Message } from './state';
 
 export function HeaderView({ model }: { model: PanelModel }): JSX.Element {
   const { path } = model.notebook;
+  const { historyFailure, isCut } = model;
   return (
     <>
       <div className="dj-Header">
@@ -21,9 +22,13 @@ export function HeaderView({ model }: { model: PanelModel }): JSX.Element {
           onClick={() => model.refresh()}
         />
       </div>
-      {model.isCut && (
+      {(isCut || historyFailure !== null) && (
         <div className="dj-Cut" role="status">
-          <span>The connection to the server is lost. Reconnecting…</span>
+          {isCut || historyFailure === null ? (
+            <span>The connection to the server is lost. Reconnecting…</span>
+          ) : (
+            <Message error={historyFailure} />
+          )}
           <button type="button" className="dj-TextButton" onClick={() => model.refresh()}>
             Try now
           </button>

@@ -7,7 +7,7 @@ import type { DefinitionRecord, DeterminedRecord } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import { EditView } from './edit';
 import { Files } from './files';
-import { Fact, Facts, withCode } from './state';
+import { Fact, Facts, Middle, withCode } from './state';
 
 const NEAR = 0.8;
 
@@ -50,7 +50,7 @@ export function Listing({ model, record, isLoaded }: ListingProps): JSX.Element 
               <React.Fragment key={entrypoint}>
                 {index > 0 && ', '}
                 <span className="dj-Entrypoint" title={entrypoint}>
-                  {entrypoint}
+                  <Middle text={entrypoint} />
                 </span>
               </React.Fragment>
             ))}

@@ -17,6 +17,7 @@ import { useCheckpoints } from './checkpoints';
 import { TrialError } from './error';
 import { Latest } from './metrics';
 import { Progress } from './progress';
+import { Sessions } from './sessions';
 import { Code, Empty, Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
 import { Stuck } from './stuck';
 
@@ -27,7 +28,12 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
   const { session, notebook, definition } = model;
   const { current } = session;
   if (current !== null) {
-    return <Session model={model} current={current} />;
+    return (
+      <>
+        <Sessions model={session} />
+        <Session model={model} current={current} />
+      </>
+    );
   }
   if (notebook.path === null || session.state === 'none') {
     return (
@@ -112,6 +118,11 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
       </div>
       {session.error !== null && <TrialError error={session.error} />}
       <Latest session={session} />
+      {model.curvesFailure !== null && (
+        <div className="dj-Block dj-Failure" role="status">
+          <Message error={model.curvesFailure} />
+        </div>
+      )}
       {run !== null && <CurvesChart curves={model.curves} />}
       <Machine session={session} />
     </div>

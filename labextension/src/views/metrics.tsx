@@ -2,10 +2,14 @@
 import * as React from 'react';
 
 import { formatCount, formatValue, toNumber } from '../../live/format';
-import type { Group, Scalar, SessionRecord } from '../../protocol';
+import type { BestRecord, Group, Scalar, SessionRecord } from '../../protocol';
 import { PanelNames } from '../../chart/names';
+import { Middle } from './state';
 
 const GROUPS: readonly Group[] = ['training', 'validation'];
+
+/** So many last characters of a name stay in front of the batch. */
+const NAME_END = 6;
 
 interface Row {
   name: string;
@@ -32,7 +36,7 @@ export function Latest({ session }: { session: SessionRecord }): JSX.Element | n
           {rows.map(({ name, values }) => (
             <tr key={name}>
               <th scope="row" title={name}>
-                {name}
+                <Middle text={name} />
               </th>
               {GROUPS.map(group => (
                 <Value key={group} value={values[group]} />
@@ -46,9 +50,9 @@ export function Latest({ session }: { session: SessionRecord }): JSX.Element | n
               <th
                 scope="row"
                 colSpan={2}
-                title={`Best ${best.name}: ${best.smaller_is_better ? 'smaller' : 'larger'} is better; reached at batch ${best.batches_trained}`}
+                title={`Best ${best.name}: ${best.smaller_is_better ? 'smaller' : 'larger'} is better; reached at batch ${formatCount(best.batches_trained)}`}
               >
-                Best {best.name} at {formatCount(best.batches_trained)}
+                <Best best={best} />
               </th>
               <td>{formatValue(toNumber(best.value))}</td>
             </tr>
@@ -57,6 +61,12 @@ export function Latest({ session }: { session: SessionRecord }): JSX.Element | n
       </table>
     </div>
   );
+}
+
+/** Where the name is cut, its end and the batch stay. */
+function Best({ best: { name, batches_trained } }: { best: BestRecord }): JSX.Element {
+  const at = ` at ${formatCount(batches_trained)}`;
+  return <Middle text={`Best ${name}${at}`} end={at.length + NAME_END} />;
 }
 
 function Value({ value }: { value: Scalar | undefined }): JSX.Element {

@@ -85,7 +85,7 @@ export function RestoreControl(props: RestoreProps): JSX.Element | null {
 export async function confirmLoss({ target, batchesTrained }: Loss): Promise<boolean> {
   const { button } = await showDialog({
     title: `Restore the checkpoint at batch ${formatCount(target.batches_trained)}?`,
-    body: `The run of this session has no checkpoint of the weights after batch ${formatCount(batchesTrained)}, so they will be lost unless another run has one. To keep them, cancel and save a checkpoint first.`,
+    body: `There is no checkpoint of the weights after batch ${formatCount(batchesTrained)} as they are now, so they will be lost. To keep them, cancel and save a checkpoint first.`,
     buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: BUTTONS.restore.label })],
     defaultButton: 0
   });

@@ -11,8 +11,10 @@ import { CurvesChart } from './chart';
 import { Checkpoints } from './checkpoints';
 import { TrialError } from './error';
 import { flatten, Hyperparameters } from './hyperparameters';
-import { Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
+import { Fact, Facts, Failure, IconButton, Loading, Message, Middle, StateBadge } from './state';
 import { formatAgo, formatDate } from './time';
+import { classOf, moduleOf } from './titles';
+import { useWatched } from './watched';
 
 /** How often a run that trains in another kernel is redrawn. */
 const REDRAW_MS = 2000;
@@ -20,12 +22,17 @@ const REDRAW_MS = 2000;
 interface RunProps {
   model: PanelModel;
   run: RunRecord;
+  /** What tells the run from those of the same entrypoint in other directories; '' if there are none. */
+  directory: string;
+  /** Whether runs of another module have a class of the same name. */
+  isModuleNeeded: boolean;
   isOpen: boolean;
   nowS: number;
   onToggle: (id: string) => void;
 }
 
-export const Run = React.memo(function Run({ model, run, isOpen, nowS, onToggle }: RunProps): JSX.Element {
+export const Run = React.memo(function Run(props: RunProps): JSX.Element {
+  const { model, run, directory, isModuleNeeded, isOpen, nowS, onToggle } = props;
   const { best } = run;
   const Caret = isOpen ? caretDownIcon : caretRightIcon;
   const began = toNumber(run.created_at);
@@ -36,18 +43,28 @@ export const Run = React.memo(function Run({ model, run, isOpen, nowS, onToggle 
         <span className="dj-Run-line">
           <StateBadge state={run.state} />
           {best !== null && (
-            <span className="dj-Run-best" title={`Best ${best.name}, at batch ${best.batches_trained}`}>
+            <span
+              className="dj-Run-best"
+              title={`Best ${best.name}, at batch ${formatCount(best.batches_trained)}`}
+            >
               <span className="dj-Run-metric">{best.name}</span>
               <b>{formatValue(toNumber(best.value))}</b>
             </span>
           )}
         </span>
-        <span className="dj-Run-line dj-faint">
-          <span className="dj-Run-name" title={`${run.definition}\n${run.entrypoint}`}>
-            <span className="dj-Run-module">
-              {run.entrypoint.slice(0, run.entrypoint.lastIndexOf(':') + 1)}
+        <span className={classes('dj-Run-line', 'dj-faint', directory === '' ? '' : 'dj-mod-wraps')}>
+          <span className="dj-Run-title" title={`${run.definition_root}\n${run.entrypoint}`}>
+            {directory !== '' && (
+              <span className="dj-Run-directory">
+                <Middle text={directory} />
+              </span>
+            )}
+            <span className="dj-Run-name">
+              <span className={classes('dj-Run-module', isModuleNeeded ? 'dj-mod-needed' : '')}>
+                {moduleOf(run.entrypoint)}
+              </span>
+              {classOf(run.entrypoint)}
             </span>
-            {run.entrypoint.slice(run.entrypoint.lastIndexOf(':') + 1)}
           </span>
           <span className="dj-Run-when" title={formatDate(began)}>
             {formatDuration(durationOf(run))} · {formatAgo(began, nowS)}
@@ -93,19 +110,20 @@ function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS
         <Fact name="Started">{formatDate(toNumber(run.created_at))}</Fact>
         <Fact name="Trained">{`${formatCount(run.batches_trained)} batches`}</Fact>
         <Fact name="Device">{run.device}</Fact>
-        <Fact name="Seed">{String(run.seed)}</Fact>
+        <Fact name="Seed">{`${run.seed}${run.recipe?.is_seed_drawn ? ' (drawn)' : ''}`}</Fact>
         <Fact name="Definition" title={run.definition_root}>
           {run.definition}
         </Fact>
         <Fact name="Code" title={run.bundle_hash}>
           <code>{run.bundle_hash.slice(0, 12)}</code>
         </Fact>
-        <Fact name="Run">
+        <Fact name="Run" title={run.id} wraps>
           <code>{run.id}</code>
         </Fact>
         {parent !== null && (
-          <Fact name="Continues" title="The curves begin with those of that run">
-            <code>{parent.run_id}</code> {`after batch ${formatCount(parent.batches_trained)}`}
+          <Fact name="Continues" title="The curves begin with those of that run" wraps>
+            <code>{parent.run_id}</code>{' '}
+            <span className="dj-Unbroken">{`after batch ${formatCount(parent.batches_trained)}`}</span>
           </Fact>
         )}
       </Facts>
@@ -168,7 +186,10 @@ function useParent(model: PanelModel, runId: string): RunParent | null {
 
 /** The run's curves: those of the Live section, or else the server's decimated ones. */
 function RunCurves({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Element {
-  const isWatched = model.session.current?.run?.id === run.id;
+  const { session } = model;
+  // the section of the runs is not drawn again when the Live section shows another session, whose curves these then are
+  useWatched(session.changed, () => session.current?.run?.id ?? '');
+  const isWatched = session.current?.run?.id === run.id;
   return isWatched ? <CurvesChart curves={model.curves} /> : <FetchedCurves model={model} run={run} />;
 }
 

@@ -5,6 +5,7 @@ import type { PanelModel } from '../model/panel';
 import type { RunsModel } from '../model/runs';
 import { Run } from './run';
 import { Code, Empty, Failure, Loading } from './state';
+import { keyOf, titlesOf } from './titles';
 
 /** How often "3 min ago" is updated. */
 const TICK_MS = 30_000;
@@ -13,6 +14,7 @@ export function RunsView({ model }: { model: PanelModel }): JSX.Element {
   const { runs } = model;
   const [openId, setOpenId] = React.useState<string | null>(null);
   const nowS = useNow();
+  const titles = React.useMemo(() => titlesOf(runs.list), [runs.list]);
   const toggle = React.useCallback((id: string) => setOpenId(open => (open === id ? null : id)), []);
 
   if (runs.state === 'loading') {
@@ -37,6 +39,8 @@ export function RunsView({ model }: { model: PanelModel }): JSX.Element {
             key={run.id}
             model={model}
             run={run}
+            directory={titles.get(keyOf(run))?.directory ?? ''}
+            isModuleNeeded={titles.get(keyOf(run))?.isModuleNeeded ?? false}
             isOpen={run.id === openId}
             nowS={nowS}
             onToggle={toggle}

@@ -50,6 +50,23 @@ export function withCode(text: string): React.ReactNode {
   return text.split('`').map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
 }
 
+/** So many last characters stay where a name is cut. */
+const END = 8;
+
+/** Text on one line that is cut in its middle where it does not fit, because names often differ at their end. Its parent has the tooltip. */
+export function Middle({ text, end = END }: { text: string; end?: number }): JSX.Element {
+  const characters = [...text];
+  if (characters.length <= end + END) {
+    return <span className="dj-Middle-start">{text}</span>;
+  }
+  return (
+    <span className="dj-Middle">
+      <span className="dj-Middle-start">{characters.slice(0, -end).join('')}</span>
+      <span className="dj-Middle-end">{characters.slice(-end).join('')}</span>
+    </span>
+  );
+}
+
 export function Loading(): JSX.Element {
   return (
     <div className="dj-Loading" role="status">
@@ -109,14 +126,18 @@ export function Facts({ children }: React.PropsWithChildren): JSX.Element {
 interface FactProps {
   name: string;
   title?: string;
+  /** Whether a value that does not fit on a line is continued on the next one, instead of being cut. */
+  wraps?: boolean;
 }
 
-export function Fact({ name, title, children }: React.PropsWithChildren<FactProps>): JSX.Element {
+export function Fact({ name, title, wraps, children }: React.PropsWithChildren<FactProps>): JSX.Element {
   const text = title ?? (typeof children === 'string' ? children : undefined);
   return (
     <>
       <dt title={name}>{name}</dt>
-      <dd title={text}>{children}</dd>
+      <dd className={wraps ? 'dj-mod-wraps' : undefined} title={text}>
+        {children}
+      </dd>
     </>
   );
 }

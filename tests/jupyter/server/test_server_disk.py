@@ -37,7 +37,7 @@ async def look(live: Live, api: Api, path: str = "digits") -> None:
     """Watch a definition as the panel does, and wait until its edits are detected."""
     await live.watch_definition(path)
     await api.get("definition", path=path)
-    assert await live.next("definition_watched") == {"kind": "definition_watched", "path": path, "watched": True}
+    assert await live.next("definition_watched") == {"kind": "definition_watched", "path": path, "watched": True, "failure": None}
 
 
 async def test_an_edit_on_disk_is_reported_to_the_browsers_that_show_it(connect: Connect, api: Api, digits: Path) -> None:
@@ -234,7 +234,71 @@ async def test_where_the_system_cannot_watch_the_browser_must_poll(
     async with connect() as live:
         await live.watch_definition("digits")
         assert (await api.get("definition", path="digits"))["name"] == "digits"
-        assert await live.next("definition_watched") == {"kind": "definition_watched", "path": "digits", "watched": False}
+        message = await live.next("definition_watched")
+        assert (message["path"], message["watched"]) == ("digits", False)
+        assert message["failure"] == {
+            "message": "Edits on disk are not noticed: No space left on device.",
+            "hint": "Refresh, at the top, reads the files again.",
+        }
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("inotify is broken"), TypeError("a bug")], ids=str)
+async def test_a_watch_that_fails_is_begun_again(
+    error: Exception, connect: Connect, api: Api, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browsers get the reason once, also one that joins later, and edits are reported as soon as the system can watch."""
+    import watchfiles
+
+    attempts, watch = [], watchfiles.watch
+
+    def watch_at_last(*arguments: Any, **options: Any) -> Any:
+        attempts.append(arguments)
+        if len(attempts) < 4 or not may_watch.is_set():
+            raise error
+        yield from watch(*arguments, **options)
+
+    may_watch = threading.Event()
+    monkeypatch.setattr(watchfiles, "watch", watch_at_last)
+    monkeypatch.setattr("detjupyter.server.retrying.FIRST_PAUSE_S", 0.02)
+    async with connect() as first, connect() as second:
+        await first.watch_definition("digits")
+        await api.get("definition", path="digits")
+        failed = await first.next("definition_watched")
+        assert str(error.args[-1]) in failed["failure"]["message"]
+        await until(lambda: len(attempts) >= 4, "the fourth attempt")
+        await second.watch_definition("digits")
+        assert await second.next("definition_watched") == failed
+        may_watch.set()
+        for live in (first, second):
+            message = await live.next("definition_watched")
+            assert (message["watched"], message["failure"]) == (True, None)
+        (digits / "model_def.py").write_text("edited = True\n")
+        for live in (first, second):
+            await live.next("definition_changed")
+
+
+async def test_a_watch_that_fails_is_given_up_with_its_last_browser(
+    connect: Connect, api: Api, digits: Path, disk: DiskWatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No attempt follows."""
+    attempts: list[object] = []
+
+    def no_more(*paths: str, **_options: object) -> None:
+        attempts.append(paths)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("watchfiles.watch", no_more)
+    monkeypatch.setattr("detjupyter.server.retrying.FIRST_PAUSE_S", 0.02)
+    async with connect() as live:
+        await live.watch_definition("digits")
+        await api.get("definition", path="digits")
+        await until(lambda: len(attempts) > 1, "the second attempt")
+        await live.watch_definition(None)
+        await until(lambda: disk.watched == frozenset(), "the end of the watch")
+        await no_threads()
+        before = len(attempts)
+        await asyncio.sleep(0.3)
+        assert len(attempts) == before
 
 
 async def test_of_very_many_directories_those_near_the_root_are_watched(

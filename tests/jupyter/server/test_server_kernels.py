@@ -29,7 +29,7 @@ async def test_a_kernel_without_detjupyter_is_said_not_to_have_loaded_it(api: Ap
             "loaded": False,
             "sessions": [],
             "cards": [],
-            "definition_path": None,
+            "definition_paths": [],
             "accepted": False,
             "error": None,
             "ticket": None,
@@ -61,14 +61,14 @@ async def test_a_kernel_answers_what_is_loaded(api: Api, kernel: Start, jp_root_
         await one.load(jp_root_dir / "work" / "digits")
         answer = await api.get(f"kernels/{one.id}")
         assert answer["loaded"]
-        assert answer["definition_path"] == "work/digits"
+        assert answer["definition_paths"] == ["work/digits"]
         (session,) = answer["sessions"]
         assert (session["state"], session["latest"]) == ("running", {"training": {"loss": "NaN"}})
         await one.load(jp_root_dir)
-        assert (await api.get(f"kernels/{one.id}"))["definition_path"] == ""
+        assert (await api.get(f"kernels/{one.id}"))["definition_paths"] == [""]
         for elsewhere in (tmp_path, jp_root_dir / "missing"):
             await one.load(elsewhere)
-            assert (await api.get(f"kernels/{one.id}"))["definition_path"] is None
+            assert (await api.get(f"kernels/{one.id}"))["definition_paths"] == [None]
 
 
 async def test_the_real_extension_answers(api: Api, kernel: Start, jp_root_dir: Path) -> None:
@@ -76,7 +76,7 @@ async def test_the_real_extension_answers(api: Api, kernel: Start, jp_root_dir: 
     async with kernel() as one:
         await one.run("%load_ext detjupyter")
         answer = await api.get(f"kernels/{one.id}")
-        assert (answer["loaded"], answer["sessions"], answer["definition_path"]) == (True, [], None)
+        assert (answer["loaded"], answer["sessions"], answer["definition_paths"]) == (True, [], [])
         status, refusal = await api.refused(f"kernels/{one.id}/command", method="POST", body={"command": {"kind": "pause"}})
         assert status == 409
         assert "→" not in refusal["message"]

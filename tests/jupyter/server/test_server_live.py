@@ -3,8 +3,11 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from support.waiting import until
 from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import State
 from detjupyter.server.changes import News
+from detjupyter.server.retrying import GrowingPause
 from detjupyter.server.run_watcher import Client
 from detjupyter.store import Store
 
@@ -176,16 +180,69 @@ async def test_nonsense_is_ignored_and_the_connection_stays(connect: Connect, st
     assert sum("ignored a message" in record.message for record in caplog.records) == 10
 
 
-async def test_a_store_that_breaks_does_not_end_the_connection(connect: Connect, home: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """While the history cannot be read, browsers remain connected, the log gives the reason once, and then the runs are sent."""
+async def test_a_store_that_breaks_does_not_end_the_connection(
+    connect: Connect, home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the history cannot be read, browsers and the log get the reason once, and the runs as soon as it can be read."""
+    monkeypatch.setattr("detjupyter.server.retrying.FIRST_PAUSE_S", 0.1)
     home.write_text("a file where the directory should be")
-    async with connect() as live:
-        await live.nothing(for_s=2.5)
+    async with connect() as live, connect() as late:
+        message = await live.next("history_watched")
+        assert message["run_id"] is None
+        assert str(home) in message["failure"]["message"]
+        await live.none_of("history_watched", for_s=2.5)
+        assert await late.next("history_watched") == message
         home.unlink()
+        for one in (live, late):
+            assert (await one.next("runs"))["runs"] == []
+            assert await one.next("history_watched") == {"kind": "history_watched", "run_id": None, "failure": None}
     complaints = [record for record in caplog.records if "cannot be watched" in record.message]
     assert len(complaints) == 1
     async with connect() as live:
         assert (await live.next("runs"))["runs"] == []
+        await live.nothing(for_s=0.6)
+
+
+async def test_a_run_that_cannot_be_read_costs_nothing_but_its_curves(
+    connect: Connect, store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who watches it gets the reason once, and later the whole of it; other browsers, and the list of runs, are not affected."""
+    monkeypatch.setattr("detjupyter.server.retrying.FIRST_PAUSE_S", 0.1)
+    for number, run_id in enumerate(("damaged", "sound")):
+        store.create_run(make_run(run_id, state=State.RUNNING))
+        add_curve(store, run_id, "loss", [float(number), 2.0])
+    whole = damage(home, "damaged", b"no points")
+    async with connect() as first, connect() as second:
+        await first.watch("damaged")
+        failed = await first.next("history_watched")
+        assert failed["run_id"] == "damaged"
+        assert failed["failure"]["hint"] == "The log of the Jupyter server says where."
+        await second.watch("sound")
+        assert len((await second.next("series"))["patches"][0]["values"]) == 2
+        add_curve(store, "sound", "accuracy", [0.5])
+        assert (await second.next("series"))["patches"][0]["name"] == "accuracy"
+        store.create_run(make_run("third"))
+        assert [run["id"] for run in (await first.next("runs"))["runs"]] == ["third"]
+        damage(home, "damaged", whole)
+        assert (await first.next("history_watched"))["failure"] is None
+        assert (await first.next("series"))["patches"][0]["values"] == [0, 2]
+        await second.none_of("history_watched", for_s=0.3)
+    assert len([record for record in caplog.records if "the run damaged cannot be watched" in record.message]) == 1
+
+
+def damage(home: Path, run_id: str, values: bytes) -> bytes:
+    """Replace the values of a run's only piece of a curve, as a broken disk may do; return those before."""
+    with closing(sqlite3.connect(home / "runs.sqlite")) as database, database:
+        ((row, before),) = database.execute('SELECT rowid, "values" FROM series WHERE run_id = ?', (run_id,)).fetchall()
+        database.execute('UPDATE series SET "values" = ? WHERE rowid = ?', (values, row))
+    return bytes(before)
+
+
+def test_the_pause_after_a_failure_grows_to_a_minute() -> None:
+    """A store that is broken for hours is not read every few seconds."""
+    pause = GrowingPause()
+    assert [pause.begin() for _ in range(7)] == [2, 4, 8, 16, 32, 60, 60]
+    assert not pause.is_over
 
 
 async def test_nobody_connected_means_nobody_looks(connect: Connect, jp_serverapp: Any, store: Store) -> None:

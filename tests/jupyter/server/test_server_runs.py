@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from support.served import Api, Connect, add_curve, make_run
 from support.waiting import LIMIT_S, until
 
-from detjupyter.protocol.records import CheckpointRecord, LogLine
+from detjupyter.protocol.records import CheckpointRecord, LogLine, RunParent
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
+from detjupyter.store.lineage import ancestors
 
 
 async def test_without_a_history_the_list_is_empty(api: Api) -> None:
@@ -153,6 +155,28 @@ async def test_a_run_that_continues_another_has_its_parent_and_the_curves_up_to_
     store.delete_run("grandparent")
     assert curves((await api.get("runs/child/series"))["patches"])["loss"] == ([3, 4, 5, 6, 7], [1, 1, 1, 2, 2])
     assert (await api.get("runs/parent/parent"))["parent"] == {"run_id": "grandparent", "batches_trained": 2}
+
+
+@pytest.mark.parametrize("reader", ["detjupyter.server.runs", "detjupyter.server.tails"], ids=["route", "socket"])
+async def test_an_ancestor_deleted_while_it_is_read_costs_its_points_only(
+    reader: str, api: Api, store: Store, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By both ways to the browser: the points of the run itself, and of its other ancestors, are there."""
+
+    def found_then_deleted(reading: Store, run_id: str) -> list[RunParent]:
+        found = ancestors(reading, run_id)
+        store.delete_run("parent")
+        return found
+
+    write_family(store)
+    monkeypatch.setattr(f"{reader}.ancestors", found_then_deleted)
+    if reader.endswith("runs"):
+        patches = (await api.get("runs/child/series"))["patches"]
+    else:
+        async with connect() as live:
+            await live.watch("child")
+            patches = (await live.next("series"))["patches"]
+    assert curves(patches) == {"loss": ([1, 2, 6, 7], [0, 0, 2, 2]), "old": ([1, 2], [0, 0]), "new": ([6, 7], [2, 2])}
 
 
 def write_family(store: Store) -> None:

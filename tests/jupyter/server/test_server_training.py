@@ -29,10 +29,10 @@ async def test_a_training_is_seen_and_steered_from_the_sidebar(
         await one.run("%load_ext detjupyter\nimport time")
         await one.run("%det_load model_def:DigitsTrial")
         answer = await api.get(f"kernels/{one.id}")
-        assert answer["definition_path"] == "quickstart"
+        assert answer["definition_paths"] == ["quickstart"]
         assert answer["cards"][-1]["class_name"] == "DigitsTrial"
         session_id = answer["sessions"][-1]["session_id"]
-        assert (await api.get("definition", path=answer["definition_path"]))["entrypoints"] == ["model_def:DigitsTrial"]
+        assert (await api.get("definition", path="quickstart"))["entrypoints"] == ["model_def:DigitsTrial"]
 
         await one.run("%det_train --epochs 1000")
         cell = Busy(tmp_path)

@@ -21,7 +21,7 @@ from detjupyter.engine.checkpoints import writing
 from detjupyter.engine.checkpoints.manifest import MANIFEST, partial_name
 from detjupyter.errors import CheckpointError, DetJupyterError, TrialError
 from detjupyter.protocol.commands import MakeCheckpoint, Restore, Stop
-from detjupyter.protocol.records import CheckpointRecord
+from detjupyter.protocol.records import CheckpointRecord, SavedRecord
 from detjupyter.session.retention import Retention, best_first
 
 
@@ -66,6 +66,72 @@ def names(bench: Bench) -> set[str]:
     assert bench.session.run is not None
     place = bench.store.home / "checkpoints" / bench.session.run.id
     return {path.name for path in place.iterdir() if not path.name.startswith(".")} if place.is_dir() else set()
+
+
+class TestSavedState:
+    """A view asks before the present state is lost, so the session knows which checkpoint holds exactly that state."""
+
+    def test_training_and_functions_of_the_user_leave_the_state_of_a_checkpoint(self, bench: Bench) -> None:
+        """A restore returns to it; a refused command changes nothing."""
+        assert bench.session.record().saved is None
+        bench.session.train(batches=4, wait=True)
+        (kept,) = bench.session.run.checkpoints() if bench.session.run is not None else ()
+        here = SavedRecord(kept.id, kept.run_id)
+        assert bench.session.record().saved == here
+        bench.session.validate()
+        bench.session.reload()
+        assert bench.session.record().saved == here
+        bench.session.step(1)
+        assert bench.session.record().saved is None
+        bench.session.restore(kept)
+        assert bench.session.record().saved == here
+        bench.between_batches(lambda trial: setattr(trial, "weight", 7.0))
+        assert bench.session.record().saved is None
+        newer = bench.session.checkpoint()
+        assert (newer.batches_trained, bench.session.record().saved) == (4, SavedRecord(newer.id, newer.run_id))
+        with pytest.raises(CheckpointError):
+            bench.session.restore("nothing")
+        assert bench.session.record().saved == SavedRecord(newer.id, newer.run_id)
+
+    def test_a_checkpoint_that_is_complete_after_more_batches_is_not_the_present_state(self, bench: Bench, disk: SlowDisk) -> None:
+        """Also if the metrics of these batches are not reported yet."""
+        saving = bench.session.send(MakeCheckpoint())
+        assert disk.reached.wait(LIMIT_S)
+        bench.session.step(1)
+        disk.release.set()
+        saving.result(LIMIT_S)
+        assert bench.session.record().saved is None
+
+    def test_of_two_states_after_the_same_batch_it_is_the_restored_one(self, bench: Bench, disk: SlowDisk) -> None:
+        """The files of the other one are complete only after the restore."""
+        disk.release.set()
+        kept = bench.session.checkpoint()
+        bench.between_batches(lambda trial: setattr(trial, "weight", 7.0))
+        disk.reached.clear()
+        disk.release.clear()
+        saving = bench.session.send(MakeCheckpoint())
+        assert disk.reached.wait(LIMIT_S)
+        bench.session.send(Restore(kept.path)).result(LIMIT_S)  # session.restore() waits for the files
+        disk.release.set()
+        other = saving.result(LIMIT_S)
+        assert other.batches_trained == kept.batches_trained
+        assert bench.session.record().saved == SavedRecord(kept.id, kept.run_id)
+        bench.session.restore(other)
+        assert (bench.trial.weight, bench.session.record().saved) == (7, SavedRecord(other.id, other.run_id))
+
+    def test_a_checkpoint_that_cannot_be_written_holds_nothing(self, bench: Bench, disk: SlowDisk) -> None:
+        """The state before stays what it was: saved, if a checkpoint of it is there."""
+        disk.release.set()
+        kept = bench.session.checkpoint()
+        disk.reached.clear()
+        bench.adapter.on_save = lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(CheckpointError):
+            bench.session.checkpoint()
+        assert bench.session.record().saved == SavedRecord(kept.id, kept.run_id)
+        bench.session.step(1)
+        with pytest.raises(CheckpointError):
+            bench.session.checkpoint()
+        assert bench.session.record().saved is None
 
 
 class TestWritingBehind:

@@ -87,6 +87,17 @@ def test_the_card_says_where_everything_came_from() -> None:
             assert fact in form
 
 
+def test_the_card_says_that_a_seed_was_drawn_and_what_is_wrong_with_the_files() -> None:
+    """Only if neither the user nor the config chose it; what concerns the files follows the other notes."""
+    card = make_card()
+    for form in card_bundle(card).values():
+        assert "42" in form
+        assert "drawn" not in form
+    for form in card_bundle(replace(card, is_seed_drawn=True, notes=("A note.",), file_notes=("A file.",))).values():
+        assert "42 (drawn)" in form
+        assert form.index("A note.") < form.index("A file.")
+
+
 def test_what_to_correct_is_the_first_thing_on_the_card() -> None:
     """Above the facts; other remarks are below them."""
     card = replace(make_card(), warnings=("`serachr` is not a known key.",), notes=("A remark.",))
@@ -138,8 +149,8 @@ def test_a_tree_of_many_files_is_bounded() -> None:
     assert bundle["text/html"].count("<li") == 2001
     assert len(bundle["text/html"]) < 300_000
     for form in (_Tags(bundle["text/html"]).text, bundle["text/plain"]):
-        assert "5\u202f000 files ship" in form
-        assert "and 3\u202f000 more paths" in form
+        assert "5,000 files ship" in form
+        assert "and 3,000 more paths" in form
 
 
 def test_too_much_to_ship_is_said() -> None:
@@ -201,7 +212,7 @@ def test_figures_read_like_figures() -> None:
     ]  # fmt: skip
     assert [format_bytes(n) for n in (0, 999, 1000, 99_614_720, 3_200_000_000)] == ["0 B", "999 B", "1.0 kB", "100 MB", "3.2 GB"]
     assert [format_duration(s) for s in (0.04, 23.4, 75, 3700, 90_000)] == ["0.0 s", "23 s", "1 min 15 s", "1 h 1 min", "1 d 1 h"]
-    assert format_count(1_234_567) == "1\u202f234\u202f567"
+    assert format_count(1_234_567) == "1,234,567"
 
 
 def test_a_metric_is_known_without_its_groups_prefix() -> None:
