@@ -32,6 +32,18 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", r"\x0a").replace("\t", r"\x09")
 
 
+def shortened(text: str, most: int) -> str:
+    """Return ``text``, without its middle if it has more than ``most`` characters.
+
+    >>> shortened("abcdefgh", 4)
+    'ab … 4 characters … gh'
+    """
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} … {len(text) - 2 * half:,} characters … {text[-half:]}"
+
+
 def printable_json(text: str) -> str:
     r"""Return JSON whose strings are ``printable``. ``text`` must be ASCII, as ``json.dumps`` writes it by default.
 

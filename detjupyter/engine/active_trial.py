@@ -8,7 +8,7 @@ from typing import Any
 
 from detjupyter.engine.checkpoints.service import CheckpointService, Written
 from detjupyter.engine.emitter import Emitter
-from detjupyter.engine.failure import one_line
+from detjupyter.engine.failure import summary
 from detjupyter.engine.loaded import LoadedTrial
 from detjupyter.engine.output import are_captured
 from detjupyter.engine.progress import TrainingProgress
@@ -16,7 +16,7 @@ from detjupyter.engine.ranking import Ranking
 from detjupyter.engine.requests import Inbox
 from detjupyter.engine.settings import ENGINE_LIMIT_S
 from detjupyter.framework.metrics import flatten
-from detjupyter.protocol.events import CodeMissing, StateChanged
+from detjupyter.protocol.events import CodeMissing, StateChanged, Until
 from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import State
@@ -52,7 +52,7 @@ class ActiveTrial:
         written: Callable[[Written], None],
     ) -> None:
         self.loaded = loaded
-        self.progress = TrainingProgress(loaded.adapter, emitter.say)
+        self.progress = TrainingProgress(loaded.adapter, emitter.warn)
         # The loop calls this after every batch, so each part must be cheap.
         self.progress.has_request = lambda: bool(inbox) or not are_captured() or self.loaded.settings.is_contended
         self.emitter = emitter
@@ -71,6 +71,9 @@ class ActiveTrial:
 
     def enter(self, state: State) -> None:
         """Enter ``state``."""
+        if state is State.RUNNING and not self.state.is_live:
+            self.emitter.sink.warnings.end(Until.TRAINING)
+            self.progress.unrecorded.name_again()
         self.state = state
         self.emitter.flush(StateChanged(state, self.progress.batches_trained))
 
@@ -79,7 +82,7 @@ class ActiveTrial:
         try:
             event = self.progress.report()
         except Exception as error:  # a device reports an earlier failure at its next use, which may be this; the next batch will fail
-            self.emitter.say(f"The newest metrics could not be read: {one_line(error)}")
+            self.emitter.say(f"The newest metrics could not be read: {summary(error)}")
             return
         if event is not None:
             self.emitter.emit(event)
@@ -98,6 +101,7 @@ class ActiveTrial:
     def replace(self, loaded: LoadedTrial) -> None:
         """Continue with ``loaded``, which has the state of the present trial."""
         self.loaded = loaded
+        self.progress.unrecorded.name_again()
         loaded.settings.is_shared = self._is_shared
         self.progress.adapter = loaded.adapter
         self.ranking.configure(loaded.config.searcher_metric, loaded.config.smaller_is_better)
@@ -114,10 +118,11 @@ class ActiveTrial:
         return best is not None and best.batches_trained == self.progress.batches_trained
 
     def report_missing_metric(self, metrics: Mapping[str, Any]) -> None:
-        """Report once that the validation lacks the metric by which the config ranks."""
+        """Warn that the validation lacks the metric by which the config ranks."""
         missing = self.ranking.missing(metrics)
         if missing is not None:
             available = ", ".join(flatten(metrics)) or "none"
-            self.emitter.say(
-                f"The config's metric {missing!r} is not a validation metric (available: {available}). Ranking by the first one."
+            self.emitter.warn(
+                f"The config's metric {missing!r} is not a validation metric (available: {available}). Ranking by the first one.",
+                Until.TRAINING,
             )

@@ -22,7 +22,7 @@ from detjupyter.engine.checkpoints.service import Written
 from detjupyter.engine.driver import Driver
 from detjupyter.engine.emitter import Emitter
 from detjupyter.engine.engine import Engine, Publish
-from detjupyter.engine.failure import one_line, stack_text
+from detjupyter.engine.failure import stack_text, summary
 from detjupyter.engine.job_control import JobControl
 from detjupyter.engine.libraries import Plain
 from detjupyter.engine.loaded import LoadedTrial
@@ -309,7 +309,7 @@ class LocalEngine(Engine):
                 driver.trial.loaded.adapter.release()
                 driver.trial.loaded.adapter.shut_down()
         except Exception as error:  # user code; the trial is not needed any more
-            self._emitter.say(f"The trial's shutdown failed with {one_line(error)}")
+            self._emitter.say(f"The trial's shutdown failed with {summary(error)}")
         with suppress(Exception):
             driver.trial.loaded.release()
             self._emitter.flush()

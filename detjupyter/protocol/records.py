@@ -155,7 +155,8 @@ class SessionRecord:
     ``validation_done`` and ``validation_total`` count batches of the current validation. ``latest`` contains the newest value of every
     metric by group. ``allowed`` contains the kinds of command that have an effect now. ``has_training`` is False for a step outside of a
     training, ``slowed`` is True while a busy cell slows the training down, and ``stuck`` is the stack (as Python formats it) of a batch
-    that has not ended for seconds. The defaults describe a session before its first batch.
+    that has not ended for seconds. ``warnings`` are the first of detjupyter's warnings that hold now, and ``more_warnings`` counts the
+    others. The defaults describe a session before its first batch.
     """
 
     session_id: str
@@ -188,6 +189,8 @@ class SessionRecord:
     slowed: bool = False
     stuck: str | None = None
     hyperparameter_changes: tuple[HyperparameterChange, ...] = ()
+    warnings: tuple[str, ...] = ()
+    more_warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,8 @@ export interface SessionRecord {
   slowed: boolean;
   stuck: string | null;
   hyperparameter_changes: readonly HyperparameterChange[];
+  warnings: readonly string[];
+  more_warnings: number;
 }
 
 /** A run as the history lists it. */

@@ -41,6 +41,8 @@ export function session(fields: Partial<SessionRecord> = {}): SessionRecord {
     slowed: false,
     stuck: null,
     hyperparameter_changes: [],
+    warnings: [],
+    more_warnings: 0,
     ...fields
   };
 }

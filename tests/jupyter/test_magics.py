@@ -278,6 +278,27 @@ class TestLookingBack:
         cells.ok("%det_train --batches 4 --wait")
         assert re.match(r"model_def:DigitsTrial: finished · 4 batches.*\n  loss +training .* validation ", cells.ok("%det_status").text)
 
+    def test_a_training_without_effect_is_marked_everywhere(self, cells: Cells, directory: Path) -> None:
+        """In the picture that stays, in the status, on the card and with the run; the training of the corrected code has no mark."""
+        path = directory / "model_def.py"
+        good = path.read_text(encoding="utf-8")
+        assert "self.context.step_optimizer(self.optimizer)" in good
+        path.write_text(good.replace("self.context.step_optimizer(self.optimizer)", "pass"), encoding="utf-8")
+        cells.ok("s = %det_load")
+        seen = cells.ok("%det_train --batches 12")
+        cells.ok("s.wait()")
+        cells.hear(0.3)
+        mark, sentence = "1 warning", "No parameter changed in"
+        for text in (seen.text, cells.ok("%det_status").text):
+            assert mark in text
+            assert sentence in text
+        assert sentence in cells.ok("s").text
+        path.write_text(good, encoding="utf-8")
+        cells.ok("%det_reload")
+        cells.ok("%det_train --batches 12 --wait")
+        assert mark not in cells.ok("%det_status").text
+        assert sentence in cells.value("s.run.warnings")
+
 
 ODD = r"""
 import torch
