@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,8 @@ class ActiveTrial:
         inbox: The waiting commands; the loop yields if there are any.
         emitter: Publishes the events.
         name: The name of the session.
-        is_shared: Returns whether other user code may be running now, to which changes of process-wide settings are then attributed.
+        awaited_by: The threads that wait for the trial. Without any, other user code may be running, to which changes of process-wide
+            settings are then attributed.
         load_again: Loads the definition again, for a reload.
         written: Called at the end of each write of a checkpoint.
 
@@ -47,7 +48,7 @@ class ActiveTrial:
         emitter: Emitter,
         *,
         name: str,
-        is_shared: Callable[[], bool],
+        awaited_by: Collection[int],
         load_again: Callable[[LoadRecipe], LoadedTrial],
         written: Callable[[Written], None],
     ) -> None:
@@ -67,7 +68,8 @@ class ActiveTrial:
         )
         self.state = State.READY
         self._load_again = load_again
-        self._is_shared = loaded.settings.is_shared = is_shared
+        self._awaited_by = awaited_by
+        self._share(loaded)
 
     def enter(self, state: State) -> None:
         """Enter ``state``."""
@@ -100,12 +102,17 @@ class ActiveTrial:
 
     def replace(self, loaded: LoadedTrial) -> None:
         """Continue with ``loaded``, which has the state of the present trial."""
+        loaded.settings.number = self.loaded.settings.number
         self.loaded = loaded
         self.progress.unrecorded.name_again()
-        loaded.settings.is_shared = self._is_shared
+        self._share(loaded)
         self.progress.adapter = loaded.adapter
         self.ranking.configure(loaded.config.searcher_metric, loaded.config.smaller_is_better)
         self.emitter.follow(loaded, set(loaded.trial_class.scope.sources()))
+
+    def _share(self, loaded: LoadedTrial) -> None:
+        awaited_by = self._awaited_by
+        loaded.settings.awaited_by, loaded.settings.is_shared = awaited_by, lambda: not awaited_by
 
     def save(self, *, automatic: bool) -> CheckpointRecord | None:
         """Save the present state of the trial; see :meth:`CheckpointService.save`."""
