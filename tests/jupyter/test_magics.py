@@ -13,7 +13,19 @@ from support.definition import LINE
 
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
-LOAD_OPTIONS = ("--path", "--config", "--hparam", "--seed", "--device", "--name", "--from", "--compile", "--startup-hook", "--any-size")
+LOAD_OPTIONS = (
+    "--path",
+    "--config",
+    "--hparam",
+    "--seed",
+    "--device",
+    "--name",
+    "--from",
+    "--repeat",
+    "--compile",
+    "--startup-hook",
+    "--any-size",
+)
 OURS = ("detjupyter/magics", "detjupyter/engine", "detjupyter/session", "detjupyter/pytorch", "detjupyter/definition", "detjupyter/store")
 
 
@@ -561,6 +573,20 @@ def train_and_fail(cells: Cells, session: str, code: str) -> str:
 
 class TestReturn:
     """The way back to an earlier run, in a new kernel or a new session."""
+
+    def test_a_load_repeats_an_earlier_run(self, cells: Cells, directory: Path) -> None:
+        """From its start, with a line if the files have changed; what contradicts it is refused. The Tab key offers the run."""
+        cells.ok("s = %det_load --hparam learning_rate=0.02 --seed 5")
+        cells.ok("%det_train --batches 6 --wait")
+        run = cells.value("s.run.id").strip("'")
+        assert run in cells.client.complete("%det_load --repeat ", reply=True, timeout=30)["content"]["matches"]
+        path = directory / "network.py"
+        path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = True\n", encoding="utf-8")
+        text = cells.ok(f"again = %det_load --repeat {run}").text
+        assert f"Warning: {directory} has other files now, so the code of the run {run} is loaded" in text
+        cells.ok("%det_train --batches 6 --wait")
+        assert cells.value("again.metrics('loss')[1].tolist() == s.metrics('loss')[1].tolist()") == "True"
+        assert "has the values of its recipe" in cells.run(f"%det_load --repeat {run} --seed 4").message
 
     def test_a_load_continues_an_earlier_run(self, cells: Cells) -> None:
         """``--from latest``, ``best`` and an id; the Tab key offers them, and `%det_restore` offers the checkpoints of earlier runs."""
