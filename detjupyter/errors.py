@@ -41,8 +41,9 @@ definitions raise or catch by their Determined names; the HTTP answer `RefusedEr
 room that raises them. A value of a wrong type in a Python call is a plain ``TypeError``.
 
 A message says what failed, with the value; ``where`` says where; ``hint`` says what to do next, in the words of
-:mod:`detjupyter.next_step`. IPython shows the three and no traceback: an error of the user's is not a bug of detjupyter, and a traceback
-would keep the failed frames (and their GPU memory) alive.
+:mod:`detjupyter.next_step`. Very long words and lines of them are shortened, because they can contain any value of a user; the other
+fields are whole. IPython shows the three and no traceback: an error of the user's is not a bug of detjupyter, and a traceback would keep
+the failed frames (and their GPU memory) alive.
 """
 
 from __future__ import annotations
@@ -65,10 +66,11 @@ class DetJupyterError(Exception):
     """
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        message = _bounded(message)
         super().__init__(message)
         self.message = message
-        self.where = where
-        self.hint = hint
+        self.where = where and _bounded(where)
+        self.hint = hint and _bounded(hint)
 
     def __str__(self) -> str:
         lines = [self.message]
@@ -91,8 +93,14 @@ def split_hint(text: str) -> tuple[str, str | None]:
     return message, hint or None
 
 
+def _bounded(text: str) -> str:
+    from detjupyter.text import bounded  # imported here because most kernels show no error
+
+    return bounded(text)
+
+
 def _printable(lines: Sequence[str]) -> str:
-    from detjupyter.text import printable  # imported here because most kernels show no error
+    from detjupyter.text import printable  # for the same reason
 
     return printable("\n".join(lines))
 
@@ -231,7 +239,7 @@ class TrialUsageError(TrialError):
     """
 
     def __init__(self, message: str, found: str = "", hint: str | None = None) -> None:
-        super().__init__(message, exception=found, hint=hint)
+        super().__init__(message, exception=_bounded(found), hint=hint)
         self.found = found
 
 

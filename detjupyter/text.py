@@ -17,6 +17,10 @@ _NOT_PRINTABLE = re.compile(f"[{_CONTROLS}{_LINE_ENDS}{_DIRECTIONS}\ud800-\udfff
 _ESCAPE_IN_JSON = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|r\\n|u([0-9a-f]{4})|[brf\\])")
 _SHORT = {r"\b": r"\\x08", r"\f": r"\\x0c", r"\r": r"\\x0d", r"\r\n": r"\n"}
 
+LONGEST_WORD, LONGEST_LINE = 300, 1000
+"""The most characters of a word, such as a path, and of a line in a message."""
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD},}}")
+
 
 def printable(text: str) -> str:
     r"""Return ``text`` with control characters and marks of direction spelled out; tabs and newlines stay.
@@ -30,6 +34,24 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return ``printable`` text for one line of an output, such as a name: tabs and newlines are spelled out as well."""
     return printable(text).replace("\n", r"\x0a").replace("\t", r"\x09")
+
+
+def shortened(text: str, most: int) -> str:
+    """Return ``text``, without its middle if it has more than ``most`` characters.
+
+    >>> shortened("abcdefgh", 4)
+    'ab … 4 characters … gh'
+    """
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} … {len(text) - 2 * half:,} characters … {text[-half:]}"
+
+
+def bounded(text: str) -> str:
+    """Return a message with :func:`shortened` words and lines: it can contain a name or an id that the user has given, of any length."""
+    text = _LONG_WORD.sub(lambda word: shortened(word[0], LONGEST_WORD), text)
+    return "\n".join(shortened(line, LONGEST_LINE) for line in text.split("\n"))
 
 
 def printable_json(text: str) -> str:

@@ -237,7 +237,8 @@ class _Check:
             TrialError: The code raised an exception.
         """
         failure: TrialError
-        with find_framework(self.framework).kept_random_states(), ProcessSettings().active(), ambient.kept(), silenced():
+        settings = ProcessSettings().active(foreground=f"the check of {self.definition.name}")
+        with find_framework(self.framework).kept_random_states(), settings, ambient.kept(), silenced():
             try:
                 loaded = self.definition.load(self.entrypoint)
                 try:

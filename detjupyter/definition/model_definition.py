@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 #: More paths than this are scanned only with ``any_size``.
 MOST_PATHS = 200_000
-_MOST_CHARACTERS = 200  # of a path in a message
 _GET_HPARAM = re.compile(rb"\bget_hparam\(\s*[\"']([\w.]+)[\"']")
 
 
@@ -238,9 +237,8 @@ def _looked_up(path: str | Path) -> tuple[Path, bool]:
         return found, found.is_file()
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
-        shown = repr(str(path)) if len(str(path)) <= _MOST_CHARACTERS else f"{str(path)[:_MOST_CHARACTERS]!r}…"
         raise DefinitionNotFoundError(
-            f"The path {shown} cannot be used: {reason}.",
+            f"The path {str(path)!r} cannot be used: {reason}.",
             hint="Name a directory, a .py file or an archive.",
         ) from None
 

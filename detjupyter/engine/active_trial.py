@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from detjupyter.engine.checkpoints.service import CheckpointService, Written
 from detjupyter.engine.emitter import Emitter
-from detjupyter.engine.failure import one_line
+from detjupyter.engine.failure import summary
 from detjupyter.engine.loaded import LoadedTrial
 from detjupyter.engine.output import are_captured
 from detjupyter.engine.progress import TrainingProgress
@@ -16,7 +16,7 @@ from detjupyter.engine.ranking import Ranking
 from detjupyter.engine.requests import Inbox
 from detjupyter.engine.settings import ENGINE_LIMIT_S
 from detjupyter.framework.metrics import flatten
-from detjupyter.protocol.events import CodeMissing, StateChanged
+from detjupyter.protocol.events import CodeMissing, StateChanged, Until
 from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.states import State
@@ -30,7 +30,8 @@ class ActiveTrial:
         inbox: The waiting commands; the loop yields if there are any.
         emitter: Publishes the events.
         name: The name of the session.
-        is_shared: Returns whether other user code may be running now, to which changes of process-wide settings are then attributed.
+        awaited_by: The threads that wait for the trial. Without any, other user code may be running, to which changes of process-wide
+            settings are then attributed.
         load_again: Loads the definition again, for a reload.
         written: Called at the end of each write of a checkpoint.
 
@@ -47,12 +48,12 @@ class ActiveTrial:
         emitter: Emitter,
         *,
         name: str,
-        is_shared: Callable[[], bool],
+        awaited_by: Collection[int],
         load_again: Callable[[LoadRecipe], LoadedTrial],
         written: Callable[[Written], None],
     ) -> None:
         self.loaded = loaded
-        self.progress = TrainingProgress(loaded.adapter, emitter.say)
+        self.progress = TrainingProgress(loaded.adapter, emitter.warn)
         # The loop calls this after every batch, so each part must be cheap.
         self.progress.has_request = lambda: bool(inbox) or not are_captured() or self.loaded.settings.is_contended
         self.emitter = emitter
@@ -67,10 +68,14 @@ class ActiveTrial:
         )
         self.state = State.READY
         self._load_again = load_again
-        self._is_shared = loaded.settings.is_shared = is_shared
+        self._awaited_by = awaited_by
+        self._share(loaded)
 
     def enter(self, state: State) -> None:
         """Enter ``state``."""
+        if state is State.RUNNING and not self.state.is_live:
+            self.emitter.sink.warnings.end(Until.TRAINING)
+            self.progress.unrecorded.name_again()
         self.state = state
         self.emitter.flush(StateChanged(state, self.progress.batches_trained))
 
@@ -79,7 +84,7 @@ class ActiveTrial:
         try:
             event = self.progress.report()
         except Exception as error:  # a device reports an earlier failure at its next use, which may be this; the next batch will fail
-            self.emitter.say(f"The newest metrics could not be read: {one_line(error)}")
+            self.emitter.say(f"The newest metrics could not be read: {summary(error)}")
             return
         if event is not None:
             self.emitter.emit(event)
@@ -97,11 +102,17 @@ class ActiveTrial:
 
     def replace(self, loaded: LoadedTrial) -> None:
         """Continue with ``loaded``, which has the state of the present trial."""
+        loaded.settings.number = self.loaded.settings.number
         self.loaded = loaded
-        loaded.settings.is_shared = self._is_shared
+        self.progress.unrecorded.name_again()
+        self._share(loaded)
         self.progress.adapter = loaded.adapter
         self.ranking.configure(loaded.config.searcher_metric, loaded.config.smaller_is_better)
         self.emitter.follow(loaded, set(loaded.trial_class.scope.sources()))
+
+    def _share(self, loaded: LoadedTrial) -> None:
+        awaited_by = self._awaited_by
+        loaded.settings.awaited_by, loaded.settings.is_shared = awaited_by, lambda: not awaited_by
 
     def save(self, *, automatic: bool) -> CheckpointRecord | None:
         """Save the present state of the trial; see :meth:`CheckpointService.save`."""
@@ -114,10 +125,11 @@ class ActiveTrial:
         return best is not None and best.batches_trained == self.progress.batches_trained
 
     def report_missing_metric(self, metrics: Mapping[str, Any]) -> None:
-        """Report once that the validation lacks the metric by which the config ranks."""
+        """Warn that the validation lacks the metric by which the config ranks."""
         missing = self.ranking.missing(metrics)
         if missing is not None:
             available = ", ".join(flatten(metrics)) or "none"
-            self.emitter.say(
-                f"The config's metric {missing!r} is not a validation metric (available: {available}). Ranking by the first one."
+            self.emitter.warn(
+                f"The config's metric {missing!r} is not a validation metric (available: {available}). Ranking by the first one.",
+                Until.TRAINING,
             )

@@ -22,7 +22,7 @@ from detjupyter.engine.reloading import reload
 from detjupyter.engine.requests import Request
 from detjupyter.errors import CheckpointError, LengthError, SessionError
 from detjupyter.protocol.commands import AtBatch, Restore, Step, Train
-from detjupyter.protocol.events import Moved
+from detjupyter.protocol.events import Moved, Until
 from detjupyter.protocol.states import Activity, State
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class RestoreHandler(Handler):
         if not isinstance(command.path, str):
             raise CheckpointError(f"A checkpoint is restored from the path of its directory, not from {command.path!r}.")
         control.trial.report()
-        with control.trial.user_code():
+        with control.trial.emitter.renewing(Until.RESTORE), control.trial.user_code():
             run_id = restore_checkpoint(control.trial.progress, Path(command.path), trust=command.trust)
         progress = control.trial.progress
         notice = other_hyperparameters(Path(command.path), control.trial.loaded.config.hyperparameters)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -47,6 +48,8 @@ class Driver:
         self._speed = Speed()
         self._numbers = itertools.count(1)  # the numbers of commands, in the order in which they take effect
         self._held: deque[Request] = deque()  # requests that wait for side jobs
+        self._waits_for: str | None = None  # the code in the foreground that excludes the trial
+        self._next_beat = 0.0
         self._handlers = {kind: handler(control) for kind, handler in HANDLERS.items()}
 
     def run(self, is_over: Callable[[], bool]) -> None:
@@ -142,9 +145,20 @@ class Driver:
         """
         with self.trial.loaded.settings.turn() as has_turn:  # False while another trial works with conflicting settings
             end = self._advance(job) if has_turn else None
+        self._note_wait(None if has_turn else self.trial.loaded.settings.excluded_by)
         self.control.end_satisfied()
         if end is not None:
             end()
+
+    def _note_wait(self, foreground: str | None) -> None:
+        """Say once that the trial waits for code in the foreground, and show that the engine is alive while it does."""
+        if foreground is not None and foreground != self._waits_for:
+            self.trial.emitter.say(f"Waits for {foreground}, whose statements can change settings of the whole process.")
+            self._next_beat = 0.0
+        self._waits_for = foreground
+        if foreground is not None and time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + HEARTBEAT_S
+            self.trial.emitter.flush(Beat())
 
     def _advance(self, job: Job) -> Callable[[], object] | None:
         """Take steps of ``job`` until the driver has something else to do: a request, a pause, another job, or another trial's turn.

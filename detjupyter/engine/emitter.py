@@ -1,4 +1,4 @@
-"""Publishes the engine's events, each after the lines that the trial printed before it."""
+"""Publishes the engine's events, each after the lines that the trial printed before it, and before its warnings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from detjupyter.engine.engine import Publish
 from detjupyter.engine.gpu import GpuMonitor
 from detjupyter.engine.loaded import LoadedTrial
 from detjupyter.engine.output import LogSink, outside, uncaptured
-from detjupyter.protocol.events import Event, FilesUsed, GpuRead, Logged, activity_after
+from detjupyter.framework.warning import Receive
+from detjupyter.protocol.events import Event, FilesUsed, GpuRead, Logged, Until, activity_after
 from detjupyter.protocol.states import Activity
 
 LINES_INTERVAL_S = 0.1
@@ -23,18 +24,22 @@ FILES_INTERVAL_S = 1.0
 class Emitter:
     """Emits events in order, each after the lines that were printed before it.
 
+    Warnings follow the next event: a load warns before it has replaced the earlier code, whose warnings end with its event.
+
     Args:
         publish: Takes each event; it must be quick and must not raise.
         sink: Collects what the trial prints.
 
     Attributes:
         activity: The engine's activity, according to the events so far.
+        warn: Warns about the trial, see :func:`detjupyter.framework.warning.warn`.
 
-    Thread: the engine's, or another one while the engine's is inside :meth:`in_background`; :meth:`say` any.
+    Thread: the engine's, or another one while the engine's is inside :meth:`in_background`; :meth:`say` and :attr:`warn` any.
     """
 
     def __init__(self, publish: Publish, sink: LogSink) -> None:
         self.sink = sink
+        self.warn: Receive = sink.warn
         self.activity = Activity.IDLE
         self._publish_to = publish
         self._gpu = GpuMonitor(None)
@@ -84,6 +89,7 @@ class Emitter:
         """Emit ``event``, after the whole lines that were printed before it."""
         self.emit_lines(unfinished=False)
         self._publish(event)
+        self._emit_warnings()
         self._emit_readings()
 
     def flush(self, event: Event | None = None) -> None:
@@ -93,6 +99,21 @@ class Emitter:
         self._emit_readings()
         if event is not None:
             self._publish(event)
+        self._emit_warnings()
+
+    @contextmanager
+    def renewing(self, until: Until) -> Iterator[None]:
+        """Replace the warnings that ``until`` ends by those of the block; if it raises, they remain, and those of the block are dropped.
+
+        The block, or the code after it, must emit the event that ends them.
+        """
+        self._emit_warnings()
+        self.sink.warnings.end(until)
+        try:
+            yield
+        except BaseException:
+            self.sink.warnings.take()
+            raise
 
     def emit_lines(self, *, unfinished: bool = False) -> None:
         """Emit the lines printed since the last call; with ``unfinished``, also text that no newline has ended yet."""
@@ -107,6 +128,10 @@ class Emitter:
         if self._loaded is not None and now >= self._next_files:
             self._next_files = now + FILES_INTERVAL_S
             self._emit_files(self._loaded)
+
+    def _emit_warnings(self) -> None:
+        for warned in self.sink.warnings.take():
+            self._publish(warned)
 
     def _publish(self, event: Event) -> None:
         self.activity = activity_after(event, self.activity)

@@ -13,9 +13,10 @@ from detjupyter.definition.user_errors import trial_error, user_frames
 from detjupyter.errors import DetJupyterError, TrialError
 from detjupyter.protocol.answers import text_of
 from detjupyter.protocol.records import ErrorRecord
+from detjupyter.text import shortened
 
 MAX_CHARACTERS = 20_000
-"""The middle of a longer error message is left out."""
+"""The middle of a longer error message is left out, since records and views contain it."""
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
@@ -39,25 +40,16 @@ def describe(error: BaseException, roots: Sequence[Path], doing: str) -> TrialEr
         message = f"KeyboardInterrupt in your code while {doing}."
         return TrialError(message, exception="KeyboardInterrupt", user_traceback=frames_text(error, roots))
     failure = trial_error(error, roots, doing)
-    failure.message, failure.exception = shortened(failure.message), shortened(failure.exception)
+    failure.message, failure.exception = shortened(failure.message, MAX_CHARACTERS), shortened(failure.exception, MAX_CHARACTERS)
     failure.args = (failure.message,)
-    failure.user_traceback = shortened(failure.user_traceback)
+    failure.user_traceback = shortened(failure.user_traceback, MAX_CHARACTERS)
     return failure
 
 
-def one_line(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
     """Return ``error`` for a record: the message of one of detjupyter's errors, else class and text; shortened if it is very long."""
-    if isinstance(error, DetJupyterError):
-        return shortened(error.message)
-    return shortened(f"{type(error).__name__}: {text_of(error)}")
-
-
-def shortened(text: str) -> str:
-    """Return ``text``, without its middle if it has more than :data:`MAX_CHARACTERS`, since records and views contain it."""
-    if len(text) <= MAX_CHARACTERS:
-        return text
-    half = MAX_CHARACTERS // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters …\n{text[-half:]}"
+    text = error.message if isinstance(error, DetJupyterError) else f"{type(error).__name__}: {text_of(error)}"
+    return shortened(text, MAX_CHARACTERS)
 
 
 def error_record(error: TrialError) -> ErrorRecord:

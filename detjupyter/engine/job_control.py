@@ -10,7 +10,7 @@ from typing import Any
 from detjupyter.definition.trial import InvalidHP
 from detjupyter.engine.active_trial import ActiveTrial
 from detjupyter.engine.checkpoints.service import Written
-from detjupyter.engine.failure import describe, error_record, one_line
+from detjupyter.engine.failure import describe, error_record, summary
 from detjupyter.engine.jobs import Job
 from detjupyter.engine.loop import Steps, checkpoint, train
 from detjupyter.engine.plan import NEVER, Plan, make_plan, needs_data
@@ -18,7 +18,7 @@ from detjupyter.engine.requests import Request
 from detjupyter.errors import CheckpointError, SessionError, TrialError
 from detjupyter.protocol.answers import ErrorAnswer
 from detjupyter.protocol.commands import Train
-from detjupyter.protocol.events import ActivityChanged, BestChanged, Checkpointed, Event, Failed, PlanChanged, Validated
+from detjupyter.protocol.events import ActivityChanged, BestChanged, Checkpointed, Event, Failed, PlanChanged, Until, Validated
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.protocol.situation import Situation
 from detjupyter.protocol.states import Activity, State
@@ -282,7 +282,7 @@ class JobControl:
 
     def abandon(self, error: BaseException) -> TrialError:
         """Fail all waiting requests, because an internal error, ``error``, ends the thread. Emits only the failure and the new state."""
-        what = one_line(error)
+        what = summary(error)
         failure = TrialError("Internal error in detjupyter; please report it.", exception=what, hint="Load the definition again.")
         waiting = [request for job in self.side_jobs for request in job.waiting]
         waiting += [*self.step_requests, *self.awaiting_files, *self.trial.checkpoints.abandon()]
@@ -329,7 +329,7 @@ class JobControl:
             plan = self.training.plan if self.training is not None else None
             return self.trial.save(automatic=plan is None or not plan.keeps_checkpoints)
         except CheckpointError as error:
-            self.trial.emitter.say(str(error))
+            self.trial.emitter.warn(str(error), Until.TRAINING)
             return None
 
     def _end_write(self, written: Written) -> None:
@@ -344,7 +344,7 @@ class JobControl:
             except BaseException as raised:  # a callback of the trial raised it; the checkpoint is complete nevertheless
                 self.fail("notifying the trial of a checkpoint", raised)
         elif isinstance(error, CheckpointError) and not waiting:
-            self.trial.emitter.say(str(error))
+            self.trial.emitter.warn(str(error), Until.TRAINING)
             self.trial.emitter.flush()
         elif error is not None and not isinstance(error, CheckpointError):
             self.fail("saving", error, waiting)

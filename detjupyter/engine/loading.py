@@ -53,7 +53,7 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
         notes = (*notes, *_run_startup_hook(definition, hook_output))
     usage, output, settings = watch_usage(definition.root), LoadedOutput(), ProcessSettings()
     try:
-        with settings.active(), usage.active(), output.active():
+        with settings.active(foreground=f"the load of {definition.name}"), usage.active(), output.active():
             loaded_class = definition.load(entrypoint, usage)
             options = TrialOptions(loaded_class.trial_class, config, seed, recipe.device, recipe.compile)
             adapter = _build(definition, loaded_class, options)

@@ -22,7 +22,7 @@ from detjupyter.engine.checkpoints.service import Written
 from detjupyter.engine.driver import Driver
 from detjupyter.engine.emitter import Emitter
 from detjupyter.engine.engine import Engine, Publish
-from detjupyter.engine.failure import one_line, stack_text
+from detjupyter.engine.failure import stack_text, summary
 from detjupyter.engine.job_control import JobControl
 from detjupyter.engine.libraries import Plain
 from detjupyter.engine.loaded import LoadedTrial
@@ -97,7 +97,7 @@ class LocalEngine(Engine):
         self._process = os.getpid()
         self._is_loading, self._is_killed = True, False
         self._lock = threading.RLock()  # reentrant: while a thread holds it, garbage collection can close this engine in the same thread
-        self._waiting = 0
+        self._waiting: list[int] = []  # the threads that only wait for the trial
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name=f"detjupyter {name}", daemon=True)
         self._thread.start()
@@ -137,13 +137,12 @@ class LocalEngine(Engine):
     @contextmanager
     def awaited(self) -> Iterator[None]:
         """Register that the calling thread only waits for the trial inside the block."""
-        with self._lock:
-            self._waiting += 1
+        thread = threading.get_ident()
+        self._waiting.append(thread)
         try:
             yield
         finally:
-            with self._lock:
-                self._waiting -= 1
+            self._waiting.remove(thread)
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in a load that is under way; the engine then ends."""
@@ -295,7 +294,7 @@ class LocalEngine(Engine):
             self._inbox,
             self._emitter,
             name=self._name,
-            is_shared=lambda: not self._waiting,
+            awaited_by=self._waiting,
             load_again=self._load_again,
             written=written,
         )
@@ -309,7 +308,7 @@ class LocalEngine(Engine):
                 driver.trial.loaded.adapter.release()
                 driver.trial.loaded.adapter.shut_down()
         except Exception as error:  # user code; the trial is not needed any more
-            self._emitter.say(f"The trial's shutdown failed with {one_line(error)}")
+            self._emitter.say(f"The trial's shutdown failed with {summary(error)}")
         with suppress(Exception):
             driver.trial.loaded.release()
             self._emitter.flush()

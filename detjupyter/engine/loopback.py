@@ -18,7 +18,7 @@ from detjupyter.errors import DetJupyterError, SessionError
 from detjupyter.protocol.answers import Answer, ErrorAnswer
 from detjupyter.protocol.calls import CloseEngine, CloseEngineSoon, EngineCall, InterruptLoad, KillEngine, ReadStack
 from detjupyter.protocol.commands import CommandMessage, require_command
-from detjupyter.protocol.events import Beat, CommandAnswered, Event, Logged, StateChanged, Validated
+from detjupyter.protocol.events import Beat, CommandAnswered, Event, Logged, StateChanged, Until, Validated, Warned
 from detjupyter.protocol.frames import pack, unpack
 from detjupyter.protocol.recipe import LoadedRecord
 from detjupyter.protocol.records import LogLine
@@ -38,7 +38,7 @@ class LoopbackEngine(Engine):
         self.ended: Future[None] = Future()
         self.bytes_sent = self.bytes_received = 0
         self._publish = publish
-        self._once = Once()
+        self._said, self._warned = Once(), Once()
         self._state = State.READY
         self._inner = open_inner(self._receive)
         self._inner.opened.add_done_callback(lambda inner: self._settle(self.opened, inner, "opened"))
@@ -118,11 +118,15 @@ class LoopbackEngine(Engine):
             frame = pack(event)
         except DetJupyterError as error:
             frame = pack(_packable(event))
-            if self._once.is_new(error.message):
+            if self._said.is_new(error.message):
                 self._publish(Logged((LogLine(time.time(), "detjupyter", error.message),)))
+            if self._warned.is_new(error.message):
+                self._publish(Warned(error.message, Until.TRAINING))
         self.bytes_received += len(frame)
         arrived = unpack(frame)
         if isinstance(arrived, StateChanged):
+            if arrived.state is State.RUNNING and not self._state.is_live:
+                self._warned = Once()  # the last one's end with this event
             self._state = arrived.state
         self._publish(arrived)
 

@@ -13,6 +13,7 @@ from detjupyter.engine.plan import NEVER
 from detjupyter.engine.unrecorded import UnrecordedMetrics
 from detjupyter.framework.adapter import TrialAdapter
 from detjupyter.framework.metrics import scalars
+from detjupyter.framework.warning import Receive
 from detjupyter.protocol.events import MetricsReported
 from detjupyter.protocol.records import FloatArray
 
@@ -22,7 +23,7 @@ class TrainingProgress:
 
     Args:
         adapter: The trial.
-        say: Adds a line to the run's log.
+        warn: Warns about the trial.
 
     Attributes:
         adapter: The trial. A reload replaces it between two batches.
@@ -33,7 +34,7 @@ class TrainingProgress:
         restored_at: The number of batches of the restored checkpoint; None without one.
     """
 
-    def __init__(self, adapter: TrialAdapter, say: Callable[[str], None]) -> None:
+    def __init__(self, adapter: TrialAdapter, warn: Receive) -> None:
         self.adapter = adapter
         self.batches_trained = 0
         self.records_trained = 0
@@ -47,7 +48,7 @@ class TrainingProgress:
         """Called after every batch; the loop yields if it returns True."""
         self.not_finite: tuple[int, str] | None = None
         """The first reported batch of this training with a metric that was NaN or infinite, and the metric's name."""
-        self.unrecorded = UnrecordedMetrics(say)
+        self.unrecorded = UnrecordedMetrics(warn)
         """Names the metrics that are not recorded."""
         self._rows: list[Mapping[str, Any]] = []
 

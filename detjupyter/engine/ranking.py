@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from detjupyter.engine.once import Once
 from detjupyter.framework.metrics import flatten, improves_to, single_numbers
 from detjupyter.protocol.records import BestRecord
 
@@ -28,16 +27,14 @@ class Ranking:
         self.newest: float | None = None
         self._metric = metric
         self._smaller_is_better = smaller_is_better
-        self._once = Once()
 
     def configure(self, metric: str | None, smaller_is_better: bool | None) -> None:
         """Rank by another metric from now on."""
         self._metric, self._smaller_is_better = metric, smaller_is_better
 
     def missing(self, metrics: Mapping[str, Any]) -> str | None:
-        """Return the configured metric if it is not among ``metrics``; once for each name, otherwise None."""
-        is_missing = self._metric is not None and self._metric not in flatten(metrics)
-        return self._metric if is_missing and self._once.is_new(self._metric) else None
+        """Return the configured metric if it is not among ``metrics``; otherwise None."""
+        return self._metric if self._metric is not None and self._metric not in flatten(metrics) else None
 
     def add(self, metrics: Mapping[str, Any], batches_trained: int) -> bool:
         """Add a validation, and return whether it is the best so far."""

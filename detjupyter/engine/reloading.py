@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from detjupyter.engine.active_trial import ActiveTrial
-from detjupyter.engine.failure import one_line
+from detjupyter.engine.failure import summary
 from detjupyter.engine.reload_report import ReloadReport, compare
-from detjupyter.protocol.events import Loaded
+from detjupyter.protocol.events import Loaded, Until
 
 
 def reload(trial: ActiveTrial) -> tuple[ReloadReport, int]:
@@ -17,20 +17,22 @@ def reload(trial: ActiveTrial) -> tuple[ReloadReport, int]:
     Raises:
         BaseException: Whatever the new code raises, or StateMismatchError if it cannot take over the state; the present trial is unchanged.
     """
-    before, fresh = trial.loaded, trial.load_again()
-    try:
-        with trial.user_code(), fresh.adapter.active():
-            fresh.adapter.adopt(before.adapter)
-        report = compare(before.record(), fresh.record(), trial.progress.batches_trained)
-    except BaseException:
-        fresh.release()
-        raise
+    before = trial.loaded
+    with trial.emitter.renewing(Until.LOAD):
+        fresh = trial.load_again()
+        try:
+            with trial.user_code(), fresh.adapter.active():
+                fresh.adapter.adopt(before.adapter)
+            report = compare(before.record(), fresh.record(), trial.progress.batches_trained)
+        except BaseException:
+            fresh.release()
+            raise
     trial.replace(fresh)
     number = trial.checkpoints.replace_code()
     try:
         before.release(report.replaced_names())
     except Exception as error:  # user code of the old trial, which is not needed any more; the new trial is unaffected
-        trial.emitter.say(f"Releasing the previous trial failed with {one_line(error)}")
+        trial.emitter.say(f"Releasing the previous trial failed with {summary(error)}")
     for line in str(report).splitlines():
         trial.emitter.say(line)
     trial.emitter.flush(Loaded(report.now, trial.progress.batches_trained, number))

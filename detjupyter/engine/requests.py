@@ -9,7 +9,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
-from detjupyter.engine.failure import one_line, without_own_frames
+from detjupyter.engine.failure import summary, without_own_frames
 from detjupyter.engine.output import outside
 from detjupyter.errors import DetJupyterError
 from detjupyter.protocol.commands import COMMANDS, CommandMessage, arguments_of
@@ -101,7 +101,7 @@ class Request:
             answered_at_batch=batches_trained,
             outcome=outcome,
             number=self.number,
-            error=None if error is None else one_line(error),
+            error=None if error is None else summary(error),
             details=details,
         )
 

@@ -18,7 +18,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ from detjupyter.engine.libraries import Library, Setting, libraries_in_use
 TURN_LIMIT_S = 10.0
 """How long a load waits for another trial to leave its block, if the two need different values."""
 ENGINE_LIMIT_S = 2.0
-"""How long a loaded trial waits in total. The limit is shorter, because its engine has to answer commands."""
+"""How long a loaded trial waits for another one in total. The limit is shorter, because the other one may wait for it."""
 SLICE_S = 0.05
 """An engine that waits for its turn checks for commands this often."""
 
@@ -79,9 +79,14 @@ class _Process:
         return self._settings[name].merged(*trial.changes[name], own) if name in trial.changes else own
 
     def can_begin(self, trial: ProcessSettings) -> bool:
-        """Return whether ``trial`` needs the same values as all trials that work now or are queued before it, except those it bypasses."""
+        """Return whether ``trial`` can work with all trials that work now or are queued before it, except those it bypasses.
+
+        It can if all need the same values, and none excludes another.
+        """
         ahead = self.queue[: self.queue.index(trial)] if trial in self.queue else self.queue
         others = [other for other in (*self.inside, *ahead) if other not in trial.bypassed]
+        if any(trial.excludes(other) or other.excludes(trial) for other in others):
+            return False
         for name in {name for one in (trial, *others) for name in one.changes} if others else ():
             if self._settings[name].is_shareable:
                 continue
@@ -153,7 +158,9 @@ class ProcessSettings:
 
     A setting that the trial has not changed has the process's value, also if a cell changes it between two blocks.
 
-    Two trials can work concurrently if they need the same values. Otherwise they take turns, in the order of their requests.
+    Two trials can work concurrently if they need the same values. Otherwise they take turns, in the order of their requests. Code in the
+    foreground, a script or a load, excludes the trials that were there before it: each of its statements can set something for the whole
+    process, in the middle of their batches.
 
     Args:
         is_shared: Returns whether other user code may be running now: a cell during a training in the background, but not a cell that
@@ -162,10 +169,12 @@ class ProcessSettings:
 
     Attributes:
         changes: The trial's changes, by name: the process's own value at that time, and the trial's value.
-        number: Increases from trial to trial.
+        number: Increases from trial to trial; new code of the same trial keeps it.
         bypassed: The trials that this one no longer waits for, until they leave their block: the waiting has reached its limit, or this
             trial works on behalf of them, in their thread.
         thread: The thread that entered the block last.
+        foreground: What works in the foreground now, in words; None for trials, and outside of the block.
+        awaited_by: The threads that wait for the trial.
 
     Thread: any.
     """
@@ -175,6 +184,8 @@ class ProcessSettings:
         self.number = next(_numbers)
         self.bypassed: weakref.WeakSet[ProcessSettings] = weakref.WeakSet()
         self.thread = 0
+        self.foreground: str | None = None
+        self.awaited_by: Container[int] = ()
         self.is_shared = is_shared
         self._depth = 0
         self._waited_s = 0.0
@@ -194,8 +205,21 @@ class ProcessSettings:
 
     @property
     def is_contended(self) -> bool:
-        """Whether another trial waits for its turn, so that this one should leave its block soon."""
-        return bool(_process.queue)
+        """Whether this trial should leave its block soon: another one waits for its turn, or code in the foreground excludes it."""
+        return bool(_process.queue) or any(other.excludes(self) for other in tuple(_process.inside))
+
+    @property
+    def excluded_by(self) -> str | None:
+        """What works in the foreground, or waits to do so, and excludes this trial, in words; None if nothing does."""
+        with _process.turns:
+            return next((other.foreground for other in (*_process.inside, *_process.queue) if other.excludes(self)), None)
+
+    def excludes(self, other: ProcessSettings) -> bool:
+        """Return whether this is code in the foreground, and ``other`` was there before it and must not work now.
+
+        A trial that this code waits for is not excluded, and one that it has loaded was not there before.
+        """
+        return self.foreground is not None and other.number < self.number and self.thread not in other.awaited_by
 
     def names(self) -> set[str]:
         """Return the settings to write when this block begins or ends: those changed by this trial and by the blocks around it."""
@@ -203,34 +227,45 @@ class ProcessSettings:
         return {*self.changes, *(name for other in around for name in other.changes)}
 
     @contextmanager
-    def active(self, limit_s: float | None = None) -> Iterator[None]:
+    def active(self, limit_s: float | None = None, *, foreground: str | None = None) -> Iterator[None]:
         """Put the trial's settings in force inside the block, which can be nested, and restore the process's own at its end.
+
+        With ``foreground``, which names the code in the block, the trials that were there before leave their blocks first, and wait for the
+        end of this one.
 
         Waits at most ``limit_s`` seconds (:data:`TURN_LIMIT_S` by default) for the trial's turn, then proceeds: the other trial may itself
         be waiting for this one. In the thread of the other trial it does not wait at all.
         """
         limit_s = TURN_LIMIT_S if limit_s is None else limit_s
-        self._enter(limit_s, limit_s)
+        self.foreground = foreground or self.foreground
         try:
-            yield
+            self._enter(limit_s, limit_s)
+            try:
+                yield
+            finally:
+                self._leave()
         finally:
-            self._leave()
+            self.foreground = None if foreground else self.foreground
 
     @contextmanager
     def turn(self, slice_s: float = SLICE_S) -> Iterator[bool]:
         """Act like :meth:`active` if the trial gets its turn within ``slice_s``, and yield whether it did; otherwise change nothing.
 
-        For a thread that has to answer commands: it calls this repeatedly, and after :data:`ENGINE_LIMIT_S` in total it gets its turn.
+        For a thread that has to answer commands: it calls this repeatedly, and after :data:`ENGINE_LIMIT_S` in total it gets its turn, but
+        never while it is excluded.
         """
-        has_turn = self._enter(slice_s, ENGINE_LIMIT_S)
+        has_turn = self._enter(slice_s, ENGINE_LIMIT_S, is_patient=True)
         try:
             yield has_turn
         finally:
             if has_turn:
                 self._leave()
 
-    def _enter(self, slice_s: float, limit_s: float) -> bool:
-        """Enter the block; return False if there was no turn within ``slice_s`` and the trial has waited less than ``limit_s`` in total."""
+    def _enter(self, slice_s: float, limit_s: float, *, is_patient: bool = False) -> bool:
+        """Enter the block; return False if there was no turn within ``slice_s`` and the trial has waited less than ``limit_s`` in total.
+
+        If ``is_patient``, the time while the trial is excluded does not count.
+        """
         libraries = libraries_in_use()
         with _process.turns:
             if not self._depth:
@@ -240,6 +275,9 @@ class ProcessSettings:
                 around = [other for other in _process.inside if other.thread in threads]
                 if around:  # these blocks cannot end before this one, and the queued trials wait for them: waiting would be a deadlock
                     self.bypassed.update((*around, *_process.queue))
+                if is_patient and self.excluded_by is not None:
+                    _process.turns.wait(slice_s)  # not in the queue, where trials that are not excluded would wait behind it
+                    return False
                 left_s = max(limit_s - self._waited_s, 0.0)
                 if not self._wait(libraries, min(slice_s, left_s)):
                     if slice_s < left_s:

@@ -1,24 +1,30 @@
-"""Names metrics that are not recorded, each once, in the run's log."""
+"""Warns of metrics that are not recorded, each once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detjupyter.engine.once import Once
 from detjupyter.framework.metrics import kind_of, unrecorded
+from detjupyter.framework.warning import Receive
+from detjupyter.protocol.events import Until
 from detjupyter.protocol.records import FloatArray
 
 
 class UnrecordedMetrics:
-    """The metrics of one run that are not recorded, because their values are not numbers.
+    """The metrics of one training that are not recorded, because their values are not numbers.
 
     Args:
-        say: Adds a line to the run's log.
+        warn: Warns about the trial.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, warn: Receive) -> None:
+        self._warn = warn
+        self._once = Once()
+
+    def name_again(self) -> None:
+        """Forget which metrics were named: another training begins, or another code continues."""
         self._once = Once()
 
     def of_batches(self, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, FloatArray]) -> None:
@@ -37,4 +43,4 @@ class UnrecordedMetrics:
         new = self._once.new(kinds)
         if new:
             values = ", ".join(f"{name!r} ({kinds[name]})" for name in new)
-            self._say(f"These {group} metrics are not numbers, and are not recorded: {values}.")
+            self._warn(f"These {group} metrics are not numbers, and are not recorded: {values}.", Until.TRAINING)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,9 +13,8 @@ from detjupyter.definition.suggestions import listing
 from detjupyter.errors import ArgumentError, HyperparameterError, TrialUsageError
 from detjupyter.framework.single_process import SingleProcess
 from detjupyter.framework.tensorboard import new_directory
+from detjupyter.framework.warning import warn
 from detjupyter.next_step import NextStep
-
-logger = logging.getLogger("detjupyter")
 
 _NO_EPOCH = 2**62
 _OF_THE_TRAINING = ("stop_requested", "batch_idx", "batches_per_epoch", "initial_batch")
@@ -135,7 +133,7 @@ class TrialContext:
                 hint=f"Did you mean {close[0]!r}?" if close else self._how_to_add(name),
             )
         if name == "global_batch_size":
-            logger.warning("Use get_per_slot_batch_size() for the data loader: global_batch_size is the total over all GPUs.")
+            warn("Use get_per_slot_batch_size() for the data loader: global_batch_size is the total over all GPUs.")
         return hparams[name]
 
     def get_global_batch_size(self) -> int:

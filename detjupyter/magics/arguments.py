@@ -24,16 +24,23 @@ def parse(magic: Callable[..., Any], line: str) -> argparse.Namespace:
     try:
         arguments, unknown = parser.parse_known_args(list(words(line)))
     except ValueError as error:  # shlex's message has only two words
-        raise UsageError(f"{name}: {str(error).lower()} in {line!r}.") from None
+        raise usage_error(f"{name}: {str(error).lower()} in {line!r}.") from None
     except UsageError as error:
-        raise UsageError(f"{name}: {error}. `{name}?` explains.") from None
+        raise usage_error(f"{name}: {error}. `{name}?` explains.") from None
     if unknown:
         from detjupyter.definition.suggestions import candidates_hint
 
         hint = candidates_hint(unknown[0], options(parser)) or "It takes none."
-        raise UsageError(f"{name} has no argument {unknown[0]!r}. {hint} `{name}?` explains.")
+        raise usage_error(f"{name} has no argument {unknown[0]!r}. {hint} `{name}?` explains.")
     known: argparse.Namespace = arguments
     return known
+
+
+def usage_error(text: str) -> UsageError:
+    """Return an error of a line magic, of which IPython only shows ``text``; a very long line in it is shortened."""
+    from detjupyter.text import bounded  # only an error needs it
+
+    return UsageError(bounded(text))
 
 
 def words(line: str) -> Iterator[str]:

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import DetJupyterError
 from detjupyter.magics.arguments import options, words
 from detjupyter.protocol.states import State
+
+if TYPE_CHECKING:
+    from detjupyter.store.history import Run
 
 # `%det_load …`, `session = %det_load …`, `%%det_file …`, and without the percent sign if IPython allows it
 _LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%{0,2})(det_\w+)\s(.*)", re.DOTALL)
@@ -132,13 +135,23 @@ def _checkpoints(_: str, __: list[str]) -> list[str]:
 
 
 def _runs(_: str, typed: list[str]) -> list[str]:
-    """Return the runs that have a recipe and a checkpoint, those of the definition on the line first."""
+    """Return the runs that can be continued: they have a recipe and a checkpoint."""
+    return ["latest", "best", *(one.id for one in _loadable_runs(typed) if one.checkpoints())]
+
+
+def _repeatable(_: str, typed: list[str]) -> list[str]:
+    """Return the runs that can be repeated: they have a recipe."""
+    return [one.id for one in _loadable_runs(typed)]
+
+
+def _loadable_runs(typed: list[str]) -> list[Run]:
+    """Return the runs that have a recipe, those of the definition on the line first."""
     from detjupyter.store.history import runs
 
     root = str(Path(_given(typed, "--path") or ".").absolute())
     try:
-        found = [one for one in runs(_MOST_RUNS) if one.recipe is not None and one.checkpoints()]
-        return ["latest", "best", *(one.id for one in sorted(found, key=lambda one: one.record.definition_root != root))]
+        found = [one for one in runs(_MOST_RUNS) if one.recipe is not None]
+        return sorted(found, key=lambda one: one.record.definition_root != root)
     except DetJupyterError:
         return []
 
@@ -206,6 +219,7 @@ _SOURCES: dict[str, Callable[[str, list[str]], list[str]]] = {
     "from_run": _runs,
     "runs": _any_runs,
     "state": lambda _word, _typed: [state.value for state in State],
+    "repeat": _repeatable,
     "script_checkpoint": lambda _word, _typed: ["latest"],
     "file": _files,
     "why": _files,

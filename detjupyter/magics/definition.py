@@ -15,6 +15,8 @@ from detjupyter.magics.restoring import restore
 from detjupyter.magics.slow_notice import notice_if_slow
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from detjupyter.session.session import Session
 
 
@@ -37,6 +39,7 @@ class DefinitionMagics(Magics):
     @argument(
         "--from", dest="from_run", metavar="RUN", help="continue a run: its id, or `latest` or `best` of this definition's earlier runs"
     )
+    @argument("--repeat", metavar="RUN", help="begin a run again, with its code and its values; only --name can be given, too")
     @argument("--compile", action="store_true", help="compile the models with torch.compile")
     @argument("--startup-hook", action="store_true", help="run the definition's startup-hook.sh first")
     @argument("--any-size", action="store_true", help="load even if the directory contains more than 200,000 paths")
@@ -64,6 +67,8 @@ class DefinitionMagics(Magics):
 
             start = Start(entrypoint, path, arguments.config, values, arguments.seed, arguments.from_run).as_in_run()
             entrypoint, path = start.entrypoint, start.path
+        if arguments.repeat is not None:
+            return _load_again(arguments, entrypoint, path, values)
         definition = ModelDefinition(path)
 
         def load(*, any_size: bool) -> Session:
@@ -112,6 +117,23 @@ class DefinitionMagics(Magics):
             for warning in session.card().warnings:
                 _warn(warning)
         return session
+
+
+def _load_again(arguments: Any, entrypoint: str | None, path: str | Path, values: dict[str, Any]) -> Session:
+    """Begin a run again; ``load`` refuses the arguments that contradict it."""
+    from detjupyter.session.loading import load
+
+    with interruptible("nothing was loaded."), notice_if_slow(f"Loading the run {arguments.repeat}"):
+        return load(
+            *(entrypoint, path, arguments.config, values or None, arguments.seed, arguments.device),
+            name=arguments.name,
+            compile=arguments.compile,
+            startup_hook=arguments.startup_hook,
+            any_size=arguments.any_size,
+            warn=_warn,
+            from_run=arguments.from_run,
+            repeat=arguments.repeat,
+        )
 
 
 def _warn(text: str) -> None:

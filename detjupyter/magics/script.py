@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from detjupyter.magics.arguments import parse, words
+from detjupyter.magics.arguments import parse, usage_error, words
 from detjupyter.magics.asking import say
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def _split(line: str) -> tuple[list[str], list[str]]:
     try:
         left = list(words(line))
     except ValueError as error:
-        raise UsageError(f"%det_script: {str(error).lower()} in {line!r}.") from None
+        raise usage_error(f"%det_script: {str(error).lower()} in {line!r}.") from None
     script: list[str] = []
     ours: list[str] = []
     while left:

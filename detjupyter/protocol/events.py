@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import numpy as np
@@ -95,6 +96,28 @@ class Logged:
 
     kind: ClassVar[str] = "log"
     lines: tuple[LogLine, ...]
+
+
+class Until(StrEnum):
+    """What ends a warning: the next training, the next restore, or the next load of the code, after which the fault can be gone."""
+
+    TRAINING = "training"
+    RESTORE = "restore"
+    LOAD = "load"
+
+    @property
+    def ends(self) -> frozenset[Until]:
+        """The warnings that end with this one: new code ends all."""
+        return frozenset(Until) if self is Until.LOAD else frozenset({self})
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning of detjupyter itself about the trial: what the user should probably correct. The log has the same text."""
+
+    kind: ClassVar[str] = "warning"
+    text: str
+    until: Until
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +304,7 @@ Event = (
     | Moved
     | Loaded
     | Logged
+    | Warned
     | Failed
     | GpuRead
     | SlowedChanged

@@ -167,7 +167,8 @@ class SessionRecord:
     metric by group. ``allowed`` contains the kinds of command that have an effect now. ``has_training`` is False for a step outside of a
     training, ``slowed`` is True while a busy cell slows the training down, and ``stuck`` is the stack (as Python formats it) of a batch
     that has not ended for seconds. ``saved`` is the checkpoint that holds the present state: nothing was trained or changed since it was
-    saved or restored. It is None if there is none. The defaults describe a session before its first batch.
+    saved or restored. It is None if there is none. ``warnings`` are the first of detjupyter's warnings that hold now, and
+    ``more_warnings`` counts the others. The defaults describe a session before its first batch.
     """
 
     session_id: str
@@ -201,6 +202,8 @@ class SessionRecord:
     stuck: str | None = None
     hyperparameter_changes: tuple[HyperparameterChange, ...] = ()
     saved: SavedRecord | None = None
+    warnings: tuple[str, ...] = ()
+    more_warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from detjupyter.errors import TrialUsageError
-
-logger = logging.getLogger("detjupyter")
+from detjupyter.framework.warning import warn
+from detjupyter.protocol.events import Until
 
 
 class PyTorchCallback:
@@ -234,7 +233,7 @@ class Callbacks:
             if name in states:
                 callback.load_state_dict(states[name])
             elif _is_overridden(callback, "load_state_dict"):
-                logger.warning("The checkpoint has no state for the callback %r; the callback keeps its initial state.", name)
+                warn(f"The checkpoint has no state for the callback {name!r}; the callback keeps its initial state.", Until.RESTORE)
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for method in self._overriding[hook]:
@@ -283,6 +282,6 @@ def _with_epoch_idx(method: Callable[..., Any]) -> Callable[[int], Any]:
         inspect.signature(method).bind(0)
     except TypeError:
         owner = type(getattr(method, "__self__", method)).__name__
-        logger.warning("%s.on_training_epoch_start() takes no epoch_idx (as before Determined 0.17.9); it is called without it.", owner)
+        warn(f"{owner}.on_training_epoch_start() takes no epoch_idx (as before Determined 0.17.9); it is called without it.")
         return lambda _: method()
     return method

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
 
-logger = logging.getLogger("detjupyter")
+from detjupyter.framework.warning import warn
 
 _COMPILERS = ("torch._dynamo", "torch._inductor")
 
@@ -28,7 +27,7 @@ def compile_model(model: torch.nn.Module) -> None:
                 raise
             model._compiled_call_impl = None
             what = str(error).strip().partition("\n")[0]
-            logger.warning("%s runs uncompiled, because torch.compile failed: %s: %s", type(model).__name__, type(error).__name__, what)
+            warn(f"{type(model).__name__} runs uncompiled, because torch.compile failed: {type(error).__name__}: {what}")
             return model._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     model._compiled_call_impl = call

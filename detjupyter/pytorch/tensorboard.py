@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ import numpy.typing as npt
 
 from detjupyter.framework.metrics import single_numbers
 from detjupyter.framework.tensorboard import new_directory
-from detjupyter.next_step import NextStep, worded
+from detjupyter.framework.warning import warn
+from detjupyter.next_step import NextStep
 from detjupyter.protocol.records import FloatArray
-
-logger = logging.getLogger("detjupyter")
 
 
 def make_writer(directory: Path) -> Any:
@@ -26,10 +24,8 @@ def make_writer(directory: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        install = worded(NextStep.INSTALL("tensorboard"))
-        logger.warning(
-            "The package tensorboard is not installed, so the trial's TensorBoard data is discarded. To install it: %s.", install
-        )
+        install = NextStep.INSTALL("tensorboard")
+        warn(f"The package tensorboard is not installed, so the trial's TensorBoard data is discarded. To install it: {install}.")
         return SilentWriter()
     writer: Any = SummaryWriter(log_dir=str(directory))
     writer.writer = writer

@@ -1,13 +1,13 @@
-"""Warns once if the first batches of a training change no parameter: a forgotten call trains happily, with a flat loss."""
+"""Warns if the first batches of a training change no parameter: a forgotten call trains happily, with a flat loss."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import torch
 
-logger = logging.getLogger("detjupyter")
+from detjupyter.framework.warning import warn
+from detjupyter.protocol.events import Until
 
 _MIN_BATCHES = 8
 _SAMPLED = 64
@@ -29,8 +29,8 @@ class UpdateCheck:
         self.is_done = False
 
     def begin(self, batches_trained: int, batches_per_update: int) -> None:
-        """Start at ``batches_trained``; does nothing after the first time. ``batches_per_update`` is that of the aggregation."""
-        if self._due is None:
+        """Start at ``batches_trained``, unless a check is under way. ``batches_per_update`` is that of the aggregation."""
+        if self._due is None or self.is_done:
             self._versions, self._samples = self._now(), self._sampled()
             self._begun_at, self._due = batches_trained, batches_trained + max(_MIN_BATCHES, 2 * batches_per_update)
             self.is_done = not self._versions
@@ -43,7 +43,7 @@ class UpdateCheck:
         before, self._samples = self._samples, []
         # torch counts the changes of a tensor, except those by way of `.data`, as in old optimizers: hence the values, too
         if self._now() == self._versions and all(map(torch.equal, before, self._sampled())):
-            logger.warning("No parameter changed in %d batches. %s", batches_trained - self._begun_at, self._cause())
+            warn(f"No parameter changed in {batches_trained - self._begun_at} batches. {self._cause()}", Until.TRAINING)
 
     def _now(self) -> dict[int, int]:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from detjupyter.engine.once import Once
 from detjupyter.errors import TrialUsageError
 from detjupyter.framework.metrics import flatten
+from detjupyter.framework.warning import warn
 from detjupyter.pytorch.callback_metrics import host_rows
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.context import PyTorchTrialContext
@@ -24,8 +24,6 @@ from detjupyter.pytorch.host import host, stack
 from detjupyter.pytorch.styles import Procedure
 from detjupyter.pytorch.trial import PyTorchTrial
 from detjupyter.pytorch.validation_reducer import reduce_metrics, require_values, without_bytes
-
-logger = logging.getLogger("detjupyter")
 
 Progress = Generator[tuple[int, int | None], None, dict[str, Any]]
 """Yields (batches done, number of batches or None) after each batch, and returns the metrics."""
@@ -127,7 +125,7 @@ def _reduce(trial: PyTorchTrial, rows: list[dict[str, Any]], left_out: Once) -> 
         name, why = next(iter(errors.items()))
         raise TrialUsageError(f"The validation metric {name!r} must be a number of one shape in every batch.", why)
     for name in left_out.new(errors):
-        logger.warning("The validation metric %r is left out: it must be a number of one shape in every batch. %s", name, errors[name])
+        warn(f"The validation metric {name!r} is left out: it must be a number of one shape in every batch. {errors[name]}")
     reducer = trial.evaluation_reducer()
     if isinstance(reducer, Mapping):
         reducer = {name: one for name, one in reducer.items() if name not in errors}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from detjupyter.errors import TrialUsageError
-
-logger = logging.getLogger("detjupyter")
+from detjupyter.framework.warning import warn
+from detjupyter.protocol.events import Until
 
 
 class Reducer(Enum):
@@ -51,7 +50,7 @@ def without_bytes(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics without those that are bytes, which no view can show. A warning names them."""
     dropped = [name for name, value in metrics.items() if isinstance(value, (bytes, bytearray))]
     if dropped:
-        logger.warning("Metrics that are bytes were left out: %s.", ", ".join(map(repr, dropped)))
+        warn(f"Metrics that are bytes were left out: {', '.join(map(repr, dropped))}.", Until.TRAINING)
     return {name: value for name, value in metrics.items() if name not in dropped}
 
 

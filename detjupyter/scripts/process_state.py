@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,14 @@ _TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")  # Windows has none
 
 
 @contextmanager
-def restored_process_state() -> Iterator[None]:
-    """Restore at the end of the block what code inside has set in the process and in this thread.
+def restored_process_state(name: str) -> Iterator[None]:
+    """Restore at the end of the block what code inside has set in the process and in this thread; trials in the background wait for it.
 
     The block begins with new random states, as a new process does: a script that does not seed them draws different numbers each time.
     Must be entered inside of a copy of the ``contextvars`` context, which restores context variables (``numpy.seterr``).
+
+    Args:
+        name: The name of the script.
     """
     with ExitStack() as blocks:
         for block in (
@@ -46,7 +50,7 @@ def restored_process_state() -> Iterator[None]:
             _streams,
             _interpreter,
             _working_directory,
-            ProcessSettings().active,
+            partial(ProcessSettings().active, foreground=f"the script {name}"),
             ambient.kept,
             _random_states,
         ):

@@ -62,8 +62,8 @@ class ReportedRun:
         self._live = LiveState(record, commands=(Stop.kind,))
         self._recorder = Recorder(self._live.record, self.say, name=self.session_id)
         self._ranking = Ranking()
-        self._unrecorded = UnrecordedMetrics(self.say)
         self._publisher = EventPublisher(self._live, self._recorder)
+        self._unrecorded = UnrecordedMetrics(self._publisher.warn)
         self.channel = SessionChannel(self._publisher.subscribe, self._live.record, self._live.patches, self._live.log, self.send)
         run = new_run(record, self.run_id, seed=0, hyperparameters=hyperparameters, config=config, bundle_hash="", kernel_id=kernel.id)
         self._recorder.begin(open_store, replace(run, state=State.RUNNING))
@@ -87,13 +87,13 @@ class ReportedRun:
         return self._store.home / "checkpoints" / self.run_id
 
     def report_training(self, steps_completed: int, metrics: Mapping[str, Any]) -> None:
-        """Record training metrics after ``steps_completed`` batches; the log names those that are not numbers, each once."""
+        """Record training metrics after ``steps_completed`` batches; a warning names those that are not numbers, each once."""
         self._unrecorded.of_report("training", metrics)
         columns = {name: np.array([value]) for name, value in scalars(metrics).items()}
         self._publisher.publish(MetricsReported(np.array([steps_completed], dtype=np.int64), columns, 0))
 
     def report_validation(self, steps_completed: int, metrics: Mapping[str, Any]) -> None:
-        """Record validation metrics after ``steps_completed`` batches; the log names those that are not numbers, each once."""
+        """Record validation metrics after ``steps_completed`` batches; a warning names those that are not numbers, each once."""
         self._unrecorded.of_report("validation", metrics)
         if steps_completed > self._live.record().batches_trained:  # only training metrics advance the number of trained batches
             self.report_training(steps_completed, {})

@@ -120,7 +120,7 @@ def _execute(scope: DefinitionScope, path: Path, arguments: Sequence[str]) -> No
     main = _Main(sys.modules["__main__"])
     vars(main).update(__file__=str(path), __builtins__=scope.builtins)
     process = os.getpid()
-    with restored_process_state(), scope.active():
+    with restored_process_state(path.name), scope.active():
         before = sys.argv, sys.modules["__main__"]  # here: the block can wait for the end of another script
         # classes of the script are pickled by this name, and spawned processes run this file
         sys.argv, sys.modules["__main__"] = [str(path), *arguments], main

@@ -7,6 +7,7 @@ from tornado.web import HTTPError
 from detjupyter.errors import DetJupyterError
 from detjupyter.next_step import Wording, worded
 from detjupyter.protocol.messages import FailureRecord
+from detjupyter.text import bounded
 
 
 class RefusedError(HTTPError):
@@ -14,8 +15,8 @@ class RefusedError(HTTPError):
 
     def __init__(self, status: int, message: str, *, hint: str | None = None) -> None:
         super().__init__(status)
-        self.message = message
-        self.hint = hint
+        self.message = bounded(message)
+        self.hint = hint and bounded(hint)
 
 
 def failure_of(error: BaseException | None) -> FailureRecord:

@@ -32,7 +32,9 @@ from detjupyter.protocol.events import (
     SlowedChanged,
     StateChanged,
     Stuck,
+    Until,
     Validated,
+    Warned,
     activity_after,
 )
 from detjupyter.protocol.recipe import LoadedRecord
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from detjupyter.store.series import Cursor, SessionCurves
 
 SPEED_WINDOW_S = 5.0
+MOST_WARNINGS = 5
+"""The record of a session contains the first ones, and the number of the others."""
 
 
 class LiveState:
@@ -70,6 +74,7 @@ class LiveState:
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES_KEPT)
         self._lines_written = 0
         self._clock = _Clock()
+        self._warnings: list[Warned] = []
 
     def record(self) -> SessionRecord:
         """Return the current state of the session."""
@@ -143,6 +148,8 @@ class LiveState:
                 case Logged():
                     self._log.extend(event.lines)
                     self._lines_written += len(event.lines)
+                case Warned():
+                    self._set_warnings([*(one for one in self._warnings if one.text != event.text), event])
                 case Failed():
                     hint = event.error.hint
                     self._set(error=replace(event.error, hint=None if hint is None else worded(hint)))
@@ -175,6 +182,14 @@ class LiveState:
     def _set(self, **changes: Any) -> None:  # Any: fields of SessionRecord
         self._record = replace(self._record, **changes)
 
+    def _set_warnings(self, warnings: list[Warned]) -> None:
+        self._warnings = warnings
+        shown = tuple(worded(one.text) for one in warnings[:MOST_WARNINGS])
+        self._set(warnings=shown, more_warnings=len(warnings) - len(shown))
+
+    def _end_warnings(self, until: Until) -> None:
+        self._set_warnings([one for one in self._warnings if one.until not in until.ends])
+
     def _change_plan(self, event: PlanChanged) -> None:
         if event.start is not None and event.start != self._record.plan_start_batches:
             self._clock.begin_plan()
@@ -194,6 +209,7 @@ class LiveState:
             framework=event.loaded.framework,
         )
         if before is not None:
+            self._end_warnings(Until.LOAD)
             changed = changed_hyperparameters(before, event.loaded)
             new = tuple(HyperparameterChange(name, old, now, event.batches_trained) for name, old, now in changed)
             self._set(hyperparameter_changes=(*self._record.hyperparameter_changes, *new))
@@ -217,6 +233,7 @@ class LiveState:
             plan_start_batches=None,
             plan_target_batches=None,
         )
+        self._end_warnings(Until.RESTORE)
         self._curves.move(event, self._record.run_id)
         self._set(latest=self._curves.newest())
 
@@ -247,6 +264,7 @@ class LiveState:
         changes: dict[str, Any] = {"state": state}
         if state is State.RUNNING and not self._record.state.is_live:  # values of the previous training
             changes |= {"plan_start_batches": None, "plan_target_batches": None, "error": None, "has_training": False}
+            self._end_warnings(Until.TRAINING)
         if not state.is_live:
             changes |= {"validation_done": None, "validation_total": None, "has_training": False, "stuck": None}
         self._set(**changes)

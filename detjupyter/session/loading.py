@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,16 @@ from detjupyter.definition.entrypoint import file_as_path
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.engine import ambient
 from detjupyter.engine.local import HOOK_STREAM, open_engine
-from detjupyter.errors import CheckpointError
+from detjupyter.errors import ArgumentError, CheckpointError
 from detjupyter.next_step import NextStep
 from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord
 from detjupyter.session.registry import registry
+from detjupyter.session.repeating import Beginning, beginning_of
 from detjupyter.session.session import Session
 from detjupyter.session.waiting import echo_to_streams
 from detjupyter.store import open_store
-from detjupyter.store.history import run
+from detjupyter.store.history import Run, run
 from detjupyter.text import printable
 
 _log = logging.getLogger("detjupyter")
@@ -82,6 +84,7 @@ def load(
     warn: Callable[[str], None] = _log.warning,
     from_run: str | None = None,
     trust: bool = False,
+    repeat: Run | str | None = None,
 ) -> Session:
     """Load a model definition's Trial class, build its trial, and return the session that trains it.
 
@@ -109,27 +112,33 @@ def load(
             latest checkpoint is restored. With an id, what is not given is as in the run: definition, entrypoint, config, hyperparameters
             and seed.
         trust: For ``from_run``, as for :meth:`Session.restore`.
+        repeat: Begin a run again: the run, or its id. Everything is as when it was loaded first: definition, entrypoint, config,
+            hyperparameters, seed, device. If the definition has other files now, the recorded code is loaded, and ``warn`` gets a sentence
+            about that. Trained for the same lengths, the session has the same metrics. Only ``name`` and ``warn`` can be given, too.
 
     Raises:
         DefinitionError: The definition or the entrypoint does not lead to a Trial class, or the startup hook failed.
         ConfigError: The YAML cannot be parsed.
-        ArgumentError: ``seed`` is not an integer from 0 to 2**31 - 1.
+        ArgumentError: ``seed`` is not an integer from 0 to 2**31 - 1, or an argument contradicts ``repeat``.
         DeviceError: The device does not exist.
         TrialError: The user's own code raised an exception.
         SessionBusyError: The session ``name`` is training.
-        RunNotFoundError: There is no run ``from_run``.
+        RunNotFoundError: There is no run ``from_run`` or ``repeat``.
         CheckpointError: The run has no checkpoint, or it cannot be restored; the session is loaded nevertheless.
     """
+    if isinstance(entrypoint, LoadRecipe):
+        raise ArgumentError("A recipe is loaded by way of its run.", hint="`dj.load(repeat=run)` begins the run again.")
+    if repeat is not None:
+        defaults = (None, ".", None, None, None, None, False, False, False, None)
+        if (entrypoint, path, config, hparams, seed, device, compile, startup_hook, any_size, from_run) != defaults:
+            raise ArgumentError("A run that is repeated has the values of its recipe.", hint="Give only `name`, or load without `repeat`.")
+        return _repeat(beginning_of(repeat), name, warn)
     start = Start(entrypoint, path, config, dict(hparams or {}), seed, from_run).as_in_run()
     entrypoint, path, config = start.entrypoint, start.path, start.config
     entrypoint, path = file_as_path(entrypoint, path)
-    definition = ModelDefinition(path, any_size=any_size)
-    definition.require_size()  # before any of its code runs
-    session_id = registry.free_name(definition.name) if name is None else name
-    registry.require_replaceable(session_id)
     recipe = LoadRecipe(
         entrypoint=entrypoint,
-        path=str(definition.path),
+        path=str(ModelDefinition(path, any_size=any_size).path),
         config=_config_of(config),
         hparams=start.hparams,
         seed=start.seed,
@@ -139,14 +148,38 @@ def load(
         any_size=any_size,
         settings=dict(ambient.capture()),
     )
+    session = _open(recipe, name, startup_hook if callable(startup_hook) else None, warn)
+    if start.checkpoint is not None:
+        session.restore(start.checkpoint, trust=trust)
+    return session
+
+
+def _repeat(beginning: Beginning, name: str | None, warn: Callable[[str], None]) -> Session:
+    """Load a run again; the recorded code is deleted with the session."""
+    try:
+        session = _open(beginning.recipe, name, None, warn)
+    except BaseException:
+        beginning.delete()
+        raise
+    weakref.finalize(session, beginning.delete)
+    for notice in beginning.notices:
+        warn(printable(notice))
+    return session
+
+
+def _open(recipe: LoadRecipe, name: str | None, hook: Callable[[str], None] | None, warn: Callable[[str], None]) -> Session:
+    """Open a session that loads ``recipe``, wait for the load, and make it the current one; see :func:`load` for the rest."""
+    definition = ModelDefinition(recipe.path, any_size=recipe.any_size)
+    definition.require_size()  # before any of its code runs
+    session_id = registry.free_name(definition.name) if name is None else name
+    registry.require_replaceable(session_id)
     session = Session(
         definition,
         lambda publish: open_engine(recipe, definition.root, publish, name=session_id),
         session_id=session_id,
         open_store=open_store,
-        entrypoint=entrypoint or "",
+        entrypoint=recipe.entrypoint or "",
     )
-    hook = startup_hook if callable(startup_hook) else None
     session.wait_until_loaded(lambda stream, text: _echo(stream, text, hook))
     card = session.card()  # scan the files now: they belong to the loaded code
     replaced = registry.add(session, is_named=name is not None)
@@ -154,8 +187,6 @@ def load(
         replaced.close()
     for warning in card.warnings:
         warn(printable(warning))
-    if start.checkpoint is not None:
-        session.restore(start.checkpoint, trust=trust)
     return session
 
 

@@ -22,6 +22,8 @@ from detjupyter.protocol.events import (
     SlowedChanged,
     StateChanged,
     Stuck,
+    Until,
+    Warned,
 )
 from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import State
@@ -31,7 +33,7 @@ from detjupyter.session.recorder import Recorder
 Listener = Callable[[], None]
 _TURNING_POINTS = (StateChanged, CommandAnswered, Checkpointed, Failed, Loaded, Moved)
 """Events after which the store and the views are updated at once."""
-_NEWS = (*_TURNING_POINTS, SlowedChanged, Beat, Closed)
+_NEWS = (*_TURNING_POINTS, SlowedChanged, Beat, Closed, Warned)
 
 
 class EventPublisher:
@@ -128,6 +130,11 @@ class EventPublisher:
     def say(self, text: str) -> None:
         """Add a line of the session to the log. Thread: any."""
         self.publish(Logged((LogLine(time.time(), "detjupyter", text),)))
+
+    def warn(self, text: str, until: Until) -> None:
+        """Add a warning, and its line in the log. Thread: any."""
+        self.say(text)
+        self.publish(Warned(text, until))
 
     def detach(self) -> None:
         """Ignore all further events: the engine was abandoned."""

@@ -67,7 +67,7 @@ def load_saved(
     trust: bool,
 ) -> tuple[Any, Any]:
     """Return the trial as :func:`load_checkpoint` does, and its context; process settings that the definition changes are restored."""
-    with ProcessSettings().active(), ambient.kept():
+    with ProcessSettings().active(foreground="the load of a checkpoint"), ambient.kept():
         return _load_saved(checkpoint, trial_class=trial_class, trial_kwargs=trial_kwargs, device=device, trust=trust)
 
 

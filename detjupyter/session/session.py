@@ -112,7 +112,9 @@ class Session:
     def __repr__(self) -> str:
         record = self.record()
         what = f"{record.entrypoint} on {record.device}"
-        return one_line(f"<Session {self.session_id}: {what}, {record.state.value}, {record.batches_trained:,} batches trained>")
+        count = len(record.warnings) + record.more_warnings
+        warned = f", {count} {'warning' if count == 1 else 'warnings'}" if count else ""
+        return one_line(f"<Session {self.session_id}: {what}, {record.state.value}, {record.batches_trained:,} batches trained{warned}>")
 
     # What it is ------------------------------------------------------------------------------------------------------
 
@@ -217,7 +219,9 @@ class Session:
 
     def card(self) -> CardRecord:
         """Return the card: class, device, hyperparameters and their origins, the files, and how the code differs from the disk now."""
-        card = replace(self._keeper.card(), hyperparameter_changes=self.record().hyperparameter_changes)
+        card, record = self._keeper.card(), self.record()
+        warnings = tuple(dict.fromkeys((*card.warnings, *record.warnings)))
+        card = replace(card, hyperparameter_changes=record.hyperparameter_changes, warnings=warnings)
         failure = self._sender.reload_failure
         return card if failure is None else replace(card, notes=(*card.notes, failure))
 

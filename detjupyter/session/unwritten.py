@@ -24,6 +24,7 @@ from detjupyter.protocol.events import (
     Moved,
     StateChanged,
     Validated,
+    Warned,
 )
 from detjupyter.protocol.records import CheckpointRecord, FloatArray, LogLine
 from detjupyter.protocol.states import Group
@@ -34,7 +35,7 @@ from detjupyter.store.series import cut_mark
 LOG_LINES_LIMIT = 100_000
 """The maximum number of unwritten log lines; beyond it the oldest are dropped. All other events are kept without limit."""
 
-LASTING = (MetricsReported, Validated, Logged, Checkpointed, Failed, Loaded, StateChanged, Moved, CommandAnswered, CodeReplaced)
+LASTING = (MetricsReported, Validated, Logged, Checkpointed, Failed, Loaded, StateChanged, Moved, CommandAnswered, CodeReplaced, Warned)
 """The events that a run records; the others only describe the current activity."""
 
 
@@ -101,7 +102,7 @@ class Unwritten:
                 self._mark(event.batches_trained, math.nan)
                 self._cut_at = event.batches_trained
                 self._events.append({"at": at, **encode(event)})
-            case StateChanged() | CommandAnswered() | CodeReplaced():
+            case StateChanged() | CommandAnswered() | CodeReplaced() | Warned():
                 self._events.append({"at": at, **encode(event)})
             case _:  # events about the current activity are not recorded
                 pass

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detjupyter.errors import ArgumentError, RunNotFoundError, StoreError, UnreadableRunError
+from detjupyter.next_step import worded
 from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord, FloatArray, HyperparameterChange, LogLine, RunRecord
 from detjupyter.protocol.states import Group, State
@@ -40,6 +41,9 @@ COMMAND_EVENT = "command"
 LOADED_EVENT = "loaded"
 """The kind of the event about a reload, with the values that apply from then on."""
 
+
+WARNING_EVENT = "warning"
+"""The kind of the event about a warning, with its ``text``."""
 
 _PAGE = 1000
 """How many records are in memory at once while a condition is evaluated."""
@@ -105,6 +109,12 @@ class Run:
         """The values that reloads changed, each with the number of batches trained at that time."""
         session = self.record.session
         return () if session is None else session.hyperparameter_changes
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All warnings of detjupyter during the run, each once, also of faults that were corrected later."""
+        texts = (event["text"] for event in self.events() if event.get("kind") == WARNING_EVENT)
+        return tuple(dict.fromkeys(map(worded, texts)))
 
     @property
     def parent(self) -> tuple[str, int] | None:

@@ -11,7 +11,7 @@ from detjupyter.widgets._panels import MetricCurves, pair
 from detjupyter.widgets._plot import GREY, PANEL_HEIGHT, curves_of, draw_panel, panel_columns, shorten
 from detjupyter.widgets._strokes import Picture, Text
 from detjupyter.widgets._svg import to_svg
-from detjupyter.widgets.summary import best_line, headline, session_text
+from detjupyter.widgets.summary import best_line, headline, session_text, warning_lines
 
 _WIDTH = 760
 _GAP = 28
@@ -20,9 +20,11 @@ _LINE = 16
 _MOST_PANELS = 9
 _POINTS_IN_ALL = 2400
 _ERROR = "#d9534f"
+_WARNING = "#d68a00"
 _CHARACTERS = 105
 _MOST_FRAME_LINES = 14
 _MOST_MESSAGE_LINES = 6
+_MOST_WARNING_LINES = 3
 
 
 def static_picture(record: SessionRecord, patches: Sequence[SeriesPatch]) -> dict[str, str | bytes]:
@@ -67,6 +69,9 @@ def _draw(record: SessionRecord, metrics: Sequence[MetricCurves], text: str) -> 
 def _head_lines(record: SessionRecord, hidden: int) -> list[tuple[str, str]]:
     best = best_line(record)
     lines = [(" · ".join([headline(record), best] if best else [headline(record)]), GREY)]
+    for line in warning_lines(record):
+        wrapped = textwrap.wrap(line, _CHARACTERS, subsequent_indent="    ", drop_whitespace=True)
+        lines += [(part.replace("  ", "\u00a0\u00a0"), _WARNING) for part in wrapped[:_MOST_WARNING_LINES]]
     if record.error is not None:
         lines += _error_lines(record.error, record.definition_root)
     if hidden:

@@ -46,8 +46,17 @@ def checkpoint_text(checkpoint: CheckpointRecord) -> str:
     )
 
 
+def warning_lines(session: SessionRecord) -> list[str]:
+    """Return a mark with the number of warnings, then one line for each; empty if there are none."""
+    count = len(session.warnings) + session.more_warnings
+    if not count:
+        return []
+    more = [f"and {session.more_warnings} more in the log"] if session.more_warnings else []
+    return [f"{count} warnings:" if count > 1 else "1 warning:", *(f"  ! {one_line(text)}" for text in session.warnings), *more]
+
+
 def session_text(session: SessionRecord) -> str:
-    """Return a compact summary: the headline, the newest value of every metric, the best one, and the error."""
+    """Return a compact summary: the headline, the newest value of every metric, the best one, the warnings, and the error."""
     lines = [f"{one_line(session.entrypoint)}: {headline(session)}"]
     rows = _latest_by_metric(session.latest)
     width = max((len(name) for name in rows), default=0)
@@ -57,6 +66,7 @@ def session_text(session: SessionRecord) -> str:
     best = best_line(session)
     if best is not None:
         lines.append(f"  {best}")
+    lines += [f"  {line}" for line in warning_lines(session)]
     if session.error is not None:
         lines += [f"  {line}" for line in printable(session.error.message).splitlines()]
         lines += [f"  {line}" for line in printable(session.error.traceback).splitlines()]

@@ -23,6 +23,16 @@ export const STUCK = {
   where: 'What the training is doing'
 } as const;
 
+/** Return a heading with the number of warnings, then the warnings; nothing if there are none. */
+export function warningLines({ warnings, more_warnings: more }: SessionRecord): string[] {
+  const count = warnings.length + more;
+  if (count === 0) {
+    return [];
+  }
+  const rest = more > 0 ? [`and ${more} more in the log`] : [];
+  return [count === 1 ? '1 warning' : `${count} warnings`, ...warnings, ...rest];
+}
+
 /** Whether a training is under way: it trains, or it is paused. */
 export function isLive(state: State): boolean {
   return state === 'running' || state === 'paused';

@@ -147,6 +147,8 @@ export interface SessionRecord {
   stuck: string | null;
   hyperparameter_changes: readonly HyperparameterChange[];
   saved: SavedRecord | null;
+  warnings: readonly string[];
+  more_warnings: number;
 }
 
 /** A run as the history lists it. */

@@ -42,6 +42,8 @@ export function session(fields: Partial<SessionRecord> = {}): SessionRecord {
     stuck: null,
     hyperparameter_changes: [],
     saved: null,
+    warnings: [],
+    more_warnings: 0,
     ...fields
   };
 }

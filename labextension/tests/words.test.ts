@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { allows, commandOf, isOver, keyName, LIVE_BUTTONS } from '../live/controls';
-import { gpuBusy, gpuMemory, isSlowed, STATE_WORDS } from '../live/words';
+import { gpuBusy, gpuMemory, isSlowed, STATE_WORDS, warningLines } from '../live/words';
 import { BUTTONS } from '../protocol';
 import { session } from './records';
 
@@ -28,6 +28,22 @@ describe('the GPU', () => {
 
   it('is described without how busy it is if the driver does not report it', () => {
     expect(gpuBusy({ ...gpu, utilization: null })).toBeNull();
+  });
+});
+
+describe('warnings', () => {
+  it('have a heading that counts them, also those that the record leaves out', () => {
+    expect(warningLines(session())).toEqual([]);
+    expect(warningLines(session({ warnings: ['No parameter changed.'] }))).toEqual([
+      '1 warning',
+      'No parameter changed.'
+    ]);
+    expect(warningLines(session({ warnings: ['one', 'two'], more_warnings: 3 }))).toEqual([
+      '5 warnings',
+      'one',
+      'two',
+      'and 3 more in the log'
+    ]);
   });
 });
 

@@ -1,7 +1,7 @@
 import type { AnyModel } from '@anywidget/types';
 
 import { ChartGrid } from '../chart';
-import { gpuBusy, gpuMemory, isLive, isSlowed, SLOWED, STATE_WORDS } from '../live/words';
+import { gpuBusy, gpuMemory, isLive, isSlowed, SLOWED, STATE_WORDS, warningLines } from '../live/words';
 import type { Command, CommandRequest, Hello, Reply, SessionRecord, Snapshot, Update } from '../protocol';
 import { PROTOCOL_VERSION } from '../protocol';
 import { decodePatches } from './buffers';
@@ -24,6 +24,7 @@ export class LiveView {
   private readonly device = part('span', 'dj-live-device');
   private readonly progress = new ProgressView();
   private readonly message = part('div', 'dj-live-message');
+  private readonly warnings = part('div', 'dj-live-message dj-live-warnings');
   private readonly error = part('div', 'dj-live-error');
   private readonly charts: ChartGrid;
   private readonly controls: Controls;
@@ -48,6 +49,7 @@ export class LiveView {
     this.status.append(this.badge, this.slowed);
     this.slowed.title = SLOWED.title;
     this.message.setAttribute('aria-live', 'polite');
+    this.warnings.setAttribute('role', 'status');
     this.error.setAttribute('role', 'alert');
     this.controls = new Controls(this.root, command => this.send(command), signal);
     this.log = new LogPane(signal);
@@ -61,6 +63,7 @@ export class LiveView {
       this.progress.facts,
       this.stuck.element,
       this.message,
+      this.warnings,
       this.error,
       charts,
       this.log.element
@@ -145,6 +148,7 @@ export class LiveView {
     this.device.title = session.gpu?.name ?? session.device;
     this.controls.show(session.allowed);
     this.progress.show(session);
+    setText(this.warnings, warningLines(session).join('\n'));
     this.error.hidden = session.error === null;
     if (session.error !== null && this.error.dataset['djError'] !== session.error.message) {
       this.error.dataset['djError'] = session.error.message;

@@ -40,6 +40,7 @@ from detjupyter.protocol.events import (
     PlanChanged,
     StateChanged,
     Validated,
+    Warned,
 )
 from detjupyter.protocol.states import State
 
@@ -65,6 +66,8 @@ def tell(event: Event) -> Any:
             return ("moved", event.batches_trained, event.records_trained)
         case Loaded():
             return ("loaded", event.loaded.class_name, event.batches_trained)
+        case Warned():
+            return ("warning", event.text, event.until.value)
         case Failed():
             return ("error", event.error.message, event.batches_trained)
         case CommandAnswered():

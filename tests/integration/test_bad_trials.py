@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.waiting import wait_until
+from support.warned import warned
 
 from detjupyter.errors import CheckpointError, DetJupyterError, LengthError, TrialError
 from detjupyter.protocol.lengths import Epoch
@@ -97,7 +98,7 @@ def test_empty_training_data_is_named_for_each_length(length: dict[str, Any], lo
 
 @pytest.mark.parametrize("claimed", [3, 20, 10])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_wrong_length_of_the_data_is_named_once(claimed: int, workers: int, line: Definition, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_length_of_the_data_is_named_once(claimed: int, workers: int, line: Definition) -> None:
     """A sampler whose ``__len__`` is not what it yields."""
     line.edit(
         "class LineTrial",
@@ -107,7 +108,7 @@ def test_a_wrong_length_of_the_data_is_named_once(claimed: int, workers: int, li
     line.edit("batch_size=4, shuffle=", f"batch_sampler=Wrong(SequentialSampler(inputs), 4, False), num_workers={workers}); dict(a=")
     session = line.load()
     session.train(batches=35, wait=True)
-    named = [one.getMessage() for one in caplog.records if "length of the training data" in one.getMessage()]
+    named = warned(session, "length of the training data")
     assert len(named) == (claimed != 10)
     assert all(f"is {claimed}, but an epoch had 10 batches" in one for one in named)
 
@@ -124,17 +125,19 @@ def test_a_wrong_length_of_the_data_is_named_once(claimed: int, workers: int, li
         ),
     ],
 )
-def test_a_training_that_changes_no_parameter_is_named_once(
-    old: str, new: str, cause: str, line: Definition, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_training_that_changes_no_parameter_is_named_once(old: str, new: str, cause: str, line: Definition) -> None:
     """With the likely cause."""
     line.edit(old, new)
     session = line.load()
     for _ in range(5):
         session.step(10)
-    named = [one.getMessage() for one in caplog.records if "No parameter changed" in one.getMessage()]
-    assert len(named) == 1
-    assert cause in named[0]
+    (named,) = warned(session, "No parameter changed")
+    assert cause in named
+    assert session.record().warnings == (named,)
+    line.edit(new, old)
+    session.reload()
+    session.step(10)
+    assert session.record().warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -147,15 +150,13 @@ def test_a_training_that_changes_no_parameter_is_named_once(
     ],
     ids=["an ordinary one", "through .data", "after a while", "nothing to train"],
 )
-def test_a_training_that_does_change_parameters_is_not_named(
-    old: str, new: str, line: Definition, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_training_that_does_change_parameters_is_not_named(old: str, new: str, line: Definition) -> None:
     """Also by an optimizer that torch does not see, after a warm-up, and where all is frozen."""
     line.edit(old, new)
     session = line.load()
     for _ in range(4):
         session.step(10)
-    assert not [one for one in caplog.records if "No parameter changed" in one.getMessage()]
+    assert not warned(session, "No parameter changed")
 
 
 def test_a_loader_shorter_than_a_step_is_gone_through_again(line: Definition) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import pickle
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from support.layouts import (
     write_0_21,
 )
 from support.line_edits import TRAINED
+from support.warned import warned
 
 from detjupyter import pytorch
 from detjupyter.errors import CheckpointError
@@ -242,11 +242,8 @@ class TestRestoring:
         session.step(2)
         record = session.checkpoint()
         other = load(loaded)
-        with caplog.at_level(logging.WARNING, logger="detjupyter"):
-            other.restore(record)
+        other.restore(record)
         assert torch.equal(other.trial.model[0].weight, session.trial.model[0].weight)
-        said = [one.getMessage() for one in caplog.records if "scaler" in one.getMessage()]
-        assert len(said) == (saved is not loaded)
-        caplog.clear()
+        assert len(warned(other, "scaler")) == (saved is not loaded)
         pytorch.load_trial_from_checkpoint_path(record.path)
         assert not caplog.records

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import types
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from support.trained import losses
+from support.warned import warned
 
 from detjupyter.errors import StateMismatchError
 from detjupyter.pytorch.checkpoints.initial_values import Identity
@@ -284,53 +284,51 @@ NAMED = {
 
 
 @pytest.mark.parametrize(("init", "batch", "named"), NAMED.values(), ids=NAMED)
-def test_a_changed_object_that_cannot_be_kept_is_named(
-    write: Callable[..., Definition], caplog: pytest.LogCaptureFixture, init: str, batch: str, named: str
-) -> None:
+def test_a_changed_object_that_cannot_be_kept_is_named(write: Callable[..., Definition], init: str, batch: str, named: str) -> None:
     """Once, and with what to do; an equal one that does not change is not named. A restore in the same session says that it stays."""
     definition = write(f"self.equal, self.batches = types.SimpleNamespace(rate=[1.0]), iter([1]); {init}", batch)
     session = definition.load()
-    with caplog.at_level(logging.WARNING, "detjupyter"):
-        first = session.checkpoint()
-        assert "cannot contain" not in caplog.text
-        session.step(2)
-        session.checkpoint()
-        session.step(1)
-        session.checkpoint()
-        session.restore(first.path)
-    (message,) = [record.getMessage() for record in caplog.records if "cannot contain" in record.getMessage()]
+    first = session.checkpoint()
+    assert not warned(session, "cannot contain")
+    session.step(2)
+    session.checkpoint()
+    session.step(1)
+    session.checkpoint()
+    session.restore(first.path)
+    (message,) = warned(session, "cannot contain")
+    assert message in session.record().warnings
     assert message.partition("cannot contain: ")[2].partition(". After")[0] == named
     assert "state_dict()" in message
     name = named.partition(" ")[0]
-    stays = [record.getMessage() for record in caplog.records if "stay as they are" in record.getMessage()]
+    stays = warned(session, "stay as they are")
     assert bool(stays) is (name not in ("self.found", "self.opts", "self.node"))
     assert all(name in one for one in stays)
     if not stays:
         assert not getattr(session.trial, name.partition(".")[2])
 
 
-def test_a_reload_names_what_it_loses(write: Callable[..., Definition], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reload_names_what_it_loses(write: Callable[..., Definition]) -> None:
     """Also what on_training_start created, since that is not called again."""
     session = write("pass", "self.late = types.SimpleNamespace()").load()
     session.step(2)
-    with caplog.at_level(logging.WARNING, "detjupyter"):
-        session.reload()
-        session.step(1)
-        session.reload()
-    (message,) = [record.getMessage() for record in caplog.records if "cannot contain" in record.getMessage()]
+    session.reload()
+    session.step(1)
+    session.reload()
+    (message,) = warned(session, "cannot contain")
     assert message.partition("cannot contain: ")[2].partition(". After")[0] == "self.late (SimpleNamespace), self.opened (list_iterator)"
 
 
-def test_a_reload_that_fails_names_nothing(write: Callable[..., Definition], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reload_that_fails_names_nothing(write: Callable[..., Definition]) -> None:
     """It loses nothing; the next one, which succeeds, does."""
     definition = write("pass", "self.late = types.SimpleNamespace()")
     session = definition.load()
     session.step(1)
     for old, new, is_named in (("nn.Linear(8, 1)", "nn.Linear(8, 1, bias=False)", False), ("bias=False", "bias=True", True)):
         definition.edit(old, new)
-        with caplog.at_level(logging.WARNING, "detjupyter"), nullcontext() if is_named else pytest.raises(StateMismatchError):
+        with nullcontext() if is_named else pytest.raises(StateMismatchError):
             session.reload()
-        assert ("self.late (SimpleNamespace)" in caplog.text) is is_named
+        assert bool(warned(session, "self.late (SimpleNamespace)")) is is_named
+        assert bool(session.record().warnings) is is_named
 
 
 class TestARestoreInTheSameSession:
@@ -412,7 +410,7 @@ class TestARestoreInTheSameSession:
 
 
 def test_an_object_of_another_package_is_kept_by_its_state_dict(
-    write: Callable[..., Definition], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    write: Callable[..., Definition], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In an attribute and in a list; a class whose ``state_dict()`` fails is only named."""
     (tmp_path / "detjupyter_test_meters.py").write_text(METERS, encoding="utf-8")
@@ -423,8 +421,7 @@ def test_an_object_of_another_package_is_kept_by_its_state_dict(
     )
     session = definition.load()
     session.step(4)
-    with caplog.at_level(logging.WARNING, "detjupyter"):
-        saved = session.checkpoint()
+    saved = session.checkpoint()
     session.step(3)
     other = definition.load(name="other")
     other.restore(saved.path)
@@ -432,7 +429,7 @@ def test_an_object_of_another_package_is_kept_by_its_state_dict(
     other.reload()
     other.step(2)
     assert losses(other) == losses(session)[-3:]
-    assert "cannot contain: self.broken (Broken). " in caplog.text
+    assert warned(session, "cannot contain: self.broken (Broken). ")
     monkeypatch.delitem(sys.modules, "detjupyter_test_meters")
 
 
@@ -462,16 +459,15 @@ def test_an_edit_of_what_a_callback_sets_counts(write: Callable[..., Definition]
     assert (other.trial.total, other.trial.started) == (3.5, 8.5)
 
 
-def test_a_value_that_the_code_has_no_more_is_named(write: Callable[..., Definition], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_value_that_the_code_has_no_more_is_named(write: Callable[..., Definition]) -> None:
     """The attribute keeps the value of __init__."""
     definition = write("self.phase = Phase.EARLY", "self.phase = Phase.LATE")
     session = definition.load()
     session.step(2)
     definition.edit("    LATE = 2\n", "")
     definition.edit("self.phase = Phase.LATE", "pass")
-    with caplog.at_level(logging.WARNING, "detjupyter"):
-        session.reload()
-    assert "self.phase: model_def:Phase has no 'LATE'" in caplog.text
+    session.reload()
+    assert warned(session, "self.phase: model_def:Phase has no 'LATE'")
     assert session.trial.phase.name == "EARLY"
 
 
@@ -501,16 +497,14 @@ def test_a_new_object_with_the_id_of_a_freed_one_is_another(make: Callable[[], o
 
 
 def test_an_object_of_an_own_class_that_is_replaced_in_each_batch_is_not_the_first_one(
-    write: Callable[..., Definition], caplog: pytest.LogCaptureFixture
+    write: Callable[..., Definition],
 ) -> None:
     """However often it was replaced: it is named, and a reload succeeds although the attributes of a frozen dataclass cannot be set."""
     definition = write("self.frozen = Frozen()", "self.frozen = Frozen(self.frozen.count + 1)")
     for batches in (1, 2, 3):
         session = definition.load()
-        caplog.clear()
-        with caplog.at_level(logging.WARNING, "detjupyter"):
-            session.step(batches)
-            session.reload()
-        assert "self.frozen (Frozen)" in caplog.text
+        session.step(batches)
+        session.reload()
+        assert warned(session, "self.frozen (Frozen)")
         assert session.trial.frozen.count == 0
         session.close()

@@ -8,6 +8,7 @@ from support.definition import Definition
 from support.line_edits import EVALUATED, TRAINED
 from support.listening import in_constructor, listening
 from support.trained import validations
+from support.warned import warned
 
 from detjupyter.errors import TrialError
 from detjupyter.pytorch import Reducer
@@ -158,9 +159,7 @@ class TestBothGroups:
     """The same metrics, returned by a training batch, a validation batch and a validation of the whole data."""
 
     @pytest.mark.parametrize("method", ["train_batch", "evaluate_batch", "evaluate_full_dataset"])
-    def test_nested_metrics_lists_and_names_are_recorded_alike_and_the_others_are_named_once(
-        self, method: str, line: Definition, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_nested_metrics_lists_and_names_are_recorded_alike_and_the_others_are_named_once(self, method: str, line: Definition) -> None:
         """Curves, latest values, the history and the ranking have the same names; the log names the others once, with their kinds."""
         group = "training" if method == "train_batch" else "validation"
         if method == "train_batch":
@@ -181,7 +180,7 @@ class TestBothGroups:
             assert set(session.metrics(name, group)[1].tolist()) == {value}
             assert set(session.run.metrics(name, group)[1].tolist()) == {value}
             assert session.record().latest[group][name] == value
-        text = "\n".join([caplog.text, *(line.text for line in session.run.log())])
+        text = "\n".join(line.text for line in session.run.log())
         assert [text.count(repr(name)) for name in ("s", "z", "h")] == [1, 1, 1]
         if group == "validation":
             assert session.record().best.name == "val/b/c"
@@ -207,7 +206,7 @@ class TestBothGroups:
         assert session.validate() == {"box/AP": 1.0, "7": 2.0}
         assert session.trial.outputs.seen[0] == {"box": {"AP": 1.0}, 7: 2.0}
 
-    def test_a_validation_keeps_the_rest(self, line: Definition, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_validation_keeps_the_rest(self, line: Definition) -> None:
         """Of several metrics those that cannot be averaged are left out: of other shapes, None in one batch, text."""
         line.edit(
             EVALUATED,
@@ -220,6 +219,6 @@ class TestBothGroups:
         line.edit("import torch\n", "import torch\nfrom determined.pytorch import Reducer\n")
         session = line.load()
         assert session.validate() == session.validate() == {"good": 1.0}
-        text = caplog.text  # without handlers on the root logger, a warning is printed, and so is in the run's log
+        text = "\n".join(warned(session, "metric"))
         assert [text.count(f"metric {name!r} is left out") for name in ("shapes", "none", "text")] == [1, 1, 1]
         assert "Batch 1 returned None" in text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from support.waiting import LIMIT_S, wait_until
 import detjupyter as dj
 from detjupyter.bundle import FileReport
 from detjupyter.definition.model_definition import ModelDefinition
-from detjupyter.errors import SessionBusyError, SessionError, TrialError
+from detjupyter.errors import ArgumentError, SessionBusyError, SessionError, TrialError
 from detjupyter.protocol.commands import MakeCheckpoint, Reload, Step
 from detjupyter.widgets.card import card_bundle
 
@@ -95,6 +96,105 @@ class TestReplay:
         assert session.metrics("error", "validation")[0].tolist() == again.metrics("error", "validation")[0].tolist()
         assert session.metrics("error", "validation")[1].tolist() == again.metrics("error", "validation")[1].tolist()
         assert all(torch.equal(one, other) for one, other in zip(weights(session), weights(again), strict=True))
+
+
+class TestRepeat:
+    """``dj.load(repeat=…)`` begins a run again."""
+
+    VALUES: ClassVar[dict[str, Any]] = {"dropout": 0.3, "shuffle": True, "lr": 0.02}
+
+    @staticmethod
+    def repeated(run: dj.Run, warned: list[str], **given: Any) -> tuple[Any, list[float]]:
+        """Return a session that repeats ``run`` and has trained as many batches, and its losses."""
+        session = dj.load(repeat=run.id, warn=warned.append, **given)
+        session.train(batches=run.record.batches_trained, wait=True)
+        return session, session.metrics("loss")[1].tolist()
+
+    def test_the_same_length_has_the_same_losses(self, line: Definition) -> None:
+        """To the bit, and the session has its own run."""
+        session = line.load(hparams=self.VALUES, seed=7)
+        session.train(batches=25, wait=True)
+        warned: list[str] = []
+        again, losses = self.repeated(session.run, warned)
+        assert losses == session.metrics("loss")[1].tolist()
+        assert warned == []
+        assert again.definition.root == line.root
+        assert again.run.id != session.run.id
+        assert again.run.recipe == session.run.recipe
+
+    def test_after_an_edit_the_recorded_code_is_loaded(self, line: Definition) -> None:
+        """And a sentence says so; it is deleted with the session. Edited during the run, the run began with the code before."""
+        (line.root / "const.yaml").write_text("hyperparameters: {lr: 0.03}\n")
+        session = line.load(seed=7)
+        session.train(batches=20, wait=True)
+        losses = session.metrics("loss")[1].tolist()
+        run = session.run
+        line.edit("** 2).mean()\n        self", "** 4).mean()\n        self")
+        session.reload()
+        session.step(2)
+        (line.root / "const.yaml").write_text("hyperparameters: {lr: 0.5}\n")
+        warned: list[str] = []
+        again, repeated = self.repeated(run, warned)
+        assert repeated[:20] == losses
+        assert [run.id in text for text in warned] == [True]
+        root = again.definition.root
+        assert root != line.root
+        assert root.is_dir()
+        again.close()
+        del again
+        wait_until(lambda: gc.collect() >= 0 and not root.exists(), "the end of the recorded code")
+
+    def test_a_definition_that_was_deleted_or_moved_is_loaded_from_its_record(self, line: Definition) -> None:
+        """Also one of a single file."""
+        for path in (line.root, line.root / "model_def.py"):
+            session = dj.load(path=path, seed=3, device="cpu", name=path.name)
+            session.train(batches=5, wait=True)
+            line.root.rename(line.root.with_name("moved"))
+            _, losses = self.repeated(session.run, [])
+            assert losses == session.metrics("loss")[1].tolist()
+            line.root.with_name("moved").rename(line.root)
+
+    def test_a_config_that_was_edited_elsewhere_is_the_recorded_one(self, line: Definition, tmp_path: Path) -> None:
+        """A file outside of the definition does not ship, so only its content is recorded; so are the values of a dict."""
+        config = tmp_path / "elsewhere.yaml"
+        for given in (config, {"hyperparameters": {"lr": {"type": "double", "minval": 0.01, "maxval": 0.1}}}):
+            config.write_text("hyperparameters: {lr: 0.03}\n")
+            session = line.load(config=given)
+            session.train(batches=5, wait=True)
+            config.write_text("hyperparameters: {lr: 0.5}\n")
+            again, losses = self.repeated(session.run, [])
+            assert losses == session.metrics("loss")[1].tolist()
+            assert again.run.hyperparameters == session.run.hyperparameters
+
+    def test_the_setting_of_the_cell_that_loaded_first_counts(self, line: Definition) -> None:
+        """The default device, for example; those of the cell that repeats do not."""
+        session = line.load(seed=7)
+        session.train(batches=3, wait=True)
+        with torch.device("meta"):
+            _, losses = self.repeated(session.run, [])
+        assert losses == session.metrics("loss")[1].tolist()
+
+    def test_a_run_that_continued_another_one_says_so(self, line: Definition) -> None:
+        """Its weights were those of a checkpoint."""
+        first = line.load(name="first")
+        first.step(3)
+        second = line.load(name="second")
+        second.restore(first.checkpoint())
+        second.step(1)
+        warned: list[str] = []
+        dj.load(repeat=second.run, warn=warned.append)
+        assert [f"continued {first.run.id} after batch 3" in text for text in warned] == [True]
+
+    @pytest.mark.parametrize("given", [{"seed": 3}, {"path": "/"}, {"hparams": {"lr": 1.0}}, {"from_run": "latest"}, {"compile": True}])
+    def test_what_contradicts_the_record_is_refused(self, line: Definition, given: dict[str, Any]) -> None:
+        """Instead of being ignored; a recipe in place of an entrypoint gets the call that works."""
+        session = line.load()
+        session.step(1)
+        with pytest.raises(ArgumentError, match="has the values of its recipe"):
+            dj.load(repeat=session.run.id, **given)
+        with pytest.raises(ArgumentError) as caught:
+            dj.load(session.run.recipe)
+        assert "repeat" in str(caught.value.hint)
 
 
 class TestCode:

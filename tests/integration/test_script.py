@@ -381,8 +381,8 @@ def test_a_script_in_another_thread_restores_what_it_set(tmp_path: Path) -> None
     assert torch.get_default_dtype() == torch.float32
 
 
-def test_a_training_that_needs_other_settings_continues_while_a_script_runs(line: Definition, tmp_path: Path) -> None:
-    """It waits for its turn for some time, and then trains; both settings are gone after the script."""
+def test_a_training_that_needs_other_settings_trains_while_a_script_waits_for_it(line: Definition, tmp_path: Path) -> None:
+    """Otherwise it waits for the end of the script; both settings are gone after the script."""
     line.edit("self.context = context\n", "self.context = context\n        torch.backends.cudnn.benchmark = True\n")
     session = line.load()
     session.train(batches=1_000_000)
@@ -391,9 +391,11 @@ def test_a_training_that_needs_other_settings_continues_while_a_script_runs(line
         "torch.set_default_dtype(torch.float64)\n"
         "session = dj.current_session()\n"
         "before, deadline = session.batches_trained, time.monotonic() + 60\n"
+        "time.sleep(3)\n"
+        "assert session.batches_trained == before\n"
         "while session.batches_trained < before + 20:\n"
         "    assert time.monotonic() < deadline\n"
-        "    time.sleep(0.05)\n"
+        "    session.wait(0.05)\n"
     )
     run_script(tmp_path / "script.py")
     session.stop()

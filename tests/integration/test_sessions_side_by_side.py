@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import detjupyter as dj
 from detjupyter.engine import active_trial, settings
 from detjupyter.errors import SessionError
 from detjupyter.protocol.commands import AtBatch, MakeCheckpoint, Pause, Reload, Restore, Validate
+from detjupyter.scripts.running import run_script
 
 
 class TestTurns:
@@ -73,6 +75,54 @@ class TestTurns:
         outer = line.load(name="outer")
         outer.train(batches=2, wait=True)
         assert (outer.state, dj.current_session().state) == ("finished", "finished")
+
+
+class TestCodeInTheForeground:
+    """A training in the background, and a script or a load that sets defaults of the whole process."""
+
+    @pytest.fixture
+    def training(self, line: Definition, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Begin a training whose batches notice another default dtype; its engine would wait for another trial for a moment only."""
+        for module in (settings, active_trial):
+            monkeypatch.setattr(module, "ENGINE_LIMIT_S", 0.05)
+        line.edit(
+            "        x, y = batch\n        loss",
+            "        for _ in range(20):\n            assert torch.zeros(1).dtype is torch.float32\n            time.sleep(0.001)\n"
+            "        x, y = batch\n        loss",
+        )
+        line.edit("import torch\n", "import time\n\nimport torch\n")
+        session = line.load(name="background")
+        session.train(batches=LONG)
+        wait_until(lambda: session.batches_trained > 1, "batches")
+        yield session
+        session.close()
+
+    def test_a_script_sets_them_and_the_training_waits(self, training: Any, tmp_path: Path) -> None:
+        """It continues afterwards, with its own."""
+        (tmp_path / "script.py").write_text(
+            "import time, torch\nfor _ in range(100):\n    torch.set_default_dtype(torch.float64)\n    time.sleep(0.005)\n"
+            "    assert torch.zeros(1).dtype is torch.float64\n"
+        )
+        run_script(tmp_path / "script.py")
+        trained = training.batches_trained
+        wait_until(lambda: training.batches_trained > trained + 1 or training.state != "running", "batches")
+        assert training.state == "running"
+        assert any("Waits for the script script.py" in text.text for text in training.channel.log(0)[1])
+
+    @pytest.mark.parametrize("where", ["import torch\n", "        self.context = context\n"], ids=["at import", "in __init__"])
+    def test_a_definition_sets_them_while_it_is_loaded(self, training: Any, define: Callable[..., Any], where: str) -> None:
+        """Slowly, so that many batches could notice it."""
+        other = define("other")
+        indent = " " * (len(where) - len(where.lstrip()))
+        other.edit(
+            where,
+            f"{where}{indent}import time\n{indent}torch.set_default_dtype(torch.float64)\n{indent}time.sleep(0.3)\n",
+        )
+        loaded = other.load(name="other")
+        trained = training.batches_trained
+        wait_until(lambda: training.batches_trained > trained + 1 or training.state != "running", "batches")
+        assert training.state == "running"
+        assert loaded.trial.model[0].weight.dtype == torch.float64
 
 
 class TestOrder:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.definition import fitting
 from support.trained import losses
+from support.warned import warned
 
 from detjupyter import load_checkpoint
 
@@ -322,7 +322,7 @@ def test_an_edit_counts_in_a_reload_and_in_a_restore(keeping: Definition) -> Non
     assert other.trial.model.scale == session.trial.model.scale != 1.0
 
 
-def test_what_cannot_be_kept_is_named_once(keeping: Definition, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_kept_is_named_once(keeping: Definition) -> None:
     """An iterator and an object; not a loader, and not what a callback returns."""
     keeping.edit(
         "        extra = getattr(self, self.kind)(x)",
@@ -353,11 +353,10 @@ class KeepingTrial""",
     keeping.edit("    def build_training", f"{build_callbacks}    def build_training")
     session = keeping.load(hparams={"kind": KINDS[0]})
     session.step(1)
-    with caplog.at_level(logging.WARNING, "detjupyter"):
-        session.checkpoint()
-        session.step(1)
-        session.checkpoint()
-    (message,) = [record.getMessage() for record in caplog.records if "a checkpoint cannot contain" in record.getMessage()]
+    session.checkpoint()
+    session.step(1)
+    session.checkpoint()
+    (message,) = warned(session, "a checkpoint cannot contain")
     named = message.partition("cannot contain: ")[2].partition(". After")[0]
     assert named == "self.batches (list_iterator), self.student (Model)"
     assert "state_dict() of a callback" in message
@@ -405,7 +404,7 @@ def test_a_large_value_that_changes_inside_is_kept(keeping: Definition, first: s
     assert str(other.trial.large) == str(session.trial.large) != str(keeping.load(hparams={"kind": "a_meter"}, name="new").trial.large)
 
 
-def test_a_container_too_large_for_a_checkpoint_is_named(keeping: Definition, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_container_too_large_for_a_checkpoint_is_named(keeping: Definition) -> None:
     """If training changes it."""
     keeping.edit(
         "self.hidden = None", "self.hidden = None\n        self.large = {'w': torch.zeros(17 << 20)}\n        self.same = dict(self.large)"
@@ -414,6 +413,6 @@ def test_a_container_too_large_for_a_checkpoint_is_named(keeping: Definition, ca
     session = keeping.load(hparams={"kind": "the_best_so_far"})
     session.step(1)
     session.checkpoint()
-    text = "\n".join([caplog.text, *(line.text for line in session.run.log())])
+    text = "\n".join(line.text for line in session.run.log())
     assert "self.large (larger than 64 MiB)" in text
     assert "self.same" not in text

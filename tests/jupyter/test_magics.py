@@ -13,7 +13,19 @@ from support.definition import LINE
 
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
-LOAD_OPTIONS = ("--path", "--config", "--hparam", "--seed", "--device", "--name", "--from", "--compile", "--startup-hook", "--any-size")
+LOAD_OPTIONS = (
+    "--path",
+    "--config",
+    "--hparam",
+    "--seed",
+    "--device",
+    "--name",
+    "--from",
+    "--repeat",
+    "--compile",
+    "--startup-hook",
+    "--any-size",
+)
 OURS = ("detjupyter/magics", "detjupyter/engine", "detjupyter/session", "detjupyter/pytorch", "detjupyter/definition", "detjupyter/store")
 
 
@@ -305,6 +317,27 @@ class TestLookingBack:
         cells.ok("%det_train --batches 4 --wait")
         assert re.match(r"model_def:DigitsTrial: finished · 4 batches.*\n  loss +training .* validation ", cells.ok("%det_status").text)
 
+    def test_a_training_without_effect_is_marked_everywhere(self, cells: Cells, directory: Path) -> None:
+        """In the picture that stays, in the status, on the card and with the run; the training of the corrected code has no mark."""
+        path = directory / "model_def.py"
+        good = path.read_text(encoding="utf-8")
+        assert "self.context.step_optimizer(self.optimizer)" in good
+        path.write_text(good.replace("self.context.step_optimizer(self.optimizer)", "pass"), encoding="utf-8")
+        cells.ok("s = %det_load")
+        seen = cells.ok("%det_train --batches 12")
+        cells.ok("s.wait()")
+        cells.hear(0.3)
+        mark, sentence = "1 warning", "No parameter changed in"
+        for text in (seen.text, cells.ok("%det_status").text):
+            assert mark in text
+            assert sentence in text
+        assert sentence in cells.ok("s").text
+        path.write_text(good, encoding="utf-8")
+        cells.ok("%det_reload")
+        cells.ok("%det_train --batches 12 --wait")
+        assert mark not in cells.ok("%det_status").text
+        assert sentence in cells.value("s.run.warnings")
+
 
 ODD = r"""
 import torch
@@ -567,6 +600,20 @@ def train_and_fail(cells: Cells, session: str, code: str) -> str:
 
 class TestReturn:
     """The way back to an earlier run, in a new kernel or a new session."""
+
+    def test_a_load_repeats_an_earlier_run(self, cells: Cells, directory: Path) -> None:
+        """From its start, with a line if the files have changed; what contradicts it is refused. The Tab key offers the run."""
+        cells.ok("s = %det_load --hparam learning_rate=0.02 --seed 5")
+        cells.ok("%det_train --batches 6 --wait")
+        run = cells.value("s.run.id").strip("'")
+        assert run in cells.client.complete("%det_load --repeat ", reply=True, timeout=30)["content"]["matches"]
+        path = directory / "network.py"
+        path.write_text(path.read_text(encoding="utf-8") + "\nEDITED = True\n", encoding="utf-8")
+        text = cells.ok(f"again = %det_load --repeat {run}").text
+        assert f"Warning: {directory} has other files now, so the code of the run {run} is loaded" in text
+        cells.ok("%det_train --batches 6 --wait")
+        assert cells.value("again.metrics('loss')[1].tolist() == s.metrics('loss')[1].tolist()") == "True"
+        assert "has the values of its recipe" in cells.run(f"%det_load --repeat {run} --seed 4").message
 
     def test_a_load_continues_an_earlier_run(self, cells: Cells) -> None:
         """``--from latest``, ``best`` and an id; the Tab key offers them, and `%det_restore` offers the checkpoints of earlier runs."""

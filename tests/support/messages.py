@@ -49,7 +49,9 @@ from detjupyter.protocol.events import (
     SlowedChanged,
     StateChanged,
     Stuck,
+    Until,
     Validated,
+    Warned,
 )
 from detjupyter.protocol.lengths import Batch, Epoch, Records
 from detjupyter.protocol.origins import Origin
@@ -112,6 +114,7 @@ EVENTS: tuple[Any, ...] = (
     Loaded(LOADED, 3, 1),
     Logged((LogLine(0.0, "stdout", WORDS), LogLine(1.0, "detjupyter", ""))),
     Logged(()),
+    *(Warned(WORDS, until) for until in Until),
     Failed(ErrorRecord("ValueError", WORDS, "line 1\nline 2"), 3, ErrorAnswer("TrialError", WORDS, {"hint": None, "exception": "E"})),
     GpuRead(GpuRecord("H200", 1, 2, 50.0)),
     GpuRead(None),

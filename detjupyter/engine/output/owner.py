@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
+from detjupyter.framework.warning import Receive, deliver_to
+from detjupyter.protocol.events import Until
+
 T = TypeVar("T")
 
 
@@ -28,6 +31,9 @@ class Sink(Protocol):
 
     def say_once(self, text: str) -> None:
         """Add a line about the output itself, unless the same line was added before."""
+
+    def warn(self, text: str, until: Until) -> None:
+        """Add a warning of detjupyter about the trial."""
 
 
 class Load(Protocol):
@@ -56,6 +62,14 @@ def current_sink() -> Sink | None:
     """Return the sink for the calling thread's output, None if it is not captured."""
     sink = here.sink
     return _lent_sink() if sink is None and _lent else sink
+
+
+def _current_receiver() -> Receive | None:
+    sink = current_sink()
+    return None if sink is None else sink.warn
+
+
+deliver_to(_current_receiver)
 
 
 def _lent_sink() -> Sink | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from detjupyter.engine.output.owner import uncaptured
 from detjupyter.engine.output.sink import MAX_LINE, LogSink, OpenLines
+from detjupyter.protocol.events import Until
 
 NUMBERS = {"stdout": 1, "stderr": 2}
 CHUNK_BYTES = 65_536
@@ -112,6 +113,10 @@ class ChildSink:
 
     def say_once(self, text: str) -> None:
         """Write a line. A child lives so briefly that repeated lines are not suppressed."""
+        self.say(text)
+
+    def warn(self, text: str, until: Until) -> None:  # noqa: ARG002
+        """Write a line: only lines leave a child."""
         self.say(text)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from detjupyter.engine.once import Once
 from detjupyter.engine.output.redraw import shown_lines, split_lines
+from detjupyter.engine.output.warned import NewWarnings
+from detjupyter.protocol.events import Until
 from detjupyter.protocol.records import LogLine
 
 MAX_LINE = 2000
@@ -60,6 +62,9 @@ class LogSink:
     What redraws lines is obeyed (:mod:`.redraw`), so that a progress bar leaves one line instead of thousands. Output of concurrent
     threads does not mix within a line. The output of a finalizer that runs while its thread prints can be added to that thread's line.
 
+    Attributes:
+        warnings: The warnings that are not emitted yet; their lines are in the log.
+
     Thread: any; :meth:`take` one at a time.
     """
 
@@ -68,6 +73,7 @@ class LogSink:
         self._lines: deque[LogLine] = deque()
         self._dropped = 0
         self._once = Once()
+        self.warnings = NewWarnings()
         self._sources: list[Callable[[], None]] = []
         self.is_closed = False
 
@@ -101,6 +107,12 @@ class LogSink:
         """Add a line like :meth:`say`, unless the same line was added before."""
         if self._once.is_new(text):
             self.say(text)
+
+    def warn(self, text: str, until: Until) -> None:
+        """Add a warning of detjupyter about the trial, unless the same one still holds, and a line that the log does not have."""
+        warned = self.warnings.add(text, until)
+        if warned is not None:
+            self.say_once(warned.text)
 
     def add_source(self, drain: Callable[[], None]) -> Callable[[], None]:
         """Register a function that :meth:`take` calls first, to write pending text to this sink; return a function that removes it."""

@@ -8,7 +8,6 @@ the first batch set, are kept in memory: a copy of small ones, a fingerprint of 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from types import FunctionType
@@ -18,6 +17,8 @@ import numpy as np
 import torch
 
 from detjupyter.engine.once import Once
+from detjupyter.framework.warning import warn
+from detjupyter.protocol.events import Until
 from detjupyter.pytorch.checkpoints.attribute_search import CODE, AttributeSearch, contents_of
 from detjupyter.pytorch.checkpoints.initial_values import (
     ABSENT,
@@ -53,8 +54,6 @@ from detjupyter.pytorch.checkpoints.shared_objects import (
 )
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.trial import PyTorchTrial
-
-logger = logging.getLogger("detjupyter")
 
 _SMALL_BYTES = 1 << 20
 
@@ -117,7 +116,7 @@ class OwnAttributes:
         _delete(owners, restored.deleted & set_now)
 
     def warn_of_others(self, states: Mapping[str, Any], *, is_reload: bool = False) -> None:
-        """Log a warning that names the changed attributes that the last :meth:`state` could not hold, once for each of them.
+        """Warn of the changed attributes that the last :meth:`state` could not hold, once for each of them.
 
         Args:
             states: The states of the callbacks. A callback can hold such an attribute.
@@ -127,11 +126,11 @@ class OwnAttributes:
         in_callbacks = {id(value) for state in states.values() if isinstance(state, Mapping) for value in state.values()}
         new = self._once.new(path for path, (_, identity) in lost.items() if identity not in in_callbacks)
         if new:
-            logger.warning(
-                "Training changed attributes that a checkpoint cannot contain: %s. After a restore in a new session, and after a reload, "
-                "they are as __init__ sets them. Keep tensors, numbers, text or containers of them there, return them in the state_dict() "
-                "of a callback, or give their class the methods state_dict() and load_state_dict().",
-                ", ".join(f"self.{path} ({lost[path][0]})" for path in new),
+            named = ", ".join(f"self.{path} ({lost[path][0]})" for path in new)
+            warn(
+                f"Training changed attributes that a checkpoint cannot contain: {named}. After a restore in a new session, and after a "
+                "reload, they are as __init__ sets them. Keep tensors, numbers, text or containers of them there, return them in the "
+                "state_dict() of a callback, or give their class the methods state_dict() and load_state_dict()."
             )
 
     def references(self) -> list[Attribute]:
@@ -343,7 +342,7 @@ class OwnAttributes:
                 _put(owner, name, value, in_place=path in in_place)
                 there[path] = Attribute(owner, name, getattr(owner, name, None))
         if missing:
-            logger.warning("Attributes in the state do not fit the code, and keep their present values: %s.", "; ".join(missing))
+            warn(f"Attributes in the state do not fit the code, and keep their present values: {'; '.join(missing)}.", Until.RESTORE)
         return there
 
     def _reset(self, attributes: Mapping[str, Attribute], begun: Set[str]) -> None:
@@ -365,9 +364,8 @@ class OwnAttributes:
                 stay.append(f"self.{path}")
         self._set(dict(self._search.owners()), values, in_place=in_place)
         if stay:
-            logger.warning(
-                "There is no copy of the first values of %s (large values, or objects), so they stay as they are.", ", ".join(stay)
-            )
+            named = ", ".join(stay)
+            warn(f"There is no copy of the first values of {named} (large values, or objects), so they stay as they are.", Until.RESTORE)
 
     def _is_edited(self, path: str, before: OwnAttributes) -> bool:
         mine, theirs = self._initial.of_init.get(path, ABSENT), before._initial.of_init.get(path, ABSENT)

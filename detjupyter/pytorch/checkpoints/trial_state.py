@@ -7,7 +7,6 @@ accumulates over several batches, and those of parameters that no optimizer has 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
@@ -16,12 +15,12 @@ from typing import Any
 import torch
 
 from detjupyter.errors import StateMismatchError
+from detjupyter.framework.warning import warn
+from detjupyter.protocol.events import Until
 from detjupyter.pytorch.callbacks import Callbacks
 from detjupyter.pytorch.checkpoints.trained_parameters import TrainedParameters, optimizer_state
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.lr_scheduler import LRScheduler
-
-logger = logging.getLogger("detjupyter")
 
 OUR_KEY = "detjupyter"
 _FORMAT = 1
@@ -109,9 +108,12 @@ def _load_scaler(context: PyTorchTrialContext, state: dict[str, Any] | None, pat
     if scaler is not None and state:
         scaler.load_state_dict(state)
     elif path is not None and state:
-        logger.warning("The checkpoint has the state of a scaler for mixed precision, but the trial has no scaler; the state is ignored.")
+        warn(
+            "The checkpoint has the state of a scaler for mixed precision, but the trial has no scaler; the state is ignored.",
+            Until.RESTORE,
+        )
     elif path is not None and scaler is not None and scaler.state_dict():
-        logger.warning("The checkpoint has no state for the trial's scaler of mixed precision; the scaler keeps its initial state.")
+        warn("The checkpoint has no state for the trial's scaler of mixed precision; the scaler keeps its initial state.", Until.RESTORE)
 
 
 def _without_functions(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from detjupyter.errors import TrialUsageError
+from detjupyter.framework.warning import warn
 from detjupyter.pytorch.amp import autocast_forward, make_scaler
-
-logger = logging.getLogger("detjupyter")
 
 _OPT_LEVELS = ("O0", "O1", "O2", "O3")  # apex's
 
@@ -47,7 +45,7 @@ class Precision:
     def use_apex_level(self, opt_level: str, models: Sequence[torch.nn.Module]) -> None:
         """Use automatic mixed precision, in place of the levels O1 to O3 of ``apex``, for these models and those that are wrapped later."""
         if self._device.type == "cpu":
-            logger.warning("configure_apex_amp() needs a GPU; on the CPU the trial trains in full precision instead of %s.", opt_level)
+            warn(f"configure_apex_amp() needs a GPU; on the CPU the trial trains in full precision instead of {opt_level}.")
         elif not self.is_automatic:
             if self.scaler is not None:
                 raise TrialUsageError("Mixed precision was requested twice.", "There is a scaler already.", "Leave one of the two out.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from detjupyter.engine.checkpoints.manifest import is_count
 from detjupyter.engine.once import Once
 from detjupyter.errors import TrialUsageError
+from detjupyter.framework.warning import warn
 from detjupyter.pytorch.context import PyTorchTrialContext
 from detjupyter.pytorch.data.batches import to_device
 from detjupyter.pytorch.data.counters import Counters, parts_of_loader
@@ -17,8 +17,6 @@ from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.data.device_feed import feed
 from detjupyter.pytorch.data.generators import find_generators, require_settable, set_states, states_of
 from detjupyter.pytorch.data.stream import EpochLog, EpochStart, Source, plain_batches, ready_on_host, training_batches
-
-logger = logging.getLogger("detjupyter")
 
 _EPOCH = "pass_number"
 """The key of the epoch's number in a checkpoint; it is part of the format, so it keeps its name."""
@@ -181,10 +179,9 @@ class LengthCheck:
     def __call__(self, batches: int) -> None:
         """Compare the number of batches of a complete epoch."""
         if self.length not in (None, batches) and self._once.is_new("length"):
-            logger.warning(
-                "The length of the training data is %s, but an epoch had %d batches. Epochs are counted by the length: correct __len__.",
-                self.length,
-                batches,
+            warn(
+                f"The length of the training data is {self.length}, but an epoch had {batches} batches. "
+                "Epochs are counted by the length: correct __len__."
             )
 
 

@@ -9,6 +9,7 @@ import { warningIcon } from '../icons';
 import type { PanelModel } from '../model/panel';
 import { Hyperparameters } from './hyperparameters';
 import { Message, withCode } from './state';
+import { Warnings } from './warnings';
 
 /** How many files that are used and not shipped are listed at first. */
 const SHOWN_AT_FIRST = 4;
@@ -28,6 +29,8 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
     refusal?.command.kind !== 'reload' || !note.includes(refusal.error.message);
   // The listing has what is to say about the files as they are now.
   const notes = [...card.notes.filter(isNews), ...(isListed ? [] : file_notes)];
+  const live = model.session.current?.session.warnings ?? [];
+  const isUnseen = (warning: string): boolean => !live.includes(warning);
   return (
     <div className="dj-Block dj-Card" data-entrypoint={card.entrypoint}>
       <div className="dj-Title">
@@ -49,7 +52,7 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
           {card.bundle_hash.slice(0, 8)}
         </code>
       </div>
-      {warnings.length > 0 && <Warnings warnings={warnings} />}
+      <Warnings lines={warnings.filter(isUnseen)} />
       {card.changed.length > 0 && <Changed model={model} card={card} />}
       {usage !== null && <Unshipped model={model} usage={usage} isListed={isListed} />}
       {startup_hook !== null && (
@@ -87,19 +90,6 @@ export function Card({ model, card, isListed }: CardProps): JSX.Element {
           {card.determined_differences === 1 ? 'path differs' : 'paths differ'}
         </p>
       )}
-    </div>
-  );
-}
-
-/** What the user should probably correct, such as a misspelled key of the config. */
-function Warnings({ warnings }: { warnings: readonly string[] }): JSX.Element {
-  return (
-    <div className="dj-Callout dj-Card-warnings" role="status">
-      <ul className="dj-Callout-list dj-mod-long">
-        {warnings.map(warning => (
-          <li key={warning}>{withCode(warning)}</li>
-        ))}
-      </ul>
     </div>
   );
 }

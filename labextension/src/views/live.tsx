@@ -7,7 +7,7 @@ import type { LiveCommand } from '../../live/controls';
 import { commandOf, LIVE_BUTTONS } from '../../live/controls';
 import { rove } from '../../live/toolbar';
 import { continueLine, lines, loadLine, namedConfig } from '../../live/load';
-import { gpuBusy, gpuMemory, isSlowed, SLOWED } from '../../live/words';
+import { gpuBusy, gpuMemory, isSlowed, SLOWED, warningLines } from '../../live/words';
 import type { CommandKind, RunRecord, SessionRecord } from '../../protocol';
 import { BUTTONS } from '../../protocol';
 import type { PanelModel } from '../model/panel';
@@ -20,6 +20,7 @@ import { Progress } from './progress';
 import { Sessions } from './sessions';
 import { Code, Empty, Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
 import { Stuck } from './stuck';
+import { Warnings } from './warnings';
 
 /** Commands whose refusal is shown where their button is: at the card, and at the checkpoints of a run. */
 const ELSEWHERE: readonly CommandKind[] = ['reload', 'restore'];
@@ -116,6 +117,7 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
           </>
         )}
       </div>
+      <Warnings lines={warningLines(session)} />
       {session.error !== null && <TrialError error={session.error} />}
       <Latest session={session} />
       {model.curvesFailure !== null && (

@@ -4,6 +4,7 @@ import { caretDownIcon, caretRightIcon, classes, deleteIcon } from '@jupyterlab/
 import * as React from 'react';
 
 import { formatCount, formatDuration, formatValue, toNumber } from '../../live/format';
+import { warningLines } from '../../live/words';
 import type { RunParent, RunRecord } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import { Curves } from '../model/curves';
@@ -15,6 +16,7 @@ import { Fact, Facts, Failure, IconButton, Loading, Message, Middle, StateBadge 
 import { formatAgo, formatDate } from './time';
 import { classOf, moduleOf } from './titles';
 import { useWatched } from './watched';
+import { Warnings } from './warnings';
 
 /** How often a run that trains in another kernel is redrawn. */
 const REDRAW_MS = 2000;
@@ -102,6 +104,7 @@ function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS
 
   return (
     <div className="dj-Run-details">
+      {run.session !== null && <Warnings lines={warningLines(run.session)} />}
       {error !== null && <TrialError error={error} />}
       <RunCurves model={model} run={run} />
       <Hyperparameters rows={rows} changes={run.session?.hyperparameter_changes ?? []} />

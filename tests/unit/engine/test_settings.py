@@ -365,7 +365,7 @@ class TestAnswers:
         def train(_: int) -> None:
             assert is_waiting.wait(LIMIT_S)
             gc.set_threshold(12345, 11, 12)
-            waiting.append(bench.session._engine._waiting)  # type: ignore[attr-defined]
+            waiting.append(len(bench.session._engine._waiting))  # type: ignore[attr-defined]
 
         def wait_later() -> str:
             is_waiting.set()  # the training has been answered, and the cell does not wait for its end yet

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
-from support.bench import Bench, Held
+from support.bench import LONG, Bench, Held, ToyAdapter
 from support.engine_thread import EngineThread
 from support.waiting import LIMIT_S, wait_until
 
 from detjupyter.engine import settings
+from detjupyter.engine.settings import ProcessSettings
+from detjupyter.protocol.events import Beat
 
 
 @pytest.fixture(params=[False, True], ids=["direct", "bytes"])
@@ -63,3 +68,133 @@ class TestWithoutItsTurn:
             bench.session.resume()
         wait_until(lambda: bench.session.batches_trained >= trained + 6, "batches")
         assert not other.may_continue.is_set()
+
+
+@contextmanager
+def script(work: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Run a script in a thread of its own, as that of the cells; it has done ``work`` when the block begins, and ends with it."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with ProcessSettings().active(foreground="the script train.py"):
+            work()
+            begun.set()
+            assert may_end.wait(LIMIT_S)
+
+    with ThreadPoolExecutor(1) as cells:
+        running = cells.submit(run)
+        try:
+            wait_until(lambda: begun.is_set() or running.done(), "the script's work")
+            yield
+        finally:
+            may_end.set()
+            running.result(LIMIT_S)
+
+
+class TestCodeInTheForeground:
+    """A script or a load, which can change settings of the process with each statement."""
+
+    @pytest.fixture(autouse=True)
+    def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(settings, "TURN_LIMIT_S", 100 * LIMIT_S)
+        monkeypatch.setattr(settings, "ENGINE_LIMIT_S", 0.0)
+
+    def test_a_training_waits_for_its_end_and_answers_commands(self, bench: Bench) -> None:
+        """Between two batches, with a line in the log and signs of life; afterwards it continues with its own settings."""
+        seen: list[bool] = []
+        bench.adapter.on_batch = lambda _: seen.append(gc.isenabled())
+        bench.bring_to("running")
+        with script(gc.disable):
+            trained = len(seen)
+            waits(bench)
+            bench.session.pause()
+            bench.session.resume()
+            waiting_since = len(bench.published)
+            wait_until(lambda: any(isinstance(event, Beat) for event in bench.published[waiting_since:]), "a sign of life")
+            assert bench.session.state == "running"
+            assert len(seen) == trained
+        wait_until(lambda: len(seen) > trained, "batches")
+        bench.session.stop()
+        assert all(seen)
+        assert sum("the script train.py" in line for line in bench.log()) == 1
+
+    def test_it_can_be_stopped_and_closed(self, bench: Bench) -> None:
+        """No batch is trained for that."""
+        bench.bring_to("running")
+        with script():
+            trained = len(bench.adapter.calls)
+            bench.session.stop()
+            assert bench.session.state == "stopped"
+            bench.session.close()
+            assert not [call for call in bench.adapter.calls[trained:] if call.startswith("batch")]
+
+    def test_the_script_waits_for_one_batch_only(self, bench: Bench) -> None:
+        """The one that is under way when it begins."""
+        bench.train_to_gate()
+
+        def open_gate() -> None:
+            wait_until(lambda: bool(settings._process.queue), "the script's wait")
+            bench.adapter.gate.set()
+
+        opening = threading.Thread(target=open_gate)
+        opening.start()
+        with script():
+            assert bench.adapter.calls == ["batch 0"]
+        opening.join(LIMIT_S)
+        wait_until(lambda: len(bench.adapter.calls) > 1, "batches")
+
+    def test_a_script_can_train_a_session_that_was_there_before(self, bench: Bench) -> None:
+        """It waits for the session, which therefore does not wait for it."""
+
+        def train() -> None:
+            bench.session.train(batches=3, wait=True)
+            bench.session.step(1)
+            bench.session.validate()
+
+        with script(train):
+            assert bench.session.batches_trained == 4
+
+    def test_it_trains_only_while_the_script_waits_for_it(self, bench: Bench) -> None:
+        """It leaves its turn after the batch in which the script stops to wait."""
+        trained: list[int] = []
+
+        def wait_a_moment() -> None:
+            bench.session.train(batches=LONG)
+            while not bench.adapter.calls:
+                bench.session.wait(0.05)
+
+        with script(wait_a_moment):
+            waits(bench)
+            trained += [len(bench.adapter.calls)]
+            bench.session.pause()  # answered between two batches
+            trained += [len(bench.adapter.calls)]
+            bench.session.resume()
+        assert trained[0] == trained[1]
+
+    def test_a_trial_of_the_script_trains_while_others_wait(self, bench: Bench) -> None:
+        """As many batches as it likes: those that wait for the script do not ask for its turn."""
+        bench.bring_to("running")
+        with script(), EngineThread() as own:
+            waits(bench)
+            trained = len(bench.adapter.calls)
+            for _ in range(20):
+                own.work(lambda: None)
+                assert not own.settings.is_contended
+            assert len(bench.adapter.calls) == trained
+
+    def test_new_code_of_a_trial_waits_as_the_code_before(self, bench: Bench) -> None:
+        """A reload from the panel while the script runs."""
+        bench.bring_to("paused")
+        fresh = ToyAdapter()
+        bench.reloaded = lambda: fresh
+        with script():
+            bench.session.reload()
+            bench.session.resume()
+            waits(bench)
+            assert fresh.calls == []
+        wait_until(lambda: bool(fresh.calls), "batches")
+
+
+def waits(bench: Bench) -> None:
+    """Return when the log says that the training waits for the script."""
+    wait_until(lambda: any("the script train.py" in line for line in bench.log()), "the line in the log")

@@ -55,6 +55,13 @@ class TestWords:
         """Quotes do not stay; a hash inside a word is part of it."""
         assert list(words(line)) == expected
 
+    @pytest.mark.parametrize("line", [f"a {'x' * 5000}", f"'{'x' * 5000}", f"--count {'x' * 5000}"])
+    def test_a_very_long_word_is_shortened_in_the_message(self, line: str) -> None:
+        """In the middle."""
+        with pytest.raises(UsageError, match=r"x … [\d,]+ characters … x") as caught:
+            det_example(line)
+        assert len(str(caught.value)) < 1200
+
     @pytest.mark.skipif(os.name == "nt", reason="there a backslash separates directories")
     def test_a_backslash_escapes(self) -> None:
         """As in a shell."""

@@ -205,6 +205,15 @@ def test_a_session_in_text_pairs_its_metrics(make_session: Callable[..., Session
     assert lines[1].split() == ["loss", "training", "0.03120", "validation", "0.04560"]
 
 
+def test_a_session_in_text_has_its_warnings(make_session: Callable[..., SessionRecord]) -> None:
+    """With a mark that counts them, also those that the record leaves out."""
+    assert "warning" not in session_text(make_session())
+    (mark, warning) = session_text(make_session(warnings=("No parameter changed.",))).splitlines()[-2:]
+    assert (mark.strip(), warning.strip()) == ("1 warning:", "! No parameter changed.")
+    lines = session_text(make_session(warnings=("one", "two\nlines"), more_warnings=3)).splitlines()[-4:]
+    assert [line.strip() for line in lines] == ["5 warnings:", "! one", r"! two\x0alines", "and 3 more in the log"]
+
+
 def test_figures_read_like_figures() -> None:
     """The same forms as in the browser."""
     assert [format_value(x) for x in (0.0, 0.031234, 12.3456, 875.0, -0.5, 1e-7, 3.2e9, float("nan"), float("-inf"))] == [

@@ -224,7 +224,7 @@ def test_a_picture_shows_text_as_text(text: str, make_session: MakeSession, make
 
     def elements(label: str) -> tuple[list[str], str]:
         error = ErrorRecord(label, label, label, label)
-        session = make_session(entrypoint=label, device=label, state=State.FAILED, error=error, best=None)
+        session = make_session(entrypoint=label, device=label, state=State.FAILED, error=error, best=None, warnings=(label,))
         bundle = static_picture(session, [make_curve(label, n=5), make_curve(label, Group.VALIDATION, n=5)])
         json.dumps([bundle["image/svg+xml"], bundle["text/plain"]], ensure_ascii=False).encode("utf-8")
         assert not re.search(HIDDEN, f"{bundle['image/svg+xml']}{bundle['text/plain']}")

@@ -72,6 +72,17 @@ def test_what_has_no_place_on_the_axis_is_marked_and_named(make_session: MakeSes
     assert len([line for line in root.iter(f"{SVG}polyline") if len(line.attrib["points"].split()) > 2]) == 3
 
 
+def test_a_picture_names_the_warnings(make_session: MakeSession, make_curve: MakeCurve) -> None:
+    """A long one in a few lines, with a mark before them; the text form has them, too."""
+    warnings = ("No parameter changed in 10 batches.", "word " * 400)
+    bundle = static_picture(make_session(warnings=warnings), [make_curve()])
+    shown = texts(bundle["image/svg+xml"]).replace("\u00a0", " ")
+    assert "2 warnings:" in shown
+    assert "! No parameter changed in 10 batches." in shown
+    assert len([line for line in shown.splitlines() if "word word" in line]) == 3
+    assert "! No parameter changed in 10 batches." in bundle["text/plain"]
+
+
 @pytest.mark.parametrize("values", [[math.nan] * 3, [0.0, 0.0, 0.0], [1e-12, 1e-12, 2e-12], [1.0, 1e30, 1.0], [-1e9, 5.0, 1e9], [3.0]])
 def test_any_values_can_be_drawn(make_session: MakeSession, values: list[float]) -> None:
     """Constant, tiny, huge, undrawable or lonely values make a picture too."""
