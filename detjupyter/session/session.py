@@ -99,7 +99,10 @@ class Session:
         self._engine.ended.add_done_callback(lambda _: publish(Closed()))  # the engine may end on its own
         self._is_closed = False
         self._forgetters: tuple[Callable[[Session], object], ...] = ()
-        weakref.finalize(self, self._engine.close_soon).atexit = False  # at the end of the process the registry closes sessions
+        finalizer = weakref.finalize(self, self._engine.close_soon)
+        finalizer.atexit = False  # at the end of the process the registry closes sessions
+        # Until then weakref refers to the engine, which refers to the listeners: one that uses the session would keep it alive forever.
+        self._engine.ended.add_done_callback(lambda _: finalizer.detach())
         self.channel = SessionChannel(
             self._publisher.subscribe,
             self._live.record,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench import LONG, Bench
-from support.waiting import LIMIT_S
+from support.bench import LONG, Bench, make_bench
+from support.waiting import LIMIT_S, wait_until
 
 from detjupyter.errors import SessionError
 from detjupyter.protocol.commands import Pause, Resume, Stop
@@ -147,6 +150,18 @@ class TestClosing:
         if bench.thread is not None:
             bench.thread.join(LIMIT_S)
         assert bench.session.state == "stopped"
+
+    def test_a_closed_session_is_freed_although_a_listener_uses_it(self, tmp_path: Path, behind_bytes: bool) -> None:
+        """So a notebook that loads and closes many sessions does not accumulate them."""
+        bench = make_bench(tmp_path / "toy", behind_bytes=behind_bytes)
+        bench.session.channel.subscribe(bench.session.record)  # type: ignore[arg-type]
+        bench.session.train(batches=2, wait=True)
+        reference = weakref.ref(bench.session)
+        bench.session.close()
+        wait_until(lambda: bench.thread is None, "the end of the engine's thread")
+        del bench
+        gc.collect()
+        assert reference() is None
 
     def test_closing_before_a_training_has_begun_to_train_ends_it(self, bench: Bench) -> None:
         """While the data is prepared, too."""
