@@ -21,7 +21,7 @@ IN_MEMORY = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1000000 {
 # Where the lowest versions of the dependencies are installed.
 OLDEST := .cache/oldest
 
-.PHONY: lab test quick lint vitest browser build clean wheel coverage oldest release-check check-python check-node
+.PHONY: lab test quick quick-tests lint lint-python lint-browser vitest browser build clean wheel coverage oldest release-check check-python check-node
 
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/quickstart/quickstart.ipynb
@@ -30,9 +30,13 @@ test: lint vitest browser
 	$(PYTEST) --durations=30
 
 # A minute instead of a quarter of an hour: neither Jupyter nor a browser. The files of the tests are in memory where the system has room
-# for them there, because every checkpoint is synchronized with the disk.
-quick: lint vitest
-	$(IN_MEMORY) $(PYTEST) -o tmp_path_retention_policy=failed tests/architecture tests/unit tests/contract
+# for them there, because every checkpoint is synchronized with the disk. Bytecode is kept even where the environment forbids it, as that of
+# many containers does: otherwise each process compiles the tests and the package again.
+quick:
+	$(MAKE) --no-print-directory --jobs=4 lint vitest quick-tests
+
+quick-tests: $(VENV)/.installed
+	PYTHONDONTWRITEBYTECODE= $(IN_MEMORY) $(PYTEST) -o tmp_path_retention_policy=failed tests/architecture tests/unit tests/contract
 
 # Which lines of the package the tests run in their own process: what only a kernel or a browser runs is not counted. Not part of `make test`,
 # because counting doubles the time of the quick tests.
@@ -44,10 +48,14 @@ coverage: $(VENV)/.installed
 oldest: $(OLDEST)/.installed
 	$(OLDEST)/bin/pytest -W default tests/unit tests/contract tests/jupyter/server
 
-lint: $(VENV)/.installed
+lint: lint-python lint-browser
+
+lint-python: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lint-browser: node_modules/.installed
 	npm run --silent lint
 	npm run --silent typecheck
 	npm run --silent format:check

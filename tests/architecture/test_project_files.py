@@ -36,10 +36,11 @@ def pyproject() -> dict[str, Any]:
 
 
 def recipe(target: str) -> list[str]:
-    """Return the commands of a target of the Makefile."""
-    match = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", text("Makefile"), re.MULTILINE)
+    """Return the commands of a target of the Makefile, or those of the targets that it consists of."""
+    match = re.search(rf"^{target}:(.*)\n((?:\t.*\n)*)", text("Makefile"), re.MULTILINE)
     assert match is not None, f"There is no target {target} in the Makefile."
-    return match[1].replace("$(BIN)", ".venv/bin").replace("\t", "").splitlines()
+    own = match[2].replace("$(BIN)", ".venv/bin").replace("\t", "").splitlines()
+    return own or [command for part in match[1].split() for command in recipe(part)]
 
 
 def code_in(path: str) -> list[str]:

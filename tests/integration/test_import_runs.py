@@ -41,7 +41,7 @@ class TestCsv:
     """A row for each step, a column for each metric."""
 
     def test_is_a_finished_run_with_its_metrics(self, tmp_path: Path) -> None:
-        """By the step's column; those of validations are told by their names, and an empty cell is no value."""
+        """By the step's column; names say which are of validations, and an empty cell is skipped."""
         path = write(tmp_path / "old" / "first.csv", "Step,loss,val_loss,eval/f1\n10,0.5,,\n20,nan,0.25,0.75\n30,-inf,,\n")
         (run,) = dj.import_runs(path)
         assert (run.state, run.record.entrypoint, run.record.batches_trained) == ("finished", "first", 30)

@@ -33,9 +33,10 @@ from detjupyter.protocol.states import Activity, Group, State
 from detjupyter.session import recorder as recording
 from detjupyter.session import run_writer, unwritten
 from detjupyter.session.recorder import Recorder
-from detjupyter.session.records import new_run, new_run_id
+from detjupyter.session.records import new_run
 from detjupyter.session.unwritten import Unwritten
 from detjupyter.store.memory import MemoryStore
+from detjupyter.store.run_ids import new_run_id
 
 if TYPE_CHECKING:
     from support.bench import Bench
