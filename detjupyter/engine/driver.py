@@ -153,7 +153,7 @@ class Driver:
     def _note_wait(self, foreground: str | None) -> None:
         """Say once that the trial waits for code in the foreground, and show that the engine is alive while it does."""
         if foreground is not None and foreground != self._waits_for:
-            self.trial.emitter.say(f"Waits for {foreground}, whose statements can change settings of the whole process.")
+            self.trial.emitter.say(f"Waits for {foreground}, which needs other settings of the process.")
             self._next_beat = 0.0
         self._waits_for = foreground
         if foreground is not None and time.monotonic() >= self._next_beat:

@@ -79,21 +79,14 @@ class _Process:
         return self._settings[name].merged(*trial.changes[name], own) if name in trial.changes else own
 
     def can_begin(self, trial: ProcessSettings) -> bool:
-        """Return whether ``trial`` can work with all trials that work now or are queued before it, except those it bypasses.
-
-        It can if all need the same values, and none excludes another.
-        """
+        """Return whether ``trial`` needs the same values as all trials that work now or are queued before it, except those it bypasses."""
         ahead = self.queue[: self.queue.index(trial)] if trial in self.queue else self.queue
-        others = [other for other in (*self.inside, *ahead) if other not in trial.bypassed]
-        if any(trial.excludes(other) or other.excludes(trial) for other in others):
-            return False
-        for name in {name for one in (trial, *others) for name in one.changes} if others else ():
-            if self._settings[name].is_shareable:
-                continue
-            needed = self.value_for(trial, name)
-            if any(needed != self.value_for(other, name) for other in others):
-                return False
-        return True
+        return not any(self.differ(trial, other) for other in (*self.inside, *ahead) if other not in trial.bypassed)
+
+    def differ(self, one: ProcessSettings, other: ProcessSettings) -> bool:
+        """Return whether two trials need different values of a setting that they cannot share."""
+        names = (name for name in {*one.changes, *other.changes} if not self._settings[name].is_shareable)
+        return any(self.value_for(one, name) != self.value_for(other, name) for name in names)
 
     def remove(self, trial: ProcessSettings) -> None:
         """Remove ``trial`` from those that work now, and put the values of the previous one in force again."""
@@ -159,8 +152,8 @@ class ProcessSettings:
     A setting that the trial has not changed has the process's value, also if a cell changes it between two blocks.
 
     Two trials can work concurrently if they need the same values. Otherwise they take turns, in the order of their requests. Code in the
-    foreground, a script or a load, excludes the trials that were there before it: each of its statements can set something for the whole
-    process, in the middle of their batches.
+    foreground, a script or a load, has its turn until it ends: a trial that needs other values waits from the end of the batch in which
+    that code set them.
 
     Args:
         is_shared: Returns whether other user code may be running now: a cell during a training in the background, but not a cell that
@@ -206,20 +199,27 @@ class ProcessSettings:
     @property
     def is_contended(self) -> bool:
         """Whether this trial should leave its block soon: another one waits for its turn, or code in the foreground excludes it."""
-        return bool(_process.queue) or any(other.excludes(self) for other in tuple(_process.inside))
+        if _process.queue:
+            return True
+        if len(_process.inside) == 1:  # fast path: this is read after every batch
+            return False
+        return any(other.foreground is not None for other in tuple(_process.inside)) and self.excluded_by is not None
 
     @property
     def excluded_by(self) -> str | None:
         """What works in the foreground, or waits to do so, and excludes this trial, in words; None if nothing does."""
+        libraries = libraries_in_use()
         with _process.turns:
+            _process.detect_changes(libraries)
             return next((other.foreground for other in (*_process.inside, *_process.queue) if other.excludes(self)), None)
 
     def excludes(self, other: ProcessSettings) -> bool:
-        """Return whether this is code in the foreground, and ``other`` was there before it and must not work now.
+        """Return whether this is code in the foreground, and ``other`` was there before it, needs other values and must not work now.
 
         A trial that this code waits for is not excluded, and one that it has loaded was not there before.
         """
-        return self.foreground is not None and other.number < self.number and self.thread not in other.awaited_by
+        is_older = self.foreground is not None and other.number < self.number
+        return is_older and self.thread not in other.awaited_by and _process.differ(self, other)
 
     def names(self) -> set[str]:
         """Return the settings to write when this block begins or ends: those changed by this trial and by the blocks around it."""
@@ -230,8 +230,7 @@ class ProcessSettings:
     def active(self, limit_s: float | None = None, *, foreground: str | None = None) -> Iterator[None]:
         """Put the trial's settings in force inside the block, which can be nested, and restore the process's own at its end.
 
-        With ``foreground``, which names the code in the block, the trials that were there before leave their blocks first, and wait for the
-        end of this one.
+        With ``foreground``, which names the code in the block, the trials that were there before and need other values wait for its end.
 
         Waits at most ``limit_s`` seconds (:data:`TURN_LIMIT_S` by default) for the trial's turn, then proceeds: the other trial may itself
         be waiting for this one. In the thread of the other trial it does not wait at all.

@@ -82,36 +82,37 @@ class TestCodeInTheForeground:
 
     @pytest.fixture
     def training(self, line: Definition, monkeypatch: pytest.MonkeyPatch) -> Any:
-        """Begin a training whose batches notice another default dtype; its engine would wait for another trial for a moment only."""
+        """Begin a training that notes the default dtype of each batch; its engine would wait for another trial for a moment only."""
         for module in (settings, active_trial):
             monkeypatch.setattr(module, "ENGINE_LIMIT_S", 0.05)
         line.edit(
-            "        x, y = batch\n        loss",
-            "        for _ in range(20):\n            assert torch.zeros(1).dtype is torch.float32\n            time.sleep(0.001)\n"
-            "        x, y = batch\n        loss",
+            "        x, y = batch\n        loss", "        self.seen.append(torch.get_default_dtype())\n        x, y = batch\n        loss"
         )
-        line.edit("import torch\n", "import time\n\nimport torch\n")
+        line.edit("        self.context = context\n", "        self.context = context\n        self.seen = []\n")
         session = line.load(name="background")
         session.train(batches=LONG)
         wait_until(lambda: session.batches_trained > 1, "batches")
         yield session
+        assert session.state == "running"
+        trained = session.batches_trained
+        wait_until(lambda: session.batches_trained > trained + 50, "batches")
+        session.stop()
+        # One batch can be under way when it is set.
+        assert session.trial.seen.count(torch.float32) >= len(session.trial.seen) - 1
         session.close()
 
     def test_a_script_sets_them_and_the_training_waits(self, training: Any, tmp_path: Path) -> None:
         """It continues afterwards, with its own."""
         (tmp_path / "script.py").write_text(
-            "import time, torch\nfor _ in range(100):\n    torch.set_default_dtype(torch.float64)\n    time.sleep(0.005)\n"
-            "    assert torch.zeros(1).dtype is torch.float64\n"
+            "import time, torch\ntorch.set_default_dtype(torch.float64)\ntime.sleep(0.5)\nassert torch.zeros(1).dtype is torch.float64\n"
         )
         run_script(tmp_path / "script.py")
-        trained = training.batches_trained
-        wait_until(lambda: training.batches_trained > trained + 1 or training.state != "running", "batches")
-        assert training.state == "running"
         assert any("Waits for the script script.py" in text.text for text in training.channel.log(0)[1])
 
     @pytest.mark.parametrize("where", ["import torch\n", "        self.context = context\n"], ids=["at import", "in __init__"])
     def test_a_definition_sets_them_while_it_is_loaded(self, training: Any, define: Callable[..., Any], where: str) -> None:
         """Slowly, so that many batches could notice it."""
+        del training
         other = define("other")
         indent = " " * (len(where) - len(where.lstrip()))
         other.edit(
@@ -119,10 +120,15 @@ class TestCodeInTheForeground:
             f"{where}{indent}import time\n{indent}torch.set_default_dtype(torch.float64)\n{indent}time.sleep(0.3)\n",
         )
         loaded = other.load(name="other")
-        trained = training.batches_trained
-        wait_until(lambda: training.batches_trained > trained + 1 or training.state != "running", "batches")
-        assert training.state == "running"
         assert loaded.trial.model[0].weight.dtype == torch.float64
+
+    def test_a_slow_load_that_sets_nothing_leaves_the_training_alone(self, training: Any, define: Callable[..., Any]) -> None:
+        """A notebook loads the next definition while the first one trains."""
+        other = define("other")
+        other.edit("import torch\n", "import time, torch\ntime.sleep(1)\n")
+        before = training.batches_trained
+        other.load(name="other")
+        assert training.batches_trained > before + 50
 
 
 class TestOrder:

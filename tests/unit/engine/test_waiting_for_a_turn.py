@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -71,8 +72,11 @@ class TestWithoutItsTurn:
 
 
 @contextmanager
-def script(work: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Run a script in a thread of its own, as that of the cells; it has done ``work`` when the block begins, and ends with it."""
+def script(work: Callable[[], object] = gc.disable) -> Iterator[None]:
+    """Run a script in a thread of its own, as that of the cells; it has done ``work`` when the block begins, and ends with it.
+
+    By default it sets what the trial of the bench does not have.
+    """
     begun, may_end = threading.Event(), threading.Event()
 
     def run() -> None:
@@ -92,7 +96,7 @@ def script(work: Callable[[], object] = lambda: None) -> Iterator[None]:
 
 
 class TestCodeInTheForeground:
-    """A script or a load, which can change settings of the process with each statement."""
+    """A script or a load, which has its turn until it ends."""
 
     @pytest.fixture(autouse=True)
     def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,13 +104,13 @@ class TestCodeInTheForeground:
         monkeypatch.setattr(settings, "ENGINE_LIMIT_S", 0.0)
 
     def test_a_training_waits_for_its_end_and_answers_commands(self, bench: Bench) -> None:
-        """Between two batches, with a line in the log and signs of life; afterwards it continues with its own settings."""
+        """From the next batch on, with a line in the log and signs of life; afterwards it continues with its own settings."""
         seen: list[bool] = []
         bench.adapter.on_batch = lambda _: seen.append(gc.isenabled())
         bench.bring_to("running")
-        with script(gc.disable):
-            trained = len(seen)
+        with script():
             waits(bench)
+            trained = len(seen)
             bench.session.pause()
             bench.session.resume()
             waiting_since = len(bench.published)
@@ -115,38 +119,43 @@ class TestCodeInTheForeground:
             assert len(seen) == trained
         wait_until(lambda: len(seen) > trained, "batches")
         bench.session.stop()
-        assert all(seen)
+        assert all(seen[: trained - 1])
+        assert all(seen[trained:])  # the script can set it in the middle of one batch
         assert sum("the script train.py" in line for line in bench.log()) == 1
 
     def test_it_can_be_stopped_and_closed(self, bench: Bench) -> None:
         """No batch is trained for that."""
         bench.bring_to("running")
         with script():
+            waits(bench)
             trained = len(bench.adapter.calls)
             bench.session.stop()
             assert bench.session.state == "stopped"
             bench.session.close()
             assert not [call for call in bench.adapter.calls[trained:] if call.startswith("batch")]
 
-    def test_the_script_waits_for_one_batch_only(self, bench: Bench) -> None:
-        """The one that is under way when it begins."""
+    def test_a_script_that_sets_nothing_leaves_it_alone(self, bench: Bench) -> None:
+        """Nor one that sets what it has, or what trials can share."""
+        bench.bring_to("running")
+        with script(lambda: (gc.enable(), sys.path.append("/nowhere"))):
+            trained = len(bench.adapter.calls)
+            wait_until(lambda: len(bench.adapter.calls) > trained + 50, "batches")
+        assert not any("the script" in line for line in bench.log())
+
+    def test_a_script_begins_while_a_batch_does_not_end(self, bench: Bench) -> None:
+        """And the training waits after that batch."""
         bench.train_to_gate()
-
-        def open_gate() -> None:
-            wait_until(lambda: bool(settings._process.queue), "the script's wait")
-            bench.adapter.gate.set()
-
-        opening = threading.Thread(target=open_gate)
-        opening.start()
         with script():
+            bench.adapter.gate.set()
+            waits(bench)
             assert bench.adapter.calls == ["batch 0"]
-        opening.join(LIMIT_S)
         wait_until(lambda: len(bench.adapter.calls) > 1, "batches")
 
     def test_a_script_can_train_a_session_that_was_there_before(self, bench: Bench) -> None:
         """It waits for the session, which therefore does not wait for it."""
 
         def train() -> None:
+            gc.disable()
             bench.session.train(batches=3, wait=True)
             bench.session.step(1)
             bench.session.validate()
@@ -159,6 +168,7 @@ class TestCodeInTheForeground:
         trained: list[int] = []
 
         def wait_a_moment() -> None:
+            gc.disable()
             bench.session.train(batches=LONG)
             while not bench.adapter.calls:
                 bench.session.wait(0.05)
@@ -174,7 +184,13 @@ class TestCodeInTheForeground:
     def test_a_trial_of_the_script_trains_while_others_wait(self, bench: Bench) -> None:
         """As many batches as it likes: those that wait for the script do not ask for its turn."""
         bench.bring_to("running")
-        with script(), EngineThread() as own:
+        made: list[ProcessSettings] = []
+
+        def load() -> None:
+            gc.disable()
+            made.append(ProcessSettings.of_this_thread())
+
+        with script(load), EngineThread(settings=made[0]) as own:
             waits(bench)
             trained = len(bench.adapter.calls)
             for _ in range(20):
