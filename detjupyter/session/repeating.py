@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from detjupyter.definition.config import read_config
@@ -22,15 +23,17 @@ class Beginning:
         recipe: The recipe that loads it.
         notices: What differs from the first time, one sentence each.
         directory: The directory with the recorded code, to be deleted after the session; None if the definition has the same files.
+        owner: The process that deletes the directory.
     """
 
     recipe: LoadRecipe
     notices: tuple[str, ...] = ()
     directory: Path | None = None
+    owner: int = field(default_factory=os.getpid)
 
     def delete(self) -> None:
-        """Delete the recorded code."""
-        if self.directory is not None:
+        """Delete the recorded code; in a forked child, which runs the exit handlers of its parent, do nothing."""
+        if self.directory is not None and os.getpid() == self.owner:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from detjupyter.protocol.states import Group
 from detjupyter.store import open_store
 from detjupyter.store.base import Store
 from detjupyter.store.code_diff import CodeDiff
-from detjupyter.store.history import Run
+from detjupyter.store.history import Run, RunList
 from detjupyter.store.run_filter import flat
 
 MOST_RUNS = 20
@@ -69,7 +69,7 @@ def compare(*runs: Run | str | Iterable[Run]) -> Comparison:
         runs: Runs, lists of runs, ids, ``"latest"`` (the newest run) or ``"best"`` (the best of all runs of the latest one's definition).
 
     Raises:
-        ArgumentError: Too few or too many runs, or there is no best one.
+        ArgumentError: Too few or too many runs, something else than a run, or there is no best one.
         RunNotFoundError: There is no run of an id.
     """
     store = open_store()
@@ -90,8 +90,10 @@ def _ids(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Iterator[st
             yield run.id
         elif isinstance(run, str):
             yield _named(store, run) if run in (_LATEST, _BEST) else run
-        else:
+        elif isinstance(run, Iterable) and not isinstance(run, bytes):
             yield from _ids(store, run)
+        else:
+            raise ArgumentError(f"{run!r} is neither a run nor the id of one.", hint=f"{NextStep.RUNS} lists the runs.")
 
 
 def _named(store: Store, name: str) -> str:
@@ -101,7 +103,7 @@ def _named(store: Store, name: str) -> str:
     latest = newest[0]
     if name == _LATEST:
         return latest.id
-    same = (store.run(run_id) for run_id in store.run_states(limit=None, entrypoint=latest.entrypoint))
+    same = RunList(Run(store, run_id) for run_id in store.run_states(limit=None, entrypoint=latest.entrypoint)).records()
     ranked = [run for run in same if run.definition_root == latest.definition_root and run.best is not None]
     if latest.best is not None:  # values of different metrics cannot be ranked
         ranked = [run for run in ranked if run.best is not None and run.best.name == latest.best.name]

@@ -174,7 +174,7 @@ class Run:
             path: ``NAME.html`` for a page with the interactive charts, which any browser opens; ``NAME.csv``; ``NAME.parquet`` (needs
                 pyarrow); or ``NAME/`` for a directory of TensorBoard's event files (needs tensorboard), which the importers of other
                 trackers read, too.
-            overwrite: Whether to replace what is there.
+            overwrite: Whether to replace what is there; a directory with anything else than event files is never replaced.
 
         Raises:
             ArgumentError: The name does not say a format.
@@ -397,7 +397,7 @@ def runs_frame(
     Raises:
         MissingPackageError: pandas is not installed.
     """
-    return frame_of(run.record for run in runs(limit, before=before, state=state, entrypoint=entrypoint, where=where))
+    return frame_of(runs(limit, before=before, state=state, entrypoint=entrypoint, where=where).records())
 
 
 def run(run_id: str) -> Run:

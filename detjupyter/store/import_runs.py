@@ -29,6 +29,8 @@ _EVENT_FILE = "events.out.tfevents."
 _STEPS = ("batch", "batches", "step", "global_step", "_step", "iteration", "epoch")
 _VALIDATION = re.compile(r"(?:validation|valid|val|eval)[/_]", re.IGNORECASE)
 _LARGEST_STEP = 2**62
+_LATEST_TIME = 2**32
+"""Times of events from the year 2106 on are those of damaged files; calendars and data frames cannot represent all of them."""
 
 
 @dataclass(slots=True)
@@ -142,11 +144,12 @@ def _read_events(directory: Path, name: str) -> _Found:
     points = {tag: [(event.wall_time, event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     for tag in events.Tags()["tensors"]:
         if events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars":  # as TensorFlow 2 writes them
-            points[tag] = [
-                (event.wall_time, event.step, float(make_ndarray(event.tensor_proto).reshape(-1)[0])) for event in events.Tensors(tag)
-            ]
-    times = [at for column in points.values() for at, _, _ in column] or [directory.stat().st_mtime]
-    columns = {tag: ([max(0, step) for _, step, _ in column], [value for _, _, value in column]) for tag, column in points.items()}
+            arrays = [(event.wall_time, event.step, make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+            points[tag] = [(at, step, float(array.flat[0])) for at, step, array in arrays if array.size and array.dtype.kind not in "OSUc"]
+    times = [at for column in points.values() for at, _, _ in column if 0 <= at < _LATEST_TIME] or [directory.stat().st_mtime]
+    columns = {
+        tag: ([max(0, step) for _, step, _ in column], [value for _, _, value in column]) for tag, column in points.items() if column
+    }
     return _Found(name, min(times), max(times), columns)
 
 

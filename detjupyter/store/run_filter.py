@@ -103,7 +103,7 @@ class RunFilter:
         if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Constant)):
             value = self._value(node)
             return lambda run: (found := value(run)) is not _MISSING and bool(found)
-        if isinstance(node, (ast.BoolOp, ast.Compare, ast.UnaryOp)):
+        if isinstance(node, (ast.BoolOp, ast.Compare)) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
             return self._part(node)
         raise self._refused(node)
 

@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store.comparison import ComparedMetric, Comparison
-from detjupyter.text import one_line, printable
+from detjupyter.text import one_line, printable, shortened
 from detjupyter.widgets._html import NOTHING, Html, output
 from detjupyter.widgets._numbers import format_count, format_duration, format_value
 from detjupyter.widgets._plot import PANEL_HEIGHT, Curve, draw_panel, panel_columns
@@ -19,6 +19,8 @@ from detjupyter.widgets.summary import best_text
 _WIDTH, _GAP = 980, 28
 _MOST_PANELS = 9
 _MOST_METRICS = 30
+_MOST_SETTINGS = 200
+_MOST_CHARACTERS = 200
 _MOST_DIFF_LINES = 300
 _POINTS_IN_ALL = 6000
 # Mid tones with a contrast of 3:1 on white and on JupyterLab's dark background.
@@ -67,7 +69,7 @@ def _picture(comparison: Comparison) -> Picture:
     width = (_WIDTH - _GAP * (columns - 1)) / columns
     for index, (metric, curves) in enumerate(zip(metrics, panels, strict=True)):
         place = ((index % columns) * (width + _GAP), index // columns * PANEL_HEIGHT, width)
-        draw_panel(picture, f"{one_line(metric.name)} ({metric.group.value})", curves, place, extent, points)
+        draw_panel(picture, f"{_cell(metric.name)} ({metric.group.value})", curves, place, extent, points)
     return picture
 
 
@@ -91,16 +93,20 @@ def _facts(comparison: Comparison) -> list[Row]:
 
 
 def _settings(comparison: Comparison) -> list[Row]:
-    return [
-        (one_line(name), [_ABSENT if value is None else one_line(value) for value in values])
-        for name, values in comparison.settings.items()
-    ]
+    shown = islice(comparison.settings.items(), _MOST_SETTINGS)
+    rows: list[Row] = [(_cell(name), [_ABSENT if value is None else _cell(value) for value in values]) for name, values in shown]
+    more = len(comparison.settings) - _MOST_SETTINGS
+    return [*rows, (f"and {format_count(more)} more", [""] * len(comparison.records))] if more > 0 else rows
+
+
+def _cell(text: str) -> str:
+    return shortened(one_line(text), _MOST_CHARACTERS)
 
 
 def _metrics(metrics: Sequence[ComparedMetric]) -> list[Row]:
     return [
         (
-            one_line(f"{metric.group.value}/{metric.name}"),
+            _cell(f"{metric.group.value}/{metric.name}"),
             [_ABSENT if value is None else format_value(value) for value in metric.newest()],
         )
         for metric in _by_importance(metrics)[:_MOST_METRICS]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.runs import make_run
+from support.sqlite import write_sql
 
 import detjupyter as dj
 from detjupyter.errors import ArgumentError, RunNotFoundError
@@ -100,6 +101,16 @@ class TestTheData:
             dj.compare("r1", "nowhere")
         with pytest.raises(ArgumentError, match="has a best value yet"):
             dj.compare("best", "latest")
+        for nothing in (5, None, b"r1", [5]):
+            with pytest.raises(ArgumentError, match="is neither a run nor the id of one"):
+                dj.compare("r1", nothing)  # type: ignore[arg-type]
+
+    def test_the_best_one_is_found_next_to_a_damaged_one(self, store: Store) -> None:
+        """A run that another version has written is not the best one, and hides none."""
+        for run_id, best in (("a", 0.2), ("odd", 0.9), ("b", 0.8), ("late", 0.4)):
+            add(store, run_id, best=best)
+        write_sql(store.home / "runs.sqlite", "UPDATE runs SET session = '[]' WHERE id = 'odd'")
+        assert [record.id for record in dj.compare("best", "latest").records] == ["b", "late"]
 
 
 class TestTheOutput:
@@ -163,3 +174,14 @@ class TestTheOutput:
                 store.append_series(f"r{number}", Group.TRAINING, f"m{metric}", batches, np.random.default_rng(metric).normal(size=20_000))
         bundle = comparison_bundle(dj.compare(dj.runs(20)))
         assert sum(map(len, bundle.values())) < 400_000
+
+    def test_long_names_and_values_stay_small(self, store: Store) -> None:
+        """100,000 characters, or 10,000 hyperparameters that differ: the table has their beginning and their number."""
+        long = "x" * 100_000
+        for run_id in "ab":
+            many = {f"h{number}": run_id for number in range(10_000)}
+            add(store, run_id, hyperparameters={long: long + run_id, **many})
+            store.append_series(run_id, Group.TRAINING, long, np.array([1]), np.array([1.0]))
+        bundle = comparison_bundle(dj.compare("a", "b"))
+        assert sum(map(len, bundle.values())) < 400_000
+        assert "and 9,801 more" in bundle["text/plain"]

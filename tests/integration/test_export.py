@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.runs import make_run
+from support.sqlite import write_sql
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import detjupyter as dj
@@ -82,6 +83,13 @@ class TestDataFrames:
         assert dj.runs_frame().empty
         empty.close()
 
+    def test_a_damaged_run_hides_no_other(self, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+        """Another version of detjupyter has written it: it is in no list of runs."""
+        monkeypatch.setattr("detjupyter.store.history.open_store", lambda: store)
+        store.create_run(make_run("odd", state=State.FINISHED, ended_at=1.0))
+        write_sql(store.home / "runs.sqlite", "UPDATE runs SET session = '[]' WHERE id = 'odd'")
+        assert dj.runs_frame().index.tolist() == ["r1"]
+
 
 class TestFiles:
     """``export`` to a file."""
@@ -136,6 +144,8 @@ class TestFiles:
             run.export(f"{tmp_path}/file/{name}")
         with pytest.raises(ExportError, match="File name too long"):
             run.export(f"{tmp_path}/{'x' * 300}{name}")
+        with pytest.raises(ExportError, match="File name too long"):
+            run.export(f"{tmp_path}/{'x' * 300}{name}", overwrite=True)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "home"]
 
     @pytest.mark.parametrize("name", ["run", "run.xlsx", ".csv"])
@@ -247,3 +257,17 @@ class TestEventFiles:
         with pytest.raises(ExportError, match="is a file"):
             run.export(f"{tmp_path}/file/", overwrite=True)
         assert (tmp_path / "file").read_text() == "mine"
+
+    def test_a_directory_with_other_files_is_never_replaced(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It can be a project or a home, by its name or as the working directory; nothing in it is lost."""
+        project = tmp_path / "project"
+        (project / "events.out.tfevents.sub").mkdir(parents=True)
+        (project / "events.out.tfevents.sub" / "mine").write_text("mine")
+        notes = tmp_path / "notes"
+        run.export(f"{notes}/")
+        (notes / "notes.md").write_text("mine")
+        monkeypatch.chdir(notes)
+        for target in (f"{project}/", f"{notes}/", "./"):
+            with pytest.raises(ExportError, match="has other files than an export"):
+                run.export(target, overwrite=True)
+        assert (project / "events.out.tfevents.sub" / "mine").read_text() == (notes / "notes.md").read_text() == "mine"

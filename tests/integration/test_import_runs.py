@@ -7,10 +7,15 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.runs import make_run
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util.tensor_util import make_tensor_proto
 from torch.utils.tensorboard import SummaryWriter
 
 import detjupyter as dj
@@ -118,6 +123,28 @@ class TestEventFiles:
         writer.close()
         (run,) = dj.import_runs(tmp_path / "old")
         assert [column.tolist() for column in run.metrics("loss")] == [[7], [0.5]]
+
+    @pytest.mark.parametrize("value", [np.zeros(0, np.float32), np.array(b"text", object), np.array(1j, np.complex64)])
+    def test_tensors_that_are_not_numbers_are_left_out(self, value: np.ndarray[Any, Any], tmp_path: Path) -> None:
+        """Strings, complex numbers and empty tensors; the scalars of the same file are read."""
+        metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
+        tensor = Summary.Value(tag="odd", tensor=make_tensor_proto(value), metadata=metadata)
+        writer = EventFileWriter(str(tmp_path / "old"))
+        writer.add_event(Event(wall_time=5.0, step=1, summary=Summary(value=[tensor, Summary.Value(tag="loss", simple_value=0.5)])))
+        writer.close()
+        (run,) = dj.import_runs(tmp_path / "old")
+        assert run.metric_names() == ["loss"]
+
+    @pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf, 1e300, -1.0])
+    def test_times_outside_of_every_calendar_do_not_count(self, at: float, tmp_path: Path) -> None:
+        """A damaged file has them. The run can be listed, put into a frame and exported."""
+        writer = EventFileWriter(str(tmp_path / "old"))
+        for wall_time, step in ((at, 1), (1000.0, 2)):
+            writer.add_event(Event(wall_time=wall_time, step=step, summary=Summary(value=[Summary.Value(tag="loss", simple_value=0.5)])))
+        writer.close()
+        (run,) = dj.import_runs(tmp_path / "old")
+        assert (run.record.created_at, run.record.ended_at) == (1000.0, 1000.0)
+        assert run.metrics("loss")[0].tolist() == [1, 2]
 
     def test_without_the_package_it_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """With the command that installs it."""

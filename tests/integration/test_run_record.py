@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from support.python import run_python
 from support.replay import Replay
 from support.waiting import LIMIT_S, wait_until
 
@@ -143,6 +144,25 @@ class TestRepeat:
         again.close()
         del again
         wait_until(lambda: gc.collect() >= 0 and not root.exists(), "the end of the recorded code")
+
+    def test_a_forked_child_that_ends_leaves_the_recorded_code(self, line: Definition) -> None:
+        """It runs the exit handlers of its parent, whose session still needs the code."""
+        session = line.load(seed=7)
+        session.step(1)
+        run_id = session.run.id
+        session.close()
+        line.edit("** 2).mean()\n        self", "** 4).mean()\n        self")
+        run_python(f"""
+            import os, sys
+            import detjupyter as dj
+            session = dj.load(repeat={run_id!r})
+            assert session.definition.root.is_dir()
+            child = os.fork()
+            if not child:
+                sys.exit()
+            os.waitpid(child, 0)
+            assert session.definition.root.is_dir(), "deleted"
+        """)
 
     def test_a_definition_that_was_deleted_or_moved_is_loaded_from_its_record(self, line: Definition) -> None:
         """Also one of a single file."""

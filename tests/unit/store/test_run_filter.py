@@ -108,6 +108,8 @@ class TestMistakes:
             ("lr < b'x'", 6),
             ("", 1),
             ("-lr < 1", 1),
+            ("-lr", 1),
+            ("lr < 1 and not ~amp", 16),
         ],
     )
     def test_point_at_the_character(self, condition: str, column: int) -> None:
