@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from detjupyter.errors import ArgumentError, ExportError, MissingPackageError
 from detjupyter.store.export.page import write_page
 from detjupyter.store.export.table import read_table
-from detjupyter.store.export.tensorboard import write_events
+from detjupyter.store.export.tensorboard import EVENT_FILE, write_events
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -30,10 +30,9 @@ def export(store: Store, run_id: str, target: str | os.PathLike[str], *, overwri
     write = _writer_of(path, is_directory=os.fspath(target).endswith(("/", os.sep)))
     if not overwrite and os.path.lexists(path):
         raise ExportError(f"{path} exists already.", hint="Choose another name, or replace it with overwrite=True.")
-    if overwrite and path.is_dir() != (write is write_events) and path.exists():
-        kind = "directory" if path.is_dir() else "file"
-        raise ExportError(f"{path} is a {kind}, which is not replaced by another kind of export.", hint="Choose another name.")
     try:
+        if overwrite:
+            _require_replaceable(path, is_directory=write is write_events)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name[:40]}-", dir=path.parent) as scratch:
             made = Path(scratch) / path.name
@@ -44,6 +43,16 @@ def export(store: Store, run_id: str, target: str | os.PathLike[str], *, overwri
         where = None if error.filename is None or str(error.filename) == str(path) else str(error.filename)
         raise ExportError(f"The run {run_id} was not written to {path}: {reason}. Nothing was changed.", path=where) from None
     return path
+
+
+def _require_replaceable(path: Path, *, is_directory: bool) -> None:
+    """Raise if there is a file in place of a directory or the other way round, or a directory with files that no export has written."""
+    if path.exists() and path.is_dir() != is_directory:
+        kind = "directory" if path.is_dir() else "file"
+        raise ExportError(f"{path} is a {kind}, which is not replaced by another kind of export.", hint="Choose another name.")
+    others = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(EVENT_FILE)) if path.is_dir() else []
+    if others:
+        raise ExportError(f"{path} is not replaced: it contains more than event files, such as {others[0]}.", hint="Choose another name.")
 
 
 def _put(made: Path, path: Path, aside: Path) -> None:

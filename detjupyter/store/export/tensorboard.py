@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from detjupyter.store.base import Store
 
 
+EVENT_FILE = "events.out.tfevents."
+"""How the names of TensorBoard's event files begin."""
+
+
 def write_events(store: Store, run_id: str, directory: Path) -> None:
     """Write a directory with one event file: every metric as a scalar by batch, the hyperparameters as text.
 
