@@ -337,12 +337,14 @@ class ExportError(StoreError):
 
 
 class MissingPackageError(DetJupyterError, ImportError):
-    """``what`` needs the optional package ``package``, which is not installed."""
+    """``what``, a plural such as ``Parquet files``, need the optional package ``package``, which is not installed."""
 
     def __init__(self, what: str, package: str) -> None:
         super().__init__(
             f"{what} need the package {package}, which is not installed.", hint=f"{NextStep.INSTALL(package)}, then try again."
         )
+        self.what = what
+        self.package = package
 
 
 class ScanStopped(DetJupyterError):  # noqa: N818 -- a request, not a failure

@@ -10,7 +10,7 @@ import numpy as np
 
 from detjupyter.errors import ArgumentError, RunNotFoundError
 from detjupyter.next_step import NextStep
-from detjupyter.protocol.records import RunRecord, SeriesPatch
+from detjupyter.protocol.records import BestRecord, RunRecord, SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store import open_store
 from detjupyter.store.base import Store
@@ -48,7 +48,7 @@ class Comparison:
     Attributes:
         records: The runs, in the order given.
         settings: What differs among them, by name: entrypoint, seed, device, hyperparameters, configuration; each with one value per run
-            as text, None if a run does not have it.
+            as text, None if a run does not have it. A hyperparameter ``seed`` is ``hparam.seed``, as in conditions.
         metrics: All metrics, in the order in which they appear.
         code: The difference of the code of two runs; None for more runs.
     """
@@ -78,7 +78,7 @@ def compare(*runs: Run | str | Iterable[Run]) -> Comparison:
     if len(chosen) == 1 < len(named):
         raise ArgumentError(f"There is nothing to compare: all of these are the run {chosen[0]}.", hint=f"{NextStep.RUNS} lists the runs.")
     if not 2 <= len(chosen) <= MOST_RUNS:
-        raise ArgumentError(f"2 to {MOST_RUNS} different runs can be compared, not {len(chosen)}.")
+        raise ArgumentError(f"2 to {MOST_RUNS} different runs can be compared, not {len(chosen)}.", hint=f"{NextStep.RUNS} lists the runs.")
     records = tuple(store.run(run_id) for run_id in chosen)
     code = Run(store, chosen[0]).diff(Run(store, chosen[1])) if len(chosen) == 2 else None
     return Comparison(records, _differing(records), tuple(_metrics(store, chosen)), code)
@@ -97,19 +97,21 @@ def _ids(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Iterator[st
 
 
 def _named(store: Store, name: str) -> str:
-    newest = store.runs(limit=1)
-    if not newest:
+    latest = next(iter(store.runs(limit=1)), None)
+    if latest is None:
         raise RunNotFoundError(name)
-    latest = newest[0]
     if name == _LATEST:
         return latest.id
     same = RunList(Run(store, run_id) for run_id in store.run_states(limit=None, entrypoint=latest.entrypoint)).records()
     ranked = [run for run in same if run.definition_root == latest.definition_root and run.best is not None]
-    if latest.best is not None:  # values of different metrics cannot be ranked
-        ranked = [run for run in ranked if run.best is not None and run.best.name == latest.best.name]
     if not ranked:
         raise ArgumentError(f"No run of {latest.entrypoint} has a best value yet.", hint="A run has one after its first validation.")
-    return min(ranked, key=_rank).id
+    newest = ranked[0].best  # values of different metrics cannot be ranked: that of the newest run counts
+    return min((run for run in ranked if _metric(run.best) == _metric(newest)), key=_rank).id
+
+
+def _metric(best: BestRecord | None) -> tuple[str, bool] | None:
+    return None if best is None else (best.name, best.smaller_is_better)
 
 
 def _rank(run: RunRecord) -> float:
@@ -125,8 +127,9 @@ def _differing(records: tuple[RunRecord, ...]) -> dict[str, tuple[str | None, ..
 
 
 def _settings(record: RunRecord) -> Iterator[tuple[str, Any]]:
-    yield from ((name, getattr(record, name)) for name in ("entrypoint", "seed", "device"))
-    yield from flat(record.hyperparameters)
+    facts = {name: getattr(record, name) for name in ("entrypoint", "seed", "device")}
+    yield from facts.items()
+    yield from ((f"hparam.{name}" if name in facts else name, value) for name, value in flat(record.hyperparameters))
     for name, value in flat(record.config):
         if not name.startswith("hyperparameters."):  # the values with which the trial was built are above
             yield f"config.{name}", value

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -178,7 +177,8 @@ class Run:
 
         Raises:
             ArgumentError: The name does not say a format.
-            ExportError: Something is there, or it cannot be written. What was there is unchanged.
+            ExportError: Something is there, or it cannot be written. What was there is unchanged. A directory that contains more than
+                event files is never replaced.
             MissingPackageError: The package that the format needs is not installed.
         """
         return export(self._store, self.id, path, overwrite=overwrite)
@@ -359,26 +359,32 @@ def runs(
         entrypoint=entrypoint,
     )
     listing = _Listing(store, token, states)
-    chosen = states if condition is None else itertools.islice(_matching(store, states, condition), limit)
+    chosen = states if condition is None else _matching(store, states, condition, limit)
     are_chosen = not (before is state is entrypoint is where is None)
     return RunList((Run(store, run_id, listing) for run_id in chosen), are_chosen=are_chosen)
 
 
-def _matching(store: Store, states: Mapping[str, State], condition: RunFilter) -> Iterator[str]:
-    """Yield the ids of the runs for which the condition holds; raise if it has a name that none of them has."""
-    known: dict[str, Any] = {}
-    found, last = False, None
+def _matching(store: Store, states: Mapping[str, State], condition: RunFilter, limit: int | None) -> list[str]:
+    """Return the ids of the first ``limit`` of ``states`` for which the condition holds.
+
+    Raises:
+        ArgumentError: No run of the history has a name of the condition. A ``not`` or ``or`` with such a name would match wrong runs.
+    """
+    found: list[str] = []
+    known: dict[str, None] = {}
+    last = None
     while page := store.runs(limit=_PAGE, before=last):
         last = page[-1].id
         for record in page:
-            if record.id in states:
-                values = values_of(record)
-                known |= dict.fromkeys(values)
-                if condition.matches(values):
-                    found = True
-                    yield record.id
-    if not found:
-        condition.require_known(known)
+            is_full = len(found) == limit
+            if is_full and condition.names.keys() <= known.keys():
+                return found
+            values = values_of(record)
+            known |= dict.fromkeys(values)
+            if not is_full and record.id in states and condition.matches(values):
+                found.append(record.id)
+    condition.require_known(known)
+    return found
 
 
 def runs_frame(

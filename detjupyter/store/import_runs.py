@@ -20,12 +20,12 @@ from detjupyter.protocol.records import UNKNOWN_DEVICE, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import open_store
 from detjupyter.store.base import SeriesPoints, Store
+from detjupyter.store.export.tensorboard import EVENT_FILE
 from detjupyter.store.history import Run, RunList
 from detjupyter.store.run_ids import new_run_id
 from detjupyter.text import one_line
 
 _logger = logging.getLogger("detjupyter")
-_EVENT_FILE = "events.out.tfevents."
 _STEPS = ("batch", "batches", "step", "global_step", "_step", "iteration", "epoch")
 _VALIDATION = re.compile(r"(?:validation|valid|val|eval)[/_]", re.IGNORECASE)
 _LARGEST_STEP = 2**62
@@ -53,10 +53,10 @@ class _Found:
 def import_runs(path: str | os.PathLike[str]) -> RunList:
     """Add runs to the history, to look at them and compare them with others.
 
-    A CSV file is one run: a row for each step, a column for each metric. The steps are in the column ``batch``, ``step``, ``global_step``,
-    ``iteration`` or ``epoch``; without one, rows are counted from 1. A directory with event files of TensorBoard is one run, too. Of a
-    directory, all such files and directories in it are imported. Metrics whose name begins with ``val``, ``valid``, ``validation`` or
-    ``eval`` and ``/`` or ``_`` count as those of validations.
+    A CSV file is one run: a row for each step, a column for each metric. The steps are in the first column ``batch``, ``step``,
+    ``global_step``, ``iteration`` or ``epoch``; without one, rows are counted from 1. A directory with event files of TensorBoard is one
+    run, too. Of a directory, all such files and directories in it are imported. Metrics whose name begins with ``val``, ``valid``,
+    ``validation`` or ``eval`` and ``/`` or ``_`` count as those of validations.
 
     Args:
         path: A CSV file or a directory.
@@ -66,6 +66,8 @@ def import_runs(path: str | os.PathLike[str]) -> RunList:
         MissingPackageError: Event files need the package tensorboard.
     """
     root = Path(path).expanduser().absolute()
+    if not root.exists():
+        raise ArgumentError(f"There is no file or directory {root}.", hint="A relative path begins at the working directory.")
     found = list(_read(root))
     if not found:
         raise ArgumentError(
@@ -81,7 +83,7 @@ def _read(root: Path) -> Iterator[_Found]:
     if not root.is_dir():
         if root.suffix.lower() == ".csv":
             yield _read_csv(root, root.stem)
-        elif root.name.startswith(_EVENT_FILE):
+        elif root.name.startswith(EVENT_FILE):
             raise ArgumentError(f"{root} is one event file.", hint=f"Give its directory: {root.parent}.")
         return
     for directory, folders, files in os.walk(root):
@@ -91,7 +93,7 @@ def _read(root: Path) -> Iterator[_Found]:
         for file in sorted(files):
             if file.lower().endswith(".csv"):
                 yield _read_csv(place / file, (place / file).relative_to(root).with_suffix("").as_posix())
-        if any(file.startswith(_EVENT_FILE) for file in files):
+        if any(file.startswith(EVENT_FILE) for file in files):
             yield _read_events(place, name)
 
 

@@ -60,6 +60,12 @@ class TestTheData:
             "config.searcher.name": ("'single'", "'random'"),
         }
 
+    def test_tells_a_hyperparameter_from_a_fact_of_the_same_name(self, store: Store) -> None:
+        """Both are named."""
+        add(store, "a", seed=1, hyperparameters={"seed": 5})
+        add(store, "b", seed=2, hyperparameters={"seed": 6})
+        assert dj.compare("a", "b").settings == {"seed": ("1", "2"), "hparam.seed": ("5", "6")}
+
     def test_has_the_metrics_of_all(self, store: Store) -> None:
         """Also one that only one run has."""
         add(store, "a")
@@ -85,6 +91,15 @@ class TestTheData:
         add(store, "high", best=0.8)
         add(store, "late", best=0.4)
         assert [record.id for record in dj.compare("best", "latest").records] == ["high", "late"]
+
+    def test_the_best_has_the_metric_of_the_newest_run_that_has_one(self, store: Store) -> None:
+        """Also if the latest run has none: values of different metrics cannot be ranked."""
+        for number, (name, value) in enumerate([("reward", 90.0), ("accuracy", 0.3), ("accuracy", 0.2)]):
+            add(store, f"r{number}", best=None)
+            best = BestRecord(name, value, 1, smaller_is_better=False)
+            store.update_run(f"r{number}", state=State.FINISHED, session=None, best=best, batches_trained=1, ended_at=2.0)
+        add(store, "late", best=None)
+        assert [record.id for record in dj.compare("best", "latest").records] == ["r1", "late"]
 
     def test_mistakes_are_one_error(self, store: Store) -> None:
         """Too few, too many, an id that is not there, no best value, an empty history."""

@@ -17,8 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import detjupyter as dj
 from detjupyter.errors import ArgumentError, ExportError, MissingPackageError, RunNotFoundError
-from detjupyter.protocol.records import LogLine
+from detjupyter.protocol.events import Failed, Moved, Until, Warned
+from detjupyter.protocol.records import ErrorRecord, LogLine
 from detjupyter.protocol.states import Group, State
+from detjupyter.protocol.wire import encode
 from detjupyter.store import Store, open_store
 from detjupyter.store.history import Run
 
@@ -142,10 +144,9 @@ class TestFiles:
         (tmp_path / "file").write_text("x")
         with pytest.raises(ExportError, match=r"was not written to .*: File exists\. Nothing was changed\.\n  in .*/file$"):
             run.export(f"{tmp_path}/file/{name}")
-        with pytest.raises(ExportError, match="File name too long"):
-            run.export(f"{tmp_path}/{'x' * 300}{name}")
-        with pytest.raises(ExportError, match="File name too long"):
-            run.export(f"{tmp_path}/{'x' * 300}{name}", overwrite=True)
+        for overwrite in (False, True):
+            with pytest.raises(ExportError, match="File name too long"):
+                run.export(f"{tmp_path}/{'x' * 300}{name}", overwrite=overwrite)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "home"]
 
     @pytest.mark.parametrize("name", ["run", "run.xlsx", ".csv"])
@@ -190,6 +191,15 @@ class TestPages:
         assert page.count("</script>") == 4
         assert "<img" not in page
         assert "\x1b" not in page
+
+    def test_events_say_what_happened(self, store: Store, tmp_path: Path) -> None:
+        """A failure and a warning with their texts, a restore with its checkpoint, unless Determined wrote that."""
+        error = ErrorRecord("ValueError", "ValueError in your code.", "")
+        for event in (Failed(error, 1), Warned("No parameter changed.", Until.TRAINING), Moved(1, 8, "r0", "r0-1"), Moved(1, 8)):
+            store.append_event("r1", {"at": 0.0, **encode(event)})
+        page = Run(store, "r1").export(tmp_path / "run.html").read_text(encoding="utf-8")
+        for text in ("failed: ValueError in your code.", "warning: No parameter changed.", "restored r0-1", "restored a checkpoint"):
+            assert f"<td>{text}</td>" in page
 
     def test_100_000_points_are_less_than_a_megabyte(self, store: Store, tmp_path: Path) -> None:
         """Also values that no compression makes smaller; longer curves are reduced."""

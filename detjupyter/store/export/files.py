@@ -31,7 +31,8 @@ def export(store: Store, run_id: str, target: str | os.PathLike[str], *, overwri
     if not overwrite and os.path.lexists(path):
         raise ExportError(f"{path} exists already.", hint="Choose another name, or replace it with overwrite=True.")
     try:
-        _require_replaceable(path, is_directory=write is write_events)
+        if overwrite:
+            _require_replaceable(path, is_directory=write is write_events)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name[:40]}-", dir=path.parent) as scratch:
             made = Path(scratch) / path.name

@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from detjupyter.errors import ExportError
+from detjupyter.next_step import worded
 from detjupyter.protocol.messages import PROTOCOL_VERSION, PatchHeader, Snapshot
 from detjupyter.protocol.records import FloatArray, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group
@@ -22,7 +23,7 @@ from detjupyter.protocol.wire import to_json
 from detjupyter.store.base import BatchArray
 from detjupyter.store.run_filter import flat
 from detjupyter.store.series import decimate
-from detjupyter.text import one_line, printable
+from detjupyter.text import one_line
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -114,7 +115,8 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
 def _events(events: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
     for event in events[:_MOST_EVENTS]:
         at = time.strftime("%H:%M:%S", time.localtime(float(event.get("at", 0.0))))
-        batches = event.get("batches_trained", event.get("checkpoint", {}).get("batches_trained", ""))
+        checkpoint = event.get("checkpoint")  # of a restore its id only, None for one of Determined's
+        batches = event.get("batches_trained", checkpoint.get("batches_trained", "") if isinstance(checkpoint, Mapping) else "")
         yield at, str(batches), one_line(_description(event))
     if len(events) > _MOST_EVENTS:
         yield "", "", f"and {len(events) - _MOST_EVENTS:,} more"
@@ -133,10 +135,12 @@ def _description(event: Mapping[str, Any]) -> str:
         case "checkpoint":
             return f"checkpoint {event.get('checkpoint', {}).get('id', '')}"
         case "moved":
-            return "restored"
+            return f"restored {event.get('checkpoint') or 'a checkpoint'}"
         case "loaded" | "code":
             return "reloaded" if kind == "loaded" else "continued with edited code"
-        case "failed":
-            return f"failed: {printable(str(event.get('error', {}).get('message', '')))}"
+        case "error":
+            return f"failed: {event.get('error', {}).get('message', '')}"
+        case "warning":
+            return f"warning: {worded(str(event.get('text', '')))}"
         case _:
             return kind

@@ -166,6 +166,19 @@ class TestRuns:
         with pytest.raises(ArgumentError, match=r"(?s)No run has a value 'wings'.*Names are those of"):
             dj.runs(where="wings > 5 or lr > 5")
 
+    @pytest.mark.parametrize("condition", ["not lrr > 5", "lr > 0 or lrr > 5"])
+    def test_a_wrong_name_is_an_error_although_runs_match(self, condition: str) -> None:
+        """Otherwise they would be the wrong runs."""
+        for limit in (1, None):
+            with pytest.raises(ArgumentError, match=r"(?s)No run has a value 'lrr'.*Did you mean lr\?"):
+                dj.runs(limit, where=condition)
+
+    def test_a_name_that_only_other_runs_have_is_right(self, store: Store) -> None:
+        """Older ones than those that are returned, or of another state."""
+        store.create_run(make_run("r5", hyperparameters={"width": 3}, state=State.FINISHED, ended_at=1.0))
+        assert [run.id for run in dj.runs(1, where="width == 3 or lr > 5")] == ["r5"]
+        assert dj.runs(where="width == 3", state="failed") == []
+
     def test_an_empty_history_has_no_wrong_names(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """It is an empty list."""
         empty = open_store(tmp_path / "other" / "runs.sqlite")
