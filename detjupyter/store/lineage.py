@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import RunNotFoundError
 from detjupyter.protocol.records import RunParent
-from detjupyter.protocol.states import State
+from detjupyter.store.leftovers import is_count
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -32,14 +32,20 @@ def continued(run_id: str | None, restored: RunParent, before: RunParent | None)
 
 
 def parent_of(run_id: str, events: Iterable[Mapping[str, Any]]) -> RunParent | None:
-    """Return the run that a run continues: one whose checkpoint was restored before the first batch. None if it continues none."""
-    found = None
+    """Return the run that a run continues: one whose checkpoint was restored before the first batch. None if it continues none.
+
+    A training that failed in its first batch does not count as trained. Events that are not as we write them are ignored.
+    """
+    found, restored_at = None, 0
     for event in events:
-        if event.get("kind") == MOVED_EVENT:
-            restored = event.get("run_id")
-            found = None if restored is None else continued(run_id, RunParent(restored, int(event["batches_trained"])), found)
-        elif event.get("kind") == STATE_EVENT and event.get("state") == State.RUNNING.value:
+        batches, restored = event.get("batches_trained"), event.get("run_id")
+        if not is_count(batches):
+            continue
+        if event.get("kind") == STATE_EVENT and batches > restored_at:
             break
+        if event.get("kind") == MOVED_EVENT:
+            restored_at = batches
+            found = continued(run_id, RunParent(restored, batches), found) if isinstance(restored, str) else None
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 from support.waiting import LIMIT_S, wait_until
 
 import detjupyter as dj
-from detjupyter.errors import StoreBusyError
+from detjupyter.errors import StoreBusyError, TrialError
 from detjupyter.protocol.states import Group
 from detjupyter.session import ancestry
 
@@ -210,6 +210,22 @@ class TestTheChoice:
         second.step(1)
         assert second.run.parent is None
         assert shown(second)["loss"][0] == [1]
+
+
+def test_a_training_that_failed_in_its_first_batch_decides_nothing(line: Definition) -> None:
+    """After the fix, a checkpoint of another run can be restored: the record and the views say the same."""
+    first = trained(line, "first", 2)
+    saved = first.checkpoint()
+    line.edit("x, y = batch\n        loss", "x, y = batch\n        1 / 0\n        loss")
+    second = line.load(name="second")
+    with pytest.raises(TrialError):
+        second.train(batches=1, wait=True)
+    line.edit("1 / 0\n", "\n")
+    second.reload()
+    second.restore(saved)
+    second.step(1)
+    assert second.run.parent == (first.run.id, 2)
+    wait_for(second, [1, 2, 3])
 
 
 def test_the_ancestors_of_the_parent_are_shown_too(line: Definition) -> None:

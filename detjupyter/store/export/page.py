@@ -74,10 +74,10 @@ def _reduced(batches: BatchArray, values: FloatArray) -> tuple[BatchArray, Float
 
 
 def _packed(curves: list[Curve]) -> bytes:
-    """Return the curves one after the other, compressed: the distances of the batches as int32, then the values as float32."""
+    """Return the curves one after the other, compressed: the distances of the batches as float64, then the values as float32."""
     with np.errstate(over="ignore"):  # beyond float32 is infinity
         columns = (
-            column for _, _, batches, values in curves for column in (np.diff(batches, prepend=0).astype("<i4"), values.astype("<f4"))
+            column for _, _, batches, values in curves for column in (np.diff(batches, prepend=0).astype("<f8"), values.astype("<f4"))
         )
         return gzip.compress(b"".join(column.tobytes() for column in columns), mtime=0)
 
