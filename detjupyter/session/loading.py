@@ -129,9 +129,15 @@ def load(
     if isinstance(entrypoint, LoadRecipe):
         raise ArgumentError("A recipe is loaded by way of its run.", hint="`dj.load(repeat=run)` begins the run again.")
     if repeat is not None:
-        defaults = (None, ".", None, None, None, None, False, False, False, None)
-        if (entrypoint, path, config, hparams, seed, device, compile, startup_hook, any_size, from_run) != defaults:
-            raise ArgumentError("A run that is repeated has the values of its recipe.", hint="Give only `name`, or load without `repeat`.")
+        recorded = {"entrypoint": entrypoint, "config": config, "hparams": hparams, "seed": seed, "device": device, "from_run": from_run}
+        given = [name for name, value in recorded.items() if value is not None]
+        given += [] if path == "." else ["path"]
+        given += [name for name, value in (("compile", compile), ("startup_hook", startup_hook), ("any_size", any_size)) if value]
+        if given:
+            raise ArgumentError(
+                f"A run is repeated with its recorded values, so these cannot be given: {', '.join(given)}.",
+                hint="Leave them out to repeat the run, or load without `repeat` to train with other values.",
+            )
         return _repeat(beginning_of(repeat), name, warn)
     start = Start(entrypoint, path, config, dict(hparams or {}), seed, from_run).as_in_run()
     entrypoint, path, config = start.entrypoint, start.path, start.config

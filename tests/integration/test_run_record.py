@@ -210,7 +210,7 @@ class TestRepeat:
         """Instead of being ignored; a recipe in place of an entrypoint gets the call that works."""
         session = line.load()
         session.step(1)
-        with pytest.raises(ArgumentError, match="has the values of its recipe"):
+        with pytest.raises(ArgumentError, match=f"these cannot be given: {next(iter(given))}"):
             dj.load(repeat=session.run.id, **given)
         with pytest.raises(ArgumentError) as caught:
             dj.load(session.run.recipe)

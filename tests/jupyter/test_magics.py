@@ -613,7 +613,7 @@ class TestReturn:
         assert f"Warning: {directory} has other files now, so the code of the run {run} is loaded" in text
         cells.ok("%det_train --batches 6 --wait")
         assert cells.value("again.metrics('loss')[1].tolist() == s.metrics('loss')[1].tolist()") == "True"
-        assert "has the values of its recipe" in cells.run(f"%det_load --repeat {run} --seed 4").message
+        assert "these cannot be given: seed" in cells.run(f"%det_load --repeat {run} --seed 4").message
 
     def test_a_load_continues_an_earlier_run(self, cells: Cells) -> None:
         """``--from latest``, ``best`` and an id; the Tab key offers them, and `%det_restore` offers the checkpoints of earlier runs."""
