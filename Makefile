@@ -21,7 +21,7 @@ IN_MEMORY = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1000000 {
 # Where the lowest versions of the dependencies are installed.
 OLDEST := .cache/oldest
 
-.PHONY: lab test quick quick-tests lint lint-python lint-browser vitest browser build clean wheel coverage oldest release-check check-python check-node
+.PHONY: lab test quick lint lint-python lint-browser vitest browser build clean wheel coverage oldest release-check check-python check-node
 
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/quickstart/quickstart.ipynb
@@ -33,9 +33,7 @@ test: lint vitest browser
 # for them there, because every checkpoint is synchronized with the disk. Bytecode is kept even where the environment forbids it, as that of
 # many containers does: otherwise each process compiles the tests and the package again.
 quick:
-	$(MAKE) --no-print-directory --jobs=4 lint vitest quick-tests
-
-quick-tests: $(VENV)/.installed
+	$(MAKE) --no-print-directory --jobs=2 lint vitest
 	PYTHONDONTWRITEBYTECODE= $(IN_MEMORY) $(PYTEST) -o tmp_path_retention_policy=failed tests/architecture tests/unit tests/contract
 
 # Which lines of the package the tests run in their own process: what only a kernel or a browser runs is not counted. Not part of `make test`,
