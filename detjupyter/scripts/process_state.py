@@ -34,7 +34,9 @@ _TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")  # Windows has none
 
 @contextmanager
 def restored_process_state(name: str) -> Iterator[None]:
-    """Restore at the end of the block what code inside has set in the process and in this thread; trials in the background wait for it.
+    """Restore at the end of the block what code inside has set in the process and in this thread.
+
+    Trials in the background that need other settings wait for the end of the block.
 
     The block begins with new random states, as a new process does: a script that does not seed them draws different numbers each time.
     Must be entered inside of a copy of the ``contextvars`` context, which restores context variables (``numpy.seterr``).

@@ -1,4 +1,4 @@
-"""Writes the metrics of a run to a file or a directory, in the format that its name says."""
+"""Writes a run to a file or a directory, in the format that its name says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from detjupyter.errors import ArgumentError, ExportError, MissingPackageError
 from detjupyter.store.export.page import write_page
@@ -101,7 +103,7 @@ def _write_parquet(store: Store, run_id: str, path: Path) -> None:
     table = read_table(store, run_id)
     columns: dict[str, Any] = {"batch": table.batches}
     for column in table.columns:
-        is_missing = column.spread(len(table.batches), missing=1.0) == 1.0
+        is_missing = np.ones(len(table.batches), bool)
         is_missing[column.rows] = False  # a NaN that the trial reported is not a missing value
         columns[column.name] = pyarrow.array(column.spread(len(table.batches)), mask=is_missing)
     parquet.write_table(pyarrow.table(columns), path)

@@ -21,19 +21,17 @@ class MetricColumn:
 
     Attributes:
         name: Its group and name, such as ``training/loss``.
-        batches: (M,) int64, the batches that have a value, ascending.
         values: (M,) float64; NaN is a value.
-        rows: (M,) int64, the rows of the table that have a value.
+        rows: (M,) int64, the rows of the table that have a value, ascending.
     """
 
     name: str
-    batches: npt.NDArray[np.int64]
     values: FloatArray
     rows: npt.NDArray[np.int64]
 
-    def spread(self, count: int, missing: float = np.nan) -> FloatArray:
-        """Return (count,) float64: the values in their rows, ``missing`` in the others."""
-        spread = np.full(count, missing)
+    def spread(self, count: int) -> FloatArray:
+        """Return (count,) float64: the values in their rows, NaN in the others."""
+        spread = np.full(count, np.nan)
         spread[self.rows] = self.values
         return spread
 
@@ -66,7 +64,7 @@ def read_table(store: Store, run_id: str) -> MetricTable:
     """
     curves = {f"{group.value}/{name}": store.series(run_id, group, name) for group, name in store.series_names(run_id)}
     batches = np.unique(np.concatenate([np.empty(0, np.int64), *(curve[0] for curve in curves.values())]))
-    columns = (MetricColumn(name, own, values, np.searchsorted(batches, own)) for name, (own, values) in curves.items())
+    columns = (MetricColumn(name, values, np.searchsorted(batches, own)) for name, (own, values) in curves.items())
     return MetricTable(batches, tuple(sorted(columns, key=lambda column: column.name.startswith("validation/"))))
 
 

@@ -17,10 +17,6 @@ EVENT_FILE = "events.out.tfevents."
 """How the names of TensorBoard's event files begin."""
 
 
-EVENT_FILE = "events.out.tfevents."
-"""How the names of TensorBoard's event files begin."""
-
-
 def write_events(store: Store, run_id: str, directory: Path) -> None:
     """Write a directory with one event file: every metric as a scalar by batch, the hyperparameters as text.
 
