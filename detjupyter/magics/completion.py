@@ -218,6 +218,7 @@ _SOURCES: dict[str, Callable[[str, list[str]], list[str]]] = {
     "checkpoint": _checkpoints,
     "from_run": _runs,
     "runs": _any_runs,
+    "run": _any_runs,
     "state": lambda _word, _typed: [state.value for state in State],
     "repeat": _repeatable,
     "script_checkpoint": lambda _word, _typed: ["latest"],

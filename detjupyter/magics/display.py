@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from detjupyter.protocol.records import CheckpointRecord
     from detjupyter.session.session import Session
     from detjupyter.store.comparison import Comparison
-    from detjupyter.store.history import RunList
+    from detjupyter.store.history import Run, RunList
 
 
 class Metrics(dict[str, Any]):  # Any: a trial may return more than numbers
@@ -47,9 +47,20 @@ def _formatters(shell: Any) -> tuple[tuple[Any, dict[tuple[str, str], Any]], ...
 
 
 def _show_session(session: Session) -> None:
+    """Show the run of the session, or before its first training its card."""
     from detjupyter.magics.live_card import show_card
+    from detjupyter.widgets.live import show_live
 
-    show_card(session)
+    if session.record().run_id is None:
+        show_card(session)
+    else:
+        show_live(session.channel)
+
+
+def _show_run(run: Run) -> None:
+    from detjupyter.widgets.live import show_run
+
+    show_run(run)
 
 
 def _show_files(report: FileReport, include: object = None, exclude: object = None) -> dict[str, Any]:
@@ -87,7 +98,10 @@ def _print_runs(runs: RunList, printer: Any, cycle: bool) -> None:
 
 
 _PRINTED = {("detjupyter.store.history", "RunList"): _print_runs}
-_SHOWN_LIVE = {("detjupyter.session.session", "Session"): _show_session}
+_SHOWN_LIVE: dict[tuple[str, str], Any] = {
+    ("detjupyter.session.session", "Session"): _show_session,
+    ("detjupyter.store.history", "Run"): _show_run,
+}
 _SHOWN = {
     ("detjupyter.bundle.report", "FileReport"): _show_files,
     ("detjupyter.protocol.records", "CheckpointRecord"): _show_checkpoint,

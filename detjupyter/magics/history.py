@@ -1,4 +1,4 @@
-"""Magics that list sessions and runs: ``%det_status`` and ``%det_runs``."""
+"""Magics that show sessions and runs: ``%det_status``, ``%det_show``, ``%det_runs`` and ``%det_compare``."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ class HistoryMagics(Magics):
             names = [f"{session.session_id}{' (current)' if session is current else ''}" for session in sessions]
             texts = [f"{name} · {text}" for name, text in zip(names, texts, strict=True)]
         display({"text/plain": printable("\n".join(texts))}, raw=True)
+
+    @magic_arguments()
+    @argument("run", nargs="?", metavar="RUN", help="the id of a run, `latest`, or `best` of the latest one's definition")
+    @line_magic
+    def det_show(self, line: str) -> None:
+        """Show a run: live while it trains, else with its curves, events and log; by default the current session's run."""
+        name = parse(self.det_show, line).run
+        from detjupyter.session.registry import registry
+        from detjupyter.store.comparison import find_run
+
+        sessions = registry.all()
+        own = sessions[-1].record().run_id if sessions else None
+        display(find_run(name or own or "latest"))
 
     @magic_arguments()
     @argument("--limit", type=positive, default=20, metavar="N", help="the number of runs, by default 20")

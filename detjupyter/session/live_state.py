@@ -193,10 +193,12 @@ class LiveState:
     def _change_plan(self, event: PlanChanged) -> None:
         if event.start is not None and event.start != self._record.plan_start_batches:
             self._clock.begin_plan()
+        begins = event.is_training and not self._record.has_training
         self._set(
             plan_start_batches=event.start,
             plan_target_batches=event.target,
             has_training=event.is_training,
+            trainings=self._record.trainings + begins,
             batches_per_epoch=event.batches_per_epoch,
         )
 

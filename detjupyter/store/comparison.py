@@ -96,6 +96,17 @@ def _ids(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Iterator[st
             raise ArgumentError(f"{run!r} is neither a run nor the id of one.", hint=f"{NextStep.RUNS} lists the runs.")
 
 
+def find_run(name: str) -> Run:
+    """Return a run by its id, ``"latest"`` (the newest run) or ``"best"`` (the best of all runs of the latest one's definition).
+
+    Raises:
+        ArgumentError: There is no best one.
+        RunNotFoundError: There is no such run.
+    """
+    store = open_store()
+    return Run(store, store.run(_named(store, name) if name in (_LATEST, _BEST) else name).id)
+
+
 def _named(store: Store, name: str) -> str:
     latest = next(iter(store.runs(limit=1)), None)
     if latest is None:

@@ -76,3 +76,14 @@ def add_curves(curves: SessionCurves, store: Store, lineage: Iterable[RunParent]
         for group, name, batches, values in pieces:
             curves.extend(group, name, batches, values)
         curves.cut(run.batches_trained)
+
+
+def whole_curves(store: Store, run_id: str) -> SessionCurves:
+    """Return the curves of a run, which begin with those of the runs that it continues."""
+    from detjupyter.store.series import SessionCurves
+
+    curves = SessionCurves()
+    add_curves(curves, store, ancestors(store, run_id))
+    for group, name, batches, values in store.series_since(run_id, 0)[1]:
+        curves.extend(group, name, batches, values)
+    return curves

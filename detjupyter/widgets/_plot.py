@@ -77,7 +77,7 @@ def draw_panel(
     _legend(picture, curves, left, top + 30, width)
     labels = [axis.label(tick) for tick in axis.ticks]
     plot_left = left + 10 + 6.2 * max(map(len, labels), default=1)
-    plot = _Plot(plot_left, left + width - 16, top + _PLOT_TOP, top + _PLOT_BOTTOM, extent, axis)
+    plot = _Plot(plot_left, left + width - 22, top + _PLOT_TOP, top + _PLOT_BOTTOM, extent, axis)
     _axes(picture, plot, labels)
     for curve, batches, values in drawn:
         _draw_curve(picture, plot, curve, batches, values)

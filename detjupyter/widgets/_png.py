@@ -21,15 +21,15 @@ from PIL import Image
 from detjupyter.text import printable
 from detjupyter.widgets._strokes import Dots, Line, Picture, Text
 
-_SCALE = 1.5
+_SCALE = 1.0
 _DPI = 100
 _POINTS_PER_PIXEL = 72 / _DPI
-_COLORS = 64
+_COLORS = 32
 _ALIGNMENT: dict[str, Literal["left", "center", "right"]] = {"start": "left", "middle": "center", "end": "right"}
 
 
 def to_png(picture: Picture) -> bytes:
-    """Return the picture as a PNG with a palette and a transparent background, at 1.5 times its size for high-resolution screens."""
+    """Return the picture as a PNG with a palette and a transparent background."""
     size = (picture.width / _DPI, picture.height / _DPI)
     figure = Figure(figsize=size, dpi=_DPI * _SCALE, facecolor="none", edgecolor="none", linewidth=0)
     figure.set_layout_engine("none")

@@ -9,11 +9,11 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
 def to_svg(picture: Picture) -> str:
-    """Return the picture as an SVG document, with its text as text elements."""
+    """Return the picture as an SVG document, with its text as text elements. It shrinks to the width of the page."""
     width, height = _number(picture.width), _number(picture.height)
     head = Html(
         '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        'role="img" font-family="{font}" fill="none" stroke-linejoin="round">\n<title>{title}</title>'
+        'style="max-width:100%;height:auto" role="img" font-family="{font}" fill="none" stroke-linejoin="round">\n<title>{title}</title>'
     ).format(width=width, height=height, font=Html(_FONT), title=picture.title)
     return str(Html("\n").join([head, *map(_element, picture.strokes), Html("</svg>")]))
 

@@ -1,4 +1,4 @@
-"""The live view of a training, and the picture that takes its place when the training has ended."""
+"""The live view of a training, and the output that takes its place when the training has ended."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anywidget
 import traitlets
 
-from detjupyter.errors import DetJupyterError
+from detjupyter.errors import DetJupyterError, StoreError
 from detjupyter.next_step import worded
 from detjupyter.protocol.commands import parse_command
 from detjupyter.protocol.messages import PROTOCOL_VERSION, PatchHeader, Reply, Snapshot, Update
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import to_json
-from detjupyter.widgets.picture import static_picture
+from detjupyter.session.registry import registry
+from detjupyter.store import open_store
+from detjupyter.widgets.output import Bundle, ended_bundle, reference, run_bundle
 from detjupyter.widgets.summary import session_text
 
 if TYPE_CHECKING:
     from detjupyter.session.channel import Channel
+    from detjupyter.store.history import Run
     from detjupyter.store.series import Cursor
 
 _MODULE = Path(__file__).parent / "static" / "live.js"
@@ -65,6 +68,12 @@ class LiveView(anywidget.AnyWidget):
     def __repr__(self) -> str:
         """Return the summary of the session. A notebook saved during the training contains it as text."""
         return session_text(self._channel.record())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[Bundle, Bundle]:
+        """Return the widget together with the reference to the run, which front ends with our extension prefer to the widget."""
+        shown = super()._repr_mimebundle_(**kwargs)
+        data, metadata = shown if isinstance(shown, tuple) else (shown or {}, {})
+        return {**reference(self._channel.record().run_id), **data}, metadata
 
     def close(self) -> None:
         """Remove the widget from every page and stop following the session. Idempotent."""
@@ -161,7 +170,7 @@ class _Display:
             return
         try:
             if self._channel.record().state in _ENDED and self._is_first_to_end():
-                self._publisher.publish(_static_bundle(self._channel), {}, transient={"display_id": self._display_id}, update=True)
+                self._publisher.publish(_ended(self._channel), {}, transient={"display_id": self._display_id}, update=True)
                 unsubscribe()
                 if self._view.hellos > 1:
                     _kept.append(self._view)
@@ -189,9 +198,29 @@ def show_live(channel: Channel) -> None:
     if shell is None:
         sys.stdout.write(f"{session_text(channel.record())}\n")
     elif channel.record().state in _ENDED:
-        shell.display_pub.publish(_static_bundle(channel), {})
+        shell.display_pub.publish(_ended(channel), {})
     else:
         _Display(channel, shell)
+
+
+def show_run(run: Run) -> None:
+    """Show a run of the history in the output of the current cell: live if a session of this kernel trains it, else as it is now.
+
+    A terminal shows text. Of a run that the history does not have, or that another process keeps locked, only the id is shown.
+    """
+    trained = next((session for session in registry.all() if session.record().run_id == run.id and session.is_busy), None)
+    if trained is not None:
+        show_live(trained.channel)
+        return
+    shell = _notebook_shell()
+    try:
+        bundle = run_bundle(open_store(), run.record)
+    except StoreError:
+        bundle = {"text/plain": repr(run)}
+    if shell is None:
+        sys.stdout.write(f"{bundle['text/plain']}\n")
+    else:
+        shell.display_pub.publish(bundle, {})
 
 
 def _notebook_shell() -> Any:  # Any: an IPython shell, or None
@@ -201,12 +230,8 @@ def _notebook_shell() -> Any:  # Any: an IPython shell, or None
     return shell if getattr(shell, "kernel", None) is not None else None
 
 
-def _static_bundle(channel: Channel) -> dict[str, str]:
-    """Return the picture in the form of a message: PNG in base64."""
-    import base64
-
-    bundle = static_picture(channel.record(), channel.patches({}))
-    return {mime: base64.b64encode(data).decode("ascii") if isinstance(data, bytes) else data for mime, data in bundle.items()}
+def _ended(channel: Channel) -> Bundle:
+    return ended_bundle(channel.record(), channel.patches({}))
 
 
 def _read_module() -> str:

@@ -17,8 +17,9 @@ _WIDTH = 760
 _GAP = 28
 _HEAD = 22
 _LINE = 16
-_MOST_PANELS = 9
-_POINTS_IN_ALL = 2400
+_MOST_PANELS = 6
+_MOST_PANELS_AS_PNG = 3  # one row: PNG is for front ends that show no SVG, and costs most of the bytes
+_POINTS_IN_ALL = 700
 _ERROR = "#d9534f"
 _WARNING = "#d68a00"
 _CHARACTERS = 105
@@ -30,8 +31,8 @@ _MOST_WARNING_LINES = 3
 def static_picture(record: SessionRecord, patches: Sequence[SeriesPatch]) -> dict[str, str | bytes]:
     """Return ``image/png`` (bytes), ``image/svg+xml`` and ``text/plain`` of a training.
 
-    The background is transparent and the colors are readable on light and dark. PNG (in base64) and SVG together stay near 100 kB for any
-    length of run and number of metrics. The same arguments give the same bytes.
+    The background is transparent and the colors are readable on light and dark. PNG (in base64) and SVG together stay below 40 kB for any
+    length of run and number of metrics; the PNG has fewer of many metrics. The same arguments give the same bytes.
 
     Args:
         record: The session when it ended.
@@ -40,12 +41,13 @@ def static_picture(record: SessionRecord, patches: Sequence[SeriesPatch]) -> dic
     from detjupyter.widgets._png import to_png  # matplotlib is slow to import, and only a training that has ended needs it
 
     text = session_text(record)
-    picture = _draw(record, pair(patches), text)
-    return {"image/png": to_png(picture), "image/svg+xml": to_svg(picture), "text/plain": text}
+    metrics = pair(patches)
+    png = to_png(_draw(record, metrics, text, _MOST_PANELS_AS_PNG))
+    return {"image/png": png, "image/svg+xml": to_svg(_draw(record, metrics, text, _MOST_PANELS)), "text/plain": text}
 
 
-def _draw(record: SessionRecord, metrics: Sequence[MetricCurves], text: str) -> Picture:
-    shown = metrics[:_MOST_PANELS]
+def _draw(record: SessionRecord, metrics: Sequence[MetricCurves], text: str, most_panels: int) -> Picture:
+    shown = metrics[:most_panels]
     columns = panel_columns(len(shown))
     rows = -(-len(shown) // columns)
     lines = _head_lines(record, len(metrics) - len(shown))
@@ -58,7 +60,7 @@ def _draw(record: SessionRecord, metrics: Sequence[MetricCurves], text: str) -> 
     if not curves:
         return picture
     extent = (min(float(patch.batches[0]) for patch in curves), max(float(patch.batches[-1]) for patch in curves))
-    points = max(100, min(600, _POINTS_IN_ALL // len(curves)))
+    points = max(50, min(600, _POINTS_IN_ALL // len(curves)))
     width = (_WIDTH - _GAP * (columns - 1)) / columns
     for index, metric in enumerate(shown):
         left = (index % columns) * (width + _GAP)

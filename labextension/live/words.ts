@@ -23,6 +23,9 @@ export const STUCK = {
   where: 'What the training is doing'
 } as const;
 
+export const INTERRUPTED =
+  'The training was interrupted. The run is kept, with its checkpoints if it has any. Weights that no checkpoint holds are lost.';
+
 /** Return a heading with the number of warnings, then the warnings; nothing if there are none. */
 export function warningLines({ warnings, more_warnings: more }: SessionRecord): string[] {
   const count = warnings.length + more;

@@ -5,6 +5,10 @@ export type Scalar = number | 'NaN' | 'Infinity' | '-Infinity';
 
 export const PROTOCOL_VERSION = 1;
 
+export const RUN_MIME_TYPE = 'application/vnd.detjupyter.run+json';
+
+export const REFERENCE_VERSION = 1;
+
 /** The state of a session or a run. */
 export type State = 'ready' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed' | 'interrupted';
 
@@ -143,6 +147,7 @@ export interface SessionRecord {
   error: ErrorRecord | null;
   allowed: readonly string[];
   has_training: boolean;
+  trainings: number;
   slowed: boolean;
   stuck: string | null;
   hyperparameter_changes: readonly HyperparameterChange[];
@@ -453,6 +458,26 @@ export interface KernelReply {
   error: string | null;
   ticket: number | null;
   outcomes: readonly CommandOutcome[];
+}
+
+/** The end of the training that a cell began: the fields of its session's record that later trainings of the run change. */
+export interface EndedTraining {
+  trainings: number;
+  state: State;
+  batches_trained: number;
+  records_trained: number;
+  plan_start_batches: number | null;
+  plan_target_batches: number | null;
+  plan_elapsed_s: Scalar;
+  elapsed_s: Scalar;
+  error: ErrorRecord | null;
+}
+
+/** The run that an output shows; ``ended`` is null while its training is running, and if the output shows the run as it is now. */
+export interface RunReference {
+  version: number;
+  run_id: string;
+  ended: EndedTraining | null;
 }
 
 /** Everything that is needed to load a trial again. */

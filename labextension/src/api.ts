@@ -13,6 +13,7 @@ import type {
   DeterminedRecord,
   IgnoreEditRecord,
   KernelReply,
+  LogLine,
   RunParent,
   RunRecord,
   ScanningRecord,
@@ -74,6 +75,11 @@ export class Api {
   async parent(runId: string): Promise<RunParent | null> {
     return (await this.request<{ parent: RunParent | null }>(`runs/${encodeURIComponent(runId)}/parent`))
       .parent;
+  }
+
+  /** Return the last lines of the log of a run. */
+  async log(runId: string): Promise<readonly LogLine[]> {
+    return (await this.request<{ lines: readonly LogLine[] }>(`runs/${encodeURIComponent(runId)}/log`)).lines;
   }
 
   async deleteRun(runId: string): Promise<void> {

@@ -1,14 +1,16 @@
-/** The JupyterLab and Notebook 7 plugin. */
+/** The JupyterLab and Notebook 7 plugins. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
 import { addCommands } from './commands';
 import { PanelModel } from './model/panel';
+import { addRenderer } from './output';
 import { DefinitionPanel } from './panel';
 
-const plugin: JupyterFrontEndPlugin<void> = {
+const panel: JupyterFrontEndPlugin<void> = {
   id: 'detjupyter:panel',
   description:
     'The model definition, the live training and the runs of the active notebook, in the right sidebar.',
@@ -24,12 +26,21 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const model = new PanelModel(tracker, app.serviceManager.contents, path => {
       void app.commands.execute('docmanager:open', { path });
     });
-    const panel = new DefinitionPanel(model);
-    panel.disposed.connect(() => model.dispose());
-    app.shell.add(panel, 'right', { rank: 900, type: 'Model definition' });
-    restorer?.add(panel, panel.id);
+    const sidebar = new DefinitionPanel(model);
+    sidebar.disposed.connect(() => model.dispose());
+    app.shell.add(sidebar, 'right', { rank: 900, type: 'Model definition' });
+    restorer?.add(sidebar, sidebar.id);
     addCommands(app, model, palette);
   }
 };
 
-export default plugin;
+const output: JupyterFrontEndPlugin<void> = {
+  id: 'detjupyter:output',
+  description: 'The outputs of trainings in notebooks, drawn from the history of the server.',
+  autoStart: true,
+  requires: [IRenderMimeRegistry],
+  activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry): void =>
+    addRenderer(registry, app.serviceManager.serverSettings)
+};
+
+export default [panel, output];

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { rove } from '../live/toolbar';
 import type { Command } from '../protocol';
-import { Controls } from '../widgets/controls';
+import { Controls } from '../output/controls';
 
 function press(key: string, target: Element = document.activeElement!): KeyboardEvent {
   const event = new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true });

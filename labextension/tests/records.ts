@@ -38,6 +38,7 @@ export function session(fields: Partial<SessionRecord> = {}): SessionRecord {
     error: null,
     allowed: [],
     has_training: false,
+    trainings: 0,
     slowed: false,
     stuck: null,
     hyperparameter_changes: [],

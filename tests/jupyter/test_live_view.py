@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import queue
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from nbclient import NotebookClient
 from support.waiting import Busy
 
 from detjupyter.errors import DetJupyterError
+from detjupyter.protocol.outputs import RUN_MIME_TYPE
 from detjupyter.widgets import live
 
 TESTS = Path(__file__).parents[1]
@@ -216,10 +218,12 @@ def test_at_the_end_the_picture_takes_the_place_of_the_view() -> None:
     channel = "channel = ScriptedChannel(10_000, 0.0001, report_every=500)\nchannel.begin()\nshow_live(channel)"
     notebook = executed([channel, "channel.wait()"])
     (output,) = notebook.cells[1].outputs
-    assert set(output.data) == {"image/png", "image/svg+xml", "text/plain"}
+    assert set(output.data) == {RUN_MIME_TYPE, "image/png", "image/svg+xml", "text/plain"}
     assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
     assert output.data["image/svg+xml"].startswith("<svg")
     assert output.data["text/plain"].startswith("model_def:Scripted: finished · 10,000 batches")
+    assert output.data[RUN_MIME_TYPE]["ended"]["state"] == "finished"
+    assert len(json.dumps(output.data)) < 40_000
     assert len(nbformat.writes(notebook)) < 150_000
 
 
@@ -242,7 +246,7 @@ def test_a_training_that_has_ended_already_shows_its_picture_at_once() -> None:
     """No widget is made for it; a failed one says so."""
     notebook = executed(["channel = ScriptedChannel(5, failing=True)\nchannel.begin()\nchannel.wait()\nshow_live(channel)"])
     (output,) = notebook.cells[1].outputs
-    assert set(output.data) == {"image/png", "image/svg+xml", "text/plain"}
+    assert set(output.data) == {RUN_MIME_TYPE, "image/png", "image/svg+xml", "text/plain"}
     assert "failed" in output.data["text/plain"]
 
 

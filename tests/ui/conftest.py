@@ -103,5 +103,5 @@ def _serve_this_build(home: Path) -> None:
     extensions = home / "labextensions"
     extensions.mkdir(parents=True)
     (extensions / "detjupyter").symlink_to(ROOT / "detjupyter/labextension", target_is_directory=True)
-    settings = {"LabApp": {"extra_labextensions_path": [str(extensions)]}}
+    settings = {app: {"extra_labextensions_path": [str(extensions)]} for app in ("LabApp", "JupyterNotebookApp")}
     (home / "config/jupyter_lab_config.json").write_text(json.dumps(settings), encoding="utf-8")

@@ -17,7 +17,14 @@ import type {
 } from '../../protocol';
 import type { Api } from '../api';
 import { AnswerError } from '../errors';
-import type { RunsModel } from './runs';
+
+/** The runs that a session model looks in. */
+export interface KnownRuns {
+  readonly changed: ISignal<unknown, void>;
+  get(runId: string): RunRecord | null;
+  /** Return the newest run that this kernel trained, in the session if one is named. */
+  newestOf(kernelId: string, sessionId?: string | null): RunRecord | null;
+}
 
 /** A session as it is now, with its run if it has trained. `steerable`: its kernel holds it, so commands reach it. */
 export interface Current {
@@ -53,7 +60,7 @@ const NOTHING: KernelReply = {
 };
 
 export class SessionModel {
-  constructor(api: Pick<Api, 'kernel' | 'command'>, runs: Pick<RunsModel, 'changed' | 'get' | 'newestOf'>) {
+  constructor(api: Pick<Api, 'kernel' | 'command'>, runs: KnownRuns) {
     this._api = api;
     this._runs = runs;
     runs.changed.connect(this.onRuns, this);
@@ -367,7 +374,7 @@ export class SessionModel {
   }
 
   private readonly _api: Pick<Api, 'kernel' | 'command'>;
-  private readonly _runs: Pick<RunsModel, 'changed' | 'get' | 'newestOf'>;
+  private readonly _runs: KnownRuns;
   private readonly _askAgain = new Debouncer<void, void, []>(() => this.refresh(), ASK_AGAIN_MS);
   private readonly _changed = new Signal<this, void>(this);
   private _kernelId: string | null = null;

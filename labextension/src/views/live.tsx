@@ -7,7 +7,7 @@ import type { LiveCommand } from '../../live/controls';
 import { commandOf, LIVE_BUTTONS } from '../../live/controls';
 import { rove } from '../../live/toolbar';
 import { continueLine, lines, loadLine, namedConfig } from '../../live/load';
-import { gpuBusy, gpuMemory, isSlowed, SLOWED, warningLines } from '../../live/words';
+import { gpuBusy, gpuMemory, INTERRUPTED, isSlowed, SLOWED, warningLines } from '../../live/words';
 import type { CommandKind, RunRecord, SessionRecord } from '../../protocol';
 import { BUTTONS } from '../../protocol';
 import type { PanelModel } from '../model/panel';
@@ -98,7 +98,7 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
         {!steerable && (
           <p className="dj-Note">
             {state === 'interrupted'
-              ? 'The training was interrupted. The run is kept, with its checkpoints if it has any. Weights that no checkpoint holds are lost.'
+              ? INTERRUPTED
               : 'The kernel no longer has this session. The run is kept.'}
           </p>
         )}

@@ -4,18 +4,18 @@ import { STUCK } from '../live/words';
 /** Says that no batch has ended for a while, and where the training is; empty while batches end. */
 export class StuckNotice {
   readonly element = document.createElement('div');
-  private readonly label = document.createElement('strong');
-  private readonly details = document.createElement('details');
-  private readonly stack = document.createElement('pre');
+  readonly #label = document.createElement('strong');
+  readonly #details = document.createElement('details');
+  readonly #stack = document.createElement('pre');
 
   constructor() {
     const summary = document.createElement('summary');
     summary.textContent = STUCK.where;
     this.element.className = 'dj-live-stuck';
-    this.label.setAttribute('role', 'status');
-    this.stack.className = 'dj-live-traceback';
-    this.details.append(summary, this.stack);
-    this.element.append(this.label, this.details);
+    this.#label.setAttribute('role', 'status');
+    this.#stack.className = 'dj-live-traceback';
+    this.#details.append(summary, this.#stack);
+    this.element.append(this.#label, this.#details);
     this.show(null);
   }
 
@@ -23,14 +23,14 @@ export class StuckNotice {
   show(stuck: SessionRecord['stuck']): void {
     const isStuck = stuck !== null;
     this.element.classList.toggle('dj-mod-stuck', isStuck);
-    this.details.hidden = !isStuck || stuck.trim() === '';
+    this.#details.hidden = !isStuck || stuck.trim() === '';
     const text = isStuck ? STUCK.label : '';
-    if (this.label.textContent !== text) {
-      this.label.textContent = text;
+    if (this.#label.textContent !== text) {
+      this.#label.textContent = text;
     }
     const stack = stuck?.trimEnd() ?? '';
-    if (this.stack.textContent !== stack) {
-      this.stack.textContent = stack;
+    if (this.#stack.textContent !== stack) {
+      this.#stack.textContent = stack;
     }
   }
 }

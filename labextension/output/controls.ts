@@ -36,81 +36,79 @@ interface Control {
 /** The row of buttons, and the keys that press them while the widget has the focus. */
 export class Controls {
   readonly element = document.createElement('div');
-  private readonly controls: readonly Control[];
-  private allowed: Allowed = [];
+  readonly #controls: readonly Control[];
+  readonly #send: (command: Command) => number;
+  #allowed: Allowed = [];
 
   /**
    * @param root - The widget: takes the keys.
    * @param send - Sends a command and returns its id.
    */
-  constructor(
-    root: HTMLElement,
-    private readonly send: (command: Command) => number,
-    signal: AbortSignal
-  ) {
+  constructor(root: HTMLElement, send: (command: Command) => number, signal: AbortSignal) {
+    this.#send = send;
     this.element.className = 'dj-live-controls';
     this.element.setAttribute('role', 'toolbar');
     this.element.setAttribute('aria-label', 'Training');
-    this.controls = LIVE_BUTTONS.map(button => this.control(button, signal));
-    this.element.append(...this.controls.map(({ element }) => element));
+    this.#controls = LIVE_BUTTONS.map(button => this.#control(button, signal));
+    this.element.append(...this.#controls.map(({ element }) => element));
     rove(this.element, signal);
-    root.addEventListener('keydown', event => this.key(event), { signal });
+    root.addEventListener('keydown', event => this.#key(event), { signal });
     this.show([]);
   }
 
   /** Offer the kinds of command that are `allowed`; none while the kernel does not answer. */
   show(allowed: Allowed): void {
-    this.allowed = allowed;
-    this.controls.forEach(control => this.refresh(control));
+    this.#allowed = allowed;
+    this.#controls.forEach(control => this.#refresh(control));
   }
 
   /** The kernel answered the command `id`; null: it will not answer anymore. */
   answered(id: number | null): void {
-    for (const control of this.controls) {
+    for (const control of this.#controls) {
       if (id === null || control.pending === id) {
         control.pending = null;
-        this.refresh(control);
+        this.#refresh(control);
       }
     }
   }
 
-  private press(control: Control): void {
-    if (control.pending === null && allows(this.allowed, control.command)) {
-      control.pending = this.send({ kind: control.command });
-      this.refresh(control);
+  #press(control: Control): void {
+    if (control.pending === null && allows(this.#allowed, control.command)) {
+      control.pending = this.#send({ kind: control.command });
+      this.#refresh(control);
     }
   }
 
-  private key(event: KeyboardEvent): void {
+  #key(event: KeyboardEvent): void {
     const onButton =
       event.target instanceof Element && event.target.closest('button, summary, a, input') !== null;
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || (onButton && event.key === ' ')) {
       return;
     }
     const key = event.key.toLowerCase();
-    const control = this.controls.find(({ command }) => BUTTONS[command].key === key);
+    const control = this.#controls.find(({ command }) => BUTTONS[command].key === key);
     if (control !== undefined) {
       event.preventDefault();
       event.stopPropagation();
-      this.press(control);
+      this.#press(control);
     }
   }
 
   /** Show the button as it is now. It keeps its command while that is pending, so that it does not change under the pointer. */
-  private refresh(control: Control): void {
+  #refresh(control: Control): void {
     const { button, element, icon, label } = control;
-    if (isOver(control.command, this.allowed)) {
+    if (isOver(control.command, this.#allowed)) {
       control.pending = null;
     }
     const isPending = control.pending !== null;
     if (!isPending) {
-      control.command = commandOf(button, this.allowed);
+      control.command = commandOf(button, this.#allowed);
     }
     const { command } = control;
     const { label: words, pending, title } = BUTTONS[command];
     element.dataset['djCommand'] = command;
     element.title = `${title} (${keyName(command)})`;
-    element.setAttribute('aria-disabled', String(!isPending && !allows(this.allowed, command)));
+    element.setAttribute('aria-disabled', String(!isPending && !allows(this.#allowed, command)));
     element.setAttribute('aria-busy', String(isPending));
     element.setAttribute('aria-keyshortcuts', keyName(command));
     const text = isPending ? pending : words;
@@ -122,7 +120,7 @@ export class Controls {
     }
   }
 
-  private control(button: LiveButton, signal: AbortSignal): Control {
+  #control(button: LiveButton, signal: AbortSignal): Control {
     const element = document.createElement('button');
     element.type = 'button';
     element.className = 'dj-live-button';
@@ -135,7 +133,7 @@ export class Controls {
     const label = document.createElement('span');
     element.append(svg, label);
     const control: Control = { button, command: button[0], pending: null, element, icon, label };
-    element.addEventListener('click', () => this.press(control), { signal });
+    element.addEventListener('click', () => this.#press(control), { signal });
     return control;
   }
 }

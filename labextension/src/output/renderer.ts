@@ -1,0 +1,172 @@
+/** The output of a run: drawn from the server's history, or, where it is not there, as a front end without us would show it. */
+import type { IRenderMime, IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { MimeModel } from '@jupyterlab/rendermime';
+import type { Message } from '@lumino/messaging';
+import { PanelLayout, Widget } from '@lumino/widgets';
+
+import { LiveView } from '../../output/view';
+import type { Command } from '../../protocol';
+import { RUN_MIME_TYPE } from '../../protocol';
+import type { Api } from '../api';
+import { AnswerError, UnreachableError } from '../errors';
+import { referenceIn } from './reference';
+import { type News, RunModel } from './run';
+
+/** A run that has just begun can reach the history after its output. */
+const PATIENCE_MS = 3000;
+const TRY_AGAIN_MS = 500;
+const UNREACHABLE_PAUSE_MS = 5000;
+const NOT_FOUND = 404;
+
+export class RunOutput extends Widget implements IRenderMime.IRenderer {
+  constructor(
+    private readonly api: Api,
+    private readonly registry: IRenderMimeRegistry
+  ) {
+    super();
+    this.addClass('dj-RunOutput');
+    this.layout = new PanelLayout();
+  }
+
+  /** Show the run of the data. Called again when the output changes: the view of the same run stays. */
+  async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
+    this._data = model;
+    const reference = referenceIn(model.data);
+    if (reference === null) {
+      await this.showInstead('This output was written by another version of detjupyter.');
+    } else if (this._run?.runId === reference.run_id) {
+      this._run.end(reference.ended);
+    } else {
+      this.leave();
+      this._run = new RunModel(this.api, reference);
+      if (this._isSeen) {
+        this.begin();
+      }
+    }
+  }
+
+  override dispose(): void {
+    if (!this.isDisposed) {
+      this.leave();
+      this._seen.disconnect();
+      super.dispose();
+    }
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this._seen.observe(this.node);
+  }
+
+  /** A notebook can have very many outputs: only those that are looked at ask the server. */
+  private see(): void {
+    this._isSeen = true;
+    this._seen.disconnect();
+    this.begin();
+  }
+
+  private begin(): void {
+    const run = this._run;
+    if (run !== null) {
+      run.news.connect(this.onNews, this);
+      void this.fetch(run, performance.now() + PATIENCE_MS);
+    }
+  }
+
+  private async fetch(run: RunModel, giveUpAt: number): Promise<void> {
+    try {
+      await run.begin();
+    } catch (error) {
+      if (run !== this._run) {
+        return;
+      }
+      const isEarly =
+        error instanceof AnswerError && error.status === NOT_FOUND && performance.now() < giveUpAt;
+      const isDown = error instanceof UnreachableError;
+      if (!isEarly) {
+        await this.showInstead((error as Error).message);
+      }
+      if (isEarly || isDown) {
+        setTimeout(
+          () => {
+            if (run === this._run) {
+              void this.fetch(run, giveUpAt);
+            }
+          },
+          isDown ? UNREACHABLE_PAUSE_MS : TRY_AGAIN_MS
+        );
+      }
+    }
+  }
+
+  private onNews(run: RunModel, { patches, log, isWholeLog }: News): void {
+    const { session } = run;
+    if (session === null) {
+      return;
+    }
+    if (this._view === null) {
+      this.clearInstead();
+      this._view = new LiveView(this.node, command => this.send(run, command));
+    }
+    const view = this._view;
+    if (isWholeLog) {
+      view.clearLog();
+    }
+    view.update(session, patches, log);
+    if (run.remark !== this._remark) {
+      this._remark = run.remark;
+      view.say(run.remark);
+    }
+  }
+
+  private send(run: RunModel, command: Command): number {
+    const id = (this._commandIds += 1);
+    void run.send(command).then(error => this._view?.answered(id, error));
+    return id;
+  }
+
+  /** Show what the output holds besides the reference, and say why. */
+  private async showInstead(why: string): Promise<void> {
+    const model = this._data;
+    const layout = this.layout as PanelLayout;
+    if (model === null || this.isDisposed) {
+      return;
+    }
+    this.clearInstead();
+    const data = { ...model.data };
+    delete data[RUN_MIME_TYPE];
+    const mimeType = this.registry.preferredMimeType(data, model.trusted ? 'any' : 'ensure');
+    if (mimeType !== undefined) {
+      const renderer = this.registry.createRenderer(mimeType);
+      layout.addWidget(renderer);
+      await renderer.renderModel(new MimeModel({ data, metadata: model.metadata, trusted: model.trusted }));
+    }
+    const note = new Widget();
+    note.addClass('dj-RunOutput-note');
+    note.node.textContent = why;
+    layout.addWidget(note);
+  }
+
+  private clearInstead(): void {
+    [...(this.layout as PanelLayout).widgets].forEach(widget => widget.dispose());
+  }
+
+  private leave(): void {
+    this._run?.dispose();
+    this._run = null;
+    this._view?.dispose();
+    this._view = null;
+  }
+
+  private readonly _seen = new IntersectionObserver(entries => {
+    if (entries.some(({ isIntersecting }) => isIntersecting)) {
+      this.see();
+    }
+  });
+  private _data: IRenderMime.IMimeModel | null = null;
+  private _run: RunModel | null = null;
+  private _view: LiveView | null = null;
+  private _isSeen = false;
+  private _remark = '';
+  private _commandIds = 0;
+}

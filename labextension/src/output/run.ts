@@ -1,0 +1,287 @@
+/** One run as an output shows it: its record, curves and log from the server, and the session of the kernel that trains it. */
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { ChartPatch } from '../../chart';
+import { INTERRUPTED, isLive } from '../../live/words';
+import type { Command, EndedTraining, LogLine, RunRecord, RunReference, SessionRecord } from '../../protocol';
+import type { Api } from '../api';
+import { AnswerError } from '../errors';
+import type { ServerMessage } from '../messages';
+import { Curves } from '../model/curves';
+import { type KnownRuns, SessionModel } from '../model/session';
+import { LiveSocket } from '../socket';
+
+/** What is new about the run, besides its record. */
+export interface News {
+  patches: readonly ChartPatch[];
+  log: readonly LogLine[];
+  /** The log begins again from the start. */
+  isWholeLog: boolean;
+}
+
+const ONLY_THE_RECORD: News = { patches: [], log: [], isWholeLog: false };
+/** What a session says of the present moment, when it is over. */
+const AT_REST = {
+  activity: 'idle',
+  allowed: [],
+  slowed: false,
+  stuck: null,
+  validation_done: null,
+  validation_total: null,
+  eta_s: null
+} as const;
+
+export class RunModel implements KnownRuns {
+  constructor(
+    private readonly api: Api,
+    reference: RunReference
+  ) {
+    this.runId = reference.run_id;
+    this._ended = reference.ended;
+    this._session = new SessionModel(api, this);
+    this._session.changed.connect(() => this.tell());
+    this._curves.patched.connect((_, patches) => this.tell({ patches: this.shown(patches ?? []) }));
+  }
+
+  readonly runId: string;
+
+  /** Emitted with whatever is new, also if only the record is. */
+  get news(): ISignal<this, News> {
+    return this._news;
+  }
+
+  /** Emitted when another record of the run has arrived: `SessionModel` follows it. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** The session as it is now, or as the run recorded it last; null before anything is known. */
+  get session(): SessionRecord | null {
+    const run = this._run;
+    const current = this._session.current;
+    if (this.isSteerable && current !== null) {
+      return this.isOfLaterTraining(current.session) ? this.atItsEnd(current.session) : current.session;
+    }
+    if (run === null || run.session === null) {
+      return null;
+    }
+    const session = { ...run.session, ...AT_REST, state: run.state };
+    return this.isOfLaterTraining(session) ? this.atItsEnd(session) : session;
+  }
+
+  /** What a user should know about the data; '' if they are complete and up to date. */
+  get remark(): string {
+    if (this._isDeleted) {
+      return 'This run was deleted from the history.';
+    }
+    if (this._socket?.status === 'waiting' && this._wasOpen) {
+      return 'The Jupyter server cannot be reached. What you see may be old.';
+    }
+    return this._failure || (this.session?.state === 'interrupted' ? INTERRUPTED : '');
+  }
+
+  /** The cell's training has ended: it ended like this. */
+  end(ended: EndedTraining | null): void {
+    this._ended = ended;
+    this.tell();
+  }
+
+  /**
+   * Fetch the run, and follow it if it can still change.
+   *
+   * Throws what the server answers if it cannot show the run.
+   */
+  async begin(): Promise<void> {
+    const run = await this.api.run(this.runId);
+    this._run = run;
+    if (run.session === null && !isLive(run.state)) {
+      throw new AnswerError(404, 'The run has no record of its training.');
+    }
+    if (run.kernel_id !== null) {
+      this._session.follow(run.kernel_id, { ask: false });
+      this._session.show(run.session?.session_id ?? '');
+      await this._session.refresh();
+    }
+    if (this._isDisposed) {
+      return;
+    }
+    if (this.canChange) {
+      this.follow();
+    } else {
+      await this.fetch();
+    }
+  }
+
+  /** Send a command to the session; return why it was refused or failed, null if it was done. */
+  async send(command: Command): Promise<string | null> {
+    await this._session.send(command);
+    const error = this._session.refusal?.error ?? null;
+    if (error === null) {
+      return null;
+    }
+    void this._session.refresh(); // the kernel may be gone
+    const hint = error instanceof AnswerError ? error.hint : null;
+    return hint === null ? error.message : `${error.message}\n${hint}`;
+  }
+
+  dispose(): void {
+    this._isDisposed = true;
+    this._socket?.dispose();
+    this._session.dispose();
+    Signal.clearData(this);
+  }
+
+  /** For `SessionModel`: the history with this one run. */
+  get(runId: string): RunRecord | null {
+    return runId === this.runId ? this._run : null;
+  }
+
+  /** For `SessionModel`: the run, if that kernel trained it, in that session if one is named. */
+  newestOf(kernelId: string, sessionId: string | null = null): RunRecord | null {
+    const run = this._run;
+    const isIts =
+      run?.kernel_id === kernelId && (sessionId === null || run.session?.session_id === sessionId);
+    return isIts ? run : null;
+  }
+
+  /** Whether the kernel still has the session, and this is its run. */
+  private get isSteerable(): boolean {
+    const current = this._session.current;
+    return current !== null && current.steerable && current.session.run_id === this.runId;
+  }
+
+  private get canChange(): boolean {
+    if (this._run === null || this._isDeleted) {
+      return false;
+    }
+    const session = this._session.current?.session ?? this._run.session;
+    const isLater = session !== null && this.isOfLaterTraining(session);
+    return !isLater && (isLive(this._run.state) || this.isSteerable);
+  }
+
+  /** A run can train several times. Each cell shows the run up to the end of its own training. */
+  private isOfLaterTraining({ run_id, trainings }: SessionRecord): boolean {
+    return this._ended !== null && run_id === this.runId && trainings > this._ended.trainings;
+  }
+
+  private atItsEnd(session: SessionRecord): SessionRecord {
+    return this._ended === null
+      ? session
+      : { ...session, ...AT_REST, ...this._ended, warnings: [], more_warnings: 0 };
+  }
+
+  private shown(patches: readonly ChartPatch[]): readonly ChartPatch[] {
+    const session = this._session.current?.session ?? this._run?.session;
+    const ended = this._ended;
+    if (ended === null || !session || !this.isOfLaterTraining(session)) {
+      return patches;
+    }
+    return patches.map(({ batches, values, ...patch }) => {
+      const kept = Array.from(batches).filter(batch => batch <= ended.batches_trained);
+      return { ...patch, batches: kept, values: Array.from(values).slice(0, kept.length) };
+    });
+  }
+
+  private async fetch(): Promise<void> {
+    const [patches, log] = await Promise.all([this.api.series(this.runId), this.api.log(this.runId)]);
+    if (!this._isDisposed) {
+      this._curves.apply(patches);
+      this.tell({ log, isWholeLog: true });
+    }
+  }
+
+  private follow(): void {
+    const socket = new LiveSocket(this.api.settings);
+    this._socket = socket;
+    socket.message.connect((_, message) => this.receive(message));
+    socket.statusChanged.connect((_, status) => {
+      if (status === 'open') {
+        this._wasOpen = true;
+        this.tell({ isWholeLog: true });
+        void this._session.refresh();
+      } else {
+        this.tell();
+      }
+    });
+    socket.watch(this.runId);
+    socket.connect();
+  }
+
+  /** Nothing changes anymore: keep no connection for it. */
+  private async settle(): Promise<void> {
+    if (this._socket !== null && !this.canChange) {
+      this._socket.dispose();
+      this._socket = null;
+      if (!this._isDeleted) {
+        await this.fetch().catch(() => undefined); // the last points and lines; those shown so far remain
+      }
+    }
+  }
+
+  private receive(message: ServerMessage): void {
+    switch (message.kind) {
+      case 'runs':
+        this.take(message.runs.find(({ id }) => id === this.runId));
+        break;
+      case 'runs_removed':
+        if (message.run_ids.includes(this.runId)) {
+          this._isDeleted = true;
+          this.tell();
+          void this.settle();
+        }
+        break;
+      case 'series':
+        if (message.run_id === this.runId && !this._curves.apply(message.patches)) {
+          this._socket?.watch(this.runId); // points in between never came: ask for all again
+          this.tell({ isWholeLog: true });
+        }
+        break;
+      case 'log':
+        if (message.run_id === this.runId) {
+          this.tell({ log: message.lines });
+        }
+        break;
+      case 'history_watched':
+        if (message.run_id === null || message.run_id === this.runId) {
+          this._failure = message.failure?.message ?? '';
+          this.tell({ isWholeLog: message.failure === null });
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  private take(run: RunRecord | undefined): void {
+    if (run === undefined) {
+      return;
+    }
+    const hasEnded = this._run !== null && isLive(this._run.state) && !isLive(run.state);
+    this._run = run;
+    this._changed.emit();
+    this.tell();
+    if (hasEnded) {
+      // What the session allows now; or its kernel is gone.
+      void this._session.refresh().then(() => this.settle());
+    }
+  }
+
+  private tell(news: Partial<News> = {}): void {
+    if (!this._isDisposed) {
+      this._news.emit({ ...ONLY_THE_RECORD, ...news });
+    }
+  }
+
+  private readonly _news = new Signal<this, News>(this);
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _curves = new Curves();
+  private readonly _session: SessionModel;
+  private _ended: EndedTraining | null;
+  private _run: RunRecord | null = null;
+  private _socket: LiveSocket | null = null;
+  private _wasOpen = false;
+  private _isDeleted = false;
+  private _isDisposed = false;
+  private _failure = '';
+}

@@ -1,0 +1,171 @@
+"""The output of a training is a reference to its run: it can be seen, and used, long after the training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, expect
+from support.environments import Lab
+from support.pages import LabPage
+
+MIME = "application/vnd.detjupyter.run+json"
+LOAD = "%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial"
+
+
+@pytest.fixture
+def page(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> LabPage:
+    """A page whose kernel has loaded the trial."""
+    opened = open_page(open_lab()).open()
+    opened.run_new(LOAD)
+    return opened
+
+
+def view_in(cell: Locator) -> Locator:
+    """Return the view of a run in the outputs of a cell."""
+    return cell.locator(".dj-live[data-dj-state]")
+
+
+def look_at_end(page: LabPage) -> LabPage:
+    """Scroll to the last cell: a notebook draws only what is looked at."""
+    page.wait_ready()
+    page.cell(int(page.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length - 1")))
+    return page
+
+
+def outputs(saved: dict[str, object]) -> list[dict[str, object]]:
+    """Return the data of the outputs that refer to a run, from a saved notebook."""
+    cells = saved["cells"]
+    assert isinstance(cells, list)
+    return [one["data"] for cell in cells for one in cell.get("outputs", []) if MIME in one.get("data", {})]
+
+
+def test_the_view_stays_when_the_training_ends(page: LabPage) -> None:
+    """It says that the training has finished, offers what is allowed, keeps the log, and nothing jumps."""
+    cell = page.run_new("%det_train --batches 30 --validate-every 10")
+    view = view_in(cell)
+    expect(view).to_have_attribute("data-dj-state", "finished")
+    expect(view.locator("canvas").first).to_be_visible()
+    expect(view.locator('[data-dj-command="validate"]')).to_have_attribute("aria-disabled", "false")
+    expect(view.locator('[data-dj-command="pause"], [data-dj-command="resume"]').first).to_have_attribute("aria-disabled", "true")
+    step = view.locator('[data-dj-command="step"]')
+    step.click()
+    expect(step).to_have_attribute("aria-busy", "false")
+    expect(page.run_new("session.batches_trained")).to_contain_text("31")
+    view.get_by_text("log", exact=True).first.click()
+    expect(view.locator('[aria-pressed="true"]')).to_have_count(1)
+    page.screenshot("output-finished")
+
+
+def test_it_is_live_again_after_a_reload_and_over_after_the_end(page: LabPage) -> None:
+    """A page that is reloaded in mid-training, not saved before the end, shows the live run; the end is seen, too."""
+    cell = page.run_new("%det_train --epochs 5000")
+    expect(view_in(cell)).to_have_attribute("data-dj-state", "running")
+    page.save()
+    page.reload()
+    look_at_end(page)
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    page.live.locator('[data-dj-command="stop"]').click()
+    expect(page.live).to_have_attribute("data-dj-state", "stopped")
+    expect(page.live.locator("canvas").first).to_be_visible()
+
+
+@pytest.mark.parametrize("how", ["shutdown", "restart"])
+def test_it_is_shown_without_its_kernel(page: LabPage, how: str) -> None:
+    """After the kernel is gone the run is interrupted, with its curves; no button does anything. A reopened notebook shows the same."""
+    page.run_new("%det_train --epochs 5000")
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    page.wait_moved(page.live.locator("canvas").first)
+    page.save()
+    page.page.evaluate(f"() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.{how}()")
+    expect(page.live).to_have_attribute("data-dj-state", "interrupted")
+    expect(page.live.locator('.dj-live-button[aria-disabled="false"]')).to_have_count(0)
+    page.reload()
+    look_at_end(page)
+    expect(page.live).to_have_attribute("data-dj-state", "interrupted")
+    expect(page.live.locator("canvas").first).to_be_visible()
+    page.screenshot(f"output-{how}")
+
+
+def test_a_notebook_saved_in_mid_training_shows_the_whole_run_later(
+    page: LabPage, open_page: Callable[..., LabPage]
+) -> None:
+    """Saved, left, and opened again after the end: the run as it ended. So does an untrusted copy of the notebook."""
+    page.run_new("%det_train --epochs 5000")
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    saved = page.save()
+    page.run_new("session.stop(); session.wait()")
+    copy = page.lab.directory / "quickstart/copy.ipynb"
+    copy.write_text(json.dumps(saved), encoding="utf-8")
+    for name in ("quickstart/copy.ipynb", "quickstart/quickstart.ipynb"):
+        other = look_at_end(open_page(page.lab).open(name))
+        expect(other.live).to_have_attribute("data-dj-state", "stopped")
+        expect(other.live.locator("canvas").first).to_be_visible()
+
+
+def test_each_cell_shows_its_own_training_of_the_run(page: LabPage) -> None:
+    """A run that trains twice is shown up to the end of the first training in the first cell, also after a reload."""
+    first = page.run_new("%det_train --batches 20")
+    expect(view_in(first)).to_have_attribute("data-dj-state", "finished")
+    second = page.run_new("%det_train --batches 30")
+    expect(view_in(second)).to_have_attribute("data-dj-state", "finished")
+    for _ in ("now", "after a reload"):
+        shown = page.page.locator(".dj-live[data-dj-state]")
+        expect(shown.nth(0).locator('[data-dj-fact="batches"]')).to_have_text("20 of 20 batches")
+        expect(shown.nth(1).locator('[data-dj-fact="batches"]')).to_have_text("30 of 30 batches")
+        expect(shown.nth(0).locator('.dj-live-button[aria-disabled="false"]')).to_have_count(0)
+        expect(shown.nth(1).locator('[data-dj-command="validate"]')).to_have_attribute("aria-disabled", "false")
+        page.save()
+        page.reload()
+        look_at_end(page)
+
+
+def test_every_way_to_a_run_gives_the_same_output(page: LabPage) -> None:
+    """`%det_show`, `%det_show RUN`, `dj.run(…)` and the session alone: the same view of the same run."""
+    page.run_new("%det_train --batches 20 --wait\nimport detjupyter as dj")
+    for source in ("%det_show", "%det_show latest", "dj.run(session.run.id)", "session"):
+        cell = page.run_new(source)
+        expect(view_in(cell)).to_have_attribute("data-dj-state", "finished")
+    shown = outputs(page.save())
+    assert len(shown) == 5
+    assert len({data[MIME]["run_id"] for data in shown}) == 1  # type: ignore[index]
+    assert all({"image/svg+xml", "image/png", "text/plain"} <= data.keys() for data in shown)
+
+
+def test_two_pages_steer_one_training(page: LabPage, open_page: Callable[..., LabPage]) -> None:
+    """What one browser does to the training the other one shows."""
+    page.run_new("%det_train --epochs 5000")
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    page.save()
+    other = look_at_end(open_page(page.lab).open())
+    expect(other.live).to_have_attribute("data-dj-state", "running")
+    other.live.locator('[data-dj-command="pause"]').click()
+    expect(page.live).to_have_attribute("data-dj-state", "paused")
+    page.live.locator('[data-dj-command="resume"]').click()
+    expect(other.live).to_have_attribute("data-dj-state", "running")
+    other.live.locator('[data-dj-command="stop"]').click()
+    expect(page.live).to_have_attribute("data-dj-state", "stopped")
+
+
+def test_a_run_that_the_server_does_not_have_is_shown_as_elsewhere(page: LabPage) -> None:
+    """A deleted run, or one of another machine: the picture, and a sentence that says why."""
+    page.run_new("%det_train --batches 20 --wait")
+    expect(page.live).to_have_attribute("data-dj-state", "finished")
+    page.save()
+    page.run_new("session.close(); import detjupyter as dj; dj.runs().delete()")
+    page.reload()
+    look_at_end(page)
+    output = page.page.locator(".dj-RunOutput").first
+    expect(output.locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
+    expect(output).to_contain_text("No run has the id")
+    page.screenshot("output-deleted")
+
+
+def test_notebook_7_draws_the_run(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+    """The same renderer works in Notebook 7."""
+    page = open_page(open_lab()).open(app="notebook")
+    page.run_new(LOAD)
+    cell = page.run_new("%det_train --batches 20 --wait")
+    expect(view_in(cell)).to_have_attribute("data-dj-state", "finished")
+    expect(cell.locator(".dj-RunOutput")).to_have_count(1)
