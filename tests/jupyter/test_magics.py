@@ -11,6 +11,8 @@ import pytest
 from support.cells import Cells
 from support.definition import LINE
 
+from detjupyter.protocol.outputs import RUN_MIME_TYPE as RUN
+
 SLOW = Path(__file__).parent / "trials/slow.py"
 LOAD_SLOW = f"session = %det_load :SlowTrial --path {SLOW} --name slow --hparam batch_s="
 LOAD_OPTIONS = (
@@ -250,7 +252,7 @@ class TestTraining:
 
 
 class TestLookingBack:
-    """``%det_status`` and ``%det_runs``."""
+    """``%det_status``, ``%det_show``, ``%det_runs`` and ``%det_compare``."""
 
     def test_an_empty_history_says_what_to_do(self, cells: Cells, tmp_path: Path) -> None:
         """No table of nothing."""
@@ -282,6 +284,40 @@ class TestLookingBack:
         failed = cells.run("%det_runs --where 'learning_rate <'")
         assert "^" in failed.message
         assert "Traceback" not in str(failed)
+
+    def test_a_run_is_shown_in_every_way(self, cells: Cells) -> None:
+        """By its id, as the session's, as the latest and the best one, and as an object: a reference, a picture and text."""
+        cells.ok("s = %det_load")
+        assert RUN not in cells.ok("s").displays[0]  # its card: there is no run yet
+        cells.ok("%det_train --batches 20 --validate-every 10 --wait\nimport detjupyter as dj")
+        run_id = cells.value("s.run.id").strip("'")
+        for source in ("%det_show", "%det_show latest", "%det_show best", f"%det_show {run_id}", "dj.run(s.run.id)", "s.run"):
+            (shown,) = cells.ok(source).displays
+            assert shown[RUN] == {"version": 1, "run_id": run_id, "ended": None}, source
+            assert {"image/png", "image/svg+xml", "text/plain"} < set(shown)
+            assert "finished · 20 batches" in shown["text/plain"]
+        (shown,) = cells.ok("s").displays
+        assert (shown[RUN]["run_id"], shown[RUN]["ended"]["state"]) == (run_id, "finished")
+
+    def test_a_training_run_is_shown_live(self, cells: Cells) -> None:
+        """The widget for front ends without our extension, with the same reference; a run of an ended session shows no widget."""
+        cells.ok(LOAD_SLOW + "0.01")
+        cells.ok("%det_train --batches 100000")
+        for source in ("%det_show", "session"):
+            (shown,) = cells.ok(source).displays
+            assert {RUN, "application/vnd.jupyter.widget-view+json"} < set(shown)
+            assert shown[RUN]["ended"] is None
+        cells.ok("session.stop(); session.wait(); session.close()")
+        assert "application/vnd.jupyter.widget-view+json" not in cells.ok("%det_show").displays[0]
+
+    def test_a_run_that_is_not_there_is_one_sentence(self, cells: Cells) -> None:
+        """An unknown id, and a run that was deleted since."""
+        failed = cells.run("%det_show 20200101-000000-abcdef")
+        assert "No run has the id" in failed.message
+        assert "Traceback" not in str(failed)
+        cells.ok("s = %det_load")
+        cells.ok("%det_train --batches 1 --wait\nimport detjupyter as dj\nrun = s.run\ns.close()\nrun.delete()")
+        assert "which the history does not have" in str(cells.ok("run").displays)
 
     def test_two_runs_are_compared(self, cells: Cells) -> None:
         """With a picture and a table; the call of Python shows the same."""
