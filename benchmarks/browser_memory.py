@@ -62,8 +62,8 @@ def measure(page: LabPage, batches: int) -> None:
         if percent < 100:
             while int(page.live.locator(".dj-live-bar").get_attribute("aria-valuenow") or 0) < percent:
                 page.page.wait_for_timeout(500)
-        else:  # the picture has taken the place of the live view
-            expect(page.page.locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible(timeout=600_000)
+        else:
+            expect(page.live).to_have_attribute("data-dj-state", "finished", timeout=600_000)
         devtools.send("HeapProfiler.collectGarbage")
         heap = devtools.send("Runtime.getHeapUsage")["usedSize"]
         nodes = devtools.send("Memory.getDOMCounters")["nodes"]

@@ -164,11 +164,12 @@ class SessionRecord:
     ``plan_start_batches`` and ``plan_target_batches`` bound the current training (counts of batches trained); ``plan_elapsed_s`` is the
     time spent in it, ``eta_s`` the time left in it, and ``elapsed_s`` the time that the session has trained in total.
     ``validation_done`` and ``validation_total`` count batches of the current validation. ``latest`` contains the newest value of every
-    metric by group. ``trainings`` counts the trainings that have begun. ``allowed`` contains the kinds of command that have an effect now. ``has_training`` is False for a step outside of a
-    training, ``slowed`` is True while a busy cell slows the training down, and ``stuck`` is the stack (as Python formats it) of a batch
-    that has not ended for seconds. ``saved`` is the checkpoint that holds the present state: nothing was trained or changed since it was
-    saved or restored. It is None if there is none. ``warnings`` are the first of detjupyter's warnings that hold now, and
-    ``more_warnings`` counts the others. The defaults describe a session before its first batch.
+    metric by group. ``trainings`` counts the trainings that have begun. ``allowed`` contains the kinds of command that have an effect
+    now. ``has_training`` is False for a step outside of a training, ``slowed`` is True while a busy cell slows the training down, and
+    ``stuck`` is the stack (as Python formats it) of a batch that has not ended for seconds. ``saved`` is the checkpoint that holds the
+    present state: nothing was trained or changed since it was saved or restored. It is None if there is none. ``warnings`` are the
+    first of detjupyter's warnings that hold now, and ``more_warnings`` counts the others. The defaults describe a session before its
+    first batch.
     """
 
     session_id: str

@@ -46,6 +46,7 @@ from detjupyter.protocol.records import CardRecord, CheckpointRecord, FloatArray
 from detjupyter.protocol.states import State
 from detjupyter.session.ancestry import AncestorCurves
 from detjupyter.session.channel import SessionChannel
+from detjupyter.session.end_calls import EndCalls
 from detjupyter.session.live_state import LiveState
 from detjupyter.session.publisher import EventPublisher
 from detjupyter.session.run_keeper import RunKeeper
@@ -93,6 +94,8 @@ class Session:
         self._waiting = Waiting(self._engine, self._publisher)
         self._watch = StuckWatch(session_id, self._publisher.quiet_s, self._engine.stack, self._publisher.show_stuck)
         self._publisher.react_with(self._watch.react)
+        self._end_calls = EndCalls(session_id)
+        self._publisher.react_with(self._end_calls.react)
         self._sender = CommandSender(self._engine, self._live, self._keeper, self._publisher, self._waiting, self._watch)
         publish = self._publisher.publish
         self._publisher.react_with(AncestorCurves(self._live, open_store, self._publisher.notify, self._publisher.say).react)
@@ -248,6 +251,7 @@ class Session:
         checkpoint_every: Length | None = None,
         stop_at_nan: bool = False,
         wait: bool = False,
+        on_done: Callable[[Session], object] | None = None,
     ) -> None:
         """Train in the background for a further number of ``batches``, ``epochs`` or ``records``, or for the length in the configuration.
 
@@ -255,7 +259,8 @@ class Session:
         the configuration (``min_validation_period``, ``min_checkpoint_period``, ``searcher.max_length``, …). Trainings counted in epochs
         validate after each epoch by default; every training ends with a validation and a checkpoint. A metric that is NaN or infinite is
         recorded, and ends the training with an error only with ``stop_at_nan``. With ``wait``, this method returns when the training has
-        ended; an interrupt then pauses the training.
+        ended; an interrupt then pauses the training. ``on_done`` is called with the session when the training has ended in any way, in a
+        thread of its own.
 
         Raises:
             SessionBusyError: A training is under way.
@@ -265,7 +270,8 @@ class Session:
         """
         asked = training(batches=batches, epochs=epochs, records=records)
         asked = replace(asked, validate_every=validate_every, checkpoint_every=checkpoint_every, stops_at_nan=stop_at_nan)
-        self.train_as(with_defaults(asked, self.config.settings), wait=wait)
+        with self._end_calls.at_the_end(None if on_done is None else lambda: on_done(self)):
+            self.train_as(with_defaults(asked, self.config.settings), wait=wait)
 
     def train_as(self, command: Train, *, wait: bool = False) -> None:
         """Train as ``command`` says, regardless of the configuration; see :meth:`train`."""

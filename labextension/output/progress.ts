@@ -1,4 +1,5 @@
 import { barOf, factsOf } from '../live/progress';
+import { formatCount, formatValue, toNumber } from '../live/format';
 import type { SessionRecord } from '../protocol';
 
 /** The bar and the line below it. */
@@ -16,7 +17,7 @@ export class ProgressView {
   }
 
   show(session: SessionRecord): void {
-    const facts = factsOf(session);
+    const facts = [...factsOf(session), ...bestOf(session)];
     facts.forEach(({ name, text }, index) => {
       const element = this.facts.children[index] ?? this.facts.appendChild(document.createElement('span'));
       element.className = 'dj-live-fact';
@@ -37,4 +38,16 @@ export class ProgressView {
       this.bar.setAttribute('aria-valuetext', facts.map(({ text }) => text).join(', '));
     }
   }
+}
+
+/** The best value of the metric that ranks runs, if there is one. */
+function bestOf({ best }: SessionRecord): { name: string; text: string }[] {
+  return best === null
+    ? []
+    : [
+        {
+          name: 'best',
+          text: `best ${best.name} ${formatValue(toNumber(best.value))} at batch ${formatCount(best.batches_trained)}`
+        }
+      ];
 }

@@ -85,7 +85,7 @@ describe('a run that is over', () => {
     const { model, news } = await shown(over());
     expect(connections).toHaveLength(0);
     expect(points(news)).toEqual([1, 2, 3, 4]);
-    expect(news.at(-1)).toMatchObject({ log: [LINE], isWholeLog: true });
+    expect(news.find(({ isWholeLog }) => isWholeLog)?.log).toEqual([LINE]);
     expect(model.session).toMatchObject({ state: 'finished', allowed: [] });
   });
 

@@ -13,7 +13,16 @@ from support.environments import Lab
 from support.waiting import LIMIT_S
 
 # What JupyterLab itself says in a closed network, or when a kernel is restarted under it.
-NOT_OURS = ("favicon", "net::ERR_", "Failed to load resource", "api.github", "404 (Not Found)", "Kernel connection", "Comm not found", "lsp/status")
+NOT_OURS = (
+    "favicon",
+    "net::ERR_",
+    "Failed to load resource",
+    "api.github",
+    "404 (Not Found)",
+    "Kernel connection",
+    "Comm not found",
+    "lsp/status",
+)
 
 
 CUT_WITHOUT_TOOLTIP = """part => [...part.querySelectorAll('*')]

@@ -88,9 +88,7 @@ def test_it_is_shown_without_its_kernel(page: LabPage, how: str) -> None:
     page.screenshot(f"output-{how}")
 
 
-def test_a_notebook_saved_in_mid_training_shows_the_whole_run_later(
-    page: LabPage, open_page: Callable[..., LabPage]
-) -> None:
+def test_a_notebook_saved_in_mid_training_shows_the_whole_run_later(page: LabPage, open_page: Callable[..., LabPage]) -> None:
     """Saved, left, and opened again after the end: the run as it ended. So does an untrusted copy of the notebook."""
     page.run_new("%det_train --epochs 5000")
     expect(page.live).to_have_attribute("data-dj-state", "running")

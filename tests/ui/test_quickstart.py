@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 from support.environments import Lab
 from support.pages import LabPage
 
+from detjupyter.protocol.outputs import RUN_MIME_TYPE
+
 LOAD, CARD, FILES, TRAIN, MEANWHILE, RESULT, MORE, RUNS = 1, 3, 5, 7, 8, 10, 12, 13
 
 
@@ -45,8 +47,7 @@ def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
     last = result.locator(".jp-OutputArea-output").last.inner_text()
     assert float(last.rsplit(":", 1)[1].strip(" }\n")) >= 0.97
 
-    picture = page.cell(TRAIN).locator(".jp-RenderedSVG img, .jp-RenderedSVG svg, .jp-RenderedImage img")
-    expect(picture.first).to_be_visible()
+    expect(page.cell(TRAIN).locator('.dj-live[data-dj-state="finished"] canvas').first).to_be_visible()
     expect(panel.locator(".dj-Live")).to_have_attribute("data-state", "finished")
     expect(panel.get_by_label("Runs, newest first").get_by_role("listitem")).to_have_count(1)
 
@@ -57,21 +58,21 @@ def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
 
 
 def test_a_saved_notebook_shows_the_result_without_a_kernel(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
-    """The output holds a picture in two forms and text, no widget; a fresh page without a kernel and nbconvert show it."""
+    """The output holds a reference, a picture in two forms and text, no widget; a fresh page without a kernel and nbconvert show it."""
     lab = open_lab()
     page = open_page(lab).open()
     for index in (LOAD, CARD, TRAIN, RESULT):
         page.run(index)
-    expect(page.cell(TRAIN).locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
+    expect(page.cell(TRAIN).locator('.dj-live[data-dj-state="finished"]')).to_be_visible()
     notebook = page.save()
     (output,) = notebook["cells"][TRAIN]["outputs"]
-    assert set(output["data"]) == {"image/png", "image/svg+xml", "text/plain"}
+    assert set(output["data"]) == {RUN_MIME_TYPE, "image/png", "image/svg+xml", "text/plain"}
     assert "finished" in "".join(output["data"]["text/plain"])
-    assert len(json.dumps(output)) < 150_000
+    assert len(json.dumps(output)) < 40_000
 
     page.command("kernelmenu:shutdown")
     page.reload()
-    expect(page.cell(TRAIN).locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
+    expect(page.cell(TRAIN).locator('.dj-live[data-dj-state="finished"] canvas').first).to_be_visible()
     page.screenshot("saved-notebook")
 
     path = lab.directory / "quickstart/quickstart.ipynb"

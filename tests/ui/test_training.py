@@ -52,7 +52,7 @@ def test_the_buttons_steer_the_training(training: LabPage) -> None:
     button(training, "resume").click()
     expect(training.live).to_have_attribute("data-dj-state", "running")
     button(training, "stop").click()
-    expect(training.page.locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
+    expect(training.live).to_have_attribute("data-dj-state", "stopped")
     expect(training.run_new("session.state")).to_contain_text("stopped")
 
 
@@ -90,7 +90,8 @@ def test_a_failing_trial_shows_the_users_frames_and_training_goes_on_after_the_f
     panel = page.panel()
     page.run_new("%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial")
     cell = page.run_new("%det_train --epochs 1")
-    expect(cell.locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
+    expect(cell.locator(".dj-live")).to_have_attribute("data-dj-state", "failed")
+    expect(cell.locator(".dj-live-error")).to_contain_text("model_def.py")
     expect(panel.locator(".dj-Live")).to_have_attribute("data-state", "failed")
     expect(panel).to_contain_text("RuntimeError")
     page.screenshot("failed")

@@ -55,6 +55,26 @@ export class ActiveNotebook implements IDisposable {
     );
   }
 
+  /** Insert a code cell below the active one. The notebook's own undo removes it. */
+  insert(source: string): void {
+    const notebook = this._panel?.content;
+    if (notebook?.model) {
+      NotebookActions.insertBelow(notebook);
+      NotebookActions.changeCellType(notebook, 'code'); // a notebook can be set up to insert other cells
+      notebook.activeCell?.model.sharedModel.setSource(source);
+      void notebook.scrollToItem(notebook.activeCellIndex);
+    }
+  }
+
+  /** Insert a code cell below the active one, and run it. */
+  async run(source: string): Promise<void> {
+    const panel = this._panel;
+    if (panel?.content.model) {
+      this.insert(source);
+      await NotebookActions.run(panel.content, panel.sessionContext);
+    }
+  }
+
   /** Another notebook, another path of it, or another kernel. */
   get switched(): ISignal<this, void> {
     return this._switched;

@@ -17,6 +17,7 @@ import { DefinitionModel } from './definition';
 import { EditModel } from './edit';
 import type { Executed } from './notebook';
 import { ActiveNotebook } from './notebook';
+import { Notifier } from './notifier';
 import { RestoreModel } from './restoring';
 import { RunsModel } from './runs';
 import { SessionModel } from './session';
@@ -40,6 +41,7 @@ export class PanelModel implements IDisposable {
     this.socket = new LiveSocket(contents.serverSettings);
     this.notebook = new ActiveNotebook(tracker);
     this.runs = new RunsModel(this.api);
+    this.notifier = new Notifier(this.runs);
     this.session = new SessionModel(this.api, this.runs);
     this.restoring = new RestoreModel(this.session, this.api);
     this.definition = new DefinitionModel(this.api);
@@ -65,6 +67,7 @@ export class PanelModel implements IDisposable {
   readonly socket: LiveSocket;
   readonly notebook: ActiveNotebook;
   readonly runs: RunsModel;
+  readonly notifier: Notifier;
   readonly session: SessionModel;
   readonly restoring: RestoreModel;
   readonly definition: DefinitionModel;

@@ -36,6 +36,9 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
       await this.showInstead('This output was written by another version of detjupyter.');
     } else if (this._run?.runId === reference.run_id) {
       this._run.end(reference.ended);
+      if (this._why !== null) {
+        await this.showInstead(this._why); // with what the output holds now
+      }
     } else {
       this.leave();
       this._run = new RunModel(this.api, reference);
@@ -83,7 +86,9 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
       const isEarly =
         error instanceof AnswerError && error.status === NOT_FOUND && performance.now() < giveUpAt;
       const isDown = error instanceof UnreachableError;
-      if (!isEarly) {
+      if (this._view !== null) {
+        this._view.say((error as Error).message); // part of the run is shown
+      } else if (!isEarly) {
         await this.showInstead((error as Error).message);
       }
       if (isEarly || isDown) {
@@ -133,6 +138,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
       return;
     }
     this.clearInstead();
+    this._why = why;
     const data = { ...model.data };
     delete data[RUN_MIME_TYPE];
     const mimeType = this.registry.preferredMimeType(data, model.trusted ? 'any' : 'ensure');
@@ -148,6 +154,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
   }
 
   private clearInstead(): void {
+    this._why = null;
     [...(this.layout as PanelLayout).widgets].forEach(widget => widget.dispose());
   }
 
@@ -167,6 +174,8 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
   private _run: RunModel | null = null;
   private _view: LiveView | null = null;
   private _isSeen = false;
+  /** Why the run is not drawn; null if it is, or not yet decided. */
+  private _why: string | null = null;
   private _remark = '';
   private _commandIds = 0;
 }

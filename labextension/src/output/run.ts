@@ -98,18 +98,21 @@ export class RunModel implements KnownRuns {
     if (run.session === null && !isLive(run.state)) {
       throw new AnswerError(404, 'The run has no record of its training.');
     }
-    if (run.kernel_id !== null) {
-      this._session.follow(run.kernel_id, { ask: false });
+    const { kernel_id } = run;
+    if (kernel_id !== null) {
+      this._session.follow(kernel_id, { ask: false });
       this._session.show(run.session?.session_id ?? '');
-      await this._session.refresh();
     }
-    if (this._isDisposed) {
-      return;
-    }
-    if (this.canChange) {
-      this.follow();
-    } else {
+    if (!this.canChange) {
       await this.fetch();
+    }
+    // A kernel can take long to answer: the curves do not wait for it.
+    const asked = kernel_id === null ? Promise.resolve() : this._session.refresh();
+    if (!this.canChange) {
+      await asked;
+    }
+    if (this.canChange && !this._isDisposed) {
+      this.follow();
     }
   }
 

@@ -6,7 +6,7 @@ import { continueLine, restoreLine } from '../../live/load';
 import type { CheckpointRecord, RunRecord } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import { confirmLoss, RestoreControl } from './restore';
-import { Code } from './state';
+import { Suggestion } from './suggestion';
 import { formatAgo, formatDate } from './time';
 import { useWatched } from './watched';
 
@@ -103,7 +103,7 @@ function Listed({ model, run, nowS, found }: ListedProps): JSX.Element {
       {run.recipe !== null && (
         <>
           <p className="dj-faint">To continue the run from its latest checkpoint:</p>
-          <Code>{continueLine(run.id)}</Code>
+          <Suggestion notebook={model.notebook}>{continueLine(run.id)}</Suggestion>
         </>
       )}
     </section>

@@ -1,6 +1,14 @@
 /** Section "Live": the current session of the active notebook's kernel, and the buttons that steer it. */
 import type { LabIcon } from '@jupyterlab/ui-components';
-import { checkIcon, pauseIcon, runIcon, saveIcon, stepOverIcon, stopIcon } from '@jupyterlab/ui-components';
+import {
+  bellIcon,
+  checkIcon,
+  pauseIcon,
+  runIcon,
+  saveIcon,
+  stepOverIcon,
+  stopIcon
+} from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { LiveCommand } from '../../live/controls';
@@ -10,6 +18,7 @@ import { continueLine, lines, loadLine, namedConfig } from '../../live/load';
 import { gpuBusy, gpuMemory, INTERRUPTED, isSlowed, SLOWED, warningLines } from '../../live/words';
 import type { CommandKind, RunRecord, SessionRecord } from '../../protocol';
 import { BUTTONS } from '../../protocol';
+import type { Notifier } from '../model/notifier';
 import type { PanelModel } from '../model/panel';
 import type { Current, SessionModel } from '../model/session';
 import { CurvesChart } from './chart';
@@ -18,12 +27,15 @@ import { TrialError } from './error';
 import { Latest } from './metrics';
 import { Progress } from './progress';
 import { Sessions } from './sessions';
-import { Code, Empty, Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
+import { Empty, Fact, Facts, Failure, IconButton, Loading, Message, StateBadge } from './state';
 import { Stuck } from './stuck';
+import { Suggestion } from './suggestion';
 import { Warnings } from './warnings';
 
 /** Commands whose refusal is shown where their button is: at the card, and at the checkpoints of a run. */
 const ELSEWHERE: readonly CommandKind[] = ['reload', 'restore'];
+
+const TRAIN = '%det_train --epochs 5';
 
 export function LiveView({ model }: { model: PanelModel }): JSX.Element {
   const { session, notebook, definition } = model;
@@ -60,7 +72,7 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
           'No model definition is in this directory; load one from another directory. '}
         To train a model and see it here, run this in the notebook:
       </p>
-      <Code>{lines(session.loaded, load, '%det_train --epochs 5')}</Code>
+      <Suggestion notebook={notebook}>{lines(session.loaded, load, TRAIN)}</Suggestion>
     </Empty>
   );
 }
@@ -85,6 +97,7 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
           <span className="dj-Live-name" title={session.entrypoint}>
             {session.entrypoint}
           </span>
+          <Bell notifier={model.notifier} />
         </div>
         {/* above all that grows and shrinks, so that no button moves under the pointer */}
         <Buttons model={model} current={current} />
@@ -110,10 +123,14 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
             run={run}
           />
         )}
-        {steerable && state === 'ready' && session.batches_trained === 0 && (
+        {steerable && state === 'ready' && session.allowed.includes('train') && (
           <>
-            <p className="dj-faint">Loaded. To train it, run:</p>
-            <Code>%det_train --epochs 5</Code>
+            <p className="dj-faint">
+              {session.batches_trained === 0 ? 'Loaded. To train it, run:' : 'To train it further, run:'}
+            </p>
+            <Suggestion notebook={model.notebook} run="Train">
+              {TRAIN}
+            </Suggestion>
           </>
         )}
       </div>
@@ -131,6 +148,23 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
   );
 }
 
+/** Asks for a notification of the browser when a training ends. */
+function Bell({ notifier }: { notifier: Notifier }): JSX.Element {
+  const { isOn, problem } = notifier;
+  const title = isOn ? 'The browser notifies you when a training ends' : 'Notify me when a training ends';
+  return (
+    <IconButton
+      icon={bellIcon}
+      label="Notify when a training ends"
+      title={problem ?? title}
+      className="dj-Bell"
+      disabled={problem !== null}
+      pressed={isOn}
+      onClick={() => void notifier.toggle()}
+    />
+  );
+}
+
 /** The lines that load the class of the last run again, with its latest checkpoint if there is one. */
 function LoadAgain(props: {
   model: PanelModel;
@@ -145,7 +179,7 @@ function LoadAgain(props: {
   }
   const isContinued = run !== null && run.recipe !== null && checkpoints !== null && checkpoints.length > 0;
   const line = isContinued ? continueLine(run.id) : loadLine(entrypoint, config);
-  return <Code>{lines(model.session.loaded, line)}</Code>;
+  return <Suggestion notebook={model.notebook}>{lines(model.session.loaded, line)}</Suggestion>;
 }
 
 const ICONS: Readonly<Record<LiveCommand, LabIcon>> = {

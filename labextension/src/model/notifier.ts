@@ -1,0 +1,76 @@
+/** Tells the user that a training has ended: by a notification of the browser, if the user asked for it. */
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import { formatCount, formatValue, toNumber } from '../../live/format';
+import { isLive, STATE_WORDS } from '../../live/words';
+import type { RunRecord } from '../../protocol';
+import type { RunsModel } from './runs';
+
+const KEY = 'detjupyter:notify';
+
+export class Notifier {
+  constructor(runs: Pick<RunsModel, 'changed' | 'list'>) {
+    this._runs = runs;
+    runs.changed.connect(this.onRuns, this);
+  }
+
+  /** Emitted when the user switches it on or off, and when a training has ended. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** Whether this browser notifies. */
+  get isOn(): boolean {
+    return isAvailable() && Notification.permission === 'granted' && localStorage.getItem(KEY) === 'on';
+  }
+
+  /** Why it cannot be switched on; null if it can. */
+  get problem(): string | null {
+    if (!isAvailable()) {
+      return 'This browser does not show notifications for this page.';
+    }
+    return Notification.permission === 'denied'
+      ? 'The browser does not allow notifications of this page; its settings can allow them.'
+      : null;
+  }
+
+  /** Switch it on, after the browser has asked the user, or off. */
+  async toggle(): Promise<void> {
+    if (this.isOn) {
+      localStorage.removeItem(KEY);
+    } else if (this.problem === null && (await Notification.requestPermission()) === 'granted') {
+      localStorage.setItem(KEY, 'on');
+    }
+    this._changed.emit();
+  }
+
+  private onRuns(): void {
+    for (const run of this._runs.list) {
+      if (isLive(run.state)) {
+        this._live.add(run.id);
+      } else if (this._live.delete(run.id) && this.isOn) {
+        notify(run);
+      }
+    }
+  }
+
+  private readonly _runs: Pick<RunsModel, 'changed' | 'list'>;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _live = new Set<string>();
+}
+
+function isAvailable(): boolean {
+  return typeof Notification !== 'undefined';
+}
+
+function notify({ id, state, entrypoint, batches_trained, best }: RunRecord): void {
+  const batches = `${formatCount(batches_trained)} ${batches_trained === 1 ? 'batch' : 'batches'}`;
+  const value = best === null ? '' : ` · best ${best.name} ${formatValue(toNumber(best.value))}`;
+  // The tag: of several pages of this server only one shows it.
+  const shown = new Notification(`${STATE_WORDS[state]}: ${entrypoint}`, {
+    body: `${batches}${value}`,
+    tag: `detjupyter:${id}`
+  });
+  shown.onclick = () => window.focus();
+}
