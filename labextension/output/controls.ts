@@ -39,6 +39,7 @@ export class Controls {
   readonly #controls: readonly Control[];
   readonly #send: (command: Command) => number;
   #allowed: Allowed = [];
+  #isNeeded = false;
 
   /**
    * @param root - The widget: takes the keys.
@@ -56,8 +57,11 @@ export class Controls {
     this.show([]);
   }
 
-  /** Offer the kinds of command that are `allowed`; none while the kernel does not answer. */
+  /** Offer the kinds of command that are `allowed`: none while the kernel does not answer, or when the training is over for good. */
   show(allowed: Allowed): void {
+    // A row of dead buttons is no help below an old training. But what is on the page does not go, or the page would jump.
+    this.#isNeeded ||= allowed.length > 0;
+    this.element.hidden = !this.#isNeeded;
     this.#allowed = allowed;
     this.#controls.forEach(control => this.#refresh(control));
   }

@@ -106,6 +106,32 @@ def test_the_panel_follows_the_notebook(open_lab: Callable[..., Lab], open_page:
     expect(live(panel)).to_have_attribute("data-state", "ready")
 
 
+def test_an_opened_run_stays_its_own_when_another_notebook_trains(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
+    """Opened while its notebook is active, and shown next to the training of another notebook."""
+    lab = open_lab()
+    shutil.copytree(lab.directory / "quickstart", lab.directory / "second/quickstart")
+    page = open_page(lab).open()
+    panel = page.panel()
+    page.run_new(LOAD)
+    page.run_new("%det_train --batches 20 --wait")
+    own = runs(panel).first
+    run_id = own.get_attribute("data-run")
+    own.get_by_role("button").first.click()
+    curves = panel.locator(f'[data-run="{run_id}"] .dj-chart')
+    expect(curves.locator("canvas").first).to_be_visible()
+    before = curves.inner_text()
+
+    page.switch_to("second/quickstart/quickstart.ipynb")
+    page.run_new(LOAD)
+    page.run_new("%det_train --epochs 5000")
+    expect(live(panel)).to_have_attribute("data-state", "running")
+    page.wait_moved(live(panel).locator("canvas").first)
+    assert curves.inner_text() == before
+    page.switch_to("quickstart/quickstart.ipynb")
+    expect(live(panel)).to_have_attribute("data-state", "finished")
+    assert curves.inner_text() == before
+
+
 def test_notebook_7_has_the_live_view_and_the_panel(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """The same magics, widget and panel work in the classic-looking application."""
     page = open_page(open_lab()).open(app="notebook")
