@@ -29,7 +29,6 @@ PICTURES = DOCS / "pictures"
 FILM_SIZE = {"width": 1120, "height": 820}
 MOST_BYTES = 1_500_000
 NOTEBOOK = {
-    "cells": [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# Three arms of a spiral"}],
     "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}},
     "nbformat": 4,
     "nbformat_minor": 5,
@@ -70,6 +69,12 @@ class Film:
         assert path.stat().st_size <= MOST_BYTES, f"{path.name} has {path.stat().st_size:,} bytes."
 
 
+def write_notebook(path: Path, title: str) -> None:
+    """Write a notebook with nothing but a title."""
+    cell = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"}
+    path.write_text(json.dumps(NOTEBOOK | {"cells": [cell]}), encoding="utf-8")
+
+
 def tutorial_in(directory: Path) -> None:
     """Write the definition of the tutorial and an empty notebook."""
     directory.mkdir()
@@ -77,7 +82,7 @@ def tutorial_in(directory: Path) -> None:
         magic, _, content = cell.code.partition("\n")
         if magic.startswith("%%det_file") and "--force" not in magic:
             (directory / magic.split()[1]).write_text(content, encoding="utf-8")
-    (directory / "spiral.ipynb").write_text(json.dumps(NOTEBOOK), encoding="utf-8")
+    write_notebook(directory / "spiral.ipynb", "Three arms of a spiral")
 
 
 @contextmanager
@@ -93,8 +98,8 @@ def opened(browser: Browser, lab: Lab, notebook: str, size: dict[str, int], scal
 
 def picture_of_quickstart(browser: Browser, lab: Lab) -> None:
     """Take `quickstart.png`: a training in the notebook and in the panel."""
-    copy_quickstart(lab.directory / "quickstart")
-    with opened(browser, lab, "quickstart/quickstart.ipynb", {"width": 1440, "height": 1000}) as page:
+    write_notebook(copy_quickstart(lab.directory / "quickstart") / "digits.ipynb", "Handwritten digits")
+    with opened(browser, lab, "quickstart/digits.ipynb", {"width": 1440, "height": 1000}) as page:
         page.panel()
         page.run_new("%load_ext detjupyter\nsession = %det_load")
         page.run_new("%det_train --epochs 60")
