@@ -15,26 +15,36 @@ TYPESCRIPT := $(shell find labextension -type f -not -path '*/tests/*' 2>/dev/nu
 # The tests of one file share kernels and servers, so a file stays in one process; the files begin in the order of the tiers.
 PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-# A gigabyte must be free: in a container it is often 64 MB.
-IN_MEMORY = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1000000 {print "TMPDIR=/dev/shm"}')
+# The files of the tests are in memory where that many kilobytes are free there (in a container there are often only 64 MB), because every
+# checkpoint is synchronized with the disk; the files of tests that have passed are deleted at once. Bytecode is kept even where the environment
+# forbids it, as that of many containers does: otherwise each process compiles the tests and the package again.
+in_memory = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > $(1) {print "TMPDIR=/dev/shm"}')
+FAST = PYTHONDONTWRITEBYTECODE= $(call in_memory,$(1)) $(PYTEST) -o tmp_path_retention_policy=failed
 
 # Where the lowest versions of the dependencies are installed.
 OLDEST := .cache/oldest
 
-.PHONY: lab test quick lint lint-python lint-browser vitest browser build clean wheel coverage oldest release-check check-python check-node
+.PHONY: lab test quick docs pictures lint lint-python lint-browser vitest browser build clean wheel coverage oldest release-check check-python check-node
 
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/quickstart/quickstart.ipynb
 
-test: lint vitest browser
-	$(PYTEST) --durations=30
+test: lint vitest docs browser
+	$(call FAST,8000000) --durations=30
 
-# A minute instead of a quarter of an hour: neither Jupyter nor a browser. The files of the tests are in memory where the system has room
-# for them there, because every checkpoint is synchronized with the disk. Bytecode is kept even where the environment forbids it, as that of
-# many containers does: otherwise each process compiles the tests and the package again.
+# A minute instead of a quarter of an hour: neither Jupyter nor a browser.
 quick:
 	$(MAKE) --no-print-directory --jobs=2 lint vitest
-	PYTHONDONTWRITEBYTECODE= $(IN_MEMORY) $(PYTEST) -o tmp_path_retention_policy=failed tests/architecture tests/unit tests/contract
+	$(call FAST,1000000) tests/architecture tests/unit tests/contract
+
+# The documentation, into docs/_build/html. A warning is an error: a link that leads nowhere, a public name without a page. It needs no network.
+docs: $(VENV)/.installed
+	$(BIN)/sphinx-build -q --fail-on-warning --keep-going -b html docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html."
+
+# The pictures of the documentation and of the README, from real sessions. Not part of `make test`: look at them before a commit.
+pictures: $(VENV)/.installed browser
+	$(BIN)/python docs/pictures.py
 
 # Which lines of the package the tests run in their own process: what only a kernel or a browser runs is not counted. Not part of `make test`,
 # because counting doubles the time of the quick tests.
@@ -103,7 +113,7 @@ $(VENV)/.torch: | $(VENV)/bin/python
 # An editable install copies what JupyterLab reads, so it is made again after every build of the browser side. The package's own build hook
 # would build that side once more and touch the lock file.
 $(VENV)/.installed: pyproject.toml detjupyter/labextension/package.json $(VENV)/.torch
-	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(BIN)/pip install --quiet --editable '.[lab,test]'
+	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(BIN)/pip install --quiet --editable '.[docs,lab,test]'
 	@touch $@
 
 $(OLDEST)/.installed: pyproject.toml $(VENV)/.installed
@@ -115,4 +125,4 @@ $(OLDEST)/.installed: pyproject.toml $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) node_modules dist lib .cache screenshots detjupyter/labextension detjupyter/widgets/static/*.js
+	rm -rf $(VENV) node_modules dist lib .cache screenshots docs/_build detjupyter/labextension detjupyter/widgets/static/*.js

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,14 @@ from pathlib import Path
 import pytest
 
 _MANY_MODULES = 50
-_modules_left_out = 0
+_MANY_TESTS = 100
+_modules_left_out = _tests_since = 0
+
+
+def pytest_configure() -> None:
+    """Have an interrupt raise KeyboardInterrupt, here and in new processes, also where a shell started the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
@@ -19,14 +27,16 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_runtest_teardown() -> None:
-    """Exclude a library that a test has imported, too."""
-    if len(sys.modules) > _modules_left_out + _MANY_MODULES:
+    """Exclude a library that a test has imported, too, and what pytest keeps of each test."""
+    global _tests_since
+    _tests_since += 1
+    if len(sys.modules) > _modules_left_out + _MANY_MODULES or _tests_since >= _MANY_TESTS:
         _leave_out_of_collections()
 
 
 def _leave_out_of_collections() -> None:
-    global _modules_left_out
-    _modules_left_out = len(sys.modules)
+    global _modules_left_out, _tests_since
+    _modules_left_out, _tests_since = len(sys.modules), 0
     gc.collect()
     gc.freeze()
 

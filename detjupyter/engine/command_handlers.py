@@ -217,8 +217,12 @@ class AtBatchHandler(Handler):
     kind = "at_batch"
 
     def waits_for(self, job: Job) -> bool:
-        """Wait for jobs that have not begun. A job that runs already has its state, and the function can run between two of its batches."""
-        return not (job.is_validating or job.is_saving)
+        """Wait for jobs that have not begun, and for a checkpoint that is about to copy the state.
+
+        The function can run between two batches of a validation, and while a checkpoint waits for the files of an earlier one: both can
+        take long.
+        """
+        return not (job.is_validating or (job.is_saving and self.control.trial.checkpoints.is_under_way))
 
     def run(self, command: AtBatch, request: Request) -> None:
         """Call the function. An exception that it raises is the answer."""
@@ -231,6 +235,8 @@ class AtBatchHandler(Handler):
             )
         control.trial.report()
         control.trial.progress.note_replaced()  # the function can change anything of the trial
+        for job in control.side_jobs:
+            job.is_changed = True
         try:
             with control.trial.user_code(), control.trial.progress.adapter.active():
                 result = command.function(control.trial.loaded.adapter.trial)

@@ -148,7 +148,7 @@ class JobControl:
     def add_side_job(self, activity: Activity, steps: Callable[[], Steps], request: Request) -> None:
         """Run ``steps`` before the training continues. A request for an activity that is already queued shares that job."""
         for job in self.side_jobs:
-            if job.activity is activity:
+            if job.activity is activity and not job.is_changed:
                 job.waiting.append(request)
                 return
         self.trial.report()

@@ -25,6 +25,7 @@ class Job:
         result: The result of its last validation or checkpoint.
         is_validating: Whether it is in the middle of a validation.
         is_saving: Whether its next step copies the state for a checkpoint.
+        is_changed: Whether a function of the user was called after it had begun. A later request needs a job of its own.
         awaits_files: Whether it has no steps left and only waits for the files of its checkpoints.
         ends_in: The state at the end of a training.
     """
@@ -37,6 +38,7 @@ class Job:
     result: Any = None
     is_validating: bool = False
     is_saving: bool = False
+    is_changed: bool = False
     awaits_files: bool = False
     ends_in: State = State.FINISHED
 

@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from detjupyter.session.registry import Viewable
 
 
-def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it is there
-    """Register everything with ``shell``, an ``InteractiveShell``."""
-    from detjupyter.compat import kernel
-    from detjupyter.magics import cell_end, check, completion, control_channel, display
+def magics_classes() -> tuple[type, ...]:
+    """Return the classes of the magics, in the order of the reference in the documentation."""
     from detjupyter.magics.cell_file import CellFileMagics
     from detjupyter.magics.check import CheckMagics
     from detjupyter.magics.definition import DefinitionMagics
@@ -22,11 +20,19 @@ def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it
     from detjupyter.magics.history import HistoryMagics
     from detjupyter.magics.script import ScriptMagics
     from detjupyter.magics.training import TrainingMagics
+
+    return (DefinitionMagics, TrainingMagics, HistoryMagics, FileMagics, CellFileMagics, CheckMagics, ScriptMagics)
+
+
+def load_extension(shell: Any) -> None:  # Any: IPython is imported only once it is there
+    """Register everything with ``shell``, an ``InteractiveShell``."""
+    from detjupyter.compat import kernel
+    from detjupyter.magics import cell_end, check, completion, control_channel, display
     from detjupyter.next_step import Wording, set_wording
     from detjupyter.protocol.origins import Origin, set_default_origin
     from detjupyter.session.registry import registry
 
-    for magics in (DefinitionMagics, FileMagics, CellFileMagics, CheckMagics, TrainingMagics, HistoryMagics, ScriptMagics):
+    for magics in magics_classes():
         shell.register_magics(magics)
     display.register(shell)
     check.register(shell)

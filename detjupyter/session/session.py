@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
 PAUSE_LIMIT_S = 2.0
 """An interrupt of a waiting cell waits this long for the pause."""
+_WRITE_LIMIT_S = 10.0
+"""How long the access to the run, and the end of a wait, take at most until the history has everything; a failing one is not waited for."""
 
 _logger = logging.getLogger("detjupyter")
 
@@ -184,7 +186,7 @@ class Session:
         store, run_id = recorder.wait_for_run(), recorder.run_id
         if store is None or run_id is None:
             return None
-        recorder.settle()
+        recorder.settle(_WRITE_LIMIT_S)
         return Run(store, run_id)
 
     @property
@@ -336,7 +338,7 @@ class Session:
         self._waiting.require_other_thread()
         state = self._waiting.while_running(timeout_s)
         if state is not State.RUNNING:
-            self._keeper.recorder.settle()
+            self._keeper.recorder.settle(_WRITE_LIMIT_S)
         if state is State.FAILED and self.error is not None:
             raise self.error.with_traceback(None)
         return state.value

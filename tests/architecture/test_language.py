@@ -138,7 +138,7 @@ def read(name: str) -> str:
 
 def test_words_of_the_package() -> None:
     """Docstrings, messages and comments."""
-    names = files("detjupyter/**/*.py", "benchmarks/*.py")
+    names = files("detjupyter/**/*.py", "benchmarks/*.py", "docs/*.py", "docs/_extensions/*.py")
     assert not [
         problem for name in names for line, text in python_texts(read(name), messages=True) for problem in problems(name, text, line)
     ]

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ast
-import doctest
-import importlib
 import inspect
 import json
-import pkgutil
 import subprocess
 import sys
 import textwrap
@@ -15,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.parsed import parsed
 
 import detjupyter
 
@@ -99,20 +97,12 @@ def test_every_public_name_is_there_documented_and_listed_in_order() -> None:
         detjupyter.nothing  # noqa: B018
 
 
-def test_every_module_lists_only_names_that_are_there() -> None:
-    """``__all__`` of every module, where there is one, is resolvable (ruff sees to its order)."""
-    for module in pkgutil.walk_packages(detjupyter.__path__, "detjupyter."):
-        loaded = importlib.import_module(module.name)
-        names = getattr(loaded, "__all__", [])
-        assert all(hasattr(loaded, name) for name in names), module.name
-
-
 def test_nobody_imports_a_private_name_across_folders() -> None:
     """``_name`` and ``_file.py`` stay in their folder."""
     offenders = []
     for path in (ROOT / "detjupyter").rglob("*.py"):
         here = ".".join(path.relative_to(ROOT).parent.parts)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("detjupyter"):
                 folder, _, module = node.module.rpartition(".")
                 private = [module, *(alias.name for alias in node.names)]
@@ -136,15 +126,3 @@ def test_the_installed_version_is_that_of_the_checkout() -> None:
 def test_the_lock_file_names_no_registry() -> None:
     """package-lock.json works with whichever registry the machine is set up for."""
     assert "resolved" not in (ROOT / "package-lock.json").read_text(encoding="utf-8")
-
-
-def test_the_examples_in_docstrings_are_true() -> None:
-    """Every ``>>>`` in the package gives what it says."""
-    attempted = 0
-    for path in sorted((ROOT / "detjupyter").rglob("*.py")):
-        if ">>> " in path.read_text(encoding="utf-8"):
-            module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-            result = doctest.testmod(module)
-            assert result.failed == 0, path
-            attempted += result.attempted
-    assert attempted

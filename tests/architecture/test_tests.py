@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.parsed import parsed
 
 TESTS = Path(__file__).parents[1]
 TIERS = {path.name for path in TESTS.iterdir() if path.is_dir()} - {"support"}
@@ -31,7 +32,7 @@ def test_no_test_module_imports_another() -> None:
     found = [
         f"{path.relative_to(TESTS)}: {name}"
         for path in [*modules(), *TESTS.rglob("conftest.py"), *(TESTS / "support").glob("*.py")]
-        for name in imported(ast.parse(path.read_text(encoding="utf-8")))
+        for name in imported(parsed(path))
         if name.partition(".")[0] in {*TIERS, "tests", "conftest"} or name.rpartition(".")[2].startswith("test_")
     ]
     assert found == []
@@ -44,7 +45,7 @@ def test_each_test_states_its_claim(tier: str) -> None:
         f"{path.relative_to(TESTS)}: {node.name}"
         for path in modules()
         if path.relative_to(TESTS).parts[0] == tier
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_")
         if not ast.get_docstring(node) or node.name.count("_") < 2
     ]

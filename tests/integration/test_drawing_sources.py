@@ -15,8 +15,6 @@ import torch
 import detjupyter as dj
 from detjupyter.pytorch.randomness import RandomStates
 
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
-
 DEFINITION = Path(__file__).parents[1] / "definitions/sources"
 HOST = torch.device("cpu")
 TOTAL = 22

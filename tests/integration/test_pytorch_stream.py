@@ -18,8 +18,6 @@ from detjupyter.pytorch.data.generators import find_generators, seed_generators,
 from detjupyter.pytorch.data.stream import EmptyDataError, EpochLog, EpochStart, Source, plain_batches, training_batches
 from detjupyter.pytorch.randomness import RandomStates, RandomStream
 
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
-
 START = EpochStart(0, 0)
 HOST = torch.device("cpu")
 

@@ -123,13 +123,16 @@ def test_nbconvert_executes_the_quickstart(executed: Path) -> None:
     accuracies = cells_with(notebook, "session.wait()")[0].outputs[-1].data["text/plain"]
     best = max(float(value) for value in re.findall(r": ([\d.]+)", accuracies))
     assert best >= 0.97
+    (compared,) = cells_with(notebook, "import detjupyter as dj\n\ndj.compare")
+    assert re.search(r"^learning_rate +0\.0003 +0\.003$", compared.outputs[0].data["text/plain"], re.MULTILINE)
+    assert re.search(r"^batches +540 +540$", compared.outputs[0].data["text/plain"], re.MULTILINE)
 
 
 def test_a_training_adds_little_to_the_notebook(executed: Path) -> None:
     """At most 150 kB per training, the widgets' state counted, and nothing of the live view stays."""
     notebook = nbformat.read(executed, as_version=4)
     widgets = notebook.metadata.pop("widgets", {})
-    trainings = cells_with(notebook, "%det_train")
+    trainings = [cell for cell in notebook.cells if cell.cell_type == "code" and "%det_train" in cell.source]
     outputs = sum(len(json.dumps(cell.outputs)) for cell in trainings)
     assert outputs + len(json.dumps(widgets)) <= len(trainings) * MOST_PER_TRAINING_BYTES
     assert "widget-view" not in json.dumps(notebook)
@@ -139,6 +142,6 @@ def test_nbconvert_writes_html_with_the_picture(executed: Path, tmp_path: Path) 
     """The card, the files and the curves are on the page without a kernel."""
     convert(executed, tmp_path, "--to=html", f"--output-dir={tmp_path}")
     page = (tmp_path / "quickstart.html").read_text(encoding="utf-8")
-    assert page.count('src="data:image/svg+xml') == 2
+    assert page.count('src="data:image/svg+xml') == 3
     assert "DigitsTrial" in page
     assert "never ships" in page

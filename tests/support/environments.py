@@ -129,6 +129,15 @@ class LabProcess:
         return self._log.read_text(encoding="utf-8")
 
 
+def serve_this_build(home: Path) -> None:
+    """Have the JupyterLab of a user take the panel from this working tree, also where an older build is installed."""
+    extensions = home / "labextensions"
+    extensions.mkdir(parents=True)
+    (extensions / "detjupyter").symlink_to(ROOT / "detjupyter/labextension", target_is_directory=True)
+    settings = {app: {"extra_labextensions_path": [str(extensions)]} for app in ("LabApp", "JupyterNotebookApp")}
+    (home / "config/jupyter_lab_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
 def copy_quickstart(target: Path) -> Path:
     """Copy the quickstart's directory and return the copy."""
     return Path(shutil.copytree(ROOT / "notebooks/quickstart", target))

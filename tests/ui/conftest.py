@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support.environments import ROOT, Lab, LabProcess, copy_quickstart
+from support.environments import ROOT, Lab, LabProcess, copy_quickstart, serve_this_build
 from support.pages import LabPage
 from support.waiting import LIMIT_S
 
@@ -48,7 +46,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
                 root = tmp_path_factory.mktemp("lab")
                 (root / "work").mkdir()
                 process = LabProcess(root / "home", root / "work", theme=theme)
-                _serve_this_build(root / "home")
+                serve_this_build(root / "home")
                 labs[theme] = running.enter_context(process)
             return labs[theme]
 
@@ -96,12 +94,3 @@ def open_page(browser: Browser) -> Iterator[Callable[..., LabPage]]:
         page.page.context.close()
     for page in pages:
         assert page.errors == []
-
-
-def _serve_this_build(home: Path) -> None:
-    """Have JupyterLab take the panel from this working tree, also where an older build is installed."""
-    extensions = home / "labextensions"
-    extensions.mkdir(parents=True)
-    (extensions / "detjupyter").symlink_to(ROOT / "detjupyter/labextension", target_is_directory=True)
-    settings = {app: {"extra_labextensions_path": [str(extensions)]} for app in ("LabApp", "JupyterNotebookApp")}
-    (home / "config/jupyter_lab_config.json").write_text(json.dumps(settings), encoding="utf-8")

@@ -13,13 +13,13 @@ from support.pages import LabPage
 
 from detjupyter.protocol.outputs import RUN_MIME_TYPE
 
-LOAD, CARD, FILES, TRAIN, MEANWHILE, RESULT, MORE, RUNS = 1, 3, 5, 7, 8, 10, 12, 13
+LOAD, CARD, FILES, TRAIN, MEANWHILE, RESULT, MORE, SECOND, RUNS, COMPARE = 1, 3, 5, 7, 8, 10, 12, 14, 15, 16
 
 
 def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
     open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]
 ) -> None:
-    """Card, file preview, live view, a usable notebook during the training, the result, and the panel next to it."""
+    """Card, file preview, live view, a usable notebook during the training, the result, the comparison, and the panel next to it."""
     page = open_page(open_lab(), width=1440, height=1040).open()
     page.command("application:toggle-left-area")
     panel = page.panel()
@@ -52,7 +52,15 @@ def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
     expect(panel.get_by_label("Runs, newest first").get_by_role("listitem")).to_have_count(1)
 
     page.run(MORE)
-    expect(page.run(RUNS)).to_contain_text("model_def:DigitsTrial")
+    page.run(SECOND)
+    rows = page.run(RUNS).locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("model_def:DigitsTrial")
+    comparison = page.run(COMPARE)
+    expect(comparison.get_by_role("row").filter(has_text="learning_rate")).to_contain_text("0.003")
+    expect(comparison.get_by_role("row").filter(has_text="learning_rate")).to_contain_text("0.0003")
+    expect(comparison.locator("svg").first).to_be_visible()
+    page.screenshot("quickstart-compared")
     page.cell(TRAIN)
     page.screenshot("quickstart-finished")
 

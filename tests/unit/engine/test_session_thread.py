@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import weakref
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench import LONG, Bench, make_bench
+from support.bench import LONG, Bench, Held, make_bench
 from support.waiting import LIMIT_S, wait_until
 
 from detjupyter.errors import SessionError
-from detjupyter.protocol.commands import Pause, Resume, Stop
-from detjupyter.protocol.states import State
+from detjupyter.protocol.commands import AtBatch, Pause, Resume, Stop, Validate
+from detjupyter.protocol.events import ActivityChanged, Event
+from detjupyter.protocol.states import Activity, State
 
 
 @pytest.fixture(params=[False, True], ids=["direct", "bytes"])
@@ -212,3 +214,36 @@ class TestCalls:
         bench.session.at_batch(lambda trial: setattr(trial, "weight", 99.0))
         bench.session.step()
         assert bench.trial.weight == 100.0
+
+    def test_a_validation_under_way_is_not_shared_with_a_request_after_it(self, bench: Bench) -> None:
+        """It has begun with the trial as it was; the next one is of the trial as the function left it."""
+        bench.bring_to("paused")
+        held = Held()
+        bench.adapter.on_validation_batch = lambda index: held() if index == 0 else None
+        first = bench.session.send(Validate())
+        held.wait()
+        bench.adapter.on_validation_batch = lambda _: None
+        changed = bench.session.send(AtBatch("a function", lambda trial: setattr(trial, "weight", 99.0)))
+        second = bench.session.send(Validate())
+        held.may_continue.set()
+        first.result(LIMIT_S)
+        changed.result(LIMIT_S)
+        assert second.result(LIMIT_S) == {"error": 0.01}
+        assert bench.adapter.calls.count("validate") == 2
+
+    def test_a_checkpoint_before_it_is_of_the_trial_as_it_was(self, bench: Bench) -> None:
+        """Also if the function is requested when the checkpoint has begun, and before the state is copied."""
+        bench.bring_to("paused")
+        weight = bench.trial.weight
+        changes: list[Future[None]] = []
+
+        def change(event: Event) -> None:
+            if event == ActivityChanged(Activity.CHECKPOINTING):
+                changes.append(bench.session.send(AtBatch("a function", lambda trial: setattr(trial, "weight", 99.0))))
+
+        bench.session._publisher.react_with(change)  # in the engine's thread
+        saved = bench.session.checkpoint()
+        (changed,) = changes
+        changed.result(LIMIT_S)
+        assert bench.trial.weight == 99.0
+        assert json.loads((Path(saved.path) / "weight.json").read_text()) == weight

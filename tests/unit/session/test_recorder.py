@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
@@ -249,6 +250,21 @@ class TestWriting:
         assert ended_at is not None
         assert recorder.settle(LIMIT_S)
         assert bench.store.run(run.id).ended_at == ended_at
+
+
+def test_a_slow_store_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run of a session has all batches, also if writing takes longer than a button may wait."""
+    transaction = bench.store.transaction
+
+    def slow(*, wait_s: float | None = None) -> Any:
+        time.sleep(0.6)
+        return transaction(wait_s=wait_s)
+
+    bench.session.train(batches=5, wait=True)
+    monkeypatch.setattr(bench.store, "transaction", slow)
+    bench.session.train(batches=5, wait=True)
+    assert bench.session.run is not None
+    assert bench.session.run.record.batches_trained == 10
 
 
 class TestAStoreThatFails:
