@@ -4,7 +4,7 @@ import hooks from 'eslint-plugin-react-hooks';
 import typescript from 'typescript-eslint';
 
 export default typescript.config(
-  { ignores: ['lib/', 'detjupyter/', '.venv/', '.cache/', 'labextension/protocol/index.ts'] },
+  { ignores: ['lib/', 'detjupyter/', '.venv/', '.cache/', 'docs/_build/', 'labextension/protocol/index.ts'] },
   js.configs.recommended,
   {
     files: ['labextension/**/*.ts', 'labextension/**/*.tsx'],

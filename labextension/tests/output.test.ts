@@ -49,6 +49,9 @@ let connections: Connection[];
 let record: RunRecord;
 let kernel: KernelReply | Error;
 let refusal: Error | null;
+/** The kernel's answer, if it comes late. */
+let waiting: Promise<KernelReply> | null;
+let commands: string[];
 let patches: readonly SeriesPatch[];
 let models: RunModel[];
 
@@ -56,7 +59,8 @@ beforeEach(() => {
   connections = [];
   models = [];
   kernel = new AnswerError(404, 'gone');
-  refusal = null;
+  refusal = waiting = null;
+  commands = [];
   patches = [curve(0, [1, 2, 3, 4])];
 });
 
@@ -140,6 +144,20 @@ describe('a live run', () => {
     expect(points(news)).toEqual([1, 2, 3, 4]); // with the last points
   });
 
+  it('can be steered before its kernel has answered', async () => {
+    let answer: (reply: KernelReply) => void = () => undefined;
+    kernel = reply({ sessions: [live()] });
+    waiting = new Promise(resolve => (answer = resolve));
+    const { model } = await shown(run({ id: ID, session: live() }));
+    expect(model.session?.allowed).toEqual(['pause', 'stop']);
+    const sent = model.send({ kind: 'pause' });
+    await settled();
+    expect(commands).toEqual([]);
+    answer(kernel);
+    expect(await sent).toBeNull();
+    expect(commands).toEqual(['pause']);
+  });
+
   it('asks for everything again when points in between never came', async () => {
     kernel = reply({ sessions: [live()] });
     await shown(run({ id: ID, session: live() }));
@@ -212,8 +230,11 @@ function modelOf(end: EndedTraining | null): RunModel {
     run: () => (record === null ? Promise.reject(new AnswerError(404, 'No run')) : Promise.resolve(record)),
     series: () => Promise.resolve(patches),
     log: () => Promise.resolve([LINE]),
-    kernel: () => (kernel instanceof Error ? Promise.reject(kernel) : Promise.resolve(kernel)),
-    command: () => (refusal === null ? Promise.resolve(kernel as KernelReply) : Promise.reject(refusal))
+    kernel: () => waiting ?? (kernel instanceof Error ? Promise.reject(kernel) : Promise.resolve(kernel)),
+    command: (_, __, { kind }) => {
+      commands.push(kind);
+      return refusal === null ? Promise.resolve(kernel as KernelReply) : Promise.reject(refusal);
+    }
   };
   const model = new RunModel(api as Api, { version: 1, run_id: ID, ended: end });
   models.push(model);

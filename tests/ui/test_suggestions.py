@@ -30,7 +30,7 @@ def test_suggested_lines_are_copied_inserted_and_run(open_lab: Callable[..., Lab
     page.page.wait_for_function(f"() => ({SOURCES})().length === {len(before)}")
 
     page.run_new(LOAD)
-    live.get_by_role("button", name="Train").click()
+    live.get_by_role("button", name="Train", exact=True).click()
     expect(page.live).to_have_attribute("data-dj-state", "running")
     assert page.page.evaluate(SOURCES)[-1] == "%det_train --epochs 5"
 

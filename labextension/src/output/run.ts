@@ -66,7 +66,9 @@ export class RunModel implements KnownRuns {
     if (run === null || run.session === null) {
       return null;
     }
-    const session = { ...run.session, ...AT_REST, state: run.state };
+    // A kernel that has not answered yet most likely still does what the run says.
+    const rest = isLive(run.state) && this._session.state === 'unknown' ? {} : AT_REST;
+    const session = { ...run.session, ...rest, state: run.state };
     return this.isOfLaterTraining(session) ? this.atItsEnd(session) : session;
   }
 
@@ -107,9 +109,9 @@ export class RunModel implements KnownRuns {
       await this.fetch();
     }
     // A kernel can take long to answer: the curves do not wait for it.
-    const asked = kernel_id === null ? Promise.resolve() : this._session.refresh();
+    this._asked = kernel_id === null ? Promise.resolve() : this._session.refresh();
     if (!this.canChange) {
-      await asked;
+      await this._asked;
     }
     if (this.canChange && !this._isDisposed) {
       this.follow();
@@ -118,6 +120,7 @@ export class RunModel implements KnownRuns {
 
   /** Send a command to the session; return why it was refused or failed, null if it was done. */
   async send(command: Command): Promise<string | null> {
+    await this._asked; // what the session is
     await this._session.send(command);
     const error = this._session.refusal?.error ?? null;
     if (error === null) {
@@ -282,6 +285,7 @@ export class RunModel implements KnownRuns {
   private readonly _session: SessionModel;
   private _ended: EndedTraining | null;
   private _run: RunRecord | null = null;
+  private _asked: Promise<void> = Promise.resolve();
   private _socket: LiveSocket | null = null;
   private _wasOpen = false;
   private _isDeleted = false;
