@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.errors import ArgumentError, RunNotFoundError, StoreError, UnreadableRunError
+from detjupyter.errors import ArgumentError, StoreError
 from detjupyter.next_step import worded
 from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord, FloatArray, HyperparameterChange, LogLine, RunRecord
@@ -27,7 +26,9 @@ from detjupyter.store.export.files import export
 from detjupyter.store.export.frames import metrics_frame
 from detjupyter.store.export.frames import runs_frame as frame_of
 from detjupyter.store.lineage import parent_of
-from detjupyter.store.run_filter import RunFilter, values_of
+from detjupyter.store.run_filter import RunFilter
+from detjupyter.store.run_values import settings_of
+from detjupyter.store.summary import RunSummary
 from detjupyter.text import one_line
 
 CODE_EVENT = "code"
@@ -44,8 +45,8 @@ LOADED_EVENT = "loaded"
 WARNING_EVENT = "warning"
 """The kind of the event about a warning, with its ``text``."""
 
-_PAGE = 1000
-"""How many records are in memory at once while a condition is evaluated."""
+_PAGE = 4000
+"""How many runs are read at once while a condition is evaluated."""
 
 _MAX_AGE_S = 0.05
 """How long the states of a listing are used without asking whether the history has changed; sessions write twice a second."""
@@ -243,10 +244,7 @@ class Run:
             RunNotFoundError: One of the two was deleted.
         """
         before, after = self.record, other.record
-        settings = diff_settings(_settings(before), _settings(after))
-        changed = {change.name for change in settings}
-        # A hyperparameter of the YAML differs in the config and in the trial; list it once.
-        settings = tuple(change for change in settings if change.name.removeprefix("config.") not in changed - {change.name})
+        settings = diff_settings(settings_of(before), settings_of(after))
         notes = tuple(run._reload_note() for run in (self, other) if len(run.code_versions) > 1)
         if before.bundle_hash == after.bundle_hash:
             return CodeDiff(settings=settings, notes=notes)
@@ -284,13 +282,9 @@ class RunList(list[Run]):
         """
         return delete_runs(self[0]._store, [run.id for run in self]) if self else Deleted((), 0)
 
-    def records(self) -> list[RunRecord]:
-        """Return the records of the runs that are still in the history."""
-        records = []
-        for run in self:
-            with suppress(RunNotFoundError, UnreadableRunError):
-                records.append(run.record)
-        return records
+    def summaries(self) -> list[RunSummary]:
+        """Return the summaries of the runs that are still in the history."""
+        return self[0]._store.summaries_of([run.id for run in self]) if self else []
 
 
 class _Listing:
@@ -371,19 +365,20 @@ def _matching(store: Store, states: Mapping[str, State], condition: RunFilter, l
         ArgumentError: No run of the history has a name of the condition. A ``not`` or ``or`` with such a name would match wrong runs.
     """
     found: list[str] = []
-    known: dict[str, None] = {}
+    unknown = list(condition.names)
     last = None
-    while page := store.runs(limit=_PAGE, before=last):
+    while page := store.summaries(limit=_PAGE, before=last):
         last = page[-1].id
-        for record in page:
+        for run in page:
             is_full = len(found) == limit
-            if is_full and condition.names.keys() <= known.keys():
+            if is_full and not unknown:
                 return found
-            values = values_of(record)
-            known |= dict.fromkeys(values)
-            if not is_full and record.id in states and condition.matches(values):
-                found.append(record.id)
-    condition.require_known(known)
+            if unknown:
+                unknown = condition.unknown_to(run, unknown)
+            if not is_full and run.id in states and condition.matches(run):
+                found.append(run.id)
+    if unknown:
+        condition.require_known(unknown, store.summaries())
     return found
 
 
@@ -397,13 +392,13 @@ def runs_frame(
 ) -> Any:
     """Return the runs of :func:`runs` as a ``pandas.DataFrame``, one row for each, with their ids as the index.
 
-    The columns are facts (``state``, ``created``, ``batches``, ``best`` …), the hyperparameters (``hparam/lr``) and the newest values of
-    the metrics (``training/loss``).
+    The columns are facts (``state``, ``created``, ``batches``, ``best`` …), the hyperparameters (``hparam.lr``) and the newest values of
+    the metrics (``training.loss``): all as conditions name them.
 
     Raises:
         MissingPackageError: pandas is not installed.
     """
-    return frame_of(runs(limit, before=before, state=state, entrypoint=entrypoint, where=where).records())
+    return frame_of(runs(limit, before=before, state=state, entrypoint=entrypoint, where=where).summaries())
 
 
 def run(run_id: str) -> Run:
@@ -414,12 +409,6 @@ def run(run_id: str) -> Run:
     """
     store = open_store()
     return Run(store, store.run(run_id).id)
-
-
-def _settings(record: RunRecord) -> dict[str, Any]:
-    """Return the values that a run was built with, apart from its code."""
-    values = {name: getattr(record, name) for name in ("entrypoint", "seed", "device")}
-    return {**values, "hyperparameters": record.hyperparameters, "config": record.config}
 
 
 def _state(name: str) -> State:

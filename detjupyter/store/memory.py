@@ -25,6 +25,7 @@ from detjupyter.protocol.wire import decode, encode
 from detjupyter.store.base import BatchArray, RunCounts, SeriesPoints, Store, as_points, no_checkpoint
 from detjupyter.store.owner import Owner
 from detjupyter.store.series import drop_replaced
+from detjupyter.store.summary import RunSummary, summary_of
 
 
 @dataclass(slots=True)
@@ -159,6 +160,16 @@ class MemoryStore(Store):
             records = self.runs(limit=len(self._check_open()), before=before)
         found = ((run.id, run.state) for run in records if state in (None, run.state) and entrypoint in (None, run.entrypoint))
         return dict(islice(found, limit))
+
+    def summaries(self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None) -> list[RunSummary]:
+        with self._lock:
+            records = self.runs(limit=len(self._check_open()), before=before)
+        return list(islice((summary_of(run) for run in records if entrypoint in (None, run.entrypoint)), limit))
+
+    def summaries_of(self, run_ids: Sequence[str]) -> list[RunSummary]:
+        with self._lock:
+            runs = self._check_open()
+            return [summary_of(self._read(runs[run_id])) for run_id in run_ids if run_id in runs]
 
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
         with self._lock:

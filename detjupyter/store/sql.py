@@ -32,6 +32,8 @@ from detjupyter.store.leftovers import checkpoints_of, sweep, unrecorded
 from detjupyter.store.owner import REMOTE_SILENCE_S, Owner
 from detjupyter.store.schema import checkpoints, events, log, runs, series
 from detjupyter.store.series import drop_replaced
+from detjupyter.store.sql_summaries import select_chosen, select_summaries, to_summaries, unreadable_run
+from detjupyter.store.summary import RunSummary
 
 _logger = logging.getLogger("detjupyter")
 
@@ -213,6 +215,25 @@ class SqlStore(Store):
             live = connection.execute(_SELECT_LIVE).all()
         return {run.id: run for run in self._readable(live, self._read_run)}
 
+    def summaries(self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None) -> list[RunSummary]:
+        live = self._live_runs()
+        with self._database.reading() as connection:
+            anchor = None if before is None else _find_run(connection, before)
+            rows = select_summaries(connection, limit=limit, before=anchor, entrypoint=entrypoint)
+        return self._summaries(rows, live)
+
+    def summaries_of(self, run_ids: Sequence[str]) -> list[RunSummary]:
+        live = self._live_runs()
+        with self._database.reading() as connection:
+            rows = select_chosen(connection, run_ids)
+        found = {run.id: run for run in self._summaries(rows, live)}
+        return [found[run_id] for run_id in run_ids if run_id in found]
+
+    def _summaries(self, rows: Sequence[Row[Any]], live: Mapping[str, RunRecord]) -> list[RunSummary]:
+        """Return the runs in ``rows``; a process that cannot write has not recorded that the owner of a ``live`` one has ended."""
+        read = to_summaries(rows, self._warn_once)
+        return [run._replace(state=live[run.id].state) if run.id in live and run.state.is_live else run for run in read]
+
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
         self._live_runs()
         with self._database.reading() as connection:
@@ -317,14 +338,17 @@ class SqlStore(Store):
             return rows
 
     def _readable(self, rows: Iterable[Row[Any]], read: Callable[[Row[Any]], RunRecord]) -> Iterator[RunRecord]:
-        """Read runs; of one that cannot be read, only the first listing says so, since the others are not to be hidden by it."""
         for row in rows:
             try:
                 yield read(row)
             except UnreadableRunError as error:
-                if row.id not in self._unreadable:
-                    self._unreadable.add(row.id)
-                    _logger.warning("%s", error)
+                self._warn_once(error)
+
+    def _warn_once(self, error: UnreadableRunError) -> None:
+        """Log that a run cannot be read; only the first listing does, and it hides no other run."""
+        if error.message not in self._unreadable:
+            self._unreadable.add(error.message)
+            _logger.warning("%s", error)
 
     def _read_run(self, row: Row[Any]) -> RunRecord:
         """Return the run of ``row``; if its owner has ended, record and return it as interrupted."""
@@ -380,9 +404,7 @@ def _to_run(row: Row[Any]) -> RunRecord:
             data[name] = None if data[name] is None else json.loads(data[name])
         return decode(RunRecord, data)
     except (ProtocolError, TypeError, ValueError) as error:
-        raise UnreadableRunError(
-            f"The run {row.id!r} in the history cannot be read: {error}", hint="Use the version of detjupyter that wrote it."
-        ) from error
+        raise unreadable_run(row.id, error) from error
 
 
 def _to_checkpoint(row: Row[Any]) -> CheckpointRecord:

@@ -17,6 +17,7 @@ from detjupyter.protocol.records import BestRecord, CheckpointRecord, LogLine
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
 from detjupyter.store.base import SeriesPoints
+from detjupyter.store.summary import summary_of
 
 
 @pytest.fixture
@@ -95,6 +96,30 @@ class TestRuns:
         with pytest.raises(RunNotFoundError):
             store.run_states(before="no")
 
+    def test_summaries_are_the_part_of_the_records_that_is_compared(self, store: Store) -> None:
+        """With numbers that JSON lacks, of runs with and without a session; newest first, in pages, by entrypoint, by id."""
+        odd = make_session(latest={"training": {"loss": math.nan, "é": -math.inf, "x": 1.0}, "validation": {}}, elapsed_s=math.inf)
+        store.create_run(make_run("r0", created_at=0.0, best=BestRecord("loss", math.inf, 3, smaller_is_better=True), session=odd))
+        store.create_run(make_run("r1", created_at=1.0, state=State.FINISHED, session=None, hyperparameters={}, seed=0))
+        store.create_run(make_run("r2", created_at=2.0, state=State.FAILED, entrypoint="m:T", ended_at=5.0))
+        found = store.summaries()
+        assert str(found) == str([summary_of(store.run(run_id)) for run_id in ("r2", "r1", "r0")])  # as text: NaN differs from itself
+        assert math.isnan(found[2].latest["training"]["loss"])
+        assert (found[2].best, found[2].elapsed_s) == (BestRecord("loss", math.inf, 3, smaller_is_better=True), math.inf)
+        assert (found[1].latest, found[1].elapsed_s, found[0].seconds) == ({}, None, 0.5)
+        assert [run.id for run in store.summaries(limit=2)] == ["r2", "r1"]
+        assert [run.id for run in store.summaries(before="r2", limit=1)] == ["r1"]
+        assert [run.id for run in store.summaries(entrypoint="m:T")] == ["r2"]
+        assert [run.id for run in store.summaries_of(["r0", "no", "r2"])] == ["r0", "r2"]
+        assert store.summaries_of([]) == []
+
+    def test_a_summary_says_that_the_process_of_its_run_has_ended(self, store: Store, ended_pid: int) -> None:
+        """As its record does."""
+        store.create_run(make_run(pid=ended_pid))
+        assert [run.state for run in store.summaries()] == [State.INTERRUPTED]
+        store.create_run(make_run("r2", pid=ended_pid))
+        assert [run.state for run in store.summaries_of(["r2"])] == [State.INTERRUPTED]
+
     def test_watchers_get_only_the_runs_that_changed(self, store: Store) -> None:
         """``runs_updated_since`` the last one seen returns what was written later, the earliest first."""
         for number in range(4):
@@ -145,6 +170,7 @@ class TestRuns:
             lambda store: store.append_events("no", [{}]),
             lambda store: store.append_log("no", [LogLine(1.0, "stdout", "")]),
             lambda store: store.add_checkpoint(CheckpointRecord("c", "no", 1, 1.0, "/there", 1)),
+            lambda store: store.summaries(before="no"),
             lambda store: store.series_names("no"),
             lambda store: store.series("no", Group.TRAINING, "loss"),
             lambda store: store.series_since("no", 0),

@@ -13,7 +13,8 @@ import detjupyter as dj
 from detjupyter.errors import ArgumentError
 from detjupyter.protocol.states import State
 from detjupyter.store import Store, open_store
-from detjupyter.store.run_filter import RunFilter, values_of
+from detjupyter.store.run_filter import RunFilter
+from detjupyter.store.summary import summary_of
 
 LATEST = {"training": {"loss": 0.5, "a/b": 2.0, "accuracy": 0.1}, "validation": {"accuracy": 0.9, "nan": float("nan")}}
 HYPERPARAMETERS: dict[str, Any] = {
@@ -61,7 +62,7 @@ class TestConditions:
     )
     def test_that_hold(self, condition: str) -> None:
         """For the run above."""
-        assert RunFilter(condition).matches(values_of(RUN))
+        assert RunFilter(condition).matches(summary_of(RUN))
 
     @pytest.mark.parametrize(
         "condition",
@@ -84,7 +85,7 @@ class TestConditions:
     )
     def test_that_do_not(self, condition: str) -> None:
         """Also because a value is missing, or of another kind."""
-        assert not RunFilter(condition).matches(values_of(RUN))
+        assert not RunFilter(condition).matches(summary_of(RUN))
 
 
 class TestMistakes:
