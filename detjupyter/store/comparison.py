@@ -8,20 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detjupyter.errors import ArgumentError, RunNotFoundError
+from detjupyter.errors import ArgumentError
 from detjupyter.next_step import NextStep
 from detjupyter.protocol.records import RunRecord, SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store import open_store
 from detjupyter.store.base import Store
 from detjupyter.store.code_diff import CodeDiff
-from detjupyter.store.definition_runs import best_of, runs_of_definition
+from detjupyter.store.definition_runs import run_named
 from detjupyter.store.history import Run
 from detjupyter.store.run_values import setting_names, settings_of
 from detjupyter.store.series import drop_replaced
 
 MOST_RUNS = 20
-_LATEST, _BEST = "latest", "best"
 _DEEPEST = 10
 """How deep lists of runs are nested at most."""
 
@@ -94,24 +93,12 @@ def _ids(store: Store, runs: Iterable[Run | str | Iterable[Run]], inside_of: tup
         if isinstance(run, Run):
             yield run.id
         elif isinstance(run, str):
-            yield _named(store, run) if run in (_LATEST, _BEST) else run
+            yield run_named(store, run)
         elif isinstance(run, Iterable) and not isinstance(run, bytes) and len(inside_of) < _DEEPEST and id(run) not in inside_of:
             yield from _ids(store, run, (*inside_of, id(run)))
         else:
             shown = reprlib.repr(run)
             raise ArgumentError(f"{shown} is neither a run nor the id of one.", hint=f"{NextStep.RUNS} lists the runs.")
-
-
-def _named(store: Store, name: str) -> str:
-    latest = next(iter(store.summaries(limit=1)), None)
-    if latest is None:
-        raise RunNotFoundError(name)
-    if name == _LATEST:
-        return latest.id
-    best = best_of(runs_of_definition(store, latest.entrypoint, latest.definition_root))
-    if best is None:
-        raise ArgumentError(f"No run of {latest.entrypoint} has a best value yet.", hint="A run has one after its first validation.")
-    return best.id
 
 
 def _differing(records: tuple[RunRecord, ...]) -> dict[str, tuple[str | None, ...]]:

@@ -18,6 +18,7 @@ from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord, FloatArray, HyperparameterChange, LogLine, RunRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import open_store
+from detjupyter.store.annotation import Annotation
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
@@ -80,7 +81,8 @@ class Run:
         except StoreError:  # another process keeps it locked, for example: a cell that shows the run has not failed
             return one_line(f"<Run {self.id}, which the history does not have>")
         best = f", best {record.best.name} {record.best.value:.4g}" if record.best else ""
-        return one_line(f"<Run {self.id}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>")
+        name = f" {record.name!r}" if record.name else ""
+        return one_line(f"<Run {self.id}{name}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>")
 
     @property
     def record(self) -> RunRecord:
@@ -193,6 +195,80 @@ class Run:
         """
         return delete_runs(self._store, [self.id])
 
+    def annotate(
+        self,
+        *,
+        name: str | None = None,
+        note: str | None = None,
+        tags: Iterable[str] | None = None,
+        add_tags: Iterable[str] = (),
+        remove_tags: Iterable[str] = (),
+        starred: bool | None = None,
+        archived: bool | None = None,
+    ) -> None:
+        """Change several of :attr:`name`, :attr:`note`, :attr:`tags`, :attr:`starred` and :attr:`archived`; None leaves one as it is.
+
+        Args:
+            name: One line, up to 200 characters.
+            note: Up to 10,000 characters.
+            tags: The new tags, in place of all others; up to 50 of up to 100 characters.
+            add_tags: Tags that are added.
+            remove_tags: Tags that are removed.
+            starred: Whether it has a star.
+            archived: Whether lists of runs hide it.
+
+        Raises:
+            ArgumentError: A value has another type, or is too long; nothing was changed.
+            RunNotFoundError: The run was deleted.
+        """
+        annotation = Annotation(name, note, tags, add_tags, remove_tags, starred, archived)
+        self._store.annotate_runs([self.id], annotation)
+
+    @property
+    def name(self) -> str:
+        """The name that the user has given to the run, empty if none; can be set, as the following ones."""
+        return self.record.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.annotate(name=name)
+
+    @property
+    def note(self) -> str:
+        """What the user has noted about the run."""
+        return self.record.note
+
+    @note.setter
+    def note(self, note: str) -> None:
+        self.annotate(note=note)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the run, in the order in which they were added."""
+        return self.record.tags
+
+    @tags.setter
+    def tags(self, tags: Iterable[str]) -> None:
+        self.annotate(tags=tags)
+
+    @property
+    def starred(self) -> bool:
+        """Whether the run has a star."""
+        return self.record.starred
+
+    @starred.setter
+    def starred(self, starred: bool) -> None:
+        self.annotate(starred=starred)
+
+    @property
+    def archived(self) -> bool:
+        """Whether lists of runs hide the run, unless they are asked for archived ones."""
+        return self.record.archived
+
+    @archived.setter
+    def archived(self, archived: bool) -> None:
+        self.annotate(archived=archived)
+
     def log(self) -> list[LogLine]:
         """Return the output of the trial."""
         return self._store.log(self.id)[1]
@@ -282,6 +358,26 @@ class RunList(list[Run]):
         """
         return delete_runs(self[0]._store, [run.id for run in self]) if self else Deleted((), 0)
 
+    def annotate(
+        self,
+        *,
+        note: str | None = None,
+        tags: Iterable[str] | None = None,
+        add_tags: Iterable[str] = (),
+        remove_tags: Iterable[str] = (),
+        starred: bool | None = None,
+        archived: bool | None = None,
+    ) -> None:
+        """Change notes, tags, stars and archived state of all runs of the list as :meth:`Run.annotate` does, or of none.
+
+        Raises:
+            ArgumentError: A value has another type, or is too long.
+            RunNotFoundError: One of the runs was deleted.
+        """
+        annotation = Annotation(None, note, tags, add_tags, remove_tags, starred, archived)
+        if self:
+            self[0]._store.annotate_runs([run.id for run in self], annotation)
+
     def summaries(self) -> list[RunSummary]:
         """Return the summaries of the runs that are still in the history."""
         return self[0]._store.summaries_of([run.id for run in self]) if self else []
@@ -324,6 +420,7 @@ def runs(
     state: str | None = None,
     entrypoint: str | None = None,
     where: str | None = None,
+    include_archived: bool = False,
 ) -> RunList:
     """Return the newest runs of the history, newest first.
 
@@ -334,6 +431,7 @@ def runs(
         entrypoint: Only runs of that entrypoint, such as ``model_def:MyTrial``.
         where: Only runs for which a condition holds, such as ``"lr < 1e-3 and accuracy > 0.9"``; its names are those of hyperparameters,
             newest metrics and facts (see :class:`~detjupyter.store.run_filter.RunFilter`).
+        include_archived: Whether archived runs are among them; they also are if the condition has the name ``archived``.
 
     Raises:
         ArgumentError: ``limit`` is not a whole number from 0, there is no such state, or the condition cannot be read or has a name that no
@@ -351,6 +449,7 @@ def runs(
         before=before.id if isinstance(before, Run) else before,
         state=None if state is None else _state(state),
         entrypoint=entrypoint,
+        include_archived=include_archived or (condition is not None and "archived" in condition.names),
     )
     listing = _Listing(store, token, states)
     chosen = states if condition is None else _matching(store, states, condition, limit)
@@ -389,6 +488,7 @@ def runs_frame(
     state: str | None = None,
     entrypoint: str | None = None,
     where: str | None = None,
+    include_archived: bool = False,
 ) -> Any:
     """Return the runs of :func:`runs` as a ``pandas.DataFrame``, one row for each, with their ids as the index.
 
@@ -398,7 +498,8 @@ def runs_frame(
     Raises:
         MissingPackageError: pandas is not installed.
     """
-    return frame_of(runs(limit, before=before, state=state, entrypoint=entrypoint, where=where).summaries())
+    chosen = runs(limit, before=before, state=state, entrypoint=entrypoint, where=where, include_archived=include_archived)
+    return frame_of(chosen.summaries())
 
 
 def run(run_id: str) -> Run:

@@ -27,6 +27,11 @@ FACTS: Mapping[str, Getter] = {
     "batches": lambda run: run.batches_trained,
     "seconds": lambda run: 0.0 if run.elapsed_s is None else run.elapsed_s,
     "best": lambda run: MISSING if run.best is None else run.best.value,
+    "name": lambda run: run.name,
+    "note": lambda run: run.note,
+    "tags": lambda run: run.tags,
+    "starred": lambda run: run.starred,
+    "archived": lambda run: run.archived,
 }
 
 

@@ -25,10 +25,10 @@ _COLUMNS = (
     *(_EXTRACTED[name] if name in _EXTRACTED else runs.c[name] for name in RunSummary._fields),
     case((runs.c.session.is_(None), None), else_=func.coalesce(func.json_type(_SESSION), "damaged")).label("session_type"),
 )
-_STATE, _SEED, _HYPERPARAMETERS, _BEST, _LATEST, _ELAPSED = map(
-    RunSummary._fields.index, ("state", "seed", "hyperparameters", "best", "latest", "elapsed_s")
+_STATE, _SEED, _HYPERPARAMETERS, _BEST, _LATEST, _ELAPSED, _TAGS = map(
+    RunSummary._fields.index, ("state", "seed", "hyperparameters", "best", "latest", "elapsed_s", "tags")
 )
-_JSON_PLACES = (_HYPERPARAMETERS, _BEST, _LATEST)
+_JSON_PLACES = (_HYPERPARAMETERS, _BEST, _LATEST, _TAGS)
 _NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.number.desc())
 _SELECT = (
     select(*_COLUMNS)
@@ -71,15 +71,15 @@ def to_summaries(rows: Sequence[Row[Any]], unreadable: Callable[[UnreadableRunEr
     """Return the summaries in ``rows``; ``unreadable`` gets the error of each run that is damaged, or written by another version."""
     found = []
     columns = (_decoded([row[place] for row in rows]) for place in _JSON_PLACES)
-    for row, hyperparameters, best, latest in zip(rows, *columns, strict=True):
+    for row, hyperparameters, best, latest, tags in zip(rows, *columns, strict=True):
         try:
-            found.append(_summary(row, hyperparameters, best, latest))
+            found.append(_summary(row, hyperparameters, best, latest, tags))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             unreadable(unreadable_run(row.id, error))
     return found
 
 
-def _summary(row: Row[Any], hyperparameters: Any, best: Any, latest: Any) -> RunSummary:  # Any: decoded JSON
+def _summary(row: Row[Any], hyperparameters: Any, best: Any, latest: Any, tags: Any) -> RunSummary:  # Any: decoded JSON
     values = list(row)[: len(RunSummary._fields)]
     elapsed_s = values[_ELAPSED]
     if row.session_type not in (None, "object") or not isinstance(hyperparameters, dict):
@@ -88,7 +88,9 @@ def _summary(row: Row[Any], hyperparameters: Any, best: Any, latest: Any) -> Run
     values[_HYPERPARAMETERS] = hyperparameters
     values[_BEST] = None if best is None else BestRecord(**best | {"value": _number(best["value"])})
     values[_LATEST] = {} if latest is None else {group: _numbers(numbers) for group, numbers in latest.items()}
+    values[_TAGS] = tuple(tags)
     values[_ELAPSED] = None if elapsed_s is None else _number(elapsed_s)
+    values[-2:] = map(bool, values[-2:])  # starred and archived
     return RunSummary(*values)
 
 

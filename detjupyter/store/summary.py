@@ -33,6 +33,11 @@ class RunSummary(NamedTuple):
     best: BestRecord | None
     latest: Mapping[str, Mapping[str, float]]
     elapsed_s: float | None
+    name: str
+    note: str
+    tags: tuple[str, ...]
+    starred: bool
+    archived: bool
 
     @property
     def seconds(self) -> float:
@@ -61,4 +66,9 @@ def summary_of(run: RunRecord) -> RunSummary:
         best=run.best,
         latest={} if session is None else session.latest,
         elapsed_s=None if session is None else session.elapsed_s,
+        name=run.name,
+        note=run.note,
+        tags=run.tags,
+        starred=run.starred,
+        archived=run.archived,
     )

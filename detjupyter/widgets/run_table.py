@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from detjupyter.protocol.states import State
 from detjupyter.store.run_values import hyperparameters_of
 from detjupyter.store.summary import RunSummary
-from detjupyter.text import one_line
+from detjupyter.text import one_line, shortened
 from detjupyter.widgets._html import NOTHING, Html, output
 from detjupyter.widgets._numbers import format_count, format_duration, format_value
 
@@ -18,6 +18,16 @@ _LAST_COLUMNS = ("batches", "best", "duration", "started")
 _MOST_HYPERPARAMETERS = 8
 _MOST_RUNS = 500
 """A notebook with more rows is slow to save and to open."""
+_MOST_CHARACTERS = 80
+"""Of a note, in a cell."""
+
+_ADDED: dict[str, Callable[[RunSummary], str]] = {
+    "name": lambda run: " ".join(filter(None, ["★" if run.starred else "", run.name])),
+    "tags": lambda run: ", ".join(["archived"] * run.archived + list(run.tags)),
+    "note": lambda run: shortened(" ".join(run.note.split()), _MOST_CHARACTERS),
+}
+"""The columns of what the user has added; a table has those that are not empty."""
+
 _TONES = {  # those of the live view
     State.RUNNING: "#1976d2",
     State.PAUSED: "#d68a00",
@@ -49,9 +59,10 @@ def runs_bundle(runs: Sequence[RunSummary], *, are_chosen: bool = False) -> dict
         text = "No run matches." if are_chosen else "There are no runs yet: `%det_load` a trial, then `%det_train`."
         return output(Html.escape(text), text)
     names = differing_hyperparameters(runs)
-    columns = (*_FIRST_COLUMNS, *map(one_line, names[:_MOST_HYPERPARAMETERS]), *_LAST_COLUMNS)
     shown = runs[:_MOST_RUNS]
-    rows = [_row(run, names[:_MOST_HYPERPARAMETERS]) for run in shown]
+    added = [column for column in _ADDED if any(map(_ADDED[column], shown))]
+    columns = (*_FIRST_COLUMNS, *map(one_line, names[:_MOST_HYPERPARAMETERS]), *_LAST_COLUMNS, *added)
+    rows = [(*_row(run, names[:_MOST_HYPERPARAMETERS]), *(one_line(_ADDED[column](run)) for column in added)) for run in shown]
     hidden = names[_MOST_HYPERPARAMETERS:]
     notes = [f"Also different: {', '.join(map(one_line, hidden))}."] if hidden else []
     notes += [f"{len(runs) - len(shown):,} more runs are not shown."] if len(runs) > len(shown) else []

@@ -175,6 +175,11 @@ export interface RunRecord {
   session: SessionRecord | null;
   recipe: LoadRecipe | null;
   versions: { readonly [key: string]: string };
+  name: string;
+  note: string;
+  tags: readonly string[];
+  starred: boolean;
+  archived: boolean;
 }
 
 /** The run that another run continues, and the number of batches after which it does. */

@@ -40,6 +40,11 @@ def _row(run: RunSummary) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": run.id,
         "state": run.state.value,
+        "name": run.name,
+        "tags": run.tags,
+        "note": run.note,
+        "starred": run.starred,
+        "archived": run.archived,
         "entrypoint": run.entrypoint,
         "definition": run.definition,
         "created": run.created_at,

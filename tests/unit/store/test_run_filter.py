@@ -25,7 +25,8 @@ HYPERPARAMETERS: dict[str, Any] = {
     "note": "Ü x",
     "none": None,
 }
-RUN = make_run("r1", hyperparameters=HYPERPARAMETERS, seed=1, session=make_session(latest=LATEST), batches_trained=7, best=None)
+RUN = make_run("r1", hyperparameters=HYPERPARAMETERS, seed=1, session=make_session(latest=LATEST), batches_trained=7, best=None,
+               name="first", note="a long one", tags=("baseline", "b"), starred=True)  # fmt: skip
 
 
 class TestConditions:
@@ -56,7 +57,9 @@ class TestConditions:
             "state == 'running' and batches == 7 and entrypoint == 'model_def:Trial'",
             "lr > -1",
             "none == None",
-            "note == 'Ü x'",
+            "hparam.note == 'Ü x'",
+            "starred and 'baseline' in tags and 'x' not in tags",
+            "name == 'first' and 'long' in note and not archived",
             "  lr < 1\n and accuracy > 0 ",
         ],
     )
