@@ -305,6 +305,55 @@ export interface IgnoreEditRecord {
   undo: string | null;
 }
 
+/** A run in a row. */
+export interface RunRow {
+  kind: 'run';
+  id: string;
+  state: State;
+  entrypoint: string;
+  definition: string;
+  definition_root: string;
+  name: string;
+  note: string;
+  tags: readonly string[];
+  starred: boolean;
+  archived: boolean;
+  created_at: Scalar;
+  seconds: Scalar;
+  batches_trained: number;
+  best: BestRecord | null;
+  values: readonly unknown[];
+}
+
+/** The head of a group of rows, which are only there if ``is_open``. */
+export interface RunGroup {
+  kind: 'group';
+  by: string;
+  value: string;
+  count: number;
+  is_open: boolean;
+}
+
+/** Rows of a table. */
+export interface RunPage {
+  runs: number;
+  archived: number;
+  matching: number;
+  rows: number;
+  offset: number;
+  items: readonly (RunRow | RunGroup)[];
+  hyperparameters: readonly string[];
+  differing: readonly string[];
+  metrics: readonly string[];
+}
+
+/** The size of the files of runs that would be deleted, and how many of them cannot be, because they are running or paused. */
+export interface RunsSize {
+  runs: number;
+  live: number;
+  size_bytes: number;
+}
+
 /** A :class:`SeriesPatch` whose ``count`` points are in two buffers sent with the message. */
 export interface PatchHeader {
   group: Group;

@@ -301,7 +301,7 @@ class TestLookingBack:
         failed = cells.run(f"%det_note {run} --name {'x' * 201}")
         assert "at most 200 characters, not 201" in failed.message
         assert "Traceback" not in str(failed)
-        assert "one run gets a name" in cells.run(f"%det_note {run} latest --name x").message
+        assert "one run gets a name" in cells.run(f"%det_note {run} latest --name x").printed["stderr"]
 
     def test_two_runs_are_compared(self, cells: Cells) -> None:
         """With a picture and a table; the call of Python shows the same."""
