@@ -9,6 +9,7 @@
 | ``runs/<run id>/checkpoints`` | GET | ``{checkpoints: CheckpointRecord[]}``, newest first |
 | ``runs/<run id>/log`` | GET | ``{lines: LogLine[]}``, the last ones |
 | ``table?where=&text=&sort=&descending=&group=&toggled=&archived=&columns=&offset=&limit=`` | GET | ``RunPage``, or 304 |
+| ``table/ids?where=&text=&archived=`` | GET | ``{run_ids: str[]}`` |
 | ``table/annotate`` | POST ``{run_ids, name, note, add_tags, remove_tags, starred, archived}`` | 204 |
 | ``table/delete`` | POST ``{run_ids}`` | 204 |
 | ``table/size`` | POST ``{run_ids}`` | ``RunsSize`` |
@@ -33,7 +34,7 @@ from tornado.web import RequestHandler
 from detjupyter.server.definition import DefinitionHandler, DeterminedHandler, IgnoreHandler, UndoHandler
 from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
 from detjupyter.server.live import LiveHandler
-from detjupyter.server.run_table_routes import AnnotateHandler, DeleteHandler, SizeHandler, TableHandler
+from detjupyter.server.run_table_routes import AnnotateHandler, DeleteHandler, SizeHandler, TableHandler, TableIdsHandler
 from detjupyter.server.runs import CheckpointsHandler, LogHandler, ParentHandler, RunHandler, RunsHandler, SeriesHandler
 
 _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
@@ -44,6 +45,7 @@ _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("runs/([^/]+)/parent", ParentHandler),
     ("runs/([^/]+)/log", LogHandler),
     ("table", TableHandler),
+    ("table/ids", TableIdsHandler),
     ("table/annotate", AnnotateHandler),
     ("table/delete", DeleteHandler),
     ("table/size", SizeHandler),

@@ -100,6 +100,18 @@ class RunTable:
         """Read what has changed before the next page, because this server has changed something."""
         self._looked_at = -_LOOK_EVERY_S
 
+    def ids(self, store: Store, selection: Selection) -> list[str]:
+        """Return the ids of all runs of a selection, newest first.
+
+        Raises:
+            ArgumentError: As for :meth:`page`.
+            StoreError: The history cannot be read.
+        """
+        with self._lock:
+            self._look(store)
+            found = self._chosen(selection)
+        return [run.id for run in sorted(found, key=lambda run: run.created_at, reverse=True)]
+
     def page(self, store: Store, selection: Selection, columns: Sequence[str], offset: int, limit: int) -> tuple[int, RunPage]:
         """Return a number that changes with the runs, and the rows from ``offset`` on.
 
@@ -156,14 +168,18 @@ class RunTable:
         self._version += 1
 
     def _select(self, selection: Selection) -> _Result:
+        found = self._chosen(selection)
+        items = _arranged(_sorted(found, selection), selection)
+        return _Result(len(found), items, *_names(found))
+
+    def _chosen(self, selection: Selection) -> list[RunSummary]:
         found = [run for run in self._runs.values() if selection.include_archived or not run.archived]
         if selection.where:
             found = self._matching(found, RunFilter(selection.where))
         words = selection.text.lower().split()
         if words:
             found = [run for run in found if all(word in self._text(run) for word in words)]
-        items = _arranged(_sorted(found, selection), selection)
-        return _Result(len(found), items, *_names(found))
+        return found
 
     def _matching(self, runs: list[RunSummary], condition: RunFilter) -> list[RunSummary]:
         unknown = list(condition.names)

@@ -25,29 +25,13 @@ MAX_NAME = 300
 MAX_RUNS = 100_000
 
 
-class TableHandler(Handler):
-    """``table``."""
+class _TableHandler(Handler):
+    """The base of what is asked about a selection of runs."""
 
     auth_resource = "contents"
 
-    @authenticated
-    @authorized
-    async def get(self) -> None:
-        """Answer with the rows from ``offset`` on; with 304 if they have not changed."""
-        offset = self.whole_number("offset", 0, low=0, high=999_999_999)
-        limit = self.whole_number("limit", 100, low=1, high=MAX_ROWS)
-        columns = self._texts("columns", MAX_COLUMNS)
-        read = partial(_page, table=self.services.table, selection=self._selection(), columns=columns, offset=offset, limit=limit)
-        version, text = await self.services.history.read(read)
-        etag = f'"{version}-{hashlib.sha256(self.request.query.encode()).hexdigest()[:16]}"'
-        self.set_header("ETag", etag)
-        if self.request.headers.get("If-None-Match") == etag:
-            self.set_status(304)
-            self.finish()
-        else:
-            self.answer_json(text)
-
-    def _selection(self) -> Selection:
+    def selection(self) -> Selection:
+        """Return the selection in the query."""
         # imports the reader of conditions, which a server without the table never needs
         from detjupyter.server.run_table import Selection, check_grouping
 
@@ -57,11 +41,11 @@ class TableHandler(Handler):
             sort=self.get_query_argument("sort", "started")[:MAX_NAME],
             is_descending=self.get_query_argument("descending", "1") == "1",
             group=check_grouping(self.get_query_argument("group", "")),
-            toggled=frozenset(self._texts("toggled", MAX_RUNS)),
+            toggled=frozenset(self.texts("toggled", MAX_RUNS)),
             include_archived=self.get_query_argument("archived", "0") == "1",
         )
 
-    def _texts(self, name: str, most: int) -> list[str]:
+    def texts(self, name: str, most: int) -> list[str]:
         """Return the query argument ``name``, a JSON list of texts.
 
         Raises:
@@ -71,6 +55,37 @@ class TableHandler(Handler):
             return _texts(json.loads(self.get_query_argument(name, "[]")), name, most)
         except ValueError:
             raise ProtocolError(f"`{name}` must be a JSON list of texts.") from None
+
+
+class TableHandler(_TableHandler):
+    """``table``."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer with the rows from ``offset`` on; with 304 if they have not changed."""
+        offset = self.whole_number("offset", 0, low=0, high=999_999_999)
+        limit = self.whole_number("limit", 100, low=1, high=MAX_ROWS)
+        columns = self.texts("columns", MAX_COLUMNS)
+        read = partial(_page, table=self.services.table, selection=self.selection(), columns=columns, offset=offset, limit=limit)
+        version, text = await self.services.history.read(read)
+        etag = f'"{version}-{hashlib.sha256(self.request.query.encode()).hexdigest()[:16]}"'
+        self.set_header("ETag", etag)
+        if self.request.headers.get("If-None-Match") == etag:
+            self.set_status(304)
+            self.finish()
+        else:
+            self.answer_json(text)
+
+
+class TableIdsHandler(_TableHandler):
+    """``table/ids``."""
+
+    @authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer with the ids of all runs that match, also of those in closed groups."""
+        self.answer_json(await self.services.history.read(partial(_ids, table=self.services.table, selection=self.selection())))
 
 
 class _RunsHandler(Handler):
@@ -129,6 +144,10 @@ class SizeHandler(_RunsHandler):
 def _page(store: Store, *, table: RunTable, selection: Selection, columns: list[str], offset: int, limit: int) -> tuple[int, str]:
     version, page = table.page(store, selection, columns, offset, limit)
     return version, to_json(page)
+
+
+def _ids(store: Store, *, table: RunTable, selection: Selection) -> str:
+    return to_json({"run_ids": table.ids(store, selection)})
 
 
 def _annotate(store: Store, *, run_ids: list[str], values: dict[str, Any]) -> None:

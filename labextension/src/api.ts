@@ -13,8 +13,10 @@ import type {
   DeterminedRecord,
   IgnoreEditRecord,
   KernelReply,
+  RunPage,
   RunParent,
   RunRecord,
+  RunsSize,
   ScanningRecord,
   SeriesPatch
 } from '../protocol';
@@ -28,6 +30,16 @@ interface ScanOptions {
   /** Aborting it also stops the scan on the server, unless another page waits for it. */
   signal: AbortSignal;
   onProgress?: (found: number) => void;
+}
+
+/** What changes of what the user has added to runs. */
+export interface Annotation {
+  name?: string;
+  note?: string;
+  add_tags?: readonly string[];
+  remove_tags?: readonly string[];
+  starred?: boolean;
+  archived?: boolean;
 }
 
 interface ListingOptions extends ScanOptions {
@@ -74,6 +86,40 @@ export class Api {
   async parent(runId: string): Promise<RunParent | null> {
     return (await this.request<{ parent: RunParent | null }>(`runs/${encodeURIComponent(runId)}/parent`))
       .parent;
+  }
+
+  /** Return rows of the table of runs from `offset` on; null if they are those of the answer with that ETag. */
+  async table(
+    query: Readonly<Record<string, string>>,
+    offset: number,
+    limit: number,
+    etag: string | null
+  ): Promise<{ page: RunPage; etag: string | null } | null> {
+    const headers: HeadersInit = etag === null ? {} : { 'If-None-Match': etag };
+    const parameters = new URLSearchParams({ ...query, offset: `${offset}`, limit: `${limit}` });
+    const answer = await this.ask<RunPage>(`table?${parameters}`, { headers });
+    return answer.status === NOT_MODIFIED ? null : { page: answer.body, etag: answer.etag };
+  }
+
+  /** Return the ids of all runs that the table has. */
+  async tableIds(query: Readonly<Record<string, string>>): Promise<readonly string[]> {
+    const path = `table/ids?${new URLSearchParams(query)}`;
+    return (await this.request<{ run_ids: readonly string[] }>(path)).run_ids;
+  }
+
+  /** Change what the user has added to runs, of all or of none. */
+  async annotate(runIds: readonly string[], annotation: Annotation): Promise<void> {
+    await this.post<unknown>('table/annotate', { run_ids: runIds, ...annotation });
+  }
+
+  /** Delete runs with their checkpoints, all or none. */
+  async deleteRuns(runIds: readonly string[]): Promise<void> {
+    await this.post<unknown>('table/delete', { run_ids: runIds });
+  }
+
+  /** Return what would be deleted with runs. */
+  async sizeOfRuns(runIds: readonly string[]): Promise<RunsSize> {
+    return this.post('table/size', { run_ids: runIds });
   }
 
   async deleteRun(runId: string): Promise<void> {

@@ -4,7 +4,7 @@ import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
-import { addCommands } from './commands';
+import { addCommands, OPEN_RUNS } from './commands';
 import { PanelModel } from './model/panel';
 import { DefinitionPanel } from './panel';
 
@@ -21,9 +21,12 @@ const plugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     restorer: ILayoutRestorer | null
   ): void => {
-    const model = new PanelModel(tracker, app.serviceManager.contents, path => {
-      void app.commands.execute('docmanager:open', { path });
-    });
+    const model = new PanelModel(
+      tracker,
+      app.serviceManager.contents,
+      path => void app.commands.execute('docmanager:open', { path }),
+      () => void app.commands.execute(OPEN_RUNS)
+    );
     const panel = new DefinitionPanel(model);
     panel.disposed.connect(() => model.dispose());
     app.shell.add(panel, 'right', { rank: 900, type: 'Model definition' });

@@ -29,6 +29,7 @@ NOBODY = {"Authorization": ""}
         ("GET", "runs/one/series"),
         ("GET", "runs/one/log"),
         ("GET", "table"),
+        ("GET", "table/ids"),
         ("POST", "table/annotate"),
         ("POST", "table/delete"),
         ("POST", "table/size"),

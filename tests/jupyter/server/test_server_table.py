@@ -82,6 +82,7 @@ async def test_rows_are_filtered_by_text_and_by_condition(api: Api, store: Store
     assert ids(await api.get("table", text="slow")) == ["run-1"]
     assert ids(await api.get("table", where="accuracy > 0.1 and 'x' not in tags")) == ["run-3", "run-2"]
     assert ids(await api.get("table", where="accuracy > 0", text="paper")) == ["run-1"]
+    assert (await api.get("table/ids", where="accuracy > 0", text="run"))["run_ids"] == ["run-3", "run-2", "run-1"]
     status, answer = await api.refused("table", where="accuracy >")
     assert status == 400
     assert "accuracy >\n" in answer["message"]
