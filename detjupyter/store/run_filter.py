@@ -48,6 +48,7 @@ class RunFilter:
 
     def __init__(self, condition: str) -> None:
         self.names: dict[str, Getter] = {}
+        self._places: dict[str, int] = {}
         self._text = condition.strip().replace("\n", " ")
         self._matches = self._parsed()
 
@@ -71,7 +72,7 @@ class RunFilter:
                 return
             near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
             hint = f"Did you mean {near[0]}?" if near else f"Names are those of hyperparameters, metrics and {', '.join(FACTS)}."
-            raise ArgumentError(f"No run has a value {name!r}.", where=self._text, hint=hint)
+            raise ArgumentError(f"No run has a value {name!r}.", where=self._pointed(self._places[name]), hint=hint)
 
     def _parsed(self) -> _Part:
         text = self._text
@@ -122,6 +123,7 @@ class RunFilter:
                 return lambda run: [part(run) for part in parts]
             case _:
                 name = self._name(node)
+                self._places.setdefault(name, self._place(node))
                 return self.names.setdefault(name, getter(name))
 
     def _name(self, node: ast.expr) -> str:
@@ -148,7 +150,11 @@ class RunFilter:
         return len(self._text.encode()[: node.col_offset].decode())
 
     def _error(self, message: str, offset: int) -> ArgumentError:
-        return ArgumentError(f"{message}.", where=f"{self._text}\n     {' ' * offset}^", hint=_HINT)
+        return ArgumentError(f"{message}.", where=self._pointed(offset), hint=_HINT)
+
+    def _pointed(self, offset: int) -> str:
+        """Return the condition with a mark below the character ``offset``."""
+        return f"{self._text}\n     {' ' * offset}^"  # an error writes "  in " before the first line
 
 
 def _holds(operands: list[Any], comparisons: list[Callable[[Any, Any], Any]]) -> bool:

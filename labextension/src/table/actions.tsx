@@ -1,6 +1,6 @@
 /** What can be done with the selected runs, deletions that can be undone, and why an action was refused. */
 import { Clipboard } from '@jupyterlab/apputils';
-import { copyIcon, deleteIcon, editIcon, notebookIcon, tagIcon } from '@jupyterlab/ui-components';
+import { copyIcon, deleteIcon, editIcon, tagIcon, textEditorIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { formatBytes, formatCount } from '../../live/format';
@@ -153,7 +153,7 @@ export function ActionBar({ model, actions, onCompare }: BarProps): JSX.Element 
         onClick={() => void actions.tag()}
       />
       <IconButton
-        icon={notebookIcon}
+        icon={textEditorIcon}
         label="Note"
         title="Note (N)"
         labelled

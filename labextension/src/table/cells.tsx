@@ -4,7 +4,7 @@ import * as React from 'react';
 
 import { formatCount, formatDuration, formatValue, toNumber } from '../../live/format';
 import type { RunGroup, RunRow } from '../../protocol';
-import { StateBadge } from '../views/state';
+import { Middle, StateBadge } from '../views/state';
 import { formatDate } from '../views/time';
 import type { Column } from './query';
 
@@ -102,7 +102,11 @@ function contentOf(column: string, run: RunRow, value: unknown): Content {
         )
       };
     case 'definition':
-      return { text: run.entrypoint, title: `${run.definition_root}\n${run.entrypoint}` };
+      return {
+        text: run.entrypoint,
+        title: `${run.definition_root}\n${run.entrypoint}`,
+        content: <Middle text={run.entrypoint} />
+      };
     case 'best':
       return run.best === null
         ? { text: '–' }
@@ -140,7 +144,8 @@ function valueText(value: unknown): string {
   if (typeof value === 'number') {
     return formatValue(value);
   }
-  const text = String(value);
+  // the server sends all other values as text
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
   return ['NaN', 'Infinity', '-Infinity'].includes(text) ? formatValue(Number(text)) : text;
 }
 

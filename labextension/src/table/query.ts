@@ -54,14 +54,14 @@ function own(id: string, label: string, widthPx: number, isNumber = false): Colu
 
 /** The columns that every table has at first, before and after those of hyperparameters and metrics. */
 const LEADING: readonly Column[] = [
-  own('state', 'State', 112),
-  own('name', 'Run', 190),
-  own('definition', 'Definition', 170)
+  own('state', 'State', 108),
+  own('name', 'Run', 184),
+  own('definition', 'Definition', 150)
 ];
+const BEST = own('best', 'Best', 124, true);
 const TRAILING: readonly Column[] = [
-  own('best', 'Best', 150, true),
-  own('batches', 'Batches', 84, true),
-  own('duration', 'Duration', 104, true),
+  own('batches', 'Batches', 78, true),
+  own('duration', 'Duration', 96, true),
   own('started', 'Started', 132),
   own('tags', 'Tags', 130),
   own('note', 'Note', 240)
@@ -94,12 +94,13 @@ export function columnsOf(names: Names | null, choice: ColumnChoice): { all: Col
   const all = [
     ...LEADING,
     ...hyperparameters.map(hyperparameterColumn),
+    BEST,
     ...validationFirst(metrics).map(metricColumn),
     ...TRAILING,
     ...MORE
   ];
   const atFirst = new Set([
-    ...[...LEADING, ...TRAILING].map(({ id }) => id),
+    ...[...LEADING, BEST, ...TRAILING].map(({ id }) => id),
     ...differing.slice(0, AT_FIRST.hyperparameters),
     ...validationFirst(metrics).slice(0, AT_FIRST.metrics)
   ]);

@@ -10,7 +10,7 @@ import { ActionBar, Actions, Notices } from './actions';
 import { Chooser } from './chooser';
 import { Grid } from './grid';
 import type { RunTableModel } from './model';
-import type { Grouping } from './query';
+import type { Grouping, Query } from './query';
 
 /** A pause in typing after which the server is asked. */
 const TYPED_MS = 150;
@@ -31,6 +31,8 @@ interface TableProps {
 
 export function TableView({ model, onCompare, titleOfKernel }: TableProps): JSX.Element {
   const [active, setActive] = React.useState(0);
+  /** The fields begin again with what the query has. */
+  const [turn, setTurn] = React.useState(0);
   const { page, error, query } = model;
 
   if (page === null) {
@@ -45,6 +47,7 @@ export function TableView({ model, onCompare, titleOfKernel }: TableProps): JSX.
     <>
       <div className="dj-Table-tools">
         <Field
+          key={`text ${turn}`}
           icon={searchIcon}
           label="Search runs"
           title="Words in the name, the tags, the note, the state, the definition or the id"
@@ -55,6 +58,7 @@ export function TableView({ model, onCompare, titleOfKernel }: TableProps): JSX.
           }}
         />
         <Field
+          key={`where ${turn}`}
           icon={filterIcon}
           label="lr &lt; 1e-3 and accuracy &gt; 0.9"
           title="A condition, as in dj.runs(where=…): comparisons of hyperparameters, metrics and facts, with and, or, not"
@@ -114,13 +118,26 @@ export function TableView({ model, onCompare, titleOfKernel }: TableProps): JSX.
           titleOfKernel={titleOfKernel}
         />
       ) : (
-        <Nothing model={model} hasRuns={page.runs > 0} />
+        <Nothing
+          query={query}
+          hasRuns={page.runs > 0}
+          onShowAll={() => {
+            model.ask({ text: '', where: '' });
+            setTurn(turn + 1);
+          }}
+        />
       )}
     </>
   );
 }
 
-function Nothing({ model, hasRuns }: { model: RunTableModel; hasRuns: boolean }): JSX.Element {
+interface NothingProps {
+  query: Query;
+  hasRuns: boolean;
+  onShowAll: () => void;
+}
+
+function Nothing({ query: { text, where }, hasRuns, onShowAll }: NothingProps): JSX.Element {
   if (!hasRuns) {
     return (
       <Empty title="No runs yet">
@@ -129,11 +146,10 @@ function Nothing({ model, hasRuns }: { model: RunTableModel; hasRuns: boolean })
       </Empty>
     );
   }
-  const { text, where } = model.query;
   return (
     <Empty title={text === '' && where === '' ? 'All runs are archived' : 'No run matches'}>
       {(text !== '' || where !== '') && (
-        <button type="button" className="dj-TextButton" onClick={() => model.ask({ text: '', where: '' })}>
+        <button type="button" className="dj-TextButton" onClick={onShowAll}>
           Show all runs
         </button>
       )}
@@ -154,7 +170,6 @@ interface FieldProps {
 /** A field whose text counts after a pause in typing, or at once with the Enter key. */
 function Field({ icon: Icon, label, title, value, isCode, isWrong, onChange }: FieldProps): JSX.Element {
   const [text, setText] = React.useState(value);
-  React.useEffect(() => setText(value), [value]);
   const timer = React.useRef(0);
   React.useEffect(() => () => window.clearTimeout(timer.current), []);
   const change = (next: string, waitMs: number): void => {
