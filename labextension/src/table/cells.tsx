@@ -5,7 +5,7 @@ import * as React from 'react';
 import { formatCount, formatDuration, formatValue, toNumber } from '../../live/format';
 import type { RunGroup, RunRow } from '../../protocol';
 import { Middle, StateBadge } from '../views/state';
-import { formatDate } from '../views/time';
+import { formatDate, formatShortDate } from '../views/time';
 import type { Column } from './query';
 
 export const ROW_PX = 30;
@@ -110,13 +110,21 @@ function contentOf(column: string, run: RunRow, value: unknown): Content {
     case 'best':
       return run.best === null
         ? { text: '–' }
-        : { text: `${run.best.name} ${formatValue(toNumber(run.best.value))}` };
+        : {
+            text: `${run.best.name} ${formatValue(toNumber(run.best.value))}`,
+            content: (
+              <span className="dj-Best">
+                <span className="dj-faint">{run.best.name}</span>
+                <span>{formatValue(toNumber(run.best.value))}</span>
+              </span>
+            )
+          };
     case 'batches':
       return { text: formatCount(run.batches_trained) };
     case 'duration':
       return { text: formatDuration(toNumber(run.seconds)) };
     case 'started':
-      return { text: formatDate(started) };
+      return { text: formatShortDate(started), title: formatDate(started) };
     case 'tags':
       return {
         text: run.tags.join(', '),
