@@ -47,6 +47,9 @@ def store(lab: Lab) -> Iterator[Store]:
         for number in range(20):
             add(store, number, **({"state": State.FAILED, "batches_trained": 0, "best": None, "session": None} if number in (3, 4) else {}))
     yield store
+    for run in store.summaries():
+        if not run.state.is_live:
+            store.delete_run(run.id)
     store.close()
 
 
@@ -145,7 +148,7 @@ def test_columns_are_chosen_and_remembered(page: LabPage) -> None:
     chooser.get_by_label("Tags").uncheck()
     page.page.keyboard.press("Escape")
     expect(chooser).to_have_count(0)
-    expect(row(page, 19).get_by_role("gridcell")).to_have_count(12)
+    expect(row(page, 19).get_by_role("gridcell")).to_have_count(13)
     expect(tab(page).get_by_role("columnheader", name="width")).to_be_visible()
     page.page.reload()
     page.wait_ready()
@@ -214,16 +217,16 @@ def test_deleted_runs_come_back_when_it_is_undone(page: LabPage, store: Store) -
 def test_all_that_match_are_selected_at_once(page: LabPage, store: Store) -> None:
     """Also those that were never in view; a running one among them keeps all of them."""
     with store.transaction():
-        for number in range(100, 700):
+        for number in range(100, 260):
             add(store, number, created_at=float(number))
-    expect(tab(page).locator(".dj-Table-count")).to_have_text("620 runs")
+    expect(tab(page).locator(".dj-Table-count")).to_have_text("180 runs")
     tab(page).get_by_label("Condition").fill("accuracy >= 1")
-    expect(tab(page).locator(".dj-Table-count")).to_have_text("600 of 620 runs")
-    tab(page).get_by_label("Select all runs").check()
-    expect(tab(page).locator(".dj-Table-selected")).to_have_text("600 selected")
+    expect(tab(page).locator(".dj-Table-count")).to_have_text("160 of 180 runs")
+    tab(page).get_by_label("Select all runs").click()
+    expect(tab(page).locator(".dj-Table-selected")).to_have_text("160 selected")
     tab(page).get_by_role("button", name="Archive", exact=True).click()
     expect(tab(page).locator(".dj-Table-count")).to_have_text("0 of 20 runs")
-    assert sum(run.archived for run in store.summaries()) == 600
+    assert sum(run.archived for run in store.summaries()) == 160
     tab(page).get_by_role("button", name="Show all runs").click()
     store.update_run("run-0019", state=State.RUNNING, session=None, best=None, batches_trained=10, ended_at=None)
     expect(row(page, 19)).to_contain_text("Running")

@@ -38,10 +38,9 @@ class TextBody extends Widget implements Dialog.IBodyWidget<string> {
     field.spellcheck = hasLines;
     if (field instanceof HTMLTextAreaElement) {
       field.rows = 6;
-      // JupyterLab's dialogs are accepted by the Enter key.
       field.addEventListener('keydown', event => {
-        if (event.key === 'Enter' && !event.ctrlKey && !event.metaKey) {
-          event.stopPropagation();
+        if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+          field.closest('.jp-Dialog')?.querySelector<HTMLElement>('.jp-mod-accept')?.click();
         }
       });
     } else if (known.length > 0) {

@@ -31,7 +31,11 @@ export function Grid({ model, active, onActive, actions, onCompare, titleOfKerne
   const { first, end } = useWindow(host, '.dj-Table-scroll', count, ROW_PX);
   React.useEffect(() => model.want(first, end), [model, first, end, count]);
 
-  const template = `${CHECK_PX}px ${shown.map(({ widthPx }) => `${widthPx}px`).join(' ')}`;
+  // The last column, usually the notes, takes the room that is left.
+  const widths = shown.map(({ widthPx }, index) =>
+    index === shown.length - 1 ? `minmax(${widthPx}px, 1fr)` : `${widthPx}px`
+  );
+  const template = `${CHECK_PX}px ${widths.join(' ')}`;
   const widthPx = CHECK_PX + shown.reduce((sum, column) => sum + column.widthPx, 0);
   const titleOf = (group: RunGroup): string =>
     (group.by === 'kernel' && group.value !== '' ? titleOfKernel(group.value) : null) ?? groupTitle(group);

@@ -58,7 +58,7 @@ const LEADING: readonly Column[] = [
   own('name', 'Run', 184),
   own('definition', 'Definition', 150)
 ];
-const BEST = own('best', 'Best', 124, true);
+const BEST = own('best', 'Best', 140, true);
 const TRAILING: readonly Column[] = [
   own('batches', 'Batches', 78, true),
   own('duration', 'Duration', 96, true),
