@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from detjupyter.protocol.records import BestRecord
-from detjupyter.protocol.states import State
+from detjupyter.protocol.records import BestRecord, SeriesPatch
+from detjupyter.protocol.states import Group, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +77,38 @@ class RunsSize:
     runs: int
     live: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSetting:
+    """A setting in which runs differ: its value in each, as text, and None in a run without it."""
+
+    name: str
+    values: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedCurves:
+    """A metric of several runs: for each its reduced curve, last value, smallest and largest value; None in a run without it."""
+
+    group: Group
+    name: str
+    curves: tuple[SeriesPatch | None, ...]
+    newest: tuple[float | None, ...]
+    smallest: tuple[float | None, ...]
+    largest: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRecord:
+    """Runs next to each other: the settings in which they differ, their metrics, and of two runs the difference of the code.
+
+    ``more_settings`` and ``more_metrics`` count those that are left out.
+    """
+
+    runs: tuple[RunRow, ...]
+    settings: tuple[ComparedSetting, ...]
+    metrics: tuple[ComparedCurves, ...]
+    more_settings: int
+    more_metrics: int
+    code: str

@@ -8,6 +8,7 @@
 | ``runs/<run id>/series?points=`` | GET | ``{patches: SeriesPatch[]}``, decimated |
 | ``runs/<run id>/checkpoints`` | GET | ``{checkpoints: CheckpointRecord[]}``, newest first |
 | ``runs/<run id>/log`` | GET | ``{lines: LogLine[]}``, the last ones |
+| ``comparison?runs=`` | GET | ``ComparisonRecord`` |
 | ``table?where=&text=&sort=&descending=&group=&toggled=&archived=&columns=&offset=&limit=`` | GET | ``RunPage``, or 304 |
 | ``table/ids?where=&text=&archived=`` | GET | ``{run_ids: str[]}`` |
 | ``table/annotate`` | POST ``{run_ids, name, note, add_tags, remove_tags, starred, archived}`` | 204 |
@@ -31,6 +32,7 @@ from __future__ import annotations
 from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
+from detjupyter.server.comparison import ComparisonHandler
 from detjupyter.server.definition import DefinitionHandler, DeterminedHandler, IgnoreHandler, UndoHandler
 from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
 from detjupyter.server.live import LiveHandler
@@ -44,6 +46,7 @@ _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("runs/([^/]+)/checkpoints", CheckpointsHandler),
     ("runs/([^/]+)/parent", ParentHandler),
     ("runs/([^/]+)/log", LogHandler),
+    ("comparison", ComparisonHandler),
     ("table", TableHandler),
     ("table/ids", TableIdsHandler),
     ("table/annotate", AnnotateHandler),

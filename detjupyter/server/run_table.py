@@ -130,7 +130,7 @@ class RunTable:
             version, runs = self._version, self._runs.values()
             archived = sum(run.archived for run in runs)
         values = [_column(name) for name in columns]
-        items = tuple(item if isinstance(item, RunGroup) else _row(item, values) for item in result.items[offset : offset + limit])
+        items = tuple(item if isinstance(item, RunGroup) else row_of(item, values) for item in result.items[offset : offset + limit])
         page = RunPage(
             len(runs), archived, result.matching, len(result.items), offset, items, result.hyperparameters, result.differing, result.metrics
         )
@@ -270,7 +270,8 @@ def _column(name: str) -> Values:
     return _SORTS.get(name) or getter(name)
 
 
-def _row(run: RunSummary, values: Sequence[Values]) -> RunRow:
+def row_of(run: RunSummary, values: Sequence[Values]) -> RunRow:
+    """Return a run as a row, with those values."""
     return RunRow(
         id=run.id,
         state=run.state,

@@ -75,7 +75,11 @@ def compare(*runs: Run | str | Iterable[Run]) -> Comparison:
         ArgumentError: Too few or too many runs, something else than a run, or there is no best one.
         RunNotFoundError: There is no run of an id.
     """
-    store = open_store()
+    return compare_in(open_store(), runs)
+
+
+def compare_in(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Comparison:
+    """Compare runs of ``store``; see :func:`compare`."""
     named = list(_ids(store, runs, inside_of=()))
     chosen = list(dict.fromkeys(named))
     if len(chosen) == 1 < len(named):

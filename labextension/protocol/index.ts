@@ -354,6 +354,32 @@ export interface RunsSize {
   size_bytes: number;
 }
 
+/** A setting in which runs differ: its value in each, as text, and None in a run without it. */
+export interface ComparedSetting {
+  name: string;
+  values: readonly (string | null)[];
+}
+
+/** A metric of several runs: for each its reduced curve, last value, smallest and largest value; None in a run without it. */
+export interface ComparedCurves {
+  group: Group;
+  name: string;
+  curves: readonly (SeriesPatch | null)[];
+  newest: readonly (Scalar | null)[];
+  smallest: readonly (Scalar | null)[];
+  largest: readonly (Scalar | null)[];
+}
+
+/** Runs next to each other: the settings in which they differ, their metrics, and of two runs the difference of the code. */
+export interface ComparisonRecord {
+  runs: readonly RunRow[];
+  settings: readonly ComparedSetting[];
+  metrics: readonly ComparedCurves[];
+  more_settings: number;
+  more_metrics: number;
+  code: string;
+}
+
 /** A :class:`SeriesPatch` whose ``count`` points are in two buffers sent with the message. */
 export interface PatchHeader {
   group: Group;

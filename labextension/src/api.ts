@@ -9,6 +9,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import type {
   CheckpointRecord,
   Command,
+  ComparisonRecord,
   DefinitionRecord,
   DeterminedRecord,
   IgnoreEditRecord,
@@ -99,6 +100,11 @@ export class Api {
     const parameters = new URLSearchParams({ ...query, offset: `${offset}`, limit: `${limit}` });
     const answer = await this.ask<RunPage>(`table?${parameters}`, { headers });
     return answer.status === NOT_MODIFIED ? null : { page: answer.body, etag: answer.etag };
+  }
+
+  /** Return 2 to 20 runs next to each other. */
+  async comparison(runIds: readonly string[]): Promise<ComparisonRecord> {
+    return this.request<ComparisonRecord>(`comparison?runs=${runIds.map(encodeURIComponent).join(',')}`);
   }
 
   /** Return the ids of all runs that the table has. */

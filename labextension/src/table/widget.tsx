@@ -3,8 +3,10 @@ import { MainAreaWidget } from '@jupyterlab/apputils';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import type { Api } from '../api';
 import { panelIcon } from '../icons';
 import type { PanelModel } from '../model/panel';
+import { ComparisonView } from './comparison';
 import { RunTableModel } from './model';
 import { TableView } from './view';
 
@@ -16,7 +18,7 @@ export function createRunsTab(
   titleOfKernel: (kernelId: string) => string | null
 ): MainAreaWidget {
   const table = new RunTableModel(panel.api, panel.runs.changed);
-  const content = new RunsTab(table, titleOfKernel);
+  const content = new RunsTab(table, panel.api, titleOfKernel);
   const tab = new MainAreaWidget({ content });
   tab.id = RUNS_TAB_ID;
   tab.title.label = 'Runs';
@@ -30,6 +32,7 @@ export function createRunsTab(
 class RunsTab extends ReactWidget {
   constructor(
     private readonly table: RunTableModel,
+    private readonly api: Api,
     private readonly titleOfKernel: (kernelId: string) => string | null
   ) {
     super();
@@ -45,6 +48,22 @@ class RunsTab extends ReactWidget {
   }
 
   protected render(): JSX.Element {
-    return <TableView model={this.table} onCompare={() => undefined} titleOfKernel={this.titleOfKernel} />;
+    return <RunsView table={this.table} api={this.api} titleOfKernel={this.titleOfKernel} />;
   }
+}
+
+interface RunsViewProps {
+  table: RunTableModel;
+  api: Api;
+  titleOfKernel: (kernelId: string) => string | null;
+}
+
+/** The table, or the comparison of the runs that were selected in it. */
+function RunsView({ table, api, titleOfKernel }: RunsViewProps): JSX.Element {
+  const [compared, setCompared] = React.useState<readonly string[] | null>(null);
+  return compared === null ? (
+    <TableView model={table} onCompare={setCompared} titleOfKernel={titleOfKernel} />
+  ) : (
+    <ComparisonView api={api} runIds={compared} onClose={() => setCompared(null)} />
+  );
 }

@@ -28,6 +28,7 @@ NOBODY = {"Authorization": ""}
         ("DELETE", "runs/one"),
         ("GET", "runs/one/series"),
         ("GET", "runs/one/log"),
+        ("GET", "comparison"),
         ("GET", "table"),
         ("GET", "table/ids"),
         ("POST", "table/annotate"),

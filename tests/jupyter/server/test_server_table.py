@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from support.runs import make_run
+from support.runs import make_run, points
 from support.served import Api
 from tornado.httpclient import HTTPClientError
 
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, SessionRecord
-from detjupyter.protocol.states import State
+from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
 
 
@@ -189,3 +191,22 @@ async def test_a_wrong_argument_is_400(api: Api, query: dict[str, str]) -> None:
     status, answer = await api.refused("table", **query)
     assert status == 400
     assert answer["message"]
+
+
+async def test_runs_are_compared(api: Api, store: Store) -> None:
+    """Their curves, what differs, the last, smallest and largest values; of two runs the code, too."""
+    for number in range(3):
+        add(store, number)
+        store.append_series(f"run-{number}", Group.VALIDATION, "accuracy", *points(1, 2_000, 1 + number))
+    store.append_series("run-1", Group.TRAINING, "only here", np.array([1, 2]), np.array([math.nan, math.inf]))
+    found = await api.get("comparison", runs="run-2,run-1")
+    assert [run["id"] for run in found["runs"]] == ["run-2", "run-1"]
+    assert found["settings"] == [{"name": "lr", "values": [repr(0.1**2), "0.1"]}]
+    accuracy, other = found["metrics"]
+    assert (accuracy["newest"], accuracy["smallest"], accuracy["largest"]) == ([6_000.0, 4_000.0], [3.0, 2.0], [6_000.0, 4_000.0])
+    assert all(len(curve["values"]) <= 400 for curve in accuracy["curves"])
+    assert (other["curves"][0], other["newest"], other["smallest"]) == (None, [None, "Infinity"], [None, None])
+    assert isinstance(found["code"], str)
+    assert (await api.get("comparison", runs="run-0,run-1,run-2"))["code"] == ""
+    for runs, status in (("run-1", 400), ("run-1,run-1", 400), ("run-1,no", 404), ("", 404), ("run-1,..", 404)):
+        assert (await api.refused("comparison", runs=runs))[0] == status
