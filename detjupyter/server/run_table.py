@@ -14,7 +14,7 @@ from detjupyter.protocol.run_table import RunGroup, RunPage, RunRow
 from detjupyter.protocol.states import State
 from detjupyter.store.run_filter import RunFilter
 from detjupyter.store.run_values import MISSING, getter, hyperparameters_of
-from detjupyter.store.summary import RunSummary, summary_of
+from detjupyter.store.summary import RunSummary
 from detjupyter.text import shortened
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ GROUPINGS = ("", "definition", "kernel", "code")
 FAILED = "failed"
 
 _LOOK_EVERY_S = 1.0
+"""How often the owners of live runs are checked at most."""
 _OVERLAP_S = 5.0  # the time of a run is taken before the end of its transaction
 _FOLDED_FROM = 2
 """A single failed run keeps its place."""
@@ -82,7 +83,7 @@ class _Result:
 
 
 class RunTable:
-    """All runs as summaries, brought up to date at most once a second, and the last selections.
+    """All runs as summaries, brought up to date whenever the history has changed, and the last selections.
 
     Thread: any.
     """
@@ -92,13 +93,9 @@ class RunTable:
         self._runs: dict[str, RunSummary] = {}
         self._texts: dict[str, str] = {}
         self._token: int | None = None
-        self._looked_at = -_LOOK_EVERY_S
+        self._looked_at = 0.0
         self._results: dict[Selection, _Result] = {}
         self._version = time.time_ns()
-
-    def expire(self) -> None:
-        """Read what has changed before the next page, because this server has changed something."""
-        self._looked_at = -_LOOK_EVERY_S
 
     def ids(self, store: Store, selection: Selection) -> list[str]:
         """Return the ids of all runs of a selection, newest first.
@@ -138,18 +135,18 @@ class RunTable:
 
     def _look(self, store: Store) -> None:
         now = time.monotonic()
-        if now - self._looked_at < _LOOK_EVERY_S:
-            return
         token, is_first = store.change_token(), self._token is None
-        if token == self._token and not any(run.state.is_live for run in self._runs.values()):
-            self._looked_at = now
-            return
+        if token == self._token:
+            # The death of a kernel changes nothing in the history.
+            is_due = now - self._looked_at >= _LOOK_EVERY_S and any(run.state.is_live for run in self._runs.values())
+            if not is_due:
+                return
         if is_first:
             changed, gone = store.summaries(), set[str]()
         else:
             states = store.run_states(limit=None)  # also finds the runs whose kernel has died
             since = max((run.updated_at for run in self._runs.values()), default=0.0) - _OVERLAP_S
-            changed = [run for run in map(summary_of, store.runs_updated_since(since)) if run != self._runs.get(run.id)]
+            changed = [run for run in store.summaries(updated_since=since) if run != self._runs.get(run.id)]
             gone = self._runs.keys() - states.keys()
             new = states.keys() - self._runs.keys() - {run.id for run in changed}
             changed += store.summaries_of(list(new))

@@ -98,8 +98,7 @@ class _RunsHandler(Handler):
         return [self.check_run_id(run_id) for run_id in _texts(body.get("run_ids"), "run_ids", MAX_RUNS)]
 
     def changed(self) -> None:
-        """Have browsers and the table see the change at once."""
-        self.services.table.expire()
+        """Have browsers see the change at once."""
         self.services.watcher.look_now()
         self.set_status(204)
         self.finish()

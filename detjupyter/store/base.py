@@ -216,13 +216,16 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def summaries(self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None) -> list[RunSummary]:
+    def summaries(
+        self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None, updated_since: float | None = None
+    ) -> list[RunSummary]:
         """Return summaries of runs, newest first; 20,000 take about 0.4 s, a tenth of their records. Unreadable runs are left out.
 
         Args:
             limit: How many, None for all.
             before: Only runs older than the run with that id.
             entrypoint: Only runs of that entrypoint.
+            updated_since: Only runs with a greater ``updated_at``.
 
         Raises:
             RunNotFoundError: There is no run ``before``.

@@ -177,10 +177,14 @@ class MemoryStore(Store):
         found = ((run.id, run.state) for run in records if state in (None, run.state) and entrypoint in (None, run.entrypoint))
         return dict(islice(found, limit))
 
-    def summaries(self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None) -> list[RunSummary]:
+    def summaries(
+        self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None, updated_since: float | None = None
+    ) -> list[RunSummary]:
         with self._lock:
             records = self.runs(limit=len(self._check_open()), before=before)
-        return list(islice((summary_of(run) for run in records if entrypoint in (None, run.entrypoint)), limit))
+        found = [run for run in records if entrypoint in (None, run.entrypoint)]
+        changed = [run for run in found if updated_since is None or run.updated_at > updated_since]
+        return list(map(summary_of, changed[:limit]))
 
     def summaries_of(self, run_ids: Sequence[str]) -> list[RunSummary]:
         with self._lock:

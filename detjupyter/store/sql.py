@@ -235,11 +235,13 @@ class SqlStore(Store):
             live = connection.execute(_SELECT_LIVE).all()
         return {run.id: run for run in self._readable(live, self._read_run)}
 
-    def summaries(self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None) -> list[RunSummary]:
+    def summaries(
+        self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None, updated_since: float | None = None
+    ) -> list[RunSummary]:
         live = self._live_runs()
         with self._database.reading() as connection:
             anchor = None if before is None else _find_run(connection, before)
-            rows = select_summaries(connection, limit=limit, before=anchor, entrypoint=entrypoint)
+            rows = select_summaries(connection, limit=limit, before=anchor, entrypoint=entrypoint, updated_since=updated_since)
         return self._summaries(rows, live)
 
     def summaries_of(self, run_ids: Sequence[str]) -> list[RunSummary]:

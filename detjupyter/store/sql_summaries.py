@@ -39,6 +39,7 @@ _SELECT = (
             runs.c.created_at < bindparam("before_time"),
             (runs.c.created_at == bindparam("before_time")) & (runs.c.number < bindparam("before_number")),
         ),
+        or_(bindparam("updated_since").is_(None), runs.c.updated_at > bindparam("updated_since")),
     )
     .order_by(*_NEWEST_FIRST)
     .limit(bindparam("limit"))
@@ -48,11 +49,13 @@ _SELECT_CHOSEN = select(*_COLUMNS).where(
 )
 
 
-def select_summaries(connection: Connection, *, limit: int | None, before: Row[Any] | None, entrypoint: str | None) -> Sequence[Row[Any]]:
+def select_summaries(
+    connection: Connection, *, limit: int | None, before: Row[Any] | None, entrypoint: str | None, updated_since: float | None
+) -> Sequence[Row[Any]]:
     """Return rows for :func:`to_summaries`, newest first; ``before`` is the row of the run of which only older ones are returned."""
     place = (None, None) if before is None else (before.created_at, before.number)
     where = {"limit": -1 if limit is None else limit, "entrypoint": entrypoint, "before_time": place[0], "before_number": place[1]}
-    return connection.execute(_SELECT, where).all()
+    return connection.execute(_SELECT, where | {"updated_since": updated_since}).all()
 
 
 def select_chosen(connection: Connection, run_ids: Sequence[str]) -> Sequence[Row[Any]]:

@@ -11,11 +11,11 @@ import pytest
 from playwright.sync_api import Locator, expect
 from support.environments import Lab
 from support.pages import CUT_WITHOUT_TOOLTIP, LabPage
-from support.runs import make_run, make_session
+from support.runs import make_run, make_session, points
 from support.waiting import wait_until
 
 from detjupyter.protocol.records import BestRecord, CheckpointRecord
-from detjupyter.protocol.states import State
+from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store, open_store
 from detjupyter.store.annotation import Annotation
 
@@ -257,6 +257,36 @@ def test_it_fits_its_page(name: str, dark: bool, width: int, open_lab: Callable[
     page.page.emulate_media(forced_colors="active")
     page.screenshot(f"runs-{name}-forced-colors")
     store.close()
+
+
+def test_selected_runs_are_compared(page: LabPage, store: Store) -> None:
+    """By the keyboard: curves in the same charts, what differs, the values; Escape goes back to the table."""
+    for number in (17, 18, 19):
+        store.append_series(f"run-{number:04}", Group.VALIDATION, "accuracy", *points(1, 50, number))
+    store.annotate_runs(["run-0018"], Annotation("baseline"))
+    tab(page).get_by_label("Rows of runs").focus()
+    keyboard = page.page.keyboard
+    keyboard.press(" ")
+    expect(tab(page).get_by_role("button", name="Compare", exact=True)).to_be_disabled()
+    keyboard.press("ArrowDown")
+    keyboard.press(" ")
+    keyboard.press("ArrowDown")
+    keyboard.press(" ")
+    keyboard.press("c")
+    chart = tab(page).locator('.dj-Overlay[data-metric="validation.accuracy"]')
+    expect(chart).to_be_visible()
+    expect(tab(page).locator(".dj-Compared thead th")).to_have_text(["Run", "run-0019", "baseline", "run-0017"])
+    expect(tab(page).get_by_role("row", name="lr", exact=False).first).to_contain_text("0.0001")
+    expect(tab(page).get_by_role("row", name="accuracy (validation)")).to_contain_text("950.0 (19 – 950)".replace("950.0", "950"))
+    plot = chart.locator(".u-over")
+    box = plot.bounding_box()
+    assert box is not None
+    page.page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 12)
+    expect(chart.locator(".dj-Overlay-point")).to_contain_text("run-0019 · batch ")
+    page.screenshot("runs-compared")
+    keyboard.press("Escape")
+    expect(tab(page).get_by_label("Rows of runs")).to_be_focused()
+    expect(tab(page).locator(".dj-Table-selected")).to_have_text("3 selected")
 
 
 def test_an_empty_history_says_what_to_do(lab: Lab, open_page: Callable[..., LabPage]) -> None:

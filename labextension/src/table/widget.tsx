@@ -61,6 +61,14 @@ interface RunsViewProps {
 /** The table, or the comparison of the runs that were selected in it. */
 function RunsView({ table, api, titleOfKernel }: RunsViewProps): JSX.Element {
   const [compared, setCompared] = React.useState<readonly string[] | null>(null);
+  const wasCompared = React.useRef(false);
+  React.useEffect(() => {
+    if (compared === null && wasCompared.current) {
+      // the keys work again where they were used last
+      document.querySelector<HTMLElement>(`#${RUNS_TAB_ID} .dj-Table-rows`)?.focus();
+    }
+    wasCompared.current = compared !== null;
+  }, [compared]);
   return compared === null ? (
     <TableView model={table} onCompare={setCompared} titleOfKernel={titleOfKernel} />
   ) : (
