@@ -114,7 +114,7 @@ class TestRuns:
         assert [run.id for run in store.summaries(entrypoint="m:T")] == ["r2"]
         store.annotate_runs(["r1"], Annotation(starred=True))
         changed_at = store.run("r1").updated_at
-        assert [run.id for run in store.summaries(updated_since=store.run("r0").updated_at)] == ["r1"]
+        assert [run.id for run in store.summaries(updated_since=store.run("r2").updated_at)] == ["r1"]
         assert store.summaries(updated_since=changed_at) == []
         assert [run.id for run in store.summaries_of(["r0", "no", "r2"])] == ["r0", "r2"]
         assert store.summaries_of([]) == []
