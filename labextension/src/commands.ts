@@ -35,7 +35,9 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
     icon: panelIcon,
     execute: () => shell.activateById(PANEL_ID)
   });
-  addRunsCommand(app, model);
+  if (hasTabs(app)) {
+    addRunsCommand(app, model);
+  }
   commands.addCommand(REFRESH, {
     label: 'Refresh Model Definition Panel',
     caption: 'Ask the server and the kernel again',
@@ -49,7 +51,12 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
       execute: () => model.session.send({ kind })
     });
   }
-  const ids = [SHOW_PANEL, OPEN_RUNS, ...STEERING.map(({ kind }) => `detjupyter:${kind}`), REFRESH];
+  const ids = [
+    SHOW_PANEL,
+    ...(hasTabs(app) ? [OPEN_RUNS] : []),
+    ...STEERING.map(({ kind }) => `detjupyter:${kind}`),
+    REFRESH
+  ];
   for (const id of ids) {
     palette?.addItem({ command: id, category: CATEGORY });
   }
@@ -65,6 +72,11 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
       STEERING.forEach(({ kind }) => commands.notifyCommandChanged(`detjupyter:${kind}`));
     }
   });
+}
+
+/** Whether the application has tabs next to that of the notebook, as JupyterLab does; Notebook 7 has none. */
+export function hasTabs(app: JupyterFrontEnd): boolean {
+  return 'mode' in app.shell;
 }
 
 /** The tab with the table of runs; it is opened once. */

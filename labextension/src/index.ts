@@ -4,7 +4,7 @@ import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
-import { addCommands, OPEN_RUNS } from './commands';
+import { addCommands, hasTabs, OPEN_RUNS } from './commands';
 import { PanelModel } from './model/panel';
 import { DefinitionPanel } from './panel';
 
@@ -25,7 +25,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       tracker,
       app.serviceManager.contents,
       path => void app.commands.execute('docmanager:open', { path }),
-      () => void app.commands.execute(OPEN_RUNS)
+      hasTabs(app) ? () => void app.commands.execute(OPEN_RUNS) : null
     );
     const panel = new DefinitionPanel(model);
     panel.disposed.connect(() => model.dispose());
