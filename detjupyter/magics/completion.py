@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*%|%{0,2})(det_\w+)\s(.*)", re.DOTALL)
 _MOST_ENTRIES = 200
 _MOST_RUNS = 50
+_MOST_TAGGED = 1000
 _NEVER_MEANT = ("__pycache__", ".git", ".ipynb_checkpoints")
 
 
@@ -165,6 +167,17 @@ def _any_runs(_: str, __: list[str]) -> list[str]:
         return []
 
 
+def _tags(_: str, __: list[str]) -> list[str]:
+    """Return the tags that runs have, as words of a magic's line."""
+    from detjupyter.store import open_store
+
+    try:
+        tags = dict.fromkeys(tag for run in open_store().summaries(limit=_MOST_TAGGED) for tag in run.tags)
+        return [shlex.quote(tag) for tag in tags]
+    except DetJupyterError:
+        return []
+
+
 def _files(word: str, typed: list[str]) -> list[str]:
     """Return the paths in one directory of the model definition, relative to its root."""
     from detjupyter.magics.chosen import chosen_definition
@@ -219,6 +232,8 @@ _SOURCES: dict[str, Callable[[str, list[str]], list[str]]] = {
     "from_run": _runs,
     "runs": _any_runs,
     "run": _any_runs,
+    "tag": _tags,
+    "untag": _tags,
     "state": lambda _word, _typed: [state.value for state in State],
     "repeat": _repeatable,
     "script_checkpoint": lambda _word, _typed: ["latest"],

@@ -81,7 +81,7 @@ def _show_runs(runs: RunList, include: object = None, exclude: object = None) ->
     del include, exclude
     from detjupyter.widgets.run_table import runs_bundle
 
-    return runs_bundle(runs.records(), are_chosen=runs.are_chosen)
+    return runs_bundle(runs.summaries(), are_chosen=runs.are_chosen)
 
 
 def _show_comparison(comparison: Comparison, include: object = None, exclude: object = None) -> dict[str, Any]:

@@ -213,7 +213,8 @@ class RunRecord:
     """A run as the history lists it.
 
     ``session`` is the session as the run last recorded it. ``recipe`` is the load recipe of its trial, ``versions`` the versions of Python
-    and of the packages at the first load; both are None for runs of scripts and of earlier versions.
+    and of the packages at the first load; both are None for runs of scripts and of earlier versions. The last five fields are what the
+    user has added; lists hide a run that is ``archived``.
     """
 
     id: str
@@ -238,6 +239,11 @@ class RunRecord:
     session: SessionRecord | None
     recipe: LoadRecipe | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    name: str = ""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    starred: bool = False
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from detjupyter.server.history import History
 from detjupyter.server.ignore import IgnoreEdits
 from detjupyter.server.listing import compare_with_determined, list_definition
 from detjupyter.server.routes import routes
+from detjupyter.server.run_table import RunTable
 from detjupyter.server.run_watcher import Watcher
 from detjupyter.server.scans import Scans
 from detjupyter.server.services import SETTING, Services
@@ -25,6 +26,7 @@ def load_extension(server_app: ServerApp) -> None:
     history = History()
     services = Services(
         history=history,
+        table=RunTable(),
         scans=Scans(list_definition),
         comparisons=Scans(compare_with_determined),
         edits=IgnoreEdits(),

@@ -8,6 +8,12 @@
 | ``runs/<run id>/series?points=`` | GET | ``{patches: SeriesPatch[]}``, decimated |
 | ``runs/<run id>/checkpoints`` | GET | ``{checkpoints: CheckpointRecord[]}``, newest first |
 | ``runs/<run id>/log`` | GET | ``{lines: LogLine[]}``, the last ones |
+| ``comparison?runs=`` | GET | ``ComparisonRecord`` |
+| ``table?where=&text=&sort=&descending=&group=&toggled=&archived=&columns=&offset=&limit=`` | GET | ``RunPage``, or 304 |
+| ``table/ids?where=&text=&archived=`` | GET | ``{run_ids: str[]}`` |
+| ``table/annotate`` | POST ``{run_ids, name, note, add_tags, remove_tags, starred, archived}`` | 204 |
+| ``table/delete`` | POST ``{run_ids}`` | 204 |
+| ``table/size`` | POST ``{run_ids}`` | ``RunsSize`` |
 | ``definition?path=&any_size=`` | GET | ``DefinitionRecord``; with 202 ``ScanningRecord``: ask again |
 | ``definition/determined?path=&any_size=`` | GET | ``DeterminedRecord``, or 202 as above |
 | ``definition/ignore`` | POST ``{path, file, include, save, expected_hash}`` | ``IgnoreEditRecord`` |
@@ -26,9 +32,11 @@ from __future__ import annotations
 from jupyter_server.utils import url_path_join
 from tornado.web import RequestHandler
 
+from detjupyter.server.comparison import ComparisonHandler
 from detjupyter.server.definition import DefinitionHandler, DeterminedHandler, IgnoreHandler, UndoHandler
 from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
 from detjupyter.server.live import LiveHandler
+from detjupyter.server.run_table_routes import AnnotateHandler, DeleteHandler, SizeHandler, TableHandler, TableIdsHandler
 from detjupyter.server.runs import CheckpointsHandler, LogHandler, ParentHandler, RunHandler, RunsHandler, SeriesHandler
 
 _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
@@ -38,6 +46,12 @@ _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("runs/([^/]+)/checkpoints", CheckpointsHandler),
     ("runs/([^/]+)/parent", ParentHandler),
     ("runs/([^/]+)/log", LogHandler),
+    ("comparison", ComparisonHandler),
+    ("table", TableHandler),
+    ("table/ids", TableIdsHandler),
+    ("table/annotate", AnnotateHandler),
+    ("table/delete", DeleteHandler),
+    ("table/size", SizeHandler),
     ("definition", DefinitionHandler),
     ("definition/determined", DeterminedHandler),
     ("definition/ignore", IgnoreHandler),

@@ -122,7 +122,7 @@ class LogHandler(Handler):
 
 
 def _runs(store: Store, *, limit: int, before: str | None) -> str:
-    return to_json({"runs": [brief(run) for run in store.runs(limit=limit, before=before)]})
+    return to_json({"runs": [brief(run) for run in store.runs(limit=limit, before=before, include_archived=False)]})
 
 
 def _run(store: Store, *, run_id: str) -> str:

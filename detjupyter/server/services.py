@@ -11,6 +11,7 @@ from detjupyter.server.disk_watcher import DiskWatcher
 from detjupyter.server.history import History
 from detjupyter.server.ignore import IgnoreEdits
 from detjupyter.server.listing import Listing
+from detjupyter.server.run_table import RunTable
 from detjupyter.server.run_watcher import Watcher
 from detjupyter.server.scans import Scans
 
@@ -25,6 +26,7 @@ class Services:
     """
 
     history: History
+    table: RunTable
     scans: Scans[Listing]
     comparisons: Scans[str]
     edits: IgnoreEdits

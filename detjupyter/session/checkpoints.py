@@ -14,6 +14,7 @@ from detjupyter.protocol.records import CheckpointRecord, SessionRecord
 from detjupyter.session.recorder import Recorder
 from detjupyter.session.retention import Retention, best_first
 from detjupyter.store.base import Store
+from detjupyter.store.definition_runs import runs_of_definition
 
 
 class CheckpointCatalog:
@@ -115,10 +116,8 @@ class CheckpointCatalog:
         """Return the latest checkpoint of the newest run of this definition that has one, or the best one of all its runs."""
         mine = self._record()
         found: list[CheckpointRecord] = []
-        for run_id in store.run_states(limit=None, entrypoint=mine.entrypoint):
-            if store.run(run_id).definition_root != mine.definition_root:
-                continue
-            found = [*(one for one in store.checkpoints(run_id) if Path(one.path).is_dir()), *found]
+        for run in runs_of_definition(store, mine.entrypoint, mine.definition_root):
+            found = [*(one for one in store.checkpoints(run.id) if Path(one.path).is_dir()), *found]
             if found and which == "latest":
                 break
         return self._ranked(which, found, smaller_is_better)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,8 @@ import numpy.typing as npt
 from detjupyter.errors import CheckpointError
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
+from detjupyter.store.annotation import Annotation
+from detjupyter.store.summary import RunSummary
 
 BatchArray = npt.NDArray[np.int64]
 
@@ -52,12 +54,12 @@ class Store(ABC):
     the same second). A transaction that ends with an exception writes nothing. Outside of a transaction, every writing method has its own.
     Readers never see half a transaction; the thread inside a transaction sees its own writes.
 
-    **Ownership of live runs.** A run belongs to the process named by its ``host`` and ``pid``, and only that process writes to it. A run
-    that is running or paused although its owner has ended is returned as ``interrupted``, and the process that notices this records it:
-    ``ended_at`` becomes the time of the owner's last write, ``updated_at`` the current time, so that watchers see the change. A process on
-    another host, or in another container, cannot be checked: it counts as ended after five minutes without a write, so a live run must be
-    updated more often than that, even while it is paused. An owner that was declared dead too early reclaims its run with its next
-    :meth:`update_run`.
+    **Ownership of live runs.** A run belongs to the process named by its ``host`` and ``pid``, and only that process writes to it,
+    apart from :meth:`annotate_runs`. A run that is running or paused although its owner has ended is returned as ``interrupted``, and
+    the process that notices this records it: ``ended_at`` becomes the time of the owner's last write, ``updated_at`` the current time,
+    so that watchers see the change. A process on another host, or in another container, cannot be checked: it counts as ended after
+    five minutes without a write, so a live run must be updated more often than that, even while it is paused. An owner that was
+    declared dead too early reclaims its run with its next :meth:`update_run`.
 
     **Curves after a restore.** Appended points are never deleted. When a later point has a smaller or equal batch (the trial was restored
     from a checkpoint), :meth:`series` omits the earlier points from that batch on: the curve belongs to the current weights and is strictly
@@ -118,6 +120,17 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def annotate_runs(self, run_ids: Iterable[str], annotation: Annotation) -> None:
+        """Change what the user has added to runs, of all or of none; any process may, also while another one trains them.
+
+        ``updated_at`` of a run that changes becomes the current time, so that watchers see it.
+
+        Raises:
+            RunNotFoundError: There is no run of an id.
+            ArgumentError: A run would have too many tags.
+        """
+
+    @abstractmethod
     def append_points(self, run_id: str, curves: Sequence[SeriesPoints]) -> None:
         """Add points to many curves in one statement: a thousand metrics cost little more than their values.
 
@@ -170,8 +183,10 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
+    def runs(self, *, limit: int = 100, before: str | None = None, include_archived: bool = True) -> list[RunRecord]:
         """Return up to ``limit`` runs, newest first; with ``before``, only runs older than the run with that id.
+
+        Archived runs are among them if ``include_archived``.
 
         Raises:
             RunNotFoundError: There is no run ``before``.
@@ -179,7 +194,13 @@ class Store(ABC):
 
     @abstractmethod
     def run_states(
-        self, *, limit: int | None = 100, before: str | None = None, state: State | None = None, entrypoint: str | None = None
+        self,
+        *,
+        limit: int | None = 100,
+        before: str | None = None,
+        state: State | None = None,
+        entrypoint: str | None = None,
+        include_archived: bool = True,
     ) -> dict[str, State]:
         """Return the ids of runs, newest first, with their states; their records are not read, so that 20,000 take less than 0.1 s.
 
@@ -188,10 +209,31 @@ class Store(ABC):
             before: Only runs older than the run with that id.
             state: Only runs in that state. The owner of every live run is checked first.
             entrypoint: Only runs of that entrypoint.
+            include_archived: Whether archived runs are among them.
 
         Raises:
             RunNotFoundError: There is no run ``before``.
         """
+
+    @abstractmethod
+    def summaries(
+        self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None, updated_since: float | None = None
+    ) -> list[RunSummary]:
+        """Return summaries of runs, newest first; 20,000 take about 0.4 s, a tenth of their records. Unreadable runs are left out.
+
+        Args:
+            limit: How many, None for all.
+            before: Only runs older than the run with that id.
+            entrypoint: Only runs of that entrypoint.
+            updated_since: Only runs with a greater ``updated_at``.
+
+        Raises:
+            RunNotFoundError: There is no run ``before``.
+        """
+
+    @abstractmethod
+    def summaries_of(self, run_ids: Sequence[str]) -> list[RunSummary]:
+        """Return the summaries of the runs with these ids, in their order; missing and unreadable ones are left out."""
 
     @abstractmethod
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:

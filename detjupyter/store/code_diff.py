@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from detjupyter.store.run_values import setting_names
 from detjupyter.text import one_line, printable
 
 _CONTEXT_LINES = 3
@@ -98,19 +99,13 @@ def diff_code(
 
 
 def diff_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[SettingChange, ...]:
-    """Compare two nested mappings of values, by dotted names in their original order."""
-    return tuple(SettingChange(name, old, new) for name, old, new in _pairs(before, after, "") if old != new)
-
-
-def _pairs(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield every value of either mapping: its dotted name and both values as text, None for a missing value."""
-    for name in dict.fromkeys((*before, *after)):
-        there = [values[name] for values in (before, after) if name in values]
-        if all(isinstance(value, Mapping) and value for value in there):
-            yield from _pairs(before.get(name, {}), after.get(name, {}), f"{prefix}{name}.")
-        else:
-            old, new = (repr(values[name]) if name in values else None for values in (before, after))
-            yield f"{prefix}{name}", old, new
+    """Compare the settings of two runs, as :func:`~detjupyter.store.run_values.settings_of` returns them."""
+    changes = []
+    for name in setting_names((before, after)):
+        old, new = (repr(values[name]) if name in values else None for values in (before, after))
+        if old != new:
+            changes.append(SettingChange(name, old, new))
+    return tuple(changes)
 
 
 def _file_diff(

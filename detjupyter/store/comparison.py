@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from detjupyter.errors import ArgumentError, RunNotFoundError
+from detjupyter.errors import ArgumentError
 from detjupyter.next_step import NextStep
-from detjupyter.protocol.records import BestRecord, RunRecord, SeriesPatch
+from detjupyter.protocol.records import RunRecord, SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store import open_store
 from detjupyter.store.base import Store
 from detjupyter.store.code_diff import CodeDiff
-from detjupyter.store.history import Run, RunList
-from detjupyter.store.run_filter import flat
+from detjupyter.store.definition_runs import run_named
+from detjupyter.store.history import Run
+from detjupyter.store.run_values import setting_names, settings_of
+from detjupyter.store.series import drop_replaced
 
 MOST_RUNS = 20
-_LATEST, _BEST = "latest", "best"
+_DEEPEST = 10
+"""How deep lists of runs are nested at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,12 @@ def compare(*runs: Run | str | Iterable[Run]) -> Comparison:
         ArgumentError: Too few or too many runs, something else than a run, or there is no best one.
         RunNotFoundError: There is no run of an id.
     """
-    store = open_store()
-    named = list(_ids(store, runs))
+    return compare_in(open_store(), runs)
+
+
+def compare_in(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Comparison:
+    """Compare runs of ``store``; see :func:`compare`."""
+    named = list(_ids(store, runs, inside_of=()))
     chosen = list(dict.fromkeys(named))
     if len(chosen) == 1 < len(named):
         raise ArgumentError(f"There is nothing to compare: all of these are the run {chosen[0]}.", hint=f"{NextStep.RUNS} lists the runs.")
@@ -84,73 +91,37 @@ def compare(*runs: Run | str | Iterable[Run]) -> Comparison:
     return Comparison(records, _differing(records), tuple(_metrics(store, chosen)), code)
 
 
-def _ids(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Iterator[str]:
+def _ids(store: Store, runs: Iterable[Run | str | Iterable[Run]], inside_of: tuple[int, ...]) -> Iterator[str]:
+    """Yield the ids of runs and of lists of runs; ``inside_of`` are the objects that contain these."""
     for run in runs:
         if isinstance(run, Run):
             yield run.id
         elif isinstance(run, str):
-            yield _named(store, run) if run in (_LATEST, _BEST) else run
-        elif isinstance(run, Iterable) and not isinstance(run, bytes):
-            yield from _ids(store, run)
+            yield run_named(store, run)
+        elif isinstance(run, Iterable) and not isinstance(run, bytes) and len(inside_of) < _DEEPEST and id(run) not in inside_of:
+            yield from _ids(store, run, (*inside_of, id(run)))
         else:
-            raise ArgumentError(f"{run!r} is neither a run nor the id of one.", hint=f"{NextStep.RUNS} lists the runs.")
-
-
-def find_run(name: str) -> Run:
-    """Return a run by its id, ``"latest"`` (the newest run) or ``"best"`` (the best of all runs of the latest one's definition).
-
-    Raises:
-        ArgumentError: There is no best one.
-        RunNotFoundError: There is no such run.
-    """
-    store = open_store()
-    return Run(store, store.run(_named(store, name) if name in (_LATEST, _BEST) else name).id)
-
-
-def _named(store: Store, name: str) -> str:
-    latest = next(iter(store.runs(limit=1)), None)
-    if latest is None:
-        raise RunNotFoundError(name)
-    if name == _LATEST:
-        return latest.id
-    same = RunList(Run(store, run_id) for run_id in store.run_states(limit=None, entrypoint=latest.entrypoint)).records()
-    ranked = [run for run in same if run.definition_root == latest.definition_root and run.best is not None]
-    if not ranked:
-        raise ArgumentError(f"No run of {latest.entrypoint} has a best value yet.", hint="A run has one after its first validation.")
-    newest = ranked[0].best  # values of different metrics cannot be ranked: that of the newest run counts
-    return min((run for run in ranked if _metric(run.best) == _metric(newest)), key=_rank).id
-
-
-def _metric(best: BestRecord | None) -> tuple[str, bool] | None:
-    return None if best is None else (best.name, best.smaller_is_better)
-
-
-def _rank(run: RunRecord) -> float:
-    assert run.best is not None
-    return run.best.value if run.best.smaller_is_better else -run.best.value
+            shown = reprlib.repr(run)
+            raise ArgumentError(f"{shown} is neither a run nor the id of one.", hint=f"{NextStep.RUNS} lists the runs.")
 
 
 def _differing(records: tuple[RunRecord, ...]) -> dict[str, tuple[str | None, ...]]:
-    rows = [dict(_settings(record)) for record in records]
-    names = dict.fromkeys(name for row in rows for name in row)
-    table = {name: tuple(repr(row[name]) if name in row else None for row in rows) for name in names}
+    rows = [settings_of(record) for record in records]
+    table = {name: tuple(repr(row[name]) if name in row else None for row in rows) for name in setting_names(rows)}
     return {name: values for name, values in table.items() if len(set(values)) > 1}
 
 
-def _settings(record: RunRecord) -> Iterator[tuple[str, Any]]:
-    facts = {name: getattr(record, name) for name in ("entrypoint", "seed", "device")}
-    yield from facts.items()
-    yield from ((f"hparam.{name}" if name in facts else name, value) for name, value in flat(record.hyperparameters))
-    for name, value in flat(record.config):
-        if not name.startswith("hyperparameters."):  # the values with which the trial was built are above
-            yield f"config.{name}", value
-
-
 def _metrics(store: Store, run_ids: Sequence[str]) -> Iterator[ComparedMetric]:
-    names = dict.fromkeys(metric for run_id in run_ids for metric in store.series_names(run_id))
-    for group, name in names:
-        curves = []
-        for run_id in run_ids:
-            batches, values = store.series(run_id, group, name)
-            curves.append(SeriesPatch(group, name, 0, batches.astype(np.float64), values) if len(values) else None)
-        yield ComparedMetric(group, name, tuple(curves))
+    curves = [_curves(store, run_id) for run_id in run_ids]
+    for group, name in dict.fromkeys(metric for one in curves for metric in one):
+        yield ComparedMetric(group, name, tuple(one.get((group, name)) for one in curves))
+
+
+def _curves(store: Store, run_id: str) -> dict[tuple[Group, str], SeriesPatch]:
+    """Return the curves of a run that have points, read at once: thousands of queries for thousands of metrics would take seconds."""
+    found = {}
+    for group, name, batches, values in store.series_since(run_id, 0)[1]:
+        batches, values = drop_replaced(batches, values)
+        if len(values):
+            found[group, name] = SeriesPatch(group, name, 0, batches.astype(np.float64), values)
+    return found

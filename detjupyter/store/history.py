@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detjupyter.errors import ArgumentError, RunNotFoundError, StoreError, UnreadableRunError
+from detjupyter.errors import ArgumentError, StoreError
 from detjupyter.next_step import worded
 from detjupyter.protocol.recipe import LoadRecipe
 from detjupyter.protocol.records import CheckpointRecord, FloatArray, HyperparameterChange, LogLine, RunRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import open_store
+from detjupyter.store.annotation import Annotation
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
@@ -27,7 +27,9 @@ from detjupyter.store.export.files import export
 from detjupyter.store.export.frames import metrics_frame
 from detjupyter.store.export.frames import runs_frame as frame_of
 from detjupyter.store.lineage import parent_of
-from detjupyter.store.run_filter import RunFilter, values_of
+from detjupyter.store.run_filter import RunFilter
+from detjupyter.store.run_values import settings_of
+from detjupyter.store.summary import RunSummary
 from detjupyter.text import one_line
 
 CODE_EVENT = "code"
@@ -44,8 +46,8 @@ LOADED_EVENT = "loaded"
 WARNING_EVENT = "warning"
 """The kind of the event about a warning, with its ``text``."""
 
-_PAGE = 1000
-"""How many records are in memory at once while a condition is evaluated."""
+_PAGE = 4000
+"""How many runs are read at once while a condition is evaluated."""
 
 _MAX_AGE_S = 0.05
 """How long the states of a listing are used without asking whether the history has changed; sessions write twice a second."""
@@ -79,7 +81,8 @@ class Run:
         except StoreError:  # another process keeps it locked, for example: a cell that shows the run has not failed
             return one_line(f"<Run {self.id}, which the history does not have>")
         best = f", best {record.best.name} {record.best.value:.4g}" if record.best else ""
-        return one_line(f"<Run {self.id}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>")
+        name = f" {record.name!r}" if record.name else ""
+        return one_line(f"<Run {self.id}{name}: {record.entrypoint}, {record.state.value}, {record.batches_trained:,} batches{best}>")
 
     @property
     def record(self) -> RunRecord:
@@ -192,6 +195,80 @@ class Run:
         """
         return delete_runs(self._store, [self.id])
 
+    def annotate(
+        self,
+        *,
+        name: str | None = None,
+        note: str | None = None,
+        tags: Iterable[str] | None = None,
+        add_tags: Iterable[str] = (),
+        remove_tags: Iterable[str] = (),
+        starred: bool | None = None,
+        archived: bool | None = None,
+    ) -> None:
+        """Change several of :attr:`name`, :attr:`note`, :attr:`tags`, :attr:`starred` and :attr:`archived`; None leaves one as it is.
+
+        Args:
+            name: One line, up to 200 characters.
+            note: Up to 10,000 characters.
+            tags: The new tags, in place of all others; up to 50 of up to 100 characters.
+            add_tags: Tags that are added.
+            remove_tags: Tags that are removed.
+            starred: Whether it has a star.
+            archived: Whether lists of runs hide it.
+
+        Raises:
+            ArgumentError: A value has another type, or is too long; nothing was changed.
+            RunNotFoundError: The run was deleted.
+        """
+        annotation = Annotation(name, note, tags, add_tags, remove_tags, starred, archived)
+        self._store.annotate_runs([self.id], annotation)
+
+    @property
+    def name(self) -> str:
+        """The name that the user has given to the run, empty if none; can be set, as the following ones."""
+        return self.record.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.annotate(name=name)
+
+    @property
+    def note(self) -> str:
+        """What the user has noted about the run."""
+        return self.record.note
+
+    @note.setter
+    def note(self, note: str) -> None:
+        self.annotate(note=note)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the run, in the order in which they were added."""
+        return self.record.tags
+
+    @tags.setter
+    def tags(self, tags: Iterable[str]) -> None:
+        self.annotate(tags=tags)
+
+    @property
+    def starred(self) -> bool:
+        """Whether the run has a star."""
+        return self.record.starred
+
+    @starred.setter
+    def starred(self, starred: bool) -> None:
+        self.annotate(starred=starred)
+
+    @property
+    def archived(self) -> bool:
+        """Whether lists of runs hide the run, unless they are asked for archived ones."""
+        return self.record.archived
+
+    @archived.setter
+    def archived(self, archived: bool) -> None:
+        self.annotate(archived=archived)
+
     def log(self) -> list[LogLine]:
         """Return the output of the trial."""
         return self._store.log(self.id)[1]
@@ -243,10 +320,7 @@ class Run:
             RunNotFoundError: One of the two was deleted.
         """
         before, after = self.record, other.record
-        settings = diff_settings(_settings(before), _settings(after))
-        changed = {change.name for change in settings}
-        # A hyperparameter of the YAML differs in the config and in the trial; list it once.
-        settings = tuple(change for change in settings if change.name.removeprefix("config.") not in changed - {change.name})
+        settings = diff_settings(settings_of(before), settings_of(after))
         notes = tuple(run._reload_note() for run in (self, other) if len(run.code_versions) > 1)
         if before.bundle_hash == after.bundle_hash:
             return CodeDiff(settings=settings, notes=notes)
@@ -284,13 +358,29 @@ class RunList(list[Run]):
         """
         return delete_runs(self[0]._store, [run.id for run in self]) if self else Deleted((), 0)
 
-    def records(self) -> list[RunRecord]:
-        """Return the records of the runs that are still in the history."""
-        records = []
-        for run in self:
-            with suppress(RunNotFoundError, UnreadableRunError):
-                records.append(run.record)
-        return records
+    def annotate(
+        self,
+        *,
+        note: str | None = None,
+        tags: Iterable[str] | None = None,
+        add_tags: Iterable[str] = (),
+        remove_tags: Iterable[str] = (),
+        starred: bool | None = None,
+        archived: bool | None = None,
+    ) -> None:
+        """Change notes, tags, stars and archived state of all runs of the list as :meth:`Run.annotate` does, or of none.
+
+        Raises:
+            ArgumentError: A value has another type, or is too long.
+            RunNotFoundError: One of the runs was deleted.
+        """
+        annotation = Annotation(None, note, tags, add_tags, remove_tags, starred, archived)
+        if self:
+            self[0]._store.annotate_runs([run.id for run in self], annotation)
+
+    def summaries(self) -> list[RunSummary]:
+        """Return the summaries of the runs that are still in the history."""
+        return self[0]._store.summaries_of([run.id for run in self]) if self else []
 
 
 class _Listing:
@@ -330,6 +420,7 @@ def runs(
     state: str | None = None,
     entrypoint: str | None = None,
     where: str | None = None,
+    include_archived: bool = False,
 ) -> RunList:
     """Return the newest runs of the history, newest first.
 
@@ -340,6 +431,7 @@ def runs(
         entrypoint: Only runs of that entrypoint, such as ``model_def:MyTrial``.
         where: Only runs for which a condition holds, such as ``"lr < 1e-3 and accuracy > 0.9"``; its names are those of hyperparameters,
             newest metrics and facts (see :class:`~detjupyter.store.run_filter.RunFilter`).
+        include_archived: Whether archived runs are among them; they also are if the condition has the name ``archived``.
 
     Raises:
         ArgumentError: ``limit`` is not a whole number from 0, there is no such state, or the condition cannot be read or has a name that no
@@ -357,6 +449,7 @@ def runs(
         before=before.id if isinstance(before, Run) else before,
         state=None if state is None else _state(state),
         entrypoint=entrypoint,
+        include_archived=include_archived or (condition is not None and "archived" in condition.names),
     )
     listing = _Listing(store, token, states)
     chosen = states if condition is None else _matching(store, states, condition, limit)
@@ -371,19 +464,20 @@ def _matching(store: Store, states: Mapping[str, State], condition: RunFilter, l
         ArgumentError: No run of the history has a name of the condition. A ``not`` or ``or`` with such a name would match wrong runs.
     """
     found: list[str] = []
-    known: dict[str, None] = {}
+    unknown = list(condition.names)
     last = None
-    while page := store.runs(limit=_PAGE, before=last):
+    while page := store.summaries(limit=_PAGE, before=last):
         last = page[-1].id
-        for record in page:
+        for run in page:
             is_full = len(found) == limit
-            if is_full and condition.names.keys() <= known.keys():
+            if is_full and not unknown:
                 return found
-            values = values_of(record)
-            known |= dict.fromkeys(values)
-            if not is_full and record.id in states and condition.matches(values):
-                found.append(record.id)
-    condition.require_known(known)
+            if unknown:
+                unknown = condition.unknown_to(run, unknown)
+            if not is_full and run.id in states and condition.matches(run):
+                found.append(run.id)
+    if unknown:
+        condition.require_known(unknown, store.summaries())
     return found
 
 
@@ -394,16 +488,18 @@ def runs_frame(
     state: str | None = None,
     entrypoint: str | None = None,
     where: str | None = None,
+    include_archived: bool = False,
 ) -> Any:
     """Return the runs of :func:`runs` as a ``pandas.DataFrame``, one row for each, with their ids as the index.
 
-    The columns are facts (``state``, ``created``, ``batches``, ``best`` …), the hyperparameters (``hparam/lr``) and the newest values of
-    the metrics (``training/loss``).
+    The columns are facts (``state``, ``created``, ``batches``, ``best`` …), the hyperparameters (``hparam.lr``) and the newest values of
+    the metrics (``training.loss``): all as conditions name them.
 
     Raises:
         MissingPackageError: pandas is not installed.
     """
-    return frame_of(runs(limit, before=before, state=state, entrypoint=entrypoint, where=where).records())
+    chosen = runs(limit, before=before, state=state, entrypoint=entrypoint, where=where, include_archived=include_archived)
+    return frame_of(chosen.summaries())
 
 
 def run(run_id: str) -> Run:
@@ -414,12 +510,6 @@ def run(run_id: str) -> Run:
     """
     store = open_store()
     return Run(store, store.run(run_id).id)
-
-
-def _settings(record: RunRecord) -> dict[str, Any]:
-    """Return the values that a run was built with, apart from its code."""
-    values = {name: getattr(record, name) for name in ("entrypoint", "seed", "device")}
-    return {**values, "hyperparameters": record.hyperparameters, "config": record.config}
 
 
 def _state(name: str) -> State:

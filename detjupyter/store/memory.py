@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -22,9 +22,11 @@ from detjupyter.errors import RunNotFoundError, StoreError
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import decode, encode
+from detjupyter.store.annotation import Annotation
 from detjupyter.store.base import BatchArray, RunCounts, SeriesPoints, Store, as_points, no_checkpoint
 from detjupyter.store.owner import Owner
 from detjupyter.store.series import drop_replaced
+from detjupyter.store.summary import RunSummary, summary_of
 
 
 @dataclass(slots=True)
@@ -107,6 +109,14 @@ class MemoryStore(Store):
                 updated_at=time.time(),
             )
 
+    def annotate_runs(self, run_ids: Iterable[str], annotation: Annotation) -> None:
+        with self.transaction():
+            for run_id in dict.fromkeys(run_ids):
+                run = self._find(run_id)
+                changes = annotation.changes(self._read(run))
+                if changes:
+                    self._replace(run, **changes, updated_at=time.time())
+
     def append_points(self, run_id: str, curves: Sequence[SeriesPoints]) -> None:
         own = [(group, name, *as_points(batches, values)) for group, name, batches, values in curves]
         own = [curve for curve in own if len(curve[2])]
@@ -146,19 +156,40 @@ class MemoryStore(Store):
             self._next_number()
             self._undo.append(lambda: kept.insert(index, checkpoint))
 
-    def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
+    def runs(self, *, limit: int = 100, before: str | None = None, include_archived: bool = True) -> list[RunRecord]:
         with self._lock:
             end = _age(self._find(before)) if before is not None else None
             chosen = [run for run in self._check_open().values() if end is None or _age(run) < end]
+            chosen = [run for run in chosen if include_archived or not run.record.archived]
             return [self._read(run) for run in sorted(chosen, key=_age, reverse=True)[:limit]]
 
     def run_states(
-        self, *, limit: int | None = 100, before: str | None = None, state: State | None = None, entrypoint: str | None = None
+        self,
+        *,
+        limit: int | None = 100,
+        before: str | None = None,
+        state: State | None = None,
+        entrypoint: str | None = None,
+        include_archived: bool = True,
     ) -> dict[str, State]:
         with self._lock:
-            records = self.runs(limit=len(self._check_open()), before=before)
+            records = self.runs(limit=len(self._check_open()), before=before, include_archived=include_archived)
         found = ((run.id, run.state) for run in records if state in (None, run.state) and entrypoint in (None, run.entrypoint))
         return dict(islice(found, limit))
+
+    def summaries(
+        self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None, updated_since: float | None = None
+    ) -> list[RunSummary]:
+        with self._lock:
+            records = self.runs(limit=len(self._check_open()), before=before)
+        found = [run for run in records if entrypoint in (None, run.entrypoint)]
+        changed = [run for run in found if updated_since is None or run.updated_at > updated_since]
+        return list(map(summary_of, changed[:limit]))
+
+    def summaries_of(self, run_ids: Sequence[str]) -> list[RunSummary]:
+        with self._lock:
+            runs = self._check_open()
+            return [summary_of(self._read(runs[run_id])) for run_id in run_ids if run_id in runs]
 
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
         with self._lock:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from detjupyter.errors import ArgumentError
-from detjupyter.protocol.records import RunRecord
-from detjupyter.protocol.states import Group
+from detjupyter.store.run_values import FACTS, MISSING, Getter, getter, names_of
+from detjupyter.store.summary import RunSummary
 
-Values = Mapping[str, Any]
-_Part = Callable[[Values], Any]
+_Part = Getter
 
-_MISSING = object()
 _MOST_CHARACTERS = 1000
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -42,32 +40,39 @@ class RunFilter:
     A comparison with a value that a run lacks, or of a number with a text, is false.
 
     Attributes:
-        names: The names in the condition, in order, as :func:`values_of` writes them.
+        names: The names in the condition, in order, as :func:`~detjupyter.store.run_values.getter` takes them.
 
     Raises:
         ArgumentError: The condition cannot be read; the error points at the character.
     """
 
     def __init__(self, condition: str) -> None:
-        self.names: dict[str, None] = {}
+        self.names: dict[str, Getter] = {}
+        self._places: dict[str, int] = {}
         self._text = condition.strip().replace("\n", " ")
         self._matches = self._parsed()
 
-    def matches(self, values: Values) -> bool:
-        """Return whether the condition holds for the values of a run."""
-        return bool(self._matches(values))
+    def matches(self, run: RunSummary) -> bool:
+        """Return whether the condition holds for a run."""
+        return bool(self._matches(run))
 
-    def require_known(self, known: Mapping[str, object]) -> None:
-        """Raise if a name of the condition is none of ``known``, the names of all runs.
+    def unknown_to(self, run: RunSummary, names: Iterable[str]) -> list[str]:
+        """Return those of the ``names`` of this condition that have no value in a run."""
+        return [name for name in names if name not in FACTS and self.names[name](run) is MISSING]
+
+    def require_known(self, unknown: Iterable[str], runs: Iterable[RunSummary]) -> None:
+        """Raise if there are names that none of the ``runs`` has; an empty history has no wrong names.
 
         Raises:
-            ArgumentError: With the nearest known name.
+            ArgumentError: With the nearest name of a run.
         """
-        for name in self.names:
-            if known and name not in known:
-                near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-                hint = f"Did you mean {near[0]}?" if near else f"Names are those of hyperparameters, metrics and {', '.join(_FACTS)}."
-                raise ArgumentError(f"No run has a value {name!r}.", where=self._text, hint=hint)
+        for name in unknown:
+            known = dict.fromkeys(known for run in runs for known in names_of(run))
+            if not known:
+                return
+            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+            hint = f"Did you mean {near[0]}?" if near else f"Names are those of hyperparameters, metrics and {', '.join(FACTS)}."
+            raise ArgumentError(f"No run has a value {name!r}.", where=self._pointed(self._places[name]), hint=hint)
 
     def _parsed(self) -> _Part:
         text = self._text
@@ -102,7 +107,7 @@ class RunFilter:
         """Return a part that is true or false: a name alone is true if it has a value that is not 0, empty or False."""
         if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Constant)):
             value = self._value(node)
-            return lambda run: (found := value(run)) is not _MISSING and bool(found)
+            return lambda run: (found := value(run)) is not MISSING and bool(found)
         if isinstance(node, (ast.BoolOp, ast.Compare)) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
             return self._part(node)
         raise self._refused(node)
@@ -118,8 +123,8 @@ class RunFilter:
                 return lambda run: [part(run) for part in parts]
             case _:
                 name = self._name(node)
-                self.names[name] = None
-                return lambda run: run.get(name, _MISSING)
+                self._places.setdefault(name, self._place(node))
+                return self.names.setdefault(name, getter(name))
 
     def _name(self, node: ast.expr) -> str:
         match node:
@@ -145,45 +150,15 @@ class RunFilter:
         return len(self._text.encode()[: node.col_offset].decode())
 
     def _error(self, message: str, offset: int) -> ArgumentError:
-        return ArgumentError(f"{message}.", where=f"{self._text}\n     {' ' * offset}^", hint=_HINT)
+        return ArgumentError(f"{message}.", where=self._pointed(offset), hint=_HINT)
 
-
-def values_of(run: RunRecord) -> dict[str, Any]:
-    """Return the values of a run by every name that a condition can have for them."""
-    latest = {} if run.session is None else run.session.latest
-    values: dict[str, Any] = {}
-    for group in (Group.TRAINING.value, Group.VALIDATION.value):
-        metrics = latest.get(group, {})
-        values |= metrics | {f"{group}.{name}": value for name, value in metrics.items()}
-    hyperparameters = dict(flat(run.hyperparameters))
-    values |= hyperparameters | {f"hparam.{name}": value for name, value in hyperparameters.items()}
-    return values | {name: fact(run) for name, fact in _FACTS.items()}
-
-
-def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each value of nested mappings with its dotted name."""
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
-
-
-_FACTS: dict[str, Callable[[RunRecord], Any]] = {
-    "id": lambda run: run.id,
-    "state": lambda run: run.state.value,
-    "entrypoint": lambda run: run.entrypoint,
-    "definition": lambda run: run.definition,
-    "device": lambda run: run.device,
-    "seed": lambda run: run.seed,
-    "batches": lambda run: run.batches_trained,
-    "seconds": lambda run: 0.0 if run.session is None else run.session.elapsed_s,
-    "best": lambda run: _MISSING if run.best is None else run.best.value,
-}
+    def _pointed(self, offset: int) -> str:
+        """Return the condition with a mark below the character ``offset``."""
+        return f"{self._text}\n     {' ' * offset}^"  # an error writes "  in " before the first line
 
 
 def _holds(operands: list[Any], comparisons: list[Callable[[Any, Any], Any]]) -> bool:
-    if any(operand is _MISSING for operand in operands):
+    if any(operand is MISSING for operand in operands):
         return False
     try:
         return all(compare(left, right) for compare, left, right in zip(comparisons, operands, operands[1:], strict=False))

@@ -47,6 +47,11 @@ runs = Table(
     Column("recipe", Text),
     Column("versions", Text, nullable=False, server_default="{}"),
     Column("owner_space", Text),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("tags", Text, nullable=False, server_default="[]"),  # JSON
+    Column("starred", Integer, nullable=False, server_default="0"),  # 0 or 1, as the next
+    Column("archived", Integer, nullable=False, server_default="0"),
     Index("runs_by_creation", "created_at", "number"),
     Index("runs_by_update", "updated_at"),
     Index("runs_by_state", "state"),
@@ -147,6 +152,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN versions TEXT NOT NULL DEFAULT '{}'",
     ),
     ("ALTER TABLE runs ADD COLUMN owner_space TEXT",),  # 4: in which container the pid of the owner is valid
+    (  # 5: what the user adds to a run
+        "ALTER TABLE runs ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE runs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN archived INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 

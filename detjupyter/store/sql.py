@@ -26,16 +26,19 @@ from detjupyter.errors import ProtocolError, RunNotFoundError, StoreError, Unrea
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, FloatArray, LogLine, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import decode, encode
+from detjupyter.store.annotation import Annotation
 from detjupyter.store.base import BatchArray, RunCounts, SeriesPoints, Store, as_points, no_checkpoint
 from detjupyter.store.database import Database
 from detjupyter.store.leftovers import checkpoints_of, sweep, unrecorded
 from detjupyter.store.owner import REMOTE_SILENCE_S, Owner
 from detjupyter.store.schema import checkpoints, events, log, runs, series
 from detjupyter.store.series import drop_replaced
+from detjupyter.store.sql_summaries import select_chosen, select_summaries, to_summaries, unreadable_run
+from detjupyter.store.summary import RunSummary
 
 _logger = logging.getLogger("detjupyter")
 
-_JSON_COLUMNS = ("hyperparameters", "config", "best", "session", "recipe", "versions")
+_JSON_COLUMNS = ("hyperparameters", "config", "best", "session", "recipe", "versions", "tags")
 _STATES = {state.value: state for state in State}
 _LIVE = [state.value for state in State if state.is_live]
 
@@ -54,7 +57,8 @@ _DELETE_RUN = delete(runs).where(runs.c.id == bindparam("run_id"))
 _SELECT_RUN = select(runs).where(runs.c.id == bindparam("run_id"))
 _SELECT_LIVE = select(runs).where(runs.c.state.in_(_LIVE))
 _SELECT_UPDATED = select(runs).where(runs.c.updated_at > bindparam("since")).order_by(runs.c.updated_at, runs.c.number)
-_SELECT_NEWEST = select(runs).order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(bindparam("limit"))
+_IS_LISTED = or_(bindparam("include_archived"), runs.c.archived == 0)
+_SELECT_NEWEST = select(runs).where(_IS_LISTED).order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(bindparam("limit"))
 _IS_OLDER = or_(
     runs.c.created_at < bindparam("created_at"),
     (runs.c.created_at == bindparam("created_at")) & (runs.c.number < bindparam("number")),
@@ -65,6 +69,7 @@ _SELECT_STATES = (
     .where(
         or_(bindparam("state", type_=Text).is_(None), runs.c.state == bindparam("state")),
         or_(bindparam("entrypoint", type_=Text).is_(None), runs.c.entrypoint == bindparam("entrypoint")),
+        _IS_LISTED,
     )
     .order_by(runs.c.created_at.desc(), runs.c.number.desc())
     .limit(bindparam("limit"))
@@ -156,6 +161,15 @@ class SqlStore(Store):
             if not done.rowcount:
                 raise RunNotFoundError(run_id)
 
+    def annotate_runs(self, run_ids: Iterable[str], annotation: Annotation) -> None:
+        with self._database.transaction() as connection:
+            for run_id in dict.fromkeys(run_ids):
+                changes = annotation.changes(self._read_run(_find_run(connection, run_id)))
+                if changes:
+                    changes |= {"tags": _to_json(changes["tags"])} if "tags" in changes else {}
+                    statement = update(runs).where(runs.c.id == run_id)
+                    connection.execute(statement.values(_storable(changes | {"updated_at": time.time()})))
+
     def append_points(self, run_id: str, curves: Sequence[SeriesPoints]) -> None:
         rows = _series_rows(run_id, curves)
         if rows:
@@ -181,21 +195,29 @@ class SqlStore(Store):
             if not connection.execute(_DELETE_CHECKPOINT, {"checkpoint_id": checkpoint_id}).rowcount:
                 raise no_checkpoint(checkpoint_id)
 
-    def runs(self, *, limit: int = 100, before: str | None = None) -> list[RunRecord]:
+    def runs(self, *, limit: int = 100, before: str | None = None, include_archived: bool = True) -> list[RunRecord]:
+        where: dict[str, Any] = {"limit": limit, "include_archived": include_archived}
         with self._database.reading() as connection:
             if before is None:
-                rows = connection.execute(_SELECT_NEWEST, {"limit": limit}).all()
+                rows = connection.execute(_SELECT_NEWEST, where).all()
             else:
                 anchor = _find_run(connection, before)
-                where = {"limit": limit, "created_at": anchor.created_at, "number": anchor.number}
+                where |= {"created_at": anchor.created_at, "number": anchor.number}
                 rows = connection.execute(_SELECT_OLDER, where).all()
         return list(self._readable(rows, self._read_run))
 
     def run_states(
-        self, *, limit: int | None = 100, before: str | None = None, state: State | None = None, entrypoint: str | None = None
+        self,
+        *,
+        limit: int | None = 100,
+        before: str | None = None,
+        state: State | None = None,
+        entrypoint: str | None = None,
+        include_archived: bool = True,
     ) -> dict[str, State]:
         live = self._live_runs()
         where = {"limit": -1 if limit is None else limit, "state": None if state is None else state.value, "entrypoint": entrypoint}
+        where["include_archived"] = include_archived
         with self._database.reading() as connection:
             if before is None:
                 rows = connection.execute(_SELECT_STATES, where).all()
@@ -212,6 +234,27 @@ class SqlStore(Store):
         with self._database.reading() as connection:
             live = connection.execute(_SELECT_LIVE).all()
         return {run.id: run for run in self._readable(live, self._read_run)}
+
+    def summaries(
+        self, *, limit: int | None = None, before: str | None = None, entrypoint: str | None = None, updated_since: float | None = None
+    ) -> list[RunSummary]:
+        live = self._live_runs()
+        with self._database.reading() as connection:
+            anchor = None if before is None else _find_run(connection, before)
+            rows = select_summaries(connection, limit=limit, before=anchor, entrypoint=entrypoint, updated_since=updated_since)
+        return self._summaries(rows, live)
+
+    def summaries_of(self, run_ids: Sequence[str]) -> list[RunSummary]:
+        live = self._live_runs()
+        with self._database.reading() as connection:
+            rows = select_chosen(connection, run_ids)
+        found = {run.id: run for run in self._summaries(rows, live)}
+        return [found[run_id] for run_id in run_ids if run_id in found]
+
+    def _summaries(self, rows: Sequence[Row[Any]], live: Mapping[str, RunRecord]) -> list[RunSummary]:
+        """Return the runs in ``rows``; a process that cannot write has not recorded that the owner of a ``live`` one has ended."""
+        read = to_summaries(rows, self._warn_once)
+        return [run._replace(state=live[run.id].state) if run.id in live and run.state.is_live else run for run in read]
 
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
         self._live_runs()
@@ -317,14 +360,17 @@ class SqlStore(Store):
             return rows
 
     def _readable(self, rows: Iterable[Row[Any]], read: Callable[[Row[Any]], RunRecord]) -> Iterator[RunRecord]:
-        """Read runs; of one that cannot be read, only the first listing says so, since the others are not to be hidden by it."""
         for row in rows:
             try:
                 yield read(row)
             except UnreadableRunError as error:
-                if row.id not in self._unreadable:
-                    self._unreadable.add(row.id)
-                    _logger.warning("%s", error)
+                self._warn_once(error)
+
+    def _warn_once(self, error: UnreadableRunError) -> None:
+        """Log that a run cannot be read; only the first listing does, and it hides no other run."""
+        if error.message not in self._unreadable:
+            self._unreadable.add(error.message)
+            _logger.warning("%s", error)
 
     def _read_run(self, row: Row[Any]) -> RunRecord:
         """Return the run of ``row``; if its owner has ended, record and return it as interrupted."""
@@ -376,13 +422,12 @@ def _to_run(row: Row[Any]) -> RunRecord:
     data = dict(row._mapping)
     try:
         data["seed"] = int(data["seed"])
+        data |= {name: bool(data[name]) for name in ("starred", "archived")}
         for name in _JSON_COLUMNS:
             data[name] = None if data[name] is None else json.loads(data[name])
         return decode(RunRecord, data)
     except (ProtocolError, TypeError, ValueError) as error:
-        raise UnreadableRunError(
-            f"The run {row.id!r} in the history cannot be read: {error}", hint="Use the version of detjupyter that wrote it."
-        ) from error
+        raise unreadable_run(row.id, error) from error
 
 
 def _to_checkpoint(row: Row[Any]) -> CheckpointRecord:

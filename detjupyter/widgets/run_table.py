@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from detjupyter.protocol.records import RunRecord
 from detjupyter.protocol.states import State
-from detjupyter.store.run_filter import flat
-from detjupyter.text import one_line
+from detjupyter.store.run_values import hyperparameters_of
+from detjupyter.store.summary import RunSummary
+from detjupyter.text import one_line, shortened
 from detjupyter.widgets._html import NOTHING, Html, output
 from detjupyter.widgets._numbers import format_count, format_duration, format_value
 
 _FIRST_COLUMNS = ("run", "state", "entrypoint")
 _LAST_COLUMNS = ("batches", "best", "duration", "started")
 _MOST_HYPERPARAMETERS = 8
+_MOST_RUNS = 500
+"""A notebook with more rows is slow to save and to open."""
+_MOST_CHARACTERS = 80
+"""Of a note, in a cell."""
+
+_ADDED: dict[str, Callable[[RunSummary], str]] = {
+    "name": lambda run: " ".join(filter(None, ["★" if run.starred else "", run.name])),
+    "tags": lambda run: ", ".join(["archived"] * run.archived + list(run.tags)),
+    "note": lambda run: shortened(" ".join(run.note.split()), _MOST_CHARACTERS),
+}
+"""The columns of what the user has added; a table has those that are not empty."""
+
 _TONES = {  # those of the live view
     State.RUNNING: "#1976d2",
     State.PAUSED: "#d68a00",
@@ -36,7 +48,7 @@ border-bottom:1px solid var(--jp-border-color2,rgba(128,128,128,.35))}}
 """
 
 
-def runs_bundle(runs: Sequence[RunRecord], *, are_chosen: bool = False) -> dict[str, str]:
+def runs_bundle(runs: Sequence[RunSummary], *, are_chosen: bool = False) -> dict[str, str]:
     """Return ``text/html`` and ``text/plain`` of the runs, in the order given.
 
     Args:
@@ -47,22 +59,26 @@ def runs_bundle(runs: Sequence[RunRecord], *, are_chosen: bool = False) -> dict[
         text = "No run matches." if are_chosen else "There are no runs yet: `%det_load` a trial, then `%det_train`."
         return output(Html.escape(text), text)
     names = differing_hyperparameters(runs)
-    columns = (*_FIRST_COLUMNS, *map(one_line, names[:_MOST_HYPERPARAMETERS]), *_LAST_COLUMNS)
-    rows = [_row(run, names[:_MOST_HYPERPARAMETERS]) for run in runs]
+    shown = runs[:_MOST_RUNS]
+    added = [column for column in _ADDED if any(map(_ADDED[column], shown))]
+    columns = (*_FIRST_COLUMNS, *map(one_line, names[:_MOST_HYPERPARAMETERS]), *_LAST_COLUMNS, *added)
+    rows = [(*_row(run, names[:_MOST_HYPERPARAMETERS]), *(one_line(_ADDED[column](run)) for column in added)) for run in shown]
     hidden = names[_MOST_HYPERPARAMETERS:]
-    note = f"Also different: {', '.join(map(one_line, hidden))}." if hidden else ""
-    return output(_table(runs, columns, rows, note), "\n".join(filter(None, [_text([columns, *rows]), note])), _STYLE)
+    notes = [f"Also different: {', '.join(map(one_line, hidden))}."] if hidden else []
+    notes += [f"{len(runs) - len(shown):,} more runs are not shown."] if len(runs) > len(shown) else []
+    note = " ".join(notes)
+    return output(_table(shown, columns, rows, note), "\n".join(filter(None, [_text([columns, *rows]), note])), _STYLE)
 
 
-def differing_hyperparameters(runs: Sequence[RunRecord]) -> list[str]:
-    """Return the dotted names of the hyperparameters that do not have the same value in all runs, in the order in which they appear."""
-    values = [dict(flat(run.hyperparameters)) for run in runs]
+def differing_hyperparameters(runs: Sequence[RunSummary]) -> list[str]:
+    """Return the names of the hyperparameters that do not have the same value in all runs, in the order in which they appear."""
+    values = [hyperparameters_of(run) for run in runs]
     names = dict.fromkeys(name for row in values for name in row)
     return [name for name in names if len({repr(row.get(name)) for row in values}) > 1]
 
 
-def _row(run: RunRecord, hyperparameters: Sequence[str]) -> tuple[str, ...]:
-    values = dict(flat(run.hyperparameters))
+def _row(run: RunSummary, hyperparameters: Sequence[str]) -> tuple[str, ...]:
+    values = hyperparameters_of(run)
     best = "–" if run.best is None else f"{one_line(run.best.name)} {format_value(run.best.value)}"
     return (
         run.id,
@@ -71,7 +87,7 @@ def _row(run: RunRecord, hyperparameters: Sequence[str]) -> tuple[str, ...]:
         *(_value(values[name]) if name in values else "–" for name in hyperparameters),
         format_count(run.batches_trained),
         best,
-        format_duration(_duration_s(run)),
+        format_duration(run.seconds),
         time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created_at)),
     )
 
@@ -80,12 +96,7 @@ def _value(value: Any) -> str:  # Any: any value that YAML can hold
     return one_line(format_value(value) if isinstance(value, float) else str(value))
 
 
-def _duration_s(run: RunRecord) -> float:
-    """Return how long the run trained; for runs without a session record, the time from their start to their last heartbeat."""
-    return run.session.elapsed_s if run.session is not None else (run.ended_at or run.updated_at) - run.created_at
-
-
-def _table(runs: Sequence[RunRecord], columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> Html:
+def _table(runs: Sequence[RunSummary], columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> Html:
     head = NOTHING.join(Html("<th>{}</th>").format(name) for name in columns)
     body = []
     for run, (run_id, state, entrypoint, *rest) in zip(runs, rows, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from detjupyter.protocol.records import UNKNOWN_DEVICE, BestRecord, CheckpointRecord, SessionRecord
+from detjupyter.protocol.records import UNKNOWN_DEVICE, BestRecord, CheckpointRecord, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group
 from detjupyter.text import one_line, printable
 from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
@@ -44,6 +44,14 @@ def checkpoint_text(checkpoint: CheckpointRecord) -> str:
         f"  {checkpoint.path}\n"
         f"  `%det_restore {checkpoint.id}` restores it."
     )
+
+
+def annotation_text(run: RunRecord) -> str:
+    """Return the id of a run with what the user has added to it."""
+    name = f" {one_line(run.name)}" if run.name else ""
+    marks = [mark for mark, is_set in (("★", run.starred), ("archived", run.archived)) if is_set]
+    head = " · ".join([f"{one_line(run.id)}{name}", *marks, *([f"tags {', '.join(map(one_line, run.tags))}"] if run.tags else [])])
+    return "\n".join([head, *(f"  {line}" for line in printable(run.note).splitlines())])
 
 
 def warning_lines(session: SessionRecord) -> list[str]:

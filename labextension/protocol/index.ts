@@ -180,6 +180,11 @@ export interface RunRecord {
   session: SessionRecord | null;
   recipe: LoadRecipe | null;
   versions: { readonly [key: string]: string };
+  name: string;
+  note: string;
+  tags: readonly string[];
+  starred: boolean;
+  archived: boolean;
 }
 
 /** The run that another run continues, and the number of batches after which it does. */
@@ -303,6 +308,81 @@ export interface IgnoreEditRecord {
   left_out: EffectRecord;
   expected_hash: string;
   undo: string | null;
+}
+
+/** A run in a row. */
+export interface RunRow {
+  kind: 'run';
+  id: string;
+  state: State;
+  entrypoint: string;
+  definition: string;
+  definition_root: string;
+  name: string;
+  note: string;
+  tags: readonly string[];
+  starred: boolean;
+  archived: boolean;
+  created_at: Scalar;
+  seconds: Scalar;
+  batches_trained: number;
+  best: BestRecord | null;
+  values: readonly unknown[];
+}
+
+/** The head of a group of rows, which are only there if ``is_open``. */
+export interface RunGroup {
+  kind: 'group';
+  by: string;
+  value: string;
+  count: number;
+  is_open: boolean;
+}
+
+/** Rows of a table. */
+export interface RunPage {
+  runs: number;
+  archived: number;
+  matching: number;
+  rows: number;
+  offset: number;
+  items: readonly (RunRow | RunGroup)[];
+  hyperparameters: readonly string[];
+  differing: readonly string[];
+  metrics: readonly string[];
+}
+
+/** The size of the files of runs that would be deleted, and how many of them cannot be, because they are running or paused. */
+export interface RunsSize {
+  runs: number;
+  live: number;
+  size_bytes: number;
+}
+
+/** A setting in which runs differ: its value in each, as text, and None in a run without it. */
+export interface ComparedSetting {
+  name: string;
+  values: readonly (string | null)[];
+}
+
+/** A metric of several runs: for each its reduced curve, last value, smallest and largest value; None in a run without it. */
+export interface ComparedCurves {
+  group: Group;
+  name: string;
+  curves: readonly (SeriesPatch | null)[];
+  newest: readonly (Scalar | null)[];
+  smallest: readonly (Scalar | null)[];
+  largest: readonly (Scalar | null)[];
+}
+
+/** Runs next to each other: the settings in which they differ, their metrics, and of two runs the difference of the code. */
+export interface ComparisonRecord {
+  runs: readonly RunRow[];
+  settings: readonly ComparedSetting[];
+  metrics: readonly ComparedCurves[];
+  more_settings: number;
+  more_metrics: number;
+  code: string;
 }
 
 /** A :class:`SeriesPatch` whose ``count`` points are in two buffers sent with the message. */

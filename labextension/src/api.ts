@@ -9,13 +9,16 @@ import { ServerConnection } from '@jupyterlab/services';
 import type {
   CheckpointRecord,
   Command,
+  ComparisonRecord,
   DefinitionRecord,
   DeterminedRecord,
   IgnoreEditRecord,
   KernelReply,
   LogLine,
+  RunPage,
   RunParent,
   RunRecord,
+  RunsSize,
   ScanningRecord,
   SeriesPatch
 } from '../protocol';
@@ -29,6 +32,16 @@ interface ScanOptions {
   /** Aborting it also stops the scan on the server, unless another page waits for it. */
   signal: AbortSignal;
   onProgress?: (found: number) => void;
+}
+
+/** What changes of what the user has added to runs. */
+export interface Annotation {
+  name?: string;
+  note?: string;
+  add_tags?: readonly string[];
+  remove_tags?: readonly string[];
+  starred?: boolean;
+  archived?: boolean;
 }
 
 interface ListingOptions extends ScanOptions {
@@ -80,6 +93,45 @@ export class Api {
   /** Return the last lines of the log of a run. */
   async log(runId: string): Promise<readonly LogLine[]> {
     return (await this.request<{ lines: readonly LogLine[] }>(`runs/${encodeURIComponent(runId)}/log`)).lines;
+  }
+
+  /** Return rows of the table of runs from `offset` on; null if they are those of the answer with that ETag. */
+  async table(
+    query: Readonly<Record<string, string>>,
+    offset: number,
+    limit: number,
+    etag: string | null
+  ): Promise<{ page: RunPage; etag: string | null } | null> {
+    const headers: HeadersInit = etag === null ? {} : { 'If-None-Match': etag };
+    const parameters = new URLSearchParams({ ...query, offset: `${offset}`, limit: `${limit}` });
+    const answer = await this.ask<RunPage>(`table?${parameters}`, { headers });
+    return answer.status === NOT_MODIFIED ? null : { page: answer.body, etag: answer.etag };
+  }
+
+  /** Return 2 to 20 runs next to each other. */
+  async comparison(runIds: readonly string[]): Promise<ComparisonRecord> {
+    return this.request<ComparisonRecord>(`comparison?runs=${runIds.map(encodeURIComponent).join(',')}`);
+  }
+
+  /** Return the ids of all runs that the table has. */
+  async tableIds(query: Readonly<Record<string, string>>): Promise<readonly string[]> {
+    const path = `table/ids?${new URLSearchParams(query)}`;
+    return (await this.request<{ run_ids: readonly string[] }>(path)).run_ids;
+  }
+
+  /** Change what the user has added to runs, of all or of none. */
+  async annotate(runIds: readonly string[], annotation: Annotation): Promise<void> {
+    await this.post<unknown>('table/annotate', { run_ids: runIds, ...annotation });
+  }
+
+  /** Delete runs with their checkpoints, all or none. */
+  async deleteRuns(runIds: readonly string[]): Promise<void> {
+    await this.post<unknown>('table/delete', { run_ids: runIds });
+  }
+
+  /** Return what would be deleted with runs. */
+  async sizeOfRuns(runIds: readonly string[]): Promise<RunsSize> {
+    return this.post('table/size', { run_ids: runIds });
   }
 
   async deleteRun(runId: string): Promise<void> {

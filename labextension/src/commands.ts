@@ -1,6 +1,6 @@
 /** The commands of the palette, and those of the files' context menu. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import type { ICommandPalette } from '@jupyterlab/apputils';
+import type { ICommandPalette, MainAreaWidget } from '@jupyterlab/apputils';
 import { Clipboard } from '@jupyterlab/apputils';
 
 import type { LiveCommand } from '../live/controls';
@@ -8,9 +8,11 @@ import { BUTTONS } from '../protocol';
 import { panelIcon } from './icons';
 import type { PanelModel } from './model/panel';
 import { PANEL_ID } from './panel';
+import { createRunsTab } from './table/widget';
 
 const CATEGORY = 'detjupyter';
 export const SHOW_PANEL = 'detjupyter:show-panel';
+export const OPEN_RUNS = 'detjupyter:open-runs';
 const REFRESH = 'detjupyter:refresh';
 
 /** The commands to a session, as a menu names them. */
@@ -33,6 +35,9 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
     icon: panelIcon,
     execute: () => shell.activateById(PANEL_ID)
   });
+  if (hasTabs(app)) {
+    addRunsCommand(app, model);
+  }
   commands.addCommand(REFRESH, {
     label: 'Refresh Model Definition Panel',
     caption: 'Ask the server and the kernel again',
@@ -46,7 +51,12 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
       execute: () => model.session.send({ kind })
     });
   }
-  const ids = [SHOW_PANEL, ...STEERING.map(({ kind }) => `detjupyter:${kind}`), REFRESH];
+  const ids = [
+    SHOW_PANEL,
+    ...(hasTabs(app) ? [OPEN_RUNS] : []),
+    ...STEERING.map(({ kind }) => `detjupyter:${kind}`),
+    REFRESH
+  ];
   for (const id of ids) {
     palette?.addItem({ command: id, category: CATEGORY });
   }
@@ -60,6 +70,33 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
     if (now !== enabled) {
       enabled = now;
       STEERING.forEach(({ kind }) => commands.notifyCommandChanged(`detjupyter:${kind}`));
+    }
+  });
+}
+
+/** Whether the application has tabs next to that of the notebook, as JupyterLab does; Notebook 7 has none. */
+export function hasTabs(app: JupyterFrontEnd): boolean {
+  return 'mode' in app.shell;
+}
+
+/** The tab with the table of runs; it is opened once. */
+function addRunsCommand(app: JupyterFrontEnd, model: PanelModel): void {
+  let tab: MainAreaWidget | null = null;
+  const titleOfKernel = (kernelId: string): string | null => {
+    const sessions = [...app.serviceManager.sessions.running()];
+    return sessions.find(({ kernel }) => kernel?.id === kernelId)?.path ?? null;
+  };
+  app.commands.addCommand(OPEN_RUNS, {
+    label: 'Open Runs',
+    caption: 'Show all runs in a table, to sort, filter, compare and clean them up',
+    icon: panelIcon,
+    execute: () => {
+      if (tab === null || tab.isDisposed) {
+        tab = createRunsTab(model, titleOfKernel);
+        app.shell.add(tab, 'main', { type: 'Runs' });
+      }
+      app.shell.activateById(tab.id);
+      return tab;
     }
   });
 }

@@ -42,3 +42,19 @@ export const warningIcon = new LabIcon({
   <path class="jp-icon-warn0" fill="#d18b00" d="M12 3 1.8 20.5h20.4L12 3zm0 4 6.7 11.5H5.3L12 7zm-1 3.5h2v4.5h-2zm0 5.5h2v1.8h-2z"/>
 </svg>`
 });
+
+/** A star: this run matters. */
+export const starIcon = new LabIcon({
+  name: 'detjupyter:star',
+  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16" viewBox="0 0 24 24">
+  <path class="jp-icon3" fill="#616161" d="m12 3 2.7 5.9 6.3.7-4.7 4.3 1.3 6.3L12 17l-5.6 3.2 1.3-6.3L3 9.6l6.3-.7z"/>
+</svg>`
+});
+
+/** A box with a lid: out of the way, but not deleted. */
+export const archiveIcon = new LabIcon({
+  name: 'detjupyter:archive',
+  svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16" viewBox="0 0 24 24">
+  <path class="jp-icon3" fill="#616161" d="M3 4h18v5H3zm2 6h14v10H5zm4 2v2h6v-2z"/>
+</svg>`
+});

@@ -5,7 +5,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
-import { addCommands } from './commands';
+import { addCommands, hasTabs, OPEN_RUNS } from './commands';
 import { PanelModel } from './model/panel';
 import { addRenderer } from './output';
 import { DefinitionPanel } from './panel';
@@ -23,9 +23,12 @@ const panel: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     restorer: ILayoutRestorer | null
   ): void => {
-    const model = new PanelModel(tracker, app.serviceManager.contents, path => {
-      void app.commands.execute('docmanager:open', { path });
-    });
+    const model = new PanelModel(
+      tracker,
+      app.serviceManager.contents,
+      path => void app.commands.execute('docmanager:open', { path }),
+      hasTabs(app) ? () => void app.commands.execute(OPEN_RUNS) : null
+    );
     const sidebar = new DefinitionPanel(model);
     sidebar.disposed.connect(() => model.dispose());
     app.shell.add(sidebar, 'right', { rank: 900, type: 'Model definition' });

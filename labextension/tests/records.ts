@@ -72,6 +72,11 @@ export function run(fields: Partial<RunRecord> & { id: string }): RunRecord {
     session: null,
     recipe: null,
     versions: {},
+    name: '',
+    note: '',
+    tags: [],
+    starred: false,
+    archived: false,
     ...fields
   };
 }

@@ -7,16 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from support.runs import finish, make_run, make_session, points
 from support.waiting import wait_until
 
-from detjupyter.errors import CheckpointError, RunNotFoundError, StoreError
+from detjupyter.errors import ArgumentError, CheckpointError, RunNotFoundError, StoreError
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, LogLine
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
+from detjupyter.store.annotation import MOST_TAGS, Annotation
 from detjupyter.store.base import SeriesPoints
+from detjupyter.store.summary import summary_of
 
 
 @pytest.fixture
@@ -95,6 +98,71 @@ class TestRuns:
         with pytest.raises(RunNotFoundError):
             store.run_states(before="no")
 
+    def test_summaries_are_the_part_of_the_records_that_is_compared(self, store: Store) -> None:
+        """With numbers that JSON lacks, of runs with and without a session; newest first, in pages, by entrypoint, by id."""
+        odd = make_session(latest={"training": {"loss": math.nan, "é": -math.inf, "x": 1.0}, "validation": {}}, elapsed_s=math.inf)
+        store.create_run(make_run("r0", created_at=0.0, best=BestRecord("loss", math.inf, 3, smaller_is_better=True), session=odd))
+        store.create_run(make_run("r1", created_at=1.0, state=State.FINISHED, session=None, hyperparameters={}, seed=0))
+        store.create_run(make_run("r2", created_at=2.0, state=State.FAILED, entrypoint="m:T", ended_at=5.0))
+        found = store.summaries()
+        assert str(found) == str([summary_of(store.run(run_id)) for run_id in ("r2", "r1", "r0")])  # as text: NaN differs from itself
+        assert math.isnan(found[2].latest["training"]["loss"])
+        assert (found[2].best, found[2].elapsed_s) == (BestRecord("loss", math.inf, 3, smaller_is_better=True), math.inf)
+        assert (found[1].latest, found[1].elapsed_s, found[0].seconds) == ({}, None, 0.5)
+        assert [run.id for run in store.summaries(limit=2)] == ["r2", "r1"]
+        assert [run.id for run in store.summaries(before="r2", limit=1)] == ["r1"]
+        assert [run.id for run in store.summaries(entrypoint="m:T")] == ["r2"]
+        store.annotate_runs(["r1"], Annotation(starred=True))
+        changed_at = store.run("r1").updated_at
+        assert [run.id for run in store.summaries(updated_since=store.run("r2").updated_at)] == ["r1"]
+        assert store.summaries(updated_since=changed_at) == []
+        assert [run.id for run in store.summaries_of(["r0", "no", "r2"])] == ["r0", "r2"]
+        assert store.summaries_of([]) == []
+
+    def test_a_summary_says_that_the_process_of_its_run_has_ended(self, store: Store, ended_pid: int) -> None:
+        """As its record does."""
+        store.create_run(make_run(pid=ended_pid))
+        assert [run.state for run in store.summaries()] == [State.INTERRUPTED]
+        store.create_run(make_run("r2", pid=ended_pid))
+        assert [run.state for run in store.summaries_of(["r2"])] == [State.INTERRUPTED]
+
+    def test_what_the_user_adds_is_part_of_the_run(self, store: Store) -> None:
+        """Any text; the trained part stays, an update of the process that trains it keeps it, and watchers see the change."""
+        store.create_run(make_run("r1", updated_at=5.0))
+        store.create_run(make_run("r2", updated_at=5.0))
+        text = "'; DROP TABLE runs; -- <b>é\x1b[31m\u202e"
+        before = store.run("r1")
+        store.annotate_runs(["r1"], Annotation(f" {text} ", f"{text}\n2", [text, "b", text], starred=True))
+        run = store.run("r1")
+        assert (run.name, run.note, run.tags, run.starred, run.archived) == (text, f"{text}\n2", (text, "b"), True, False)
+        assert replace(run, name="", note="", tags=(), starred=False, updated_at=5.0) == before
+        assert [one.id for one in store.runs_updated_since(6.0)] == ["r1"]
+        summary = store.summaries_of(["r1"])[0]
+        assert (summary.name, summary.note, summary.tags, summary.starred) == (text, f"{text}\n2", (text, "b"), True)
+        finish(store, "r1")
+        store.annotate_runs(["r1", "r2", "r2"], Annotation(add_tags=["c", "b"], remove_tags=[text, "no"], archived=True))
+        assert [(one.tags, one.archived, one.name) for one in store.summaries_of(["r1", "r2"])] == [
+            (("b", "c"), True, text),
+            (("c", "b"), True, ""),
+        ]
+        assert list(store.run_states(include_archived=False)) == []
+        assert store.runs(include_archived=False) == []
+        assert len(store.runs()) == 2
+        assert list(store.run_states()) == ["r2", "r1"]
+
+    def test_runs_are_annotated_all_or_none(self, store: Store) -> None:
+        """A run that is not there, or that would have too many tags, keeps the others as they are; the same again changes nothing."""
+        store.create_run(make_run("r1"))
+        store.create_run(make_run("full", tags=tuple(map(str, range(MOST_TAGS)))))
+        for ids, error in ((["r1", "no"], RunNotFoundError), (["r1", "full"], ArgumentError)):
+            with pytest.raises(error):
+                store.annotate_runs(ids, Annotation(add_tags=["x"]))
+            assert store.run("r1").tags == ()
+        store.annotate_runs(["r1"], Annotation(starred=True))
+        seen = store.run("r1")
+        store.annotate_runs(["r1"], Annotation(starred=True, tags=[]))
+        assert store.run("r1") == seen
+
     def test_watchers_get_only_the_runs_that_changed(self, store: Store) -> None:
         """``runs_updated_since`` the last one seen returns what was written later, the earliest first."""
         for number in range(4):
@@ -145,6 +213,7 @@ class TestRuns:
             lambda store: store.append_events("no", [{}]),
             lambda store: store.append_log("no", [LogLine(1.0, "stdout", "")]),
             lambda store: store.add_checkpoint(CheckpointRecord("c", "no", 1, 1.0, "/there", 1)),
+            lambda store: store.summaries(before="no"),
             lambda store: store.series_names("no"),
             lambda store: store.series("no", Group.TRAINING, "loss"),
             lambda store: store.series_since("no", 0),

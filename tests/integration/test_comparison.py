@@ -120,6 +120,18 @@ class TestTheData:
             with pytest.raises(ArgumentError, match="is neither a run nor the id of one"):
                 dj.compare("r1", nothing)  # type: ignore[arg-type]
 
+    def test_a_list_that_contains_itself_is_one_error(self, store: Store) -> None:
+        """Also a very deep one."""
+        add(store, "r1")
+        runs: list[Any] = ["r1"]
+        runs.append(runs)
+        deep: Any = "r1"
+        for _ in range(5000):
+            deep = [deep]
+        for wrong in (runs, deep):
+            with pytest.raises(ArgumentError, match="is neither a run nor the id of one"):
+                dj.compare("r1", wrong)
+
     def test_the_best_one_is_found_next_to_a_damaged_one(self, store: Store) -> None:
         """A run that another version has written is not the best one, and hides none."""
         for run_id, best in (("a", 0.2), ("odd", 0.9), ("b", 0.8), ("late", 0.4)):

@@ -71,11 +71,11 @@ class TestDataFrames:
         store.create_run(make_run("r2", hyperparameters={"lr": 0.5, "net": {"width": 3}}, best=None))
         frame = dj.runs_frame()
         assert frame.index.tolist() == ["r2", "r1"]
-        assert frame["hparam/lr"].tolist() == [0.5, 0.1]
-        assert frame.loc["r2", "hparam/net.width"] == 3
-        assert pd.isna(frame.loc["r1", "hparam/net.width"])
+        assert frame["hparam.lr"].tolist() == [0.5, 0.1]
+        assert frame.loc["r2", "hparam.net.width"] == 3
+        assert pd.isna(frame.loc["r1", "hparam.net.width"])
         assert frame.loc["r1", "created"] == pd.Timestamp(1000, unit="s", tz="UTC")
-        assert frame.loc["r1", "training/loss"] == 0.25
+        assert frame.loc["r1", "training.loss"] == 0.25
         assert dj.runs_frame(state="finished").index.tolist() == ["r1"]
 
     def test_no_runs_are_an_empty_frame(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

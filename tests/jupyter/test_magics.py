@@ -319,6 +319,26 @@ class TestLookingBack:
         cells.ok("%det_train --batches 1 --wait\nimport detjupyter as dj\nrun = s.run\ns.close()\nrun.delete()")
         assert "which the history does not have" in str(cells.ok("run").displays)
 
+    def test_runs_are_named_tagged_and_archived(self, cells: Cells) -> None:
+        """What was noted is printed, and in the table; without an option it is only printed; the Tab key offers known tags."""
+        cells.ok("s = %det_load")
+        cells.ok("%det_train --batches 1 --wait")
+        run = cells.ok("print(s.run.id)").text.strip()
+        assert cells.ok("%det_note latest --name 'first try' --tag good baseline --star --text 'lr too high'").text == (
+            f"{run} first try · ★ · tags good, baseline\n  lr too high"
+        )
+        assert cells.ok(f"%det_note {run} --untag good --no-star").text == f"{run} first try · tags baseline\n  lr too high"
+        assert "first try" in cells.ok("%det_runs --limit 1").text
+        assert cells.complete(f"%det_note {run} --untag ") == ["baseline"]
+        cells.ok(f"%det_note {run} --archive")
+        assert run not in cells.ok("%det_runs").text
+        assert run in cells.ok("%det_runs --archived").text
+        assert cells.ok(f"%det_note {run} --no-archive").text == cells.ok(f"%det_note {run}").text
+        failed = cells.run(f"%det_note {run} --name {'x' * 201}")
+        assert "at most 200 characters, not 201" in failed.message
+        assert "Traceback" not in str(failed)
+        assert "one run gets a name" in cells.run(f"%det_note {run} latest --name x").printed["stderr"]
+
     def test_two_runs_are_compared(self, cells: Cells) -> None:
         """With a picture and a table; the call of Python shows the same."""
         for rate in (0.5, 0.25):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import MissingPackageError
 from detjupyter.store.export.table import read_table
-from detjupyter.store.run_filter import flat
+from detjupyter.store.run_values import HYPERPARAMETER, flat
 
 if TYPE_CHECKING:
-    from detjupyter.protocol.records import RunRecord
     from detjupyter.store.base import Store
+    from detjupyter.store.summary import RunSummary
 
 
 def metrics_frame(store: Store, run_id: str) -> Any:
@@ -22,10 +22,10 @@ def metrics_frame(store: Store, run_id: str) -> Any:
     return pandas.DataFrame(columns, index=pandas.Index(table.batches, name="batch"))
 
 
-def runs_frame(records: Iterable[RunRecord]) -> Any:
+def runs_frame(runs: Iterable[RunSummary]) -> Any:
     """Return a ``pandas.DataFrame`` of runs; see :func:`detjupyter.store.history.runs_frame`."""
     pandas = _pandas()
-    rows = [_row(record) for record in records]
+    rows = [_row(run) for run in runs]
     names = dict.fromkeys(name for row in rows for name in row)
     frame = pandas.DataFrame({name: [row.get(name) for row in rows] for name in names})
     if "id" not in frame:
@@ -35,26 +35,30 @@ def runs_frame(records: Iterable[RunRecord]) -> Any:
     return frame.set_index("id")
 
 
-def _row(record: RunRecord) -> dict[str, Any]:
-    best, session = record.best, record.session
+def _row(run: RunSummary) -> dict[str, Any]:
+    best = run.best
     row: dict[str, Any] = {
-        "id": record.id,
-        "state": record.state.value,
-        "entrypoint": record.entrypoint,
-        "definition": record.definition,
-        "created": record.created_at,
-        "ended": record.ended_at,
-        "seconds": None if session is None else session.elapsed_s,
-        "batches": record.batches_trained,
-        "seed": record.seed,
-        "device": record.device,
+        "id": run.id,
+        "state": run.state.value,
+        "name": run.name,
+        "tags": run.tags,
+        "note": run.note,
+        "starred": run.starred,
+        "archived": run.archived,
+        "entrypoint": run.entrypoint,
+        "definition": run.definition,
+        "created": run.created_at,
+        "ended": run.ended_at,
+        "seconds": run.elapsed_s,
+        "batches": run.batches_trained,
+        "seed": run.seed,
+        "device": run.device,
         "best": None if best is None else best.value,
         "best metric": None if best is None else best.name,
         "best batch": None if best is None else best.batches_trained,
     }
-    row |= {f"hparam/{name}": value for name, value in flat(record.hyperparameters)}
-    latest = {} if session is None else session.latest
-    return row | {f"{group}/{name}": value for group, values in latest.items() for name, value in values.items()}
+    row |= {f"{HYPERPARAMETER}{name}": value for name, value in flat(run.hyperparameters)}
+    return row | {f"{group}.{name}": value for group, values in run.latest.items() for name, value in values.items()}
 
 
 def _pandas() -> Any:

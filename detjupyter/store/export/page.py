@@ -21,7 +21,7 @@ from detjupyter.protocol.records import FloatArray, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group
 from detjupyter.protocol.wire import to_json
 from detjupyter.store.base import BatchArray
-from detjupyter.store.run_filter import flat
+from detjupyter.store.run_values import flat
 from detjupyter.store.series import decimate
 from detjupyter.text import one_line
 

@@ -30,11 +30,12 @@ const ASK_KERNEL_AGAIN_MS = 2000;
 const SERVICE_UNAVAILABLE = 503;
 
 export class PanelModel implements IDisposable {
-  /** `openFile` opens a file, given by its path relative to the server's root. */
+  /** `openFile` opens a file, given by its path relative to the server's root, and `openRuns` the table of all runs, null if it cannot. */
   constructor(
     tracker: INotebookTracker,
     contents: Contents.IManager,
-    readonly openFile: (path: string) => void
+    readonly openFile: (path: string) => void,
+    readonly openRuns: (() => void) | null = null
   ) {
     this._contents = contents;
     this.api = new Api(contents.serverSettings);

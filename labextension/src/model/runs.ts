@@ -112,7 +112,9 @@ export class RunsModel {
   }
 
   private publish(): void {
-    this._list = newestFirst(this._byId.values()).filter(run => toNumber(run.created_at) >= this._oldest);
+    this._list = newestFirst(this._byId.values()).filter(
+      run => !run.archived && toNumber(run.created_at) >= this._oldest
+    );
     this._changed.emit();
   }
 

@@ -44,6 +44,16 @@ export const Run = React.memo(function Run(props: RunProps): JSX.Element {
         <Caret.react tag="span" className="dj-Run-caret" />
         <span className="dj-Run-line">
           <StateBadge state={run.state} />
+          {(run.starred || run.name !== '') && (
+            <span className="dj-Run-given" title={run.name}>
+              {run.starred && (
+                <span className="dj-Star" role="img" aria-label="starred">
+                  ★
+                </span>
+              )}
+              {run.name}
+            </span>
+          )}
           {best !== null && (
             <span
               className="dj-Run-best"
@@ -109,7 +119,13 @@ function Details({ model, run, nowS }: { model: PanelModel; run: RunRecord; nowS
       <RunCurves model={model} run={run} />
       <Hyperparameters rows={rows} changes={run.session?.hyperparameter_changes ?? []} />
       <Checkpoints model={model} run={run} nowS={nowS} />
+      {run.note !== '' && <p className="dj-Run-note">{run.note}</p>}
       <Facts>
+        {run.tags.length > 0 && (
+          <Fact name="Tags" wraps>
+            {run.tags.join(', ')}
+          </Fact>
+        )}
         <Fact name="Started">{formatDate(toNumber(run.created_at))}</Fact>
         <Fact name="Trained">{`${formatCount(run.batches_trained)} batches`}</Fact>
         <Fact name="Device">{run.device}</Fact>

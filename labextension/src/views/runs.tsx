@@ -33,6 +33,18 @@ export function RunsView({ model }: { model: PanelModel }): JSX.Element {
   }
   return (
     <>
+      {model.openRuns !== null && (
+        <div className="dj-Runs-tools">
+          <button
+            type="button"
+            className="dj-LinkButton"
+            title="All runs in a table: sort, filter, compare, clean up"
+            onClick={model.openRuns}
+          >
+            Open table
+          </button>
+        </div>
+      )}
       <ul className="dj-Runs" aria-label="Runs, newest first">
         {runs.list.map(run => (
           <Run

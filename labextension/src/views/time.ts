@@ -27,3 +27,14 @@ export function formatAgo(epochS: number, nowS: number): string {
 export function formatDate(epochS: number): string {
   return new Date(epochS * 1000).toLocaleString();
 }
+
+/** Return the date and the time in few characters, with the year only if it is another one. */
+export function formatShortDate(epochS: number, nowS = Date.now() / 1000): string {
+  const date = new Date(epochS * 1000);
+  const isThisYear = date.getFullYear() === new Date(nowS * 1000).getFullYear();
+  return date.toLocaleString(undefined, {
+    day: 'numeric',
+    month: 'short',
+    ...(isThisYear ? { hour: '2-digit', minute: '2-digit', hour12: false } : { year: 'numeric' })
+  });
+}

@@ -13,7 +13,8 @@ import detjupyter as dj
 from detjupyter.errors import ArgumentError
 from detjupyter.protocol.states import State
 from detjupyter.store import Store, open_store
-from detjupyter.store.run_filter import RunFilter, values_of
+from detjupyter.store.run_filter import RunFilter
+from detjupyter.store.summary import summary_of
 
 LATEST = {"training": {"loss": 0.5, "a/b": 2.0, "accuracy": 0.1}, "validation": {"accuracy": 0.9, "nan": float("nan")}}
 HYPERPARAMETERS: dict[str, Any] = {
@@ -24,7 +25,8 @@ HYPERPARAMETERS: dict[str, Any] = {
     "note": "Ü x",
     "none": None,
 }
-RUN = make_run("r1", hyperparameters=HYPERPARAMETERS, seed=1, session=make_session(latest=LATEST), batches_trained=7, best=None)
+RUN = make_run("r1", hyperparameters=HYPERPARAMETERS, seed=1, session=make_session(latest=LATEST), batches_trained=7, best=None,
+               name="first", note="a long one", tags=("baseline", "b"), starred=True)  # fmt: skip
 
 
 class TestConditions:
@@ -55,13 +57,15 @@ class TestConditions:
             "state == 'running' and batches == 7 and entrypoint == 'model_def:Trial'",
             "lr > -1",
             "none == None",
-            "note == 'Ü x'",
+            "hparam.note == 'Ü x'",
+            "starred and 'baseline' in tags and 'x' not in tags",
+            "name == 'first' and 'long' in note and not archived",
             "  lr < 1\n and accuracy > 0 ",
         ],
     )
     def test_that_hold(self, condition: str) -> None:
         """For the run above."""
-        assert RunFilter(condition).matches(values_of(RUN))
+        assert RunFilter(condition).matches(summary_of(RUN))
 
     @pytest.mark.parametrize(
         "condition",
@@ -84,7 +88,7 @@ class TestConditions:
     )
     def test_that_do_not(self, condition: str) -> None:
         """Also because a value is missing, or of another kind."""
-        assert not RunFilter(condition).matches(values_of(RUN))
+        assert not RunFilter(condition).matches(summary_of(RUN))
 
 
 class TestMistakes:

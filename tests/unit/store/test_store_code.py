@@ -367,9 +367,9 @@ def test_two_runs_are_compared_in_code_and_values(store: Store) -> None:
     diff = one.diff(two)
     assert [str(change) for change in diff.settings] == [
         "seed: 1 → 2",
-        "hyperparameters.lr: 0.1 → 0.2",
-        "hyperparameters.net.width: 8 → (not set)",
-        "hyperparameters.net.depth: (not set) → 1",
+        "lr: 0.1 → 0.2",
+        "net.width: 8 → (not set)",
+        "net.depth: (not set) → 1",
         "config.searcher.metric: 'loss' → 'error'",
     ]
     assert diff.changed == ("a.py",)

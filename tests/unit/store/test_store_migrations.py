@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ from support.runs import ready_run
 from support.sqlite import write_sql
 
 from detjupyter.errors import StoreError
+from detjupyter.protocol.states import Group
 from detjupyter.store import open_store, schema
+from detjupyter.store.annotation import Annotation
 
 
 def read_version(path: Path) -> int:
@@ -37,6 +42,16 @@ def describe(path: Path) -> dict[str, object]:
         tables[name] = (columns, keys, indices, "AUTOINCREMENT" in sql)
     connection.close()
     return tables
+
+
+@pytest.fixture
+def old_history(tmp_path: Path) -> Path:
+    """Return a history that detjupyter wrote when its schema was 4."""
+    path = tmp_path / "runs.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript((Path(__file__).parents[2] / "support" / "data" / "history_4.sql").read_text(encoding="utf-8"))
+    connection.close()
+    return path
 
 
 class TestMigrations:
@@ -68,6 +83,44 @@ class TestMigrations:
         connection = sqlite3.connect(path)
         assert connection.execute("SELECT * FROM marks").fetchall() == [("r", None)]
         connection.close()
+
+    def test_a_history_of_schema_4_gets_what_the_user_adds(self, old_history: Path) -> None:
+        """Its runs, curves, logs, events and checkpoints stay as they were, and can be annotated."""
+        store = open_store(old_history)
+        assert [run.id for run in store.summaries()] == ["old2", "old1"]
+        run = store.run("old1")
+        assert (run.name, run.note, run.tags, run.starred, run.archived) == ("", "", (), False, False)
+        assert (run.batches_trained, run.hyperparameters["lr"], run.seed) == (7, 0.1, 2**64 - 1)
+        assert store.series("old1", Group.TRAINING, "loss")[1].tolist() == [0.5, 1.0, 1.5]
+        assert [line.text for line in store.log("old1")[1]] == ["hello ü\n"]
+        assert [checkpoint.id for checkpoint in store.checkpoints("old1")] == ["c1"]
+        store.annotate_runs(["old1"], Annotation("baseline"))
+        store.close()
+        assert read_version(old_history) == len(schema.MIGRATIONS)
+        store = open_store(old_history)
+        assert store.run("old1").name == "baseline"
+        store.close()
+
+    def test_processes_that_open_an_old_history_at_once_take_turns(self, old_history: Path) -> None:
+        """The first one migrates it while the others wait, also for a writer that was there before; no write is lost."""
+        code = (
+            "import sys; from pathlib import Path; from detjupyter.store import open_store;"
+            "from detjupyter.store.annotation import Annotation;"
+            "store = open_store(Path(sys.argv[1]));"
+            "store.annotate_runs(['old1'], Annotation(add_tags=[sys.argv[2]])); store.close()"
+        )
+        writer = sqlite3.connect(old_history, isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        started = [subprocess.Popen([sys.executable, "-c", code, old_history, str(number)]) for number in range(3)]
+        time.sleep(1.0)
+        assert [process.poll() for process in started] == [None] * 3
+        writer.execute("UPDATE runs SET batches_trained = 8 WHERE id = 'old1'")
+        writer.execute("COMMIT")
+        writer.close()
+        assert [process.wait(30) for process in started] == [0] * 3
+        store = open_store(old_history)
+        assert (sorted(store.run("old1").tags), store.run("old1").batches_trained) == (["0", "1", "2"], 8)
+        store.close()
 
     def test_a_step_that_fails_changes_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """All the steps are one transaction; the file can still be read by who wrote it."""

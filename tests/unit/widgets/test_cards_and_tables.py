@@ -13,6 +13,7 @@ from detjupyter.bundle.report import FileEntry, FileReport
 from detjupyter.bundle.rules import Rule
 from detjupyter.protocol.records import BestRecord, CardRecord, HyperparameterRecord, RunRecord, SessionRecord
 from detjupyter.protocol.states import State
+from detjupyter.store.summary import RunSummary, summary_of
 from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
 from detjupyter.widgets._panels import metric_name
 from detjupyter.widgets.card import card_bundle
@@ -69,6 +70,11 @@ def make_run(**changes: object) -> RunRecord:
     return RunRecord(**(fields | changes))  # type: ignore[arg-type]
 
 
+def make_summary(**changes: object) -> RunSummary:
+    """Return that run as a table needs it."""
+    return summary_of(make_run(**changes))
+
+
 def make_report(entries: list[FileEntry], problems: tuple[str, ...] = ()) -> FileReport:
     """Return a report of those entries."""
     return FileReport(Path("/there"), entries, problems)
@@ -118,7 +124,7 @@ def test_nothing_of_the_persons_text_becomes_markup(make_session: Callable[..., 
     bundles = [
         card_bundle(make_card(2, name=EVIL, value=EVIL), make_session(device=EVIL)),
         file_tree_bundle(make_report([file(f"{EVIL_NAME}/{EVIL_NAME}", rule=rule), file(f"a{EVIL_NAME}")], (EVIL,)), EVIL),
-        runs_bundle([make_run(id=EVIL, entrypoint=EVIL)]),
+        runs_bundle([make_summary(id=EVIL, entrypoint=EVIL)]),
     ]
     for bundle in bundles:
         tags = _Tags(bundle["text/html"])
@@ -160,9 +166,16 @@ def test_too_much_to_ship_is_said() -> None:
     assert 'class="over" style="width:100.00%"' in bundle["text/html"]
 
 
+def test_a_table_of_very_many_runs_is_bounded() -> None:
+    """A notebook with thousands of rows is slow to save and to open; the note counts the others."""
+    bundle = runs_bundle([make_summary(id=str(number)) for number in range(503)])
+    assert bundle["text/plain"].splitlines()[-1] == "3 more runs are not shown."
+    assert _Tags(bundle["text/html"]).seen.count("tr") == 501
+
+
 def test_runs_are_listed_in_the_order_given(make_session: Callable[..., SessionRecord]) -> None:
     """One row each; a run that never wrote a session counts to its last sign of life."""
-    bundle = runs_bundle([make_run(id="second", session=make_session(elapsed_s=9.0)), make_run(id="first", best=None)])
+    bundle = runs_bundle([make_summary(id="second", session=make_session(elapsed_s=9.0)), make_summary(id="first", best=None)])
     lines = bundle["text/plain"].splitlines()
     assert [line.split()[0] for line in lines] == ["run", "second", "first"]
     assert "accuracy 0.9815" in lines[1]
@@ -173,8 +186,8 @@ def test_runs_are_listed_in_the_order_given(make_session: Callable[..., SessionR
 
 def test_hyperparameters_in_which_runs_differ_are_columns() -> None:
     """Also nested ones and those that only some have; those that are equal everywhere are left out."""
-    first = make_run(id="first", hyperparameters={"lr": 1e-4, "width": 3, "net": {"name": EVIL}})
-    second = make_run(id="second", hyperparameters={"lr": 0.25, "width": 3, "net": {}})
+    first = make_summary(id="first", hyperparameters={"lr": 1e-4, "width": 3, "net": {"name": EVIL}})
+    second = make_summary(id="second", hyperparameters={"lr": 0.25, "width": 3, "net": {}})
     bundle = runs_bundle([first, second])
     head, *rows = bundle["text/plain"].splitlines()
     assert head.split() == ["run", "state", "entrypoint", "lr", "net.name", "net", "batches", "best", "duration", "started"]
@@ -186,7 +199,7 @@ def test_hyperparameters_in_which_runs_differ_are_columns() -> None:
 
 def test_many_differing_hyperparameters_are_named_below() -> None:
     """The table stays readable."""
-    runs = [make_run(id=str(run), hyperparameters={f"h{index}": run for index in range(12)}) for run in range(2)]
+    runs = [make_summary(id=str(run), hyperparameters={f"h{index}": run for index in range(12)}) for run in range(2)]
     bundle = runs_bundle(runs)
     assert bundle["text/plain"].splitlines()[-1] == "Also different: h8, h9, h10, h11."
     assert "Also different" in _Tags(bundle["text/html"]).text

@@ -37,6 +37,7 @@ from detjupyter.protocol.records import (
 )
 from detjupyter.protocol.states import Group, State
 from detjupyter.store.code_diff import CodeDiff, SettingChange
+from detjupyter.store.summary import summary_of
 from detjupyter.widgets._html import Html, with_code
 from detjupyter.widgets.card import card_bundle
 from detjupyter.widgets.check_table import CheckView, check_bundle
@@ -101,7 +102,7 @@ def runs(text: str, session: SessionRecord) -> Bundle:
         hyperparameters={}, config={}, bundle_hash="", kernel_id=None, host=text, pid=1, created_at=0.0, updated_at=1.0, ended_at=None,
         batches_trained=1, best=BestRecord(text, 1.0, 1, smaller_is_better=True), session=session,
     )  # fmt: skip
-    return runs_bundle([run])
+    return runs_bundle([summary_of(run)])
 
 
 def tree(text: str, session: SessionRecord) -> Bundle:

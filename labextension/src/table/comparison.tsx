@@ -1,0 +1,279 @@
+/** Runs next to each other: their curves in the same charts, what differs, their values, and of two runs the code. */
+import { caretLeftIcon, copyIcon } from '@jupyterlab/ui-components';
+import { Clipboard } from '@jupyterlab/apputils';
+import * as React from 'react';
+
+import { readTheme, watchTheme } from '../../chart/theme';
+import { formatCount, formatValue, toNumber } from '../../live/format';
+import type { ComparedCurves, ComparisonRecord, RunRow, Scalar } from '../../protocol';
+import type { Api } from '../api';
+import { Failure, IconButton, Loading, Middle, StateBadge } from '../views/state';
+import { drawOverlay, strokeOf } from './overlay';
+
+const CHART_PX = 200;
+
+interface ComparisonProps {
+  api: Pick<Api, 'comparison'>;
+  runIds: readonly string[];
+  onClose: () => void;
+}
+
+export function ComparisonView({ api, runIds, onClose }: ComparisonProps): JSX.Element {
+  const [found, setFound] = React.useState<ComparisonRecord | Error | null>(null);
+  const [attempt, setAttempt] = React.useState(0);
+  React.useEffect(() => {
+    let isCurrent = true;
+    api.comparison(runIds).then(
+      record => isCurrent && setFound(record),
+      (error: Error) => isCurrent && setFound(error)
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [api, runIds, attempt]);
+  return (
+    <div
+      className="dj-Comparison"
+      onKeyDown={event => {
+        if (event.key === 'Escape') {
+          onClose();
+          event.stopPropagation();
+        }
+      }}
+    >
+      <div className="dj-Table-actions">
+        <button
+          type="button"
+          autoFocus
+          className="dj-TextButton dj-mod-small"
+          title="Back to all runs (Escape)"
+          onClick={onClose}
+        >
+          <caretLeftIcon.react tag="span" className="dj-Row-caret" />
+          All runs
+        </button>
+        <span className="dj-Table-space" />
+        <IconButton
+          icon={copyIcon}
+          label="Copy %det_compare"
+          title="Copy the line %det_compare … for a notebook"
+          labelled
+          onClick={() => Clipboard.copyToSystem(`%det_compare ${runIds.join(' ')}`)}
+        />
+      </div>
+      {found === null && <Loading />}
+      {found instanceof Error && (
+        <Failure
+          error={found}
+          onRetry={() => {
+            setFound(null);
+            setAttempt(attempt + 1);
+          }}
+        />
+      )}
+      {found !== null && !(found instanceof Error) && <Compared record={found} />}
+    </div>
+  );
+}
+
+function Compared({ record }: { record: ComparisonRecord }): JSX.Element {
+  const host = React.useRef<HTMLDivElement>(null);
+  const theme = useTheme(host);
+  const names = React.useMemo(() => record.runs.map(nameOf), [record]);
+  const isDark = theme?.dark ?? false;
+  const { settings, metrics, more_settings: moreSettings, more_metrics: moreMetrics, code } = record;
+  return (
+    <div ref={host} className="dj-Comparison-body">
+      <section aria-label="Curves">
+        <div className="dj-Comparison-charts">
+          {theme !== null &&
+            metrics.map(metric => (
+              <Overlay key={`${metric.group}.${metric.name}`} metric={metric} names={names} theme={theme} />
+            ))}
+        </div>
+        {metrics.length === 0 && <p className="dj-faint">No metrics were recorded.</p>}
+        {moreMetrics > 0 && (
+          <p className="dj-faint">{formatCount(moreMetrics)} more metrics are not shown.</p>
+        )}
+      </section>
+      <div className="dj-Comparison-tables">
+        <table className="dj-Compared">
+          <thead>
+            <tr>
+              <th scope="col">Run</th>
+              {record.runs.map((run, index) => (
+                <th key={run.id} scope="col" title={`${nameOf(run)}\n${run.id}`}>
+                  <Swatch index={index} isDark={isDark} />
+                  <Middle text={nameOf(run)} />
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            <tr>
+              <th scope="row">state</th>
+              {record.runs.map(run => (
+                <td key={run.id}>
+                  <StateBadge state={run.state} />
+                </td>
+              ))}
+            </tr>
+            <Values name="batches" values={record.runs.map(run => formatCount(run.batches_trained))} />
+            <Values name="note" values={record.runs.map(run => run.note || null)} isOptional />
+            <Part
+              title={settings.length === 0 ? 'No setting differs' : 'Settings that differ'}
+              columns={names.length}
+            />
+            {settings.map(({ name, values }) => (
+              <Values key={name} name={name} values={values} />
+            ))}
+            {moreSettings > 0 && (
+              <Part title={`${formatCount(moreSettings)} more settings differ`} columns={names.length} />
+            )}
+            {metrics.length > 0 && <Part title="Last value (smallest – largest)" columns={names.length} />}
+            {metrics.map(metric => (
+              <Values
+                key={`${metric.group}.${metric.name}`}
+                name={`${metric.name} (${metric.group})`}
+                values={metric.newest.map((value, index) => metricText(metric, value, index))}
+              />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {code !== '' && (
+        <details className="dj-Details dj-Comparison-code" open>
+          <summary>
+            From {names[0]} to {names[1]}
+          </summary>
+          <pre>{code}</pre>
+        </details>
+      )}
+    </div>
+  );
+}
+
+function Part({ title, columns }: { title: string; columns: number }): JSX.Element {
+  return (
+    <tr className="dj-Compared-part">
+      <th scope="rowgroup" colSpan={columns + 1}>
+        <span>{title}</span>
+      </th>
+    </tr>
+  );
+}
+
+interface ValuesProps {
+  name: string;
+  values: readonly (string | null)[];
+  /** Whether the row is only there if a run has a value. */
+  isOptional?: boolean;
+}
+
+function Values({ name, values, isOptional }: ValuesProps): JSX.Element | null {
+  if (isOptional && values.every(value => value === null)) {
+    return null;
+  }
+  return (
+    <tr>
+      <th scope="row" title={name}>
+        {name}
+      </th>
+      {values.map((value, index) => (
+        <td key={index} title={value ?? undefined}>
+          {value ?? '–'}
+        </td>
+      ))}
+    </tr>
+  );
+}
+
+type Colors = ReturnType<typeof readTheme>;
+
+interface OverlayProps {
+  metric: ComparedCurves;
+  names: readonly string[];
+  theme: Colors;
+}
+
+function Overlay({ metric, names, theme }: OverlayProps): JSX.Element {
+  const host = React.useRef<HTMLDivElement>(null);
+  const [point, setPoint] = React.useState('');
+  React.useEffect(() => {
+    if (host.current === null) {
+      return;
+    }
+    const { dark, text, grid, font } = theme;
+    return drawOverlay(host.current, metric, {
+      names,
+      isDark: dark,
+      text,
+      grid,
+      font,
+      heightPx: CHART_PX,
+      onPoint: setPoint
+    });
+  }, [metric, names, theme]);
+  return (
+    <figure className="dj-Overlay" data-metric={`${metric.group}.${metric.name}`}>
+      <figcaption>
+        <span className="dj-Overlay-name" title={metric.name}>
+          {metric.name} <span className="dj-faint">{metric.group}</span>
+        </span>
+        <span className="dj-Overlay-point" title={point}>
+          {point}
+        </span>
+      </figcaption>
+      <div ref={host} role="img" aria-label={`${metric.name} (${metric.group}) of ${names.length} runs`} />
+    </figure>
+  );
+}
+
+/** The line with which a run is drawn. */
+function Swatch({ index, isDark }: { index: number; isDark: boolean }): JSX.Element {
+  const { color, dash } = strokeOf(index, isDark);
+  return (
+    <svg className="dj-Swatch" width="22" height="8" aria-hidden="true">
+      <line x1="0" y1="4" x2="22" y2="4" stroke={color} strokeWidth="2.5" strokeDasharray={dash.join(' ')} />
+    </svg>
+  );
+}
+
+/** The colors of the page, read again when they change. */
+function useTheme(host: React.RefObject<HTMLElement>): Colors | null {
+  const [theme, setTheme] = React.useState<Colors | null>(null);
+  React.useLayoutEffect(() => {
+    const listeners = new AbortController();
+    const read = (): void => {
+      if (host.current !== null) {
+        setTheme(readTheme(host.current));
+      }
+    };
+    watchTheme(read, listeners.signal);
+    const frame = requestAnimationFrame(read);
+    return () => {
+      cancelAnimationFrame(frame);
+      listeners.abort();
+    };
+  }, [host]);
+  return theme;
+}
+
+function nameOf(run: RunRow): string {
+  return run.name || run.id;
+}
+
+function metricText(
+  { smallest, largest }: ComparedCurves,
+  value: Scalar | null,
+  index: number
+): string | null {
+  if (value === null) {
+    return null;
+  }
+  const [low, high] = [smallest[index], largest[index]];
+  const last = formatValue(toNumber(value));
+  return low === null || low === undefined || high === null || high === undefined
+    ? last
+    : `${last} (${formatValue(toNumber(low))} – ${formatValue(toNumber(high))})`;
+}

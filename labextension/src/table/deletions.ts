@@ -1,0 +1,55 @@
+/** Deletions that the user can undo: the runs are deleted some seconds later. */
+
+export const UNDO_MS = 10_000;
+
+export interface Deletion {
+  runIds: readonly string[];
+  sizeBytes: number;
+}
+
+/**
+ * Deletes runs `UNDO_MS` after the user asked for it.
+ *
+ * A page that is closed before that deletes nothing.
+ */
+export class Deletions {
+  constructor(
+    private readonly remove: (runIds: readonly string[]) => Promise<void>,
+    private readonly changed: () => void,
+    private readonly failed: (error: Error) => void
+  ) {}
+
+  /** What will be deleted, the newest last. */
+  get pending(): readonly Deletion[] {
+    return [...this._timers.keys()];
+  }
+
+  has(runId: string): boolean {
+    return this.pending.some(({ runIds }) => runIds.includes(runId));
+  }
+
+  add(deletion: Deletion): void {
+    const timer = window.setTimeout(() => void this.finish(deletion), UNDO_MS);
+    this._timers.set(deletion, timer);
+    this.changed();
+  }
+
+  undo(deletion: Deletion): void {
+    window.clearTimeout(this._timers.get(deletion));
+    this._timers.delete(deletion);
+    this.changed();
+  }
+
+  private async finish(deletion: Deletion): Promise<void> {
+    try {
+      await this.remove(deletion.runIds);
+    } catch (error) {
+      this.failed(error as Error);
+    } finally {
+      this._timers.delete(deletion);
+      this.changed();
+    }
+  }
+
+  private readonly _timers = new Map<Deletion, number>();
+}
