@@ -10,23 +10,32 @@ export interface ChartOptions {
   compact?: boolean;
 }
 
+/** Panels are drawn for so long in one animation frame; the others wait for the next one. */
+const DRAW_MS = 6;
+
 let grids = 0;
 
 /**
  * The curves of a run: one panel per metric, in as many columns as fit.
  *
- * Draws at most once per animation frame, and not at all while it is out of sight. Cursor and zoom are shared by the panels.
+ * Draws only the panels that are in view, in turns, so that every frame has time for the rest of the page. Cursor and zoom are shared by
+ * the panels.
  */
 export class ChartGrid {
   private readonly controller = new AbortController();
   private readonly curves = new Map<string, Curve>();
   private readonly panels = new Map<string, Panel>();
+  private readonly turns = new Set<Panel>(); // the one that was drawn last is the last
   private readonly around: Surroundings;
-  private readonly resizes: ResizeObserver;
+  private readonly resizes = new ResizeObserver(entries => this.resized(entries));
+  // A panel is drawn shortly before it comes into view.
+  private readonly visibility = new IntersectionObserver(entries => this.seen(entries), {
+    rootMargin: '100px'
+  });
   private names = new PanelNames();
   private theme;
   private zoomed: Range | null = null;
-  private onScreen = true;
+  private extent: Range | null = null;
   private frame = 0;
 
   constructor(
@@ -43,18 +52,13 @@ export class ChartGrid {
       syncKey: `dj-grid-${(grids += 1)}`,
       signal,
       theme: () => this.theme,
-      range: () => this.zoomed ?? this.extent(),
+      range: () => this.zoomed ?? (this.extent ??= this.measure()),
       isZoomed: () => this.zoomed !== null,
       zoom: range => this.zoom(range),
       redraw: () => this.schedule()
     };
-    this.resizes = new ResizeObserver(() => this.resized());
-    this.resizes.observe(host);
-    const visibility = new IntersectionObserver(entries => this.seen(entries));
-    visibility.observe(host);
     document.addEventListener('visibilitychange', () => this.schedule(), { signal });
     watchTheme(() => this.restyle(), signal);
-    signal.addEventListener('abort', () => visibility.disconnect(), { once: true });
   }
 
   /** Take in new points; they are drawn in the next animation frame. */
@@ -64,30 +68,29 @@ export class ChartGrid {
       this.curveOf(patch, panel).apply(patch);
     }
     if (patches.length > 0) {
-      for (const panel of this.panels.values()) {
-        panel.stale = true; // they share the x axis, so all move when one curve grows
-      }
-      this.schedule();
+      this.extent = null;
+      this.refresh(); // they share the x axis, so all move when one curve grows
     }
   }
 
   /** Forget every curve. */
   clear(): void {
     for (const panel of this.panels.values()) {
-      this.resizes.unobserve(panel.plot);
       panel.destroy();
     }
+    this.resizes.disconnect();
+    this.visibility.disconnect();
     this.panels.clear();
+    this.turns.clear();
     this.curves.clear();
     this.names = new PanelNames();
-    this.zoomed = null;
+    this.zoomed = this.extent = null;
   }
 
   /** Remove everything that the constructor added. */
   dispose(): void {
     cancelAnimationFrame(this.frame);
     this.controller.abort();
-    this.resizes.disconnect();
     this.clear();
     this.host.classList.remove('dj-chart', 'dj-mod-compact');
   }
@@ -98,8 +101,10 @@ export class ChartGrid {
     if (panel === undefined) {
       panel = new Panel(metric, this.around);
       this.panels.set(metric, panel);
+      this.turns.add(panel);
       this.host.append(panel.element);
       this.resizes.observe(panel.plot);
+      this.visibility.observe(panel.element);
     }
     return panel;
   }
@@ -115,7 +120,7 @@ export class ChartGrid {
     return curve;
   }
 
-  private extent(): Range {
+  private measure(): Range {
     let [min, max] = [Infinity, -Infinity];
     for (const { batches } of this.curves.values()) {
       if (batches.length > 0) {
@@ -131,21 +136,30 @@ export class ChartGrid {
 
   private zoom(range: Range | null): void {
     this.zoomed = range;
-    for (const panel of this.panels.values()) {
+    this.refresh();
+  }
+
+  private refresh(): void {
+    for (const panel of this.turns) {
       panel.stale = true;
     }
     this.schedule();
   }
 
-  private resized(): void {
-    for (const panel of this.panels.values()) {
-      panel.resize();
+  private resized(entries: readonly ResizeObserverEntry[]): void {
+    for (const { target, contentRect } of entries) {
+      this.panels.get(metricOf(target.parentElement))?.resize(contentRect.width);
     }
     this.schedule();
   }
 
   private seen(entries: readonly IntersectionObserverEntry[]): void {
-    this.onScreen = entries[entries.length - 1]?.isIntersecting ?? true;
+    for (const { target, isIntersecting } of entries) {
+      const panel = this.panels.get(metricOf(target));
+      if (panel !== undefined) {
+        panel.inView = isIntersecting;
+      }
+    }
     this.restyle();
   }
 
@@ -154,7 +168,7 @@ export class ChartGrid {
     const theme = readTheme(this.host);
     if (JSON.stringify(theme) !== JSON.stringify(this.theme)) {
       this.theme = theme;
-      for (const panel of this.panels.values()) {
+      for (const panel of this.turns) {
         panel.rebuild();
       }
     }
@@ -163,15 +177,28 @@ export class ChartGrid {
   }
 
   private schedule(): void {
-    if (this.frame === 0 && this.onScreen && !document.hidden && !this.controller.signal.aborted) {
-      this.frame = requestAnimationFrame(() => {
-        this.frame = 0;
-        for (const panel of this.panels.values()) {
-          if (panel.stale) {
-            panel.draw();
-          }
-        }
-      });
+    if (this.frame === 0 && !document.hidden && !this.controller.signal.aborted) {
+      this.frame = requestAnimationFrame(() => this.draw());
     }
   }
+
+  private draw(): void {
+    this.frame = 0;
+    const end = performance.now() + DRAW_MS;
+    for (const panel of this.turns) {
+      if (panel.isDue) {
+        if (performance.now() > end) {
+          this.schedule();
+          break;
+        }
+        this.turns.delete(panel);
+        this.turns.add(panel);
+        panel.draw();
+      }
+    }
+  }
+}
+
+function metricOf(element: Element | null): string {
+  return (element as HTMLElement).dataset['djPanel']!;
 }

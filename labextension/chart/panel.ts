@@ -32,6 +32,7 @@ export class Panel {
   readonly plot = document.createElement('div');
   /** Something changed since the last drawing. */
   stale = true;
+  inView = false;
   private readonly curves: Curve[] = [];
   private readonly legend: Legend;
   private readonly note = document.createElement('div');
@@ -41,6 +42,7 @@ export class Panel {
   private table: Table = { xs: [], columns: [], lone: [] };
   private markers: Marker[] = [];
   private logarithmic = false;
+  private width = 0;
 
   constructor(
     readonly name: string,
@@ -81,26 +83,33 @@ export class Panel {
     this.stale = true;
   }
 
-  resize(): void {
-    const width = this.plot.clientWidth;
-    if (width > 0 && this.chart !== null && width !== this.chart.width) {
-      this.chart.setSize({ width, height: this.around.height });
+  /** Whether it has to be drawn: nothing is drawn that nobody can see. */
+  get isDue(): boolean {
+    return this.stale && this.inView && this.width > 0;
+  }
+
+  /** Take in the width that the plot has now, in CSS pixels: asking the element for it would lay out the page again for every panel. */
+  resize(width: number): void {
+    if (width !== this.width) {
+      this.width = width;
+      this.stale = true;
     }
   }
 
-  /** Draw what is new. Does nothing, and stays stale, while it has no width. */
+  /** Draw what is new. */
   draw(): void {
-    const width = this.plot.clientWidth;
-    if (width === 0) {
-      return;
-    }
+    const { width } = this;
+    const { height } = this.around;
     this.stale = false;
     this.table = join(this.curves, this.logarithmic);
     this.markers = markersOf(this.curves);
     const data = [this.table.xs, ...this.table.columns] as uPlot.AlignedData;
     const [min, max] = this.around.range();
-    this.chart ??= new uPlot(this.options(width), data, this.plot);
+    this.chart ??= new uPlot(this.options(), data, this.plot);
     const chart = this.chart;
+    if (chart.width !== width) {
+      chart.setSize({ width, height });
+    }
     chart.batch(() => {
       chart.setData(data, false);
       chart.setScale('x', { min, max });
@@ -156,7 +165,8 @@ export class Panel {
     }
   }
 
-  private options(width: number): uPlot.Options {
+  private options(): uPlot.Options {
+    const { width } = this;
     const theme = this.around.theme();
     const axis: uPlot.Axis = {
       stroke: theme.text,
@@ -210,7 +220,7 @@ export class Panel {
         }
       },
       hooks: {
-        setCursor: [() => this.describe()],
+        setCursor: [() => this.inView && this.describe()],
         setSelect: [chart => this.select(chart)],
         draw: [chart => drawMarkers(chart, this.markers, this.around.theme().alarm)]
       }
