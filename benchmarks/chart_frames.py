@@ -2,7 +2,7 @@
 
     python benchmarks/chart_frames.py [--metrics 2 30 300] [--seconds 10] [--rounds 1] [--trees . ../before]
 
-A real JupyterLab in Chromium and a real kernel on the same machine; the small network of `definitions/many_curves` trains as fast as it can.
+A real JupyterLab in Chromium, and a real kernel that trains the small network of `definitions/many_curves` as fast as it can.
 Each row counts the page's animation frames for some seconds, once the curves have as many points as the kernel keeps, so that a drawing
 costs what it costs in a long training. With several ``--trees`` (checkouts with the browser side built) each takes its turn in every round.
 """

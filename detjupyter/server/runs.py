@@ -14,6 +14,7 @@ from detjupyter.protocol.records import FloatArray, SeriesPatch
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.brief import brief
 from detjupyter.server.handler import Handler
+from detjupyter.server.story import story_of
 from detjupyter.store.deletion import delete_runs
 from detjupyter.store.lineage import ancestors, parent_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_RUNS = 500
 MAX_POINTS = 20_000
+MAX_BATCH = 999_999_999  # of a range: the most that a query argument can say
 LOG_LINES = 2_000
 
 
@@ -73,10 +75,30 @@ class SeriesHandler(Handler):
     @authenticated
     @authorized
     async def get(self, run_id: str) -> None:
-        """Answer with every curve, decimated to about ``points`` points (1,000 by default), with those of the runs that it continues."""
+        """Answer with every curve, decimated to about ``points`` points (1,000 by default), with those of the runs that it continues.
+
+        With ``from`` and ``to`` only the points of that range of batches are answered, and the nearest one on either side, so that lines
+        continue beyond the range.
+        """
         self.check_run_id(run_id)
         points = self.whole_number("points", 1_000, low=10, high=MAX_POINTS)
-        self.answer_json(await self.services.history.read(partial(_series, run_id=run_id, points=points)))
+        first = self.whole_number("from", 0, low=0, high=MAX_BATCH)
+        last = self.whole_number("to", MAX_BATCH, low=first, high=MAX_BATCH)
+        answer = await self.services.history.read(partial(_series, run_id=run_id, points=points, first=first, last=last))
+        self.answer_json(answer)
+
+
+class StoryHandler(Handler):
+    """``runs/<run id>/story``."""
+
+    auth_resource = "contents"
+
+    @authenticated
+    @authorized
+    async def get(self, run_id: str) -> None:
+        """Answer with what happened in the run, and with the times of its batches."""
+        self.check_run_id(run_id)
+        self.answer_json(await self.services.history.read(partial(_story, run_id=run_id)))
 
 
 class CheckpointsHandler(Handler):
@@ -141,7 +163,11 @@ def _parent(store: Store, *, run_id: str) -> str:
     return to_json({"parent": parent_of(run_id, store.events(run_id))})
 
 
-def _series(store: Store, *, run_id: str, points: int) -> str:
+def _story(store: Store, *, run_id: str) -> str:
+    return to_json(story_of(store, run_id))
+
+
+def _series(store: Store, *, run_id: str, points: int, first: int, last: int) -> str:
     # imports a compiled library, which a server that shows no curve never needs
     from detjupyter.store.series import decimate, drop_replaced
 
@@ -158,7 +184,8 @@ def _series(store: Store, *, run_id: str, points: int) -> str:
                 batches, values = drop_replaced(np.append(batches, later_batches), np.append(values, later_values))
             curves[key] = batches, values
     patches = []
-    for (group, name), (batches, values) in curves.items():
+    for (group, name), (all_batches, all_values) in curves.items():
+        batches, values = _between(first, last, all_batches, all_values)
         kept_batches, kept_values = decimate(batches.astype(np.float64), values, points)
         patches.append(SeriesPatch(group=group, name=name, start=0, batches=kept_batches, values=kept_values))
     return to_json({"patches": patches})
@@ -170,6 +197,12 @@ def _curves(store: Store, run_id: str) -> dict[tuple[Group, str], tuple[BatchArr
 
 def _up_to(batch: int, batches: BatchArray, values: FloatArray) -> tuple[BatchArray, FloatArray]:
     kept = batches <= batch
+    return batches[kept], values[kept]
+
+
+def _between(first: int, last: int, batches: BatchArray, values: FloatArray) -> tuple[BatchArray, FloatArray]:
+    begin, end = np.searchsorted(batches, [first, last + 1])
+    kept = slice(max(0, int(begin) - 1), int(end) + 1)
     return batches[kept], values[kept]
 
 

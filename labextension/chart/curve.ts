@@ -1,3 +1,5 @@
+import type uPlot from 'uplot';
+
 import type { Group } from '../protocol';
 
 /** Points of one curve: keep the first `start` points you have, then append these. */
@@ -12,6 +14,8 @@ export interface ChartPatch {
 /** One curve in two growing columns; values may be NaN or infinite. */
 export class Curve {
   length = 0;
+  /** How it differs from a curve of its group; its label is what the legend calls it. */
+  look: Partial<uPlot.Series> = {};
   private xs = new Float64Array(256);
   private ys = new Float64Array(256);
 

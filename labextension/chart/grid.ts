@@ -1,6 +1,6 @@
 import { type ChartPatch, Curve } from './curve';
 import { PanelNames } from './names';
-import { Panel, type Range, type Surroundings } from './panel';
+import { type Extras, Panel, type Range, type Surroundings } from './panel';
 import { readTheme, watchTheme } from './theme';
 
 export interface ChartOptions {
@@ -8,10 +8,12 @@ export interface ChartOptions {
   panelHeight?: number;
   /** Smaller, for a sidebar. */
   compact?: boolean;
+  /** Make what the page adds to the charts. */
+  extras?: (grid: ChartGrid) => Extras;
 }
 
 /** Panels are drawn for so long in one animation frame; the others wait for the next one. */
-const DRAW_MS = 6;
+const DRAW_MS = 4;
 
 let grids = 0;
 
@@ -24,7 +26,8 @@ let grids = 0;
 export class ChartGrid {
   private readonly controller = new AbortController();
   private readonly curves = new Map<string, Curve>();
-  private readonly panels = new Map<string, Panel>();
+  /** By metric, in the order in which they came. */
+  readonly panels = new Map<string, Panel>();
   private readonly turns = new Set<Panel>(); // the one that was drawn last is the last
   private readonly around: Surroundings;
   private readonly resizes = new ResizeObserver(entries => this.resized(entries));
@@ -35,24 +38,27 @@ export class ChartGrid {
   private names = new PanelNames();
   private theme;
   private zoomed: Range | null = null;
+  private readonly extras?: Extras;
   private extent: Range | null = null;
   private frame = 0;
 
   constructor(
-    private readonly host: HTMLElement,
+    readonly host: HTMLElement,
     options: ChartOptions = {}
   ) {
     const { signal } = this.controller;
     const compact = options.compact ?? false;
-    host.classList.add('dj-chart');
+    host.classList.add('dj-chart', 'dj-panels');
     host.classList.toggle('dj-mod-compact', compact);
     this.theme = readTheme(host);
+    this.extras = options.extras?.(this);
     this.around = {
+      extras: this.extras,
       height: options.panelHeight ?? (compact ? 120 : 190),
       syncKey: `dj-grid-${(grids += 1)}`,
       signal,
       theme: () => this.theme,
-      range: () => this.zoomed ?? (this.extent ??= this.measure()),
+      range: () => this.range(),
       isZoomed: () => this.zoomed !== null,
       zoom: range => this.zoom(range),
       redraw: () => this.schedule()
@@ -68,7 +74,6 @@ export class ChartGrid {
       this.curveOf(patch, panel).apply(patch);
     }
     if (patches.length > 0) {
-      this.extent = null;
       this.refresh(); // they share the x axis, so all move when one curve grows
     }
   }
@@ -85,6 +90,7 @@ export class ChartGrid {
     this.curves.clear();
     this.names = new PanelNames();
     this.zoomed = this.extent = null;
+    this.extras?.clear();
   }
 
   /** Remove everything that the constructor added. */
@@ -92,7 +98,7 @@ export class ChartGrid {
     cancelAnimationFrame(this.frame);
     this.controller.abort();
     this.clear();
-    this.host.classList.remove('dj-chart', 'dj-mod-compact');
+    this.host.classList.remove('dj-chart', 'dj-panels', 'dj-mod-compact');
   }
 
   private panelOf({ group, name }: ChartPatch): Panel {
@@ -103,6 +109,7 @@ export class ChartGrid {
       this.panels.set(metric, panel);
       this.turns.add(panel);
       this.host.append(panel.element);
+      this.extras?.add(panel);
       this.resizes.observe(panel.plot);
       this.visibility.observe(panel.element);
     }
@@ -131,15 +138,27 @@ export class ChartGrid {
     if (min > max) {
       return [0, 1];
     }
+    if (this.extras !== undefined) {
+      [min, max] = [this.extras.x(min), this.extras.x(max)];
+    }
     return min === max ? [min - 1, max + 1] : [min, max];
   }
 
-  private zoom(range: Range | null): void {
+  /** Return the part of the x axis that is shown: what was zoomed to, else all there is. */
+  range(): Range {
+    return this.zoomed ?? (this.extent ??= this.measure());
+  }
+
+  /** Show a part of the x axis; null: all of it. */
+  zoom(range: Range | null): void {
     this.zoomed = range;
+    this.extras?.zoomed(range);
     this.refresh();
   }
 
-  private refresh(): void {
+  /** Draw everything again that is in view. */
+  refresh(): void {
+    this.extent = null;
     for (const panel of this.turns) {
       panel.stale = true;
     }

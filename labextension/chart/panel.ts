@@ -18,7 +18,32 @@ export interface Surroundings {
   range(): Range;
   isZoomed(): boolean;
   zoom(range: Range | null): void;
-  redraw(panel: Panel): void;
+  redraw(): void;
+  readonly extras?: Extras;
+}
+
+/** What a page can add to the charts; those of a cell's live view have none of it, because every notebook would carry its code. */
+export interface Extras {
+  /** Put a new panel into the page, and add to its head. */
+  add(panel: Panel): void;
+  /** Every panel was removed. */
+  clear(): void;
+  /** Return the curves to draw for those of a panel: the same objects at each call, or other ones after `panel.rebuild()`. */
+  lines(panel: Panel): readonly Curve[];
+  /** Return the place of a batch on the x axis, which grows with it. */
+  x(batch: number): number;
+  /** What the x axis counts: "batch". */
+  readonly unit: string;
+  /** Return the words for a place on the x axis: "1,200". */
+  place(x: number): string;
+  /** What is different about the x axis. */
+  axis(): Partial<uPlot.Axis>;
+  /** Return the part of the values to show, given all of those in view. */
+  y(panel: Panel, range: uPlot.Range.MinMax): uPlot.Range.MinMax;
+  /** The panel was drawn: draw what goes on top. */
+  drawn(panel: Panel, chart: uPlot): void;
+  /** The panels show another part of the x axis; null: all of it. */
+  zoomed(range: Range | null): void;
 }
 
 const INTEGER_STEPS = [1, 2, 5]
@@ -33,15 +58,19 @@ export class Panel {
   /** Something changed since the last drawing. */
   stale = true;
   inView = false;
-  private readonly curves: Curve[] = [];
-  private readonly legend: Legend;
+  readonly curves: Curve[] = [];
+  readonly head = document.createElement('div');
+  height: number;
+  chart: uPlot | null = null;
+  /** What is drawn: the curves, unless there are extras. */
+  lines: readonly Curve[] = [];
+  private readonly legend = new Legend();
   private readonly note = document.createElement('div');
   private readonly logButton: HTMLButtonElement;
   private readonly zoomButton: HTMLButtonElement;
-  private chart: uPlot | null = null;
   private table: Table = { xs: [], columns: [], lone: [] };
   private markers: Marker[] = [];
-  private logarithmic = false;
+  logarithmic = false;
   private width = 0;
 
   constructor(
@@ -58,15 +87,13 @@ export class Panel {
     );
     this.logButton = this.button('log', `Logarithmic scale for ${name}`, () => this.toggleLog());
     this.logButton.setAttribute('aria-pressed', 'false');
-    const head = document.createElement('div');
-    head.className = 'dj-panel-head';
-    head.append(title, this.zoomButton, this.logButton);
-    this.legend = new Legend();
+    this.head.className = 'dj-panel-head';
+    this.head.append(title, this.legend.place, this.zoomButton, this.logButton);
+    this.height = around.height;
     this.note.className = 'dj-panel-note';
     this.plot.className = 'dj-panel-plot';
-    this.plot.style.height = `${around.height}px`;
     this.plot.setAttribute('role', 'img');
-    this.element.append(head, this.legend.element, this.note, this.plot);
+    this.element.append(this.head, this.legend.element, this.note, this.plot);
   }
 
   /** Add a curve; the training curve is drawn first, under the validation curve. */
@@ -98,23 +125,23 @@ export class Panel {
 
   /** Draw what is new. */
   draw(): void {
-    const { width } = this;
-    const { height } = this.around;
+    const { width, height } = this;
     this.stale = false;
-    this.table = join(this.curves, this.logarithmic);
-    this.markers = markersOf(this.curves);
+    this.lines = this.around.extras?.lines(this) ?? this.curves;
+    this.table = join(this.lines, this.logarithmic);
+    this.markers = markersOf(this.lines);
     const data = [this.table.xs, ...this.table.columns] as uPlot.AlignedData;
     const [min, max] = this.around.range();
     this.chart ??= new uPlot(this.options(), data, this.plot);
     const chart = this.chart;
-    if (chart.width !== width) {
+    if (chart.width !== width || chart.height !== height) {
       chart.setSize({ width, height });
     }
     chart.batch(() => {
       chart.setData(data, false);
       chart.setScale('x', { min, max });
     });
-    this.note.textContent = noteOf(this.markers, this.curves);
+    this.note.textContent = noteOf(markersOf(this.curves), this.curves);
     this.zoomButton.hidden = !this.around.isZoomed();
     this.describe();
   }
@@ -125,7 +152,8 @@ export class Panel {
     this.element.remove();
   }
 
-  private button(text: string, title: string, pressed: () => void): HTMLButtonElement {
+  /** Return a button for the head. */
+  button(text: string, title: string, pressed: () => void): HTMLButtonElement {
     const button = document.createElement('button');
     button.type = 'button';
     button.className = 'dj-panel-button';
@@ -135,18 +163,21 @@ export class Panel {
     return button;
   }
 
-  private toggleLog(): void {
+  /** Change between the linear and the logarithmic scale. */
+  toggleLog(): void {
     this.logarithmic = !this.logarithmic;
     this.logButton.setAttribute('aria-pressed', String(this.logarithmic));
     this.rebuild();
-    this.around.redraw(this);
+    this.around.redraw();
   }
 
   /** Fill the legend with the values under the cursor, or with the newest ones. */
   private describe(): void {
     const left = this.chart?.cursor.left ?? -1;
+    const { extras } = this.around;
+    const words = (x: number): string => extras?.place(x) ?? formatCount(x);
     if (this.chart === null || left < 0) {
-      this.legend.show(this.curves, null, this.around.theme());
+      this.legend.show(this.lines, null, this.around.theme(), '', words);
       this.plot.setAttribute('aria-label', `${this.name}: ${this.legend.element.textContent}`);
       return;
     }
@@ -154,7 +185,8 @@ export class Panel {
     const near = this.markers.find(
       marker => Math.abs(chart.valToPos(marker.batch, 'x') - left) <= MARKER_REACH_PX
     );
-    this.legend.show(this.curves, near?.batch ?? chart.posToVal(left, 'x'), this.around.theme());
+    const x = near?.batch ?? chart.posToVal(left, 'x');
+    this.legend.show(this.lines, x, this.around.theme(), extras?.unit ?? 'batch', words);
   }
 
   private select(chart: uPlot): void {
@@ -166,7 +198,8 @@ export class Panel {
   }
 
   private options(): uPlot.Options {
-    const { width } = this;
+    const { width, height } = this;
+    const { extras } = this.around;
     const theme = this.around.theme();
     const axis: uPlot.Axis = {
       stroke: theme.text,
@@ -177,12 +210,16 @@ export class Panel {
     };
     return {
       width,
-      height: this.around.height,
+      height,
       padding: [8, 24, 0, 0], // half of the last label of the x axis is right of the chart
       legend: { show: false },
       scales: {
         x: { time: false },
-        y: this.logarithmic ? { distr: 3, log: 10, range: logRange } : { range: linearRange }
+        y: {
+          ...(this.logarithmic && { distr: 3, log: 10 }),
+          range: (_, min, max) =>
+            (this.logarithmic ? logRange : linearRange)(...(extras?.y(this, [min, max]) ?? [min, max]))
+        }
       },
       axes: [
         {
@@ -193,7 +230,8 @@ export class Panel {
           label: 'batches trained',
           labelFont: theme.font,
           labelSize: 14,
-          labelGap: 0
+          labelGap: 0,
+          ...extras?.axis()
         },
         {
           ...axis,
@@ -202,7 +240,7 @@ export class Panel {
           values: (_, splits, __, ___, step) => tickLabels(splits, this.logarithmic ? null : step)
         }
       ],
-      series: [{}, ...this.curves.map((curve, index) => this.series(curve, index, theme))],
+      series: [{}, ...this.lines.map((curve, index) => this.series(curve, index, theme))],
       cursor: {
         y: false,
         drag: { x: true, y: false, setScale: false, dist: 4 },
@@ -222,22 +260,28 @@ export class Panel {
       hooks: {
         setCursor: [() => this.inView && this.describe()],
         setSelect: [chart => this.select(chart)],
-        draw: [chart => drawMarkers(chart, this.markers, this.around.theme().alarm)]
+        draw: [
+          chart => {
+            drawMarkers(chart, this.markers, this.around.theme().alarm);
+            extras?.drawn(this, chart);
+          }
+        ]
       }
     };
   }
 
   private series(curve: Curve, index: number, theme: Theme): uPlot.Series {
     const stroke = theme[curve.group];
+    const points = { show: true, width: 0 };
     if (curve.group === 'validation') {
-      return { stroke, width: 1.75, points: { show: true, size: 6, width: 0, fill: stroke } };
+      return { stroke, width: 1.75, points: { ...points, size: 6 }, ...curve.look };
     }
     const filter = (): number[] => this.table.lone[index] ?? [];
-    return { stroke, width: 1.25, points: { show: true, size: 4, width: 0, fill: stroke, filter } };
+    return { stroke, width: 1.25, points: { ...points, size: 4, filter }, ...curve.look };
   }
 }
 
-function linearRange(_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax {
+function linearRange(min: number | null, max: number | null): uPlot.Range.MinMax {
   if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) {
     return [0, 1];
   }
@@ -245,7 +289,7 @@ function linearRange(_: uPlot, min: number | null, max: number | null): uPlot.Ra
   return [min >= 0 ? Math.max(0, min - pad) : min - pad, max + pad];
 }
 
-function logRange(_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax {
+function logRange(min: number | null, max: number | null): uPlot.Range.MinMax {
   if (min === null || max === null || !(min > 0) || !Number.isFinite(max)) {
     return [0.1, 1];
   }
