@@ -37,7 +37,8 @@ export class ChartGrid {
   });
   private names = new PanelNames();
   private theme;
-  private zoomed: Range | null = null;
+  /** The part of the x axis that was zoomed to. */
+  zoomed: Range | null = null;
   private readonly extras?: Extras;
   private extent: Range | null = null;
   private frame = 0;

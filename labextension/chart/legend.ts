@@ -59,6 +59,7 @@ export class Legend {
     };
     const swatch = span(curve.group === 'validation' ? 'dj-swatch dj-mod-points' : 'dj-swatch');
     item.element.title = curve.name;
+    swatch.style.opacity = String(curve.look.alpha ?? 1);
     item.element.append(swatch, item.label, ' ', item.value);
     this.element.append(item.element);
     this.items.set(curve, item);

@@ -126,8 +126,12 @@ export class Panel {
   /** Draw what is new. */
   draw(): void {
     const { width, height } = this;
-    this.stale = false;
+    const { length } = this.lines;
     this.lines = this.around.extras?.lines(this) ?? this.curves;
+    if (this.lines.length !== length) {
+      this.rebuild();
+    }
+    this.stale = false;
     this.table = join(this.lines, this.logarithmic);
     this.markers = markersOf(this.lines);
     const data = [this.table.xs, ...this.table.columns] as uPlot.AlignedData;
@@ -211,7 +215,7 @@ export class Panel {
     return {
       width,
       height,
-      padding: [8, 24, 0, 0], // half of the last label of the x axis is right of the chart
+      padding: [extras ? 14 : 8, 24, 0, 0], // half of the last label of the x axis is right of the chart
       legend: { show: false },
       scales: {
         x: { time: false },

@@ -71,10 +71,10 @@ export class Api {
     from: number,
     to: number,
     points: number,
-    signal: AbortSignal
+    signal?: AbortSignal
   ): Promise<readonly SeriesPatch[]> {
     const path = `runs/${encodeURIComponent(runId)}/series?points=${points}&from=${from}&to=${to}`;
-    return (await this.request<{ patches: readonly SeriesPatch[] }>(path, { signal })).patches;
+    return (await this.request<{ patches: readonly SeriesPatch[] }>(path, signal && { signal })).patches;
   }
 
   /** Return what happened in a run, and the times of its batches. */

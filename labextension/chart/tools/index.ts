@@ -1,3 +1,3 @@
 export { type Facts } from './axis';
 export { type Mark } from './marks';
-export { ChartTools, type ToolOptions } from './tools';
+export { type BatchRange, ChartTools, type ToolOptions } from './tools';

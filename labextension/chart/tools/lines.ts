@@ -9,9 +9,20 @@ export interface Treatment {
   x: ((batch: number) => number) | null;
 }
 
+/** A curve of fewer points is not smoothed: its average would only be late. */
+const FEWEST_POINTS = 30;
+
+const SMOOTH = 'smooth';
+const FAINT = { alpha: 0.3, width: 1 };
+
 interface Pair {
   raw: Curve;
   smoothed: Curve;
+}
+
+/** Return whether a line has the values themselves, not their average. */
+export function isRaw({ look }: Curve): boolean {
+  return look.label !== SMOOTH;
 }
 
 /** The curves that are drawn for those of a run, one set of objects for each treatment. */
@@ -35,15 +46,15 @@ export class Lines {
       pair = { raw: new Curve(group, name), smoothed: new Curve(group, name) };
       this.pairs.set(key, pair);
       if (smoothing > 0) {
-        pair.raw.look = { alpha: 0.3, width: 1 };
-        pair.smoothed.look = { width: 2, points: { show: false }, label: `${group}, smooth` };
+        pair.smoothed.look = { width: 2, points: { show: false }, label: SMOOTH };
       }
     }
     const xs = x === null ? batches : batches.map(x);
     refill(pair.raw, xs, values);
-    if (smoothing === 0) {
+    if (smoothing === 0 || values.length < FEWEST_POINTS) {
       return [pair.raw];
     }
+    pair.raw.look = FAINT;
     const smoothed = smooth(values, smoothing);
     const isFinite = (_: number, index: number): boolean => Number.isFinite(values[index]);
     refill(pair.smoothed, xs.filter(isFinite), smoothed.filter(isFinite));

@@ -26,8 +26,7 @@ function open(opener: HTMLElement, items: readonly Item[]): void {
   menu.addEventListener('keydown', event => move(menu, event));
   menu.addEventListener('toggle', event => {
     if (event.newState === 'closed') {
-      menu.remove();
-      opener.focus({ preventScroll: true });
+      menu.remove(); // the browser has given the focus back
     }
   });
   // In the opener's own tree, or an open dialog would be above it.

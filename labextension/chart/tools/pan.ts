@@ -2,6 +2,7 @@ import type { Panel, Range } from '../panel';
 
 /** What moving needs of the charts. */
 export interface Movable {
+  readonly zoomed: Range | null;
   range(): Range;
   zoom(range: Range | null): void;
 }
@@ -41,7 +42,8 @@ function key(event: KeyboardEvent, charts: Movable): void {
     Escape: () => null
   };
   const place = places[event.key];
-  if (place !== undefined) {
+  // When there is nothing to reset, Escape is for what is around the charts.
+  if (place !== undefined && (event.key !== 'Escape' || charts.zoomed !== null)) {
     event.preventDefault();
     event.stopPropagation();
     charts.zoom(place());

@@ -5,7 +5,8 @@ import type { Panel } from '../panel';
 import type { Theme } from '../theme';
 
 const SVG = 'http://www.w3.org/2000/svg';
-const HEAD_PX = 44;
+const NAME_PX = 22;
+const LEGEND_PX = 17;
 const FONT = 'system-ui, sans-serif';
 
 type Attributes = Readonly<Record<string, string | number>>;
@@ -17,36 +18,31 @@ export function svgOf(panel: Panel, theme: Theme, background: string): SVGSVGEle
     return null;
   }
   const { width, height } = chart;
-  const svg = shape('svg', {
-    xmlns: SVG,
-    width,
-    height: height + HEAD_PX,
-    viewBox: `0 0 ${width} ${height + HEAD_PX}`
-  });
+  const svg = shape('svg', {});
   svg.append(
     shape('title', {}, panel.name),
     shape('rect', { width: '100%', height: '100%', fill: background }),
     text(8, 16, panel.name, theme.text, { 'font-weight': 600, 'font-size': 13 })
   );
-  let left = 8;
+  let [left, top] = [8, NAME_PX];
   for (const { group, look } of panel.lines) {
     const label = typeof look.label === 'string' ? look.label : group;
-    const stroke = colorOf(look, theme[group]);
+    const item = 32 + 6.5 * label.length;
+    if (left > 8 && left + item > width) {
+      [left, top] = [8, top + LEGEND_PX];
+    }
+    const [stroke, opacity] = [colorOf(look, theme[group]), look.alpha ?? 1];
+    const y = top + LEGEND_PX / 2;
     svg.append(
-      shape('line', {
-        x1: left,
-        x2: left + 14,
-        y1: 30,
-        y2: 30,
-        stroke,
-        'stroke-width': 2,
-        opacity: look.alpha ?? 1
-      }),
-      text(left + 19, 34, label, theme.text)
+      shape('line', { x1: left, x2: left + 14, y1: y, y2: y, stroke, opacity, 'stroke-width': 2 }),
+      text(left + 19, y + 4, label, theme.text)
     );
-    left += 32 + 6.5 * label.length;
+    left += item;
   }
-  svg.append(plot(panel, chart, theme));
+  const above = top + LEGEND_PX + 4;
+  svg.append(plot(panel, chart, theme, above));
+  const size = { xmlns: SVG, width, height: height + above, viewBox: `0 0 ${width} ${height + above}` };
+  setAll(svg, size);
   return svg as SVGSVGElement;
 }
 
@@ -84,9 +80,9 @@ export function fileName(metric: string, extension: string): string {
   }.${extension}`;
 }
 
-function plot(panel: Panel, chart: uPlot, theme: Theme): SVGElement {
+function plot(panel: Panel, chart: uPlot, theme: Theme, above: number): SVGElement {
   const { left, top, width, height } = boxOf(chart);
-  const group = shape('g', { transform: `translate(0 ${HEAD_PX})` });
+  const group = shape('g', { transform: `translate(0 ${above})` });
   const clip = `dj-clip-${Math.random().toString(36).slice(2)}`;
   const frame = shape('clipPath', { id: clip });
   frame.append(shape('rect', { x: left, y: top, width, height }));
@@ -158,9 +154,13 @@ function text(x: number, y: number, content: string, fill: string, more: Attribu
 
 function shape(tag: string, attributes: Attributes, content = ''): SVGElement {
   const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    made.setAttribute(name, String(value));
-  }
+  setAll(made, attributes);
   made.textContent = content;
   return made;
+}
+
+function setAll(element: SVGElement, attributes: Attributes): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    element.setAttribute(name, String(value));
+  }
 }

@@ -38,7 +38,7 @@ export function tableOf(unit: string, words: (x: number) => string, curves: read
 }
 
 function headOf({ group, name, look }: Curve): string {
-  return `${typeof look.label === 'string' ? look.label : group} ${name}`;
+  return [group, look.label, name].filter(part => typeof part === 'string').join(' ');
 }
 
 /** Infinities and NaN are kept: only the drawing cannot show them. */

@@ -10,7 +10,7 @@ import { Bar } from './bar';
 import { type Choices, keepChoices, readChoices } from './choices';
 import { cutName, element } from './dom';
 import { Layout, splitName } from './layout';
-import { Lines } from './lines';
+import { isRaw, Lines } from './lines';
 import { drawMarks, lineOf, type Mark, marksAt } from './marks';
 import { type Item, menuButton } from './menu';
 import { withoutOutliers } from './outliers';
@@ -22,11 +22,25 @@ import { openWindow } from './window';
 export interface ToolOptions {
   /** What the choices are remembered for; null: they are not. */
   definition?: string | null;
-  /** Fetch the exact points of all curves in a range of batches. */
-  fetchRange?: (from: number, to: number, signal: AbortSignal) => Promise<readonly ChartPatch[]>;
+  /** Fetch the points of all curves in a range of batches, exact if they are not too many. */
+  fetchRange?: (range: BatchRange) => Promise<readonly ChartPatch[]>;
 }
 
+export interface BatchRange {
+  from: number;
+  to: number;
+  /** How many points a curve can have; as many as a chart can show by default. */
+  points?: number;
+  signal?: AbortSignal;
+}
+
+/** The most that the server answers. */
+const MOST_POINTS = 20_000;
+const LAST_BATCH = 999_999_999;
+
 const FETCH_AFTER_MS = 120;
+/** So much of a range is fetched on either side of it: smoothing begins before it, and moving shows points at once. */
+const BEYOND = 0.5;
 
 /** The tools of JupyterLab's charts: groups, filter, smoothing, axes, exact zoom, marks, downloads, a table of the values. */
 export class ChartTools implements Extras {
@@ -149,7 +163,7 @@ export class ChartTools implements Extras {
     }
     const values: number[] = [];
     const [from, to] = [scale?.min ?? -Infinity, scale?.max ?? Infinity];
-    for (const { batches, values: all } of panel.lines) {
+    for (const { batches, values: all } of panel.lines.filter(isRaw)) {
       for (let i = 0; i < all.length; i += 1) {
         const value = all[i]!;
         if (
@@ -203,24 +217,37 @@ export class ChartTools implements Extras {
       this.exact = null;
       return;
     }
-    const [from, to] = [Math.floor(this.chosen.batchOf(range[0])), Math.ceil(this.chosen.batchOf(range[1]))];
+    const [first, last] = [this.chosen.batchOf(range[0]), this.chosen.batchOf(range[1])];
+    const around = BEYOND * (last - first);
+    const [from, to] = [Math.max(0, Math.floor(first)), Math.max(1, Math.ceil(last))];
     if (this.exact !== null && (from < this.exact.from || to > this.exact.to)) {
       this.exact = null;
     }
     const fetching = (this.fetching = new AbortController());
     window.setTimeout(
-      () => void this.fetch(Math.max(0, from), Math.max(1, to), fetching.signal),
+      () => void this.fetch(Math.max(0, Math.floor(from - around)), Math.ceil(to + around), fetching.signal),
       FETCH_AFTER_MS
     );
   }
 
   private async fetch(from: number, to: number, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) {
-      return;
+    const curves = signal.aborted ? null : await this.fetchCurves(from, to, signal);
+    if (!signal.aborted && curves !== null) {
+      this.exact = { from, to, curves };
+      this.grid.refresh();
     }
-    const patches = await this.options.fetchRange?.(from, to, signal).catch(() => null); // the points that are here stay
-    if (signal.aborted || !patches) {
-      return;
+  }
+
+  /** Return the exact curves of a range of batches; null if they cannot be had: those that are here stay. */
+  private async fetchCurves(
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+    points?: number
+  ): Promise<Map<string, Curve> | null> {
+    const patches = await this.options.fetchRange?.({ from, to, signal, points }).catch(() => null);
+    if (!patches) {
+      return null;
     }
     const curves = new Map<string, Curve>();
     for (const patch of patches) {
@@ -228,8 +255,7 @@ export class ChartTools implements Extras {
       curve.apply(patch);
       curves.set(keyOf(patch), curve);
     }
-    this.exact = { from, to, curves };
-    this.grid.refresh();
+    return curves;
   }
 
   private newLines(): Lines {
@@ -306,7 +332,8 @@ export class ChartTools implements Extras {
     });
     made.classList.add('dj-mod-large');
     const fit = (): void => {
-      panel.height = Math.max(height, content.clientHeight - panel.plot.offsetTop + panel.element.offsetTop);
+      const room = content.getBoundingClientRect().bottom - panel.plot.getBoundingClientRect().top;
+      panel.height = Math.max(height, Math.floor(room));
       this.grid.refresh();
     };
     const resizes = new ResizeObserver(fit);
@@ -337,7 +364,9 @@ export class ChartTools implements Extras {
   private async save(panel: Panel, kind: 'png' | 'svg' | 'csv'): Promise<void> {
     const name = fileName(panel.name, kind);
     if (kind === 'csv') {
-      download(name, new Blob([csvOf(this.chosen.unit, panel.lines)], { type: 'text/csv' }));
+      const exact = await this.fetchCurves(0, LAST_BATCH, undefined, MOST_POINTS);
+      const curves = panel.curves.map(curve => exact?.get(keyOf(curve)) ?? curve);
+      download(name, new Blob([csvOf('batch', curves)], { type: 'text/csv' }));
       return;
     }
     const theme = readTheme(this.grid.host);

@@ -1,13 +1,13 @@
 /** What the charts of a run ask the server for. */
 import type { ChartGrid } from '../../chart';
-import { ChartTools } from '../../chart/tools';
+import { type BatchRange, ChartTools } from '../../chart/tools';
 import { toNumber } from '../../live/format';
 import type { RunRecord, SessionRecord } from '../../protocol';
 import type { Api } from '../api';
 import { columnsOf } from './curves';
 
-/** Points of a curve in a range: as many as a wide screen has pixels, twice. */
-const POINTS = 4000;
+/** Points of a curve in a range: two for each pixel of a wide screen, of a range twice as wide as what is shown. */
+const POINTS = 8000;
 /** A run that trains has new marks all the time; they are asked for so often. */
 const ASK_EVERY_MS = 3000;
 
@@ -49,8 +49,8 @@ export function toolsOf(grid: ChartGrid, source: () => RunSource | null): ChartT
   return new ChartTools(grid, {
     definition: run?.record.definition ?? null,
     ...(run !== null && {
-      fetchRange: async (from: number, to: number, signal: AbortSignal) =>
-        (await run.api.seriesBetween(run.record.id, from, to, POINTS, signal)).map(columnsOf)
+      fetchRange: async ({ from, to, points = POINTS, signal }: BatchRange) =>
+        (await run.api.seriesBetween(run.record.id, from, to, points, signal)).map(columnsOf)
     })
   });
 }
