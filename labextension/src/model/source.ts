@@ -6,8 +6,8 @@ import type { RunRecord, SessionRecord } from '../../protocol';
 import type { Api } from '../api';
 import { columnsOf } from './curves';
 
-/** Points of a curve in a range: two for each pixel of a wide screen, of a range twice as wide as what is shown. */
-const POINTS = 8000;
+/** Points of a curve in a range: two for each pixel of a wide chart, of a range twice as wide as what is shown. */
+const POINTS = 4000;
 /** A run that trains has new marks all the time; they are asked for so often. */
 const ASK_EVERY_MS = 3000;
 
