@@ -243,7 +243,7 @@ async def test_an_ancestor_deleted_while_it_is_read_costs_its_points_only(
 
     write_family(store)
     monkeypatch.setattr(f"{reader}.ancestors", found_then_deleted)
-    if reader.endswith("runs"):
+    if reader.endswith("curves"):
         patches = (await api.get("runs/child/series"))["patches"]
     else:
         async with connect() as live:
