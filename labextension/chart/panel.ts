@@ -40,7 +40,7 @@ export interface Extras {
   axis(): Partial<uPlot.Axis>;
   /** Return the part of the values to show, given all of those in view. */
   y(panel: Panel, range: uPlot.Range.MinMax): uPlot.Range.MinMax;
-  /** The panel was drawn: draw what goes on top. */
+  /** The panel was drawn: draw what is above the curves. */
   drawn(panel: Panel, chart: uPlot): void;
   /** The panels show another part of the x axis; null: all of it. */
   zoomed(range: Range | null): void;
@@ -85,6 +85,7 @@ export class Panel {
     this.zoomButton = this.button('reset zoom', 'Show all batches (or double-click the chart)', () =>
       around.zoom(null)
     );
+    this.zoomButton.hidden = true;
     this.logButton = this.button('log', `Logarithmic scale for ${name}`, () => this.toggleLog());
     this.logButton.setAttribute('aria-pressed', 'false');
     this.head.className = 'dj-panel-head';
@@ -92,6 +93,7 @@ export class Panel {
     this.height = around.height;
     this.note.className = 'dj-panel-note';
     this.plot.className = 'dj-panel-plot';
+    this.plot.style.height = `${around.height}px`; // also before it is drawn, or everything below would move
     this.plot.setAttribute('role', 'img');
     this.element.append(this.head, this.legend.element, this.note, this.plot);
   }
@@ -110,7 +112,7 @@ export class Panel {
     this.stale = true;
   }
 
-  /** Whether it has to be drawn: nothing is drawn that nobody can see. */
+  /** Whether it has to be drawn: nothing is drawn that is out of view. */
   get isDue(): boolean {
     return this.stale && this.inView && this.width > 0;
   }

@@ -49,7 +49,7 @@ def test_only_charts_in_view_are_drawn(charts: LabPage) -> None:
 def test_groups_filter_and_pins_are_kept_for_the_definition(charts: LabPage) -> None:
     """A group closes by keyboard, a filter finds words, a pin moves a chart to the top; a reload of the page changes neither."""
     panel = charts.panel()
-    group = panel.get_by_role("button", name=re.compile("encoder"))
+    group = panel.locator("button.dj-section-head", has_text="encoder")
     group.focus()
     charts.page.keyboard.press("Enter")
     expect(group).to_have_attribute("aria-expanded", "false")
@@ -65,7 +65,7 @@ def test_groups_filter_and_pins_are_kept_for_the_definition(charts: LabPage) -> 
 
     open_run(charts)
     expect(panel.locator(".dj-panel >> visible=true").first).to_have_attribute("data-dj-panel", GROUPED[3])
-    expect(panel.get_by_role("button", name=re.compile("encoder"))).to_have_attribute("aria-expanded", "false")
+    expect(panel.locator("button.dj-section-head", has_text="encoder")).to_have_attribute("aria-expanded", "false")
 
 
 def test_smoothing_outliers_and_axes_change_what_is_drawn(charts: LabPage) -> None:
@@ -208,7 +208,7 @@ def test_the_marks_are_drawn_and_say_what_they_are(charts: LabPage) -> None:
 
 @pytest.mark.parametrize("width", [250, 700])
 def test_nothing_is_cut_without_a_tooltip(width: int, charts: LabPage) -> None:
-    """Names are cut in their middle, so that their ends can be told apart, and no control is wider than the panel."""
+    """Names are cut in their middle, so that their ends are visible, and no control is wider than the panel."""
     panel = charts.panel()
     charts.set_panel_width(width)
     panel.get_by_role("slider", name="Smoothing").fill("0.6")

@@ -15,7 +15,7 @@ export interface Axis {
   name: AxisName;
   /** What the choice is called. */
   title: string;
-  /** What stands before a place: "batch 1,200". */
+  /** The word before a place: "batch 1,200". */
   unit: string;
   of(batch: number): number;
   /** The batch of a place, not rounded. */

@@ -6,7 +6,7 @@ const FAR = 0.5;
 /**
  * Return the part of `[min, max]` in which nearly all `values` are.
  *
- * A range that a few values do not stretch much stays as it is: a mark that says that something is cut would be noise there.
+ * A range that a few values hardly widen stays as it is: a mark that says that something is cut would be noise there.
  */
 export function withoutOutliers(
   values: readonly number[],
@@ -19,5 +19,6 @@ export function withoutOutliers(
   const at = (share: number): number => sorted[Math.round(share * (sorted.length - 1))]!;
   const [low, high] = [at(LOW), at(HIGH)];
   const room = FAR * (high - low);
-  return [min < low - room ? low : min, max > high + room ? high : max];
+  const near = sorted.filter(value => value >= low - room && value <= high + room);
+  return [min < low - room ? near[0]! : min, max > high + room ? near[near.length - 1]! : max];
 }

@@ -326,14 +326,14 @@ export class ChartTools implements Extras {
     const { height } = panel;
     const content = element('div', 'dj-large', panel.element);
     const made = openWindow(panel.name, content, () => {
-      panel.height = height;
+      setHeight(panel, height);
       this.arrange();
       this.grid.refresh();
     });
     made.classList.add('dj-mod-large');
     const fit = (): void => {
       const room = content.getBoundingClientRect().bottom - panel.plot.getBoundingClientRect().top;
-      panel.height = Math.max(height, Math.floor(room));
+      setHeight(panel, Math.max(height, Math.floor(room)));
       this.grid.refresh();
     };
     const resizes = new ResizeObserver(fit);
@@ -388,6 +388,11 @@ export class ChartTools implements Extras {
         .join('\n');
     }
   }
+}
+
+function setHeight(panel: Panel, height: number): void {
+  panel.height = height;
+  panel.plot.style.height = `${height}px`;
 }
 
 function keyOf({ group, name }: { group: string; name: string }): string {

@@ -16,7 +16,8 @@ export function openWindow(title: string, content: HTMLElement, closed: () => vo
     closed();
     made.remove();
     if (returnTo instanceof HTMLElement) {
-      returnTo.focus({ preventScroll: true });
+      // A chart that was in the window is back in the page then, and is drawn there in the next frame.
+      requestAnimationFrame(() => requestAnimationFrame(() => returnTo.focus({ preventScroll: true })));
     }
   });
   document.body.append(made);
