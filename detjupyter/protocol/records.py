@@ -289,6 +289,31 @@ class SeriesPatch:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkRecord:
+    """What happened after ``batches_trained`` batches of a run; ``text`` describes it in one line.
+
+    ``kind`` is ``validation``, ``checkpoint``, ``best``, ``restore``, ``reload``, ``hyperparameters``, ``pause`` or ``error``.
+    """
+
+    kind: str
+    batches_trained: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoryRecord:
+    """What happened in a run, and when it had trained how many batches.
+
+    ``times`` (N,) are seconds since the Unix epoch, at which the run had trained ``batches`` (N,); both ascend. Between two of them the
+    times of batches can be interpolated.
+    """
+
+    marks: tuple[MarkRecord, ...]
+    batches: FloatArray
+    times: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of output of the trial, or a message of the session (then ``stream`` is ``detjupyter``)."""
 

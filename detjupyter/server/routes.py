@@ -5,7 +5,8 @@
 | ``runs?limit=&before=`` | GET | ``{runs: RunRecord[]}``, newest first, brief |
 | ``runs/<run id>`` | GET | ``RunRecord`` |
 | ``runs/<run id>`` | DELETE | 204 |
-| ``runs/<run id>/series?points=`` | GET | ``{patches: SeriesPatch[]}``, decimated |
+| ``runs/<run id>/series?points=&from=&to=`` | GET | ``{patches: SeriesPatch[]}``, of a range of batches, decimated |
+| ``runs/<run id>/story`` | GET | ``StoryRecord``: the marks of the charts, and the times of batches |
 | ``runs/<run id>/checkpoints`` | GET | ``{checkpoints: CheckpointRecord[]}``, newest first |
 | ``runs/<run id>/log`` | GET | ``{lines: LogLine[]}``, the last ones |
 | ``comparison?runs=`` | GET | ``ComparisonRecord`` |
@@ -37,12 +38,13 @@ from detjupyter.server.definition import DefinitionHandler, DeterminedHandler, I
 from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
 from detjupyter.server.live import LiveHandler
 from detjupyter.server.run_table_routes import AnnotateHandler, DeleteHandler, SizeHandler, TableHandler, TableIdsHandler
-from detjupyter.server.runs import CheckpointsHandler, LogHandler, ParentHandler, RunHandler, RunsHandler, SeriesHandler
+from detjupyter.server.runs import CheckpointsHandler, LogHandler, ParentHandler, RunHandler, RunsHandler, SeriesHandler, StoryHandler
 
 _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("runs", RunsHandler),
     ("runs/([^/]+)", RunHandler),
     ("runs/([^/]+)/series", SeriesHandler),
+    ("runs/([^/]+)/story", StoryHandler),
     ("runs/([^/]+)/checkpoints", CheckpointsHandler),
     ("runs/([^/]+)/parent", ParentHandler),
     ("runs/([^/]+)/log", LogHandler),

@@ -9,20 +9,21 @@ import numpy as np
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from detjupyter.errors import RunNotFoundError
 from detjupyter.protocol.records import FloatArray, SeriesPatch
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.brief import brief
 from detjupyter.server.handler import Handler
+from detjupyter.server.story import story_of
 from detjupyter.store.deletion import delete_runs
-from detjupyter.store.lineage import ancestors, parent_of
+from detjupyter.store.lineage import parent_of
 
 if TYPE_CHECKING:
-    from detjupyter.protocol.states import Group
+    from detjupyter.server.curves import CurveCache
     from detjupyter.store.base import BatchArray, Store
 
 MAX_RUNS = 500
 MAX_POINTS = 20_000
+MAX_BATCH = 999_999_999  # of a range: the most that a query argument can say
 LOG_LINES = 2_000
 
 
@@ -73,10 +74,31 @@ class SeriesHandler(Handler):
     @authenticated
     @authorized
     async def get(self, run_id: str) -> None:
-        """Answer with every curve, decimated to about ``points`` points (1,000 by default), with those of the runs that it continues."""
+        """Answer with every curve, decimated to about ``points`` points (1,000 by default), with those of the runs that it continues.
+
+        With ``from`` and ``to`` only the points of that range of batches are answered, and the nearest one on either side, so that lines
+        continue beyond the range.
+        """
         self.check_run_id(run_id)
         points = self.whole_number("points", 1_000, low=10, high=MAX_POINTS)
-        self.answer_json(await self.services.history.read(partial(_series, run_id=run_id, points=points)))
+        first = self.whole_number("from", 0, low=0, high=MAX_BATCH)
+        last = self.whole_number("to", MAX_BATCH, low=first, high=MAX_BATCH)
+        read = partial(_series, cache=self.services.curves, run_id=run_id, points=points, first=first, last=last)
+        answer = await self.services.history.read(read)
+        self.answer_json(answer)
+
+
+class StoryHandler(Handler):
+    """``runs/<run id>/story``."""
+
+    auth_resource = "contents"
+
+    @authenticated
+    @authorized
+    async def get(self, run_id: str) -> None:
+        """Answer with what happened in the run, and with the times of its batches."""
+        self.check_run_id(run_id)
+        self.answer_json(await self.services.history.read(partial(_story, run_id=run_id)))
 
 
 class CheckpointsHandler(Handler):
@@ -141,35 +163,25 @@ def _parent(store: Store, *, run_id: str) -> str:
     return to_json({"parent": parent_of(run_id, store.events(run_id))})
 
 
-def _series(store: Store, *, run_id: str, points: int) -> str:
-    # imports a compiled library, which a server that shows no curve never needs
-    from detjupyter.store.series import decimate, drop_replaced
+def _story(store: Store, *, run_id: str) -> str:
+    return to_json(story_of(store, run_id))
 
-    curves = _curves(store, run_id)
-    for ancestor in reversed(ancestors(store, run_id)):
-        try:
-            earlier = _curves(store, ancestor.run_id)
-        except RunNotFoundError:  # deleted since: the others are still there
-            continue
-        for key, curve in earlier.items():
-            batches, values = _up_to(ancestor.batches_trained, *curve)
-            if key in curves:
-                later_batches, later_values = curves[key]
-                batches, values = drop_replaced(np.append(batches, later_batches), np.append(values, later_values))
-            curves[key] = batches, values
+
+def _series(store: Store, *, cache: CurveCache, run_id: str, points: int, first: int, last: int) -> str:
+    # imports a compiled library, which a server that shows no curve never needs
+    from detjupyter.store.series import decimate
+
     patches = []
-    for (group, name), (batches, values) in curves.items():
+    for (group, name), curve in cache.read(store, run_id).items():
+        batches, values = _between(first, last, *curve)
         kept_batches, kept_values = decimate(batches.astype(np.float64), values, points)
         patches.append(SeriesPatch(group=group, name=name, start=0, batches=kept_batches, values=kept_values))
     return to_json({"patches": patches})
 
 
-def _curves(store: Store, run_id: str) -> dict[tuple[Group, str], tuple[BatchArray, FloatArray]]:
-    return {(group, name): store.series(run_id, group, name) for group, name in store.series_names(run_id)}
-
-
-def _up_to(batch: int, batches: BatchArray, values: FloatArray) -> tuple[BatchArray, FloatArray]:
-    kept = batches <= batch
+def _between(first: int, last: int, batches: BatchArray, values: FloatArray) -> tuple[BatchArray, FloatArray]:
+    begin, end = np.searchsorted(batches, [first, last + 1])
+    kept = slice(max(0, int(begin) - 1), int(end) + 1)
     return batches[kept], values[kept]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from detjupyter.server.control import ControlChannels
+from detjupyter.server.curves import CurveCache
 from detjupyter.server.disk_watcher import DiskWatcher
 from detjupyter.server.history import History
 from detjupyter.server.ignore import IgnoreEdits
@@ -20,7 +21,7 @@ SETTING = "detjupyter"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services of one server: the store, scans, edits of `.detignore`, the kernels' control channels, watchers of store and disk.
+    """The services of one server: the store, scans, edits of `.detignore`, the kernels' control channels, watchers, curves.
 
     ``comparisons`` are scans, too, which compare with Determined's uploader.
     """
@@ -33,6 +34,7 @@ class Services:
     channels: ControlChannels
     watcher: Watcher
     disk: DiskWatcher
+    curves: CurveCache = field(default_factory=CurveCache)
 
     def close(self) -> None:
         """Close the store and every kernel's control channel, and end all work in threads."""

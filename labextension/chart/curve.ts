@@ -1,3 +1,5 @@
+import type uPlot from 'uplot';
+
 import type { Group } from '../protocol';
 
 /** Points of one curve: keep the first `start` points you have, then append these. */
@@ -12,8 +14,10 @@ export interface ChartPatch {
 /** One curve in two growing columns; values may be NaN or infinite. */
 export class Curve {
   length = 0;
-  private xs = new Float64Array(256);
-  private ys = new Float64Array(256);
+  /** How it differs from a curve of its group; its label is what the legend calls it. */
+  look: Partial<uPlot.Series> = {};
+  #xs = new Float64Array(256);
+  #ys = new Float64Array(256);
 
   constructor(
     readonly group: Group,
@@ -22,24 +26,24 @@ export class Curve {
 
   /** (length,) batches trained when each value was taken, ascending. A view: valid until the next patch. */
   get batches(): Float64Array {
-    return this.xs.subarray(0, this.length);
+    return this.#xs.subarray(0, this.length);
   }
 
   /** (length,) values. A view: valid until the next patch. */
   get values(): Float64Array {
-    return this.ys.subarray(0, this.length);
+    return this.#ys.subarray(0, this.length);
   }
 
   apply(patch: ChartPatch): void {
     const start = Math.min(patch.start, this.length);
     const end = start + patch.batches.length;
-    if (end > this.xs.length) {
-      const capacity = Math.max(end, 2 * this.xs.length);
-      this.xs = resized(this.xs, capacity);
-      this.ys = resized(this.ys, capacity);
+    if (end > this.#xs.length) {
+      const capacity = Math.max(end, 2 * this.#xs.length);
+      this.#xs = resized(this.#xs, capacity);
+      this.#ys = resized(this.#ys, capacity);
     }
-    this.xs.set(patch.batches, start);
-    this.ys.set(patch.values, start);
+    this.#xs.set(patch.batches, start);
+    this.#ys.set(patch.values, start);
     this.length = end;
   }
 
@@ -48,13 +52,13 @@ export class Curve {
     let [low, high] = [0, this.length - 1];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.xs[middle]! < batch) {
+      if (this.#xs[middle]! < batch) {
         low = middle + 1;
       } else {
         high = middle;
       }
     }
-    if (low > 0 && batch - this.xs[low - 1]! < this.xs[low]! - batch) {
+    if (low > 0 && batch - this.#xs[low - 1]! < this.#xs[low]! - batch) {
       return low - 1;
     }
     return this.length > 0 ? low : -1;

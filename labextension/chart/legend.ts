@@ -1,5 +1,5 @@
 import type { Curve } from './curve';
-import { formatCount, formatValue } from '../live/format';
+import { formatValue } from '../live/format';
 import type { Theme } from './theme';
 
 interface Item {
@@ -8,34 +8,50 @@ interface Item {
   value: HTMLElement;
 }
 
-/** The line under a panel's name: which curve has which color, and its newest value or the one under the cursor. */
+/**
+ * The line under a panel's name: which curve has which color, and its newest value or the one under the cursor.
+ *
+ * `place` says where the cursor is. It is in the line of the name: in that of the values it would make them wrap.
+ */
 export class Legend {
   readonly element = document.createElement('div');
-  private readonly batch = span('dj-legend-batch');
-  private readonly items = new Map<Curve, Item>();
+  readonly place = span('dj-legend-batch');
+  readonly #items = new Map<Curve, Item>();
 
   constructor() {
     this.element.className = 'dj-legend';
-    this.element.append(this.batch);
   }
 
-  /** Show the values nearest to `batch`; null: the newest ones. */
-  show(curves: readonly Curve[], batch: number | null, theme: Theme): void {
+  /** Show the values nearest to `batch`; null: the newest ones. `unit` and `words` say what a place on the x axis is called. */
+  show(
+    curves: readonly Curve[],
+    batch: number | null,
+    theme: Theme,
+    unit: string,
+    words: (x: number) => string
+  ): void {
     let readAt: number | null = null;
+    if (curves.length !== this.#items.size || curves.some(curve => !this.#items.has(curve))) {
+      this.#items.clear();
+      this.element.replaceChildren();
+    }
     for (const curve of curves) {
-      const item = this.items.get(curve) ?? this.add(curve);
+      const item = this.#items.get(curve) ?? this.#add(curve);
       const index = batch === null ? curve.length - 1 : curve.nearest(batch);
       const at = index < 0 ? null : curve.batches[index]!;
       readAt ??= at;
-      const elsewhere = batch !== null && at !== null && at !== readAt ? ` @ ${formatCount(at)}` : '';
-      setText(item.label, curve.group + elsewhere);
+      const elsewhere = batch !== null && at !== null && at !== readAt ? ` @ ${words(at)}` : '';
+      setText(item.label, ((curve.look.label as string | undefined) ?? curve.group) + elsewhere);
       setText(item.value, index < 0 ? '–' : formatValue(curve.values[index]!));
-      item.element.style.setProperty('--dj-swatch', theme[curve.group]);
+      item.element.style.setProperty(
+        '--dj-swatch',
+        (curve.look.stroke as string | undefined) ?? theme[curve.group]
+      );
     }
-    setText(this.batch, batch !== null && readAt !== null ? `batch ${formatCount(readAt)}` : '');
+    setText(this.place, batch !== null && readAt !== null ? `${unit} ${words(readAt)}` : '');
   }
 
-  private add(curve: Curve): Item {
+  #add(curve: Curve): Item {
     const item: Item = {
       element: span('dj-legend-item'),
       label: span('dj-legend-label'),
@@ -43,13 +59,10 @@ export class Legend {
     };
     const swatch = span(curve.group === 'validation' ? 'dj-swatch dj-mod-points' : 'dj-swatch');
     item.element.title = curve.name;
+    swatch.style.opacity = String(curve.look.alpha ?? 1);
     item.element.append(swatch, item.label, ' ', item.value);
-    if (curve.group === 'training') {
-      this.element.prepend(item.element);
-    } else {
-      this.batch.before(item.element);
-    }
-    this.items.set(curve, item);
+    this.element.append(item.element);
+    this.#items.set(curve, item);
     return item;
   }
 }

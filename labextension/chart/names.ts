@@ -14,20 +14,20 @@ export function metricName(name: string): string {
  * `detjupyter/widgets/_panels.py` is the same rule for the static picture.
  */
 export class PanelNames {
-  private readonly panels = new Map<string, string>();
-  private readonly taken = new Set<string>();
+  readonly #panels = new Map<string, string>();
+  readonly #taken = new Set<string>();
 
   /** Return the panel of a curve; the same answer every time it is asked. */
   panelOf(group: Group, name: string): string {
     const key = `${group}:${name}`;
-    const known = this.panels.get(key);
+    const known = this.#panels.get(key);
     if (known !== undefined) {
       return known;
     }
     const short = metricName(name);
-    const panel = this.taken.has(`${group}:${short}`) ? name : short;
-    this.taken.add(`${group}:${panel}`);
-    this.panels.set(key, panel);
+    const panel = this.#taken.has(`${group}:${short}`) ? name : short;
+    this.#taken.add(`${group}:${panel}`);
+    this.#panels.set(key, panel);
     return panel;
   }
 }

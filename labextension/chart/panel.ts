@@ -18,7 +18,32 @@ export interface Surroundings {
   range(): Range;
   isZoomed(): boolean;
   zoom(range: Range | null): void;
-  redraw(panel: Panel): void;
+  redraw(): void;
+  readonly extras?: Extras;
+}
+
+/** What a page can add to the charts; those of a cell's live view have none of it, because every notebook would carry its code. */
+export interface Extras {
+  /** Put a new panel into the page, and add to its head. */
+  add(panel: Panel): void;
+  /** Every panel was removed. */
+  clear(): void;
+  /** Return the curves to draw for those of a panel: the same objects at each call, or other ones after `panel.rebuild()`. */
+  lines(panel: Panel): readonly Curve[];
+  /** Return the place of a batch on the x axis, which grows with it. */
+  x(batch: number): number;
+  /** What the x axis counts: "batch". */
+  readonly unit: string;
+  /** Return the words for a place on the x axis: "1,200". */
+  place(x: number): string;
+  /** What is different about the x axis. */
+  axis(): Partial<uPlot.Axis>;
+  /** Return the part of the values to show, given all of those in view. */
+  y(panel: Panel, range: uPlot.Range.MinMax): uPlot.Range.MinMax;
+  /** The panel was drawn: draw what is above the curves. */
+  drawn(panel: Panel, chart: uPlot): void;
+  /** The panels show another part of the x axis; null: all of it. */
+  zoomed(range: Range | null): void;
 }
 
 const INTEGER_STEPS = [1, 2, 5]
@@ -32,39 +57,47 @@ export class Panel {
   readonly plot = document.createElement('div');
   /** Something changed since the last drawing. */
   stale = true;
-  private readonly curves: Curve[] = [];
-  private readonly legend: Legend;
-  private readonly note = document.createElement('div');
-  private readonly logButton: HTMLButtonElement;
-  private readonly zoomButton: HTMLButtonElement;
-  private chart: uPlot | null = null;
-  private table: Table = { xs: [], columns: [], lone: [] };
-  private markers: Marker[] = [];
-  private logarithmic = false;
+  inView = false;
+  readonly curves: Curve[] = [];
+  readonly head = document.createElement('div');
+  height: number;
+  chart: uPlot | null = null;
+  /** What is drawn: the curves, unless there are extras. */
+  lines: readonly Curve[] = [];
+  readonly #legend = new Legend();
+  readonly #note = document.createElement('div');
+  readonly #logButton: HTMLButtonElement;
+  readonly #zoomButton: HTMLButtonElement;
+  #table: Table = { xs: [], columns: [], lone: [] };
+  #markers: Marker[] = [];
+  logarithmic = false;
+  #width = 0;
+  readonly #around: Surroundings;
 
   constructor(
     readonly name: string,
-    private readonly around: Surroundings
+    around: Surroundings
   ) {
+    this.#around = around;
     this.element.className = 'dj-panel';
     this.element.dataset['djPanel'] = name;
     const title = document.createElement('span');
     title.className = 'dj-panel-name';
     title.textContent = title.title = name;
-    this.zoomButton = this.button('reset zoom', 'Show all batches (or double-click the chart)', () =>
+    this.#zoomButton = this.button('reset zoom', 'Show all batches (or double-click the chart)', () =>
       around.zoom(null)
     );
-    this.logButton = this.button('log', `Logarithmic scale for ${name}`, () => this.toggleLog());
-    this.logButton.setAttribute('aria-pressed', 'false');
-    const head = document.createElement('div');
-    head.className = 'dj-panel-head';
-    head.append(title, this.zoomButton, this.logButton);
-    this.legend = new Legend();
-    this.note.className = 'dj-panel-note';
+    this.#zoomButton.hidden = true;
+    this.#logButton = this.button('log', `Logarithmic scale for ${name}`, () => this.toggleLog());
+    this.#logButton.setAttribute('aria-pressed', 'false');
+    this.head.className = 'dj-panel-head';
+    this.head.append(title, this.#legend.place, this.#zoomButton, this.#logButton);
+    this.height = around.height;
+    this.#note.className = 'dj-panel-note';
     this.plot.className = 'dj-panel-plot';
-    this.plot.style.height = `${around.height}px`;
+    this.plot.style.height = `${around.height}px`; // also before it is drawn, or everything below would move
     this.plot.setAttribute('role', 'img');
-    this.element.append(head, this.legend.element, this.note, this.plot);
+    this.element.append(this.head, this.#legend.element, this.#note, this.plot);
   }
 
   /** Add a curve; the training curve is drawn first, under the validation curve. */
@@ -81,33 +114,45 @@ export class Panel {
     this.stale = true;
   }
 
-  resize(): void {
-    const width = this.plot.clientWidth;
-    if (width > 0 && this.chart !== null && width !== this.chart.width) {
-      this.chart.setSize({ width, height: this.around.height });
+  /** Whether it has to be drawn: nothing is drawn that is out of view. */
+  get isDue(): boolean {
+    return this.stale && this.inView && this.#width > 0;
+  }
+
+  /** Take in the width that the plot has now, in CSS pixels: asking the element for it would lay out the page again for every panel. */
+  resize(width: number): void {
+    if (width !== this.#width) {
+      this.#width = width;
+      this.stale = true;
     }
   }
 
-  /** Draw what is new. Does nothing, and stays stale, while it has no width. */
+  /** Draw what is new. */
   draw(): void {
-    const width = this.plot.clientWidth;
-    if (width === 0) {
-      return;
+    const width = this.#width;
+    const { height } = this;
+    const { length } = this.lines;
+    this.lines = this.#around.extras?.lines(this) ?? this.curves;
+    if (this.lines.length !== length) {
+      this.rebuild();
     }
     this.stale = false;
-    this.table = join(this.curves, this.logarithmic);
-    this.markers = markersOf(this.curves);
-    const data = [this.table.xs, ...this.table.columns] as uPlot.AlignedData;
-    const [min, max] = this.around.range();
-    this.chart ??= new uPlot(this.options(width), data, this.plot);
+    this.#table = join(this.lines, this.logarithmic);
+    this.#markers = markersOf(this.lines);
+    const data = [this.#table.xs, ...this.#table.columns] as uPlot.AlignedData;
+    const [min, max] = this.#around.range();
+    this.chart ??= new uPlot(this.#options(), data, this.plot);
     const chart = this.chart;
+    if (chart.width !== width || chart.height !== height) {
+      chart.setSize({ width, height });
+    }
     chart.batch(() => {
       chart.setData(data, false);
       chart.setScale('x', { min, max });
     });
-    this.note.textContent = noteOf(this.markers, this.curves);
-    this.zoomButton.hidden = !this.around.isZoomed();
-    this.describe();
+    this.#note.textContent = noteOf(markersOf(this.curves), this.curves);
+    this.#zoomButton.hidden = !this.#around.isZoomed();
+    this.#describe();
   }
 
   destroy(): void {
@@ -116,48 +161,56 @@ export class Panel {
     this.element.remove();
   }
 
-  private button(text: string, title: string, pressed: () => void): HTMLButtonElement {
+  /** Return a button for the head. */
+  button(text: string, title: string, pressed: () => void): HTMLButtonElement {
     const button = document.createElement('button');
     button.type = 'button';
     button.className = 'dj-panel-button';
     button.textContent = text;
     button.title = title;
-    button.addEventListener('click', pressed, { signal: this.around.signal });
+    button.addEventListener('click', pressed, { signal: this.#around.signal });
     return button;
   }
 
-  private toggleLog(): void {
+  /** Change between the linear and the logarithmic scale. */
+  toggleLog(): void {
     this.logarithmic = !this.logarithmic;
-    this.logButton.setAttribute('aria-pressed', String(this.logarithmic));
+    this.#logButton.setAttribute('aria-pressed', String(this.logarithmic));
     this.rebuild();
-    this.around.redraw(this);
+    this.#around.redraw();
   }
 
   /** Fill the legend with the values under the cursor, or with the newest ones. */
-  private describe(): void {
+  #describe(): void {
     const left = this.chart?.cursor.left ?? -1;
+    const { extras } = this.#around;
+    const words = (x: number): string => extras?.place(x) ?? formatCount(x);
     if (this.chart === null || left < 0) {
-      this.legend.show(this.curves, null, this.around.theme());
-      this.plot.setAttribute('aria-label', `${this.name}: ${this.legend.element.textContent}`);
+      this.#legend.show(this.lines, null, this.#around.theme(), '', words);
+      this.plot.setAttribute('aria-label', `${this.name}: ${this.#legend.element.textContent}`);
       return;
     }
     const chart = this.chart;
-    const near = this.markers.find(
+    const near = this.#markers.find(
       marker => Math.abs(chart.valToPos(marker.batch, 'x') - left) <= MARKER_REACH_PX
     );
-    this.legend.show(this.curves, near?.batch ?? chart.posToVal(left, 'x'), this.around.theme());
+    const x = near?.batch ?? chart.posToVal(left, 'x');
+    this.#legend.show(this.lines, x, this.#around.theme(), extras?.unit ?? 'batch', words);
   }
 
-  private select(chart: uPlot): void {
+  #select(chart: uPlot): void {
     const { left, width } = chart.select;
     if (width > 0) {
-      this.around.zoom([chart.posToVal(left, 'x'), chart.posToVal(left + width, 'x')]);
+      this.#around.zoom([chart.posToVal(left, 'x'), chart.posToVal(left + width, 'x')]);
       chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     }
   }
 
-  private options(width: number): uPlot.Options {
-    const theme = this.around.theme();
+  #options(): uPlot.Options {
+    const width = this.#width;
+    const { height } = this;
+    const { extras } = this.#around;
+    const theme = this.#around.theme();
     const axis: uPlot.Axis = {
       stroke: theme.text,
       font: theme.font,
@@ -167,12 +220,16 @@ export class Panel {
     };
     return {
       width,
-      height: this.around.height,
-      padding: [8, 24, 0, 0], // half of the last label of the x axis is right of the chart
+      height,
+      padding: [extras ? 14 : 8, 24, 0, 0], // half of the last label of the x axis is right of the chart
       legend: { show: false },
       scales: {
         x: { time: false },
-        y: this.logarithmic ? { distr: 3, log: 10, range: logRange } : { range: linearRange }
+        y: {
+          ...(this.logarithmic && { distr: 3, log: 10 }),
+          range: (_, min, max) =>
+            (this.logarithmic ? logRange : linearRange)(...(extras?.y(this, [min, max]) ?? [min, max]))
+        }
       },
       axes: [
         {
@@ -183,7 +240,8 @@ export class Panel {
           label: 'batches trained',
           labelFont: theme.font,
           labelSize: 14,
-          labelGap: 0
+          labelGap: 0,
+          ...extras?.axis()
         },
         {
           ...axis,
@@ -192,42 +250,48 @@ export class Panel {
           values: (_, splits, __, ___, step) => tickLabels(splits, this.logarithmic ? null : step)
         }
       ],
-      series: [{}, ...this.curves.map((curve, index) => this.series(curve, index, theme))],
+      series: [{}, ...this.lines.map((curve, index) => this.#series(curve, index, theme))],
       cursor: {
         y: false,
         drag: { x: true, y: false, setScale: false, dist: 4 },
         points: { size: 7 },
         sync: {
-          key: this.around.syncKey,
+          key: this.#around.syncKey,
           scales: ['x', null],
           filters: { pub: type => type.startsWith('mousemove') || type === 'mouseleave' }
         },
         bind: {
           dblclick: () => () => {
-            this.around.zoom(null);
+            this.#around.zoom(null);
             return null;
           }
         }
       },
       hooks: {
-        setCursor: [() => this.describe()],
-        setSelect: [chart => this.select(chart)],
-        draw: [chart => drawMarkers(chart, this.markers, this.around.theme().alarm)]
+        setCursor: [() => this.inView && this.#describe()],
+        setSelect: [chart => this.#select(chart)],
+        draw: [
+          chart => {
+            drawMarkers(chart, this.#markers, this.#around.theme().alarm);
+            extras?.drawn(this, chart);
+          }
+        ]
       }
     };
   }
 
-  private series(curve: Curve, index: number, theme: Theme): uPlot.Series {
+  #series(curve: Curve, index: number, theme: Theme): uPlot.Series {
     const stroke = theme[curve.group];
+    const points = { show: true, width: 0 };
     if (curve.group === 'validation') {
-      return { stroke, width: 1.75, points: { show: true, size: 6, width: 0, fill: stroke } };
+      return { stroke, width: 1.75, points: { ...points, size: 6 }, ...curve.look };
     }
-    const filter = (): number[] => this.table.lone[index] ?? [];
-    return { stroke, width: 1.25, points: { show: true, size: 4, width: 0, fill: stroke, filter } };
+    const filter = (): number[] => this.#table.lone[index] ?? [];
+    return { stroke, width: 1.25, points: { ...points, size: 4, filter }, ...curve.look };
   }
 }
 
-function linearRange(_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax {
+function linearRange(min: number | null, max: number | null): uPlot.Range.MinMax {
   if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) {
     return [0, 1];
   }
@@ -235,7 +299,7 @@ function linearRange(_: uPlot, min: number | null, max: number | null): uPlot.Ra
   return [min >= 0 ? Math.max(0, min - pad) : min - pad, max + pad];
 }
 
-function logRange(_: uPlot, min: number | null, max: number | null): uPlot.Range.MinMax {
+function logRange(min: number | null, max: number | null): uPlot.Range.MinMax {
   if (min === null || max === null || !(min > 0) || !Number.isFinite(max)) {
     return [0.1, 1];
   }

@@ -10,6 +10,7 @@ import {
 import { rove } from '../live/toolbar';
 import type { Command, SessionRecord } from '../protocol';
 import { BUTTONS } from '../protocol';
+import { part, setText } from './dom';
 
 const ICONS: Readonly<Record<LiveCommand, string>> = {
   resume: 'M4 2.5v11l9-5.5z',
@@ -35,7 +36,7 @@ interface Control {
 
 /** The row of buttons, and the keys that press them while the widget has the focus. */
 export class Controls {
-  readonly element = document.createElement('div');
+  readonly element = part('div', 'dj-live-controls');
   readonly #controls: readonly Control[];
   readonly #send: (command: Command) => number;
   #allowed: Allowed = [];
@@ -47,7 +48,6 @@ export class Controls {
    */
   constructor(root: HTMLElement, send: (command: Command) => number, signal: AbortSignal) {
     this.#send = send;
-    this.element.className = 'dj-live-controls';
     this.element.setAttribute('role', 'toolbar');
     this.element.setAttribute('aria-label', 'Training');
     this.#controls = LIVE_BUTTONS.map(button => this.#control(button, signal));
@@ -116,18 +116,15 @@ export class Controls {
     element.setAttribute('aria-busy', String(isPending));
     element.setAttribute('aria-keyshortcuts', keyName(command));
     const text = isPending ? pending : words;
-    if (label.textContent !== text) {
-      label.textContent = text;
-    }
+    setText(label, text);
     if (icon.getAttribute('d') !== ICONS[command]) {
       icon.setAttribute('d', ICONS[command]);
     }
   }
 
   #control(button: LiveButton, signal: AbortSignal): Control {
-    const element = document.createElement('button');
+    const element = part('button', 'dj-live-button');
     element.type = 'button';
-    element.className = 'dj-live-button';
     const svg = document.createElementNS(SVG, 'svg');
     svg.setAttribute('viewBox', '0 0 16 16');
     svg.setAttribute('aria-hidden', 'true');

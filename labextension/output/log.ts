@@ -1,19 +1,18 @@
 import { toNumber } from '../live/format';
 import type { LogLine } from '../protocol';
+import { part } from './dom';
 
 const LINES_SHOWN = 500;
 const AT_END_PX = 8;
 
 /** What the trial wrote: the last 500 lines, closed until the user opens it or the training fails. */
 export class LogPane {
-  readonly element = document.createElement('details');
+  readonly element = part('details', 'dj-live-log');
   readonly #summary = document.createElement('summary');
-  readonly #lines = document.createElement('div');
+  readonly #lines = part('div', 'dj-live-log-lines');
   #written = 0;
 
   constructor(signal: AbortSignal) {
-    this.element.className = 'dj-live-log';
-    this.#lines.className = 'dj-live-log-lines';
     this.#lines.setAttribute('role', 'log');
     this.#lines.setAttribute('aria-live', 'off');
     this.#lines.tabIndex = 0;

@@ -1,19 +1,18 @@
 import { barOf, factsOf } from '../live/progress';
 import { formatCount, formatValue, toNumber } from '../live/format';
 import type { SessionRecord } from '../protocol';
+import { part, setText } from './dom';
 
 /** The bar and the line below it. */
 export class ProgressView {
-  readonly bar = document.createElement('div');
-  readonly facts = document.createElement('div');
+  readonly bar = part('div', 'dj-live-bar');
+  readonly facts = part('div', 'dj-live-facts');
 
   constructor() {
-    this.bar.className = 'dj-live-bar';
     this.bar.hidden = true;
     this.bar.setAttribute('role', 'progressbar');
     this.bar.setAttribute('aria-valuemin', '0');
     this.bar.setAttribute('aria-valuemax', '100');
-    this.facts.className = 'dj-live-facts';
   }
 
   show(session: SessionRecord): void {
@@ -22,9 +21,7 @@ export class ProgressView {
       const element = this.facts.children[index] ?? this.facts.appendChild(document.createElement('span'));
       element.className = 'dj-live-fact';
       element.setAttribute('data-dj-fact', name);
-      if (element.textContent !== text) {
-        element.textContent = text;
-      }
+      setText(element, text);
     });
     while (this.facts.childElementCount > facts.length) {
       this.facts.lastElementChild?.remove();

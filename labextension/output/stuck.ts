@@ -1,19 +1,18 @@
 import type { SessionRecord } from '../protocol';
 import { STUCK } from '../live/words';
+import { part, setText } from './dom';
 
 /** Says that no batch has ended for a while, and where the training is; empty while batches end. */
 export class StuckNotice {
-  readonly element = document.createElement('div');
+  readonly element = part('div', 'dj-live-stuck');
   readonly #label = document.createElement('strong');
   readonly #details = document.createElement('details');
-  readonly #stack = document.createElement('pre');
+  readonly #stack = part('pre', 'dj-live-traceback');
 
   constructor() {
     const summary = document.createElement('summary');
     summary.textContent = STUCK.where;
-    this.element.className = 'dj-live-stuck';
     this.#label.setAttribute('role', 'status');
-    this.#stack.className = 'dj-live-traceback';
     this.#details.append(summary, this.#stack);
     this.element.append(this.#label, this.#details);
     this.show(null);
@@ -24,13 +23,7 @@ export class StuckNotice {
     const isStuck = stuck !== null;
     this.element.classList.toggle('dj-mod-stuck', isStuck);
     this.#details.hidden = !isStuck || stuck.trim() === '';
-    const text = isStuck ? STUCK.label : '';
-    if (this.#label.textContent !== text) {
-      this.#label.textContent = text;
-    }
-    const stack = stuck?.trimEnd() ?? '';
-    if (this.#stack.textContent !== stack) {
-      this.#stack.textContent = stack;
-    }
+    setText(this.#label, isStuck ? STUCK.label : '');
+    setText(this.#stack, stuck?.trimEnd() ?? '');
   }
 }

@@ -1,7 +1,8 @@
-import { ChartGrid, type ChartPatch } from '../chart';
+import { ChartGrid, type ChartOptions, type ChartPatch } from '../chart';
 import { gpuBusy, gpuMemory, isSlowed, SLOWED, STATE_WORDS, warningLines } from '../live/words';
 import type { Command, LogLine, SessionRecord } from '../protocol';
 import { Controls } from './controls';
+import { part, setText } from './dom';
 import { LogPane } from './log';
 import { ProgressView } from './progress';
 import { StuckNotice } from './stuck';
@@ -33,8 +34,9 @@ export class LiveView {
   /**
    * @param el - Where the view goes.
    * @param send - Sends a command and returns its id; `answered` gets the answer.
+   * @param options - Of the charts.
    */
-  constructor(el: HTMLElement, send: (command: Command) => number) {
+  constructor(el: HTMLElement, send: (command: Command) => number, options?: ChartOptions) {
     const { signal } = this.#controller;
     this.#root.tabIndex = 0;
     this.#root.dataset['djState'] = 'waiting';
@@ -65,7 +67,7 @@ export class LiveView {
       this.#log.element
     );
     el.append(this.#root);
-    this.#charts = new ChartGrid(charts);
+    this.#charts = new ChartGrid(charts, options);
     this.#badge.textContent = 'Waiting';
   }
 
@@ -148,12 +150,6 @@ function deviceText({ device, gpu }: SessionRecord): string {
   return [device, gpu && gpuMemory(gpu), gpu && gpuBusy(gpu)].filter(Boolean).join(' · ');
 }
 
-function part<K extends keyof HTMLElementTagNameMap>(tag: K, className: string): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag);
-  element.className = className;
-  return element;
-}
-
 /** Return the parts of a text in which what is between backticks is code. */
 function withCode(text: string): Array<string | HTMLElement> {
   return text.split('`').map((content, index) => {
@@ -164,10 +160,4 @@ function withCode(text: string): Array<string | HTMLElement> {
     code.textContent = content;
     return code;
   });
-}
-
-function setText(element: HTMLElement, text: string): void {
-  if (element.textContent !== text) {
-    element.textContent = text;
-  }
 }

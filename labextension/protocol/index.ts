@@ -214,6 +214,20 @@ export interface SeriesPatch {
   values: readonly Scalar[];
 }
 
+/** What happened after ``batches_trained`` batches of a run; ``text`` describes it in one line. */
+export interface MarkRecord {
+  kind: string;
+  batches_trained: number;
+  text: string;
+}
+
+/** What happened in a run, and when it had trained how many batches. */
+export interface StoryRecord {
+  marks: readonly MarkRecord[];
+  batches: readonly Scalar[];
+  times: readonly Scalar[];
+}
+
 /** One line of output of the trial, or a message of the session (then ``stream`` is ``detjupyter``). */
 export interface LogLine {
   at: Scalar;

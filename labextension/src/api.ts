@@ -20,7 +20,8 @@ import type {
   RunRecord,
   RunsSize,
   ScanningRecord,
-  SeriesPatch
+  SeriesPatch,
+  StoryRecord
 } from '../protocol';
 import { AnswerError, UnreachableError } from './errors';
 
@@ -76,6 +77,23 @@ export class Api {
   async series(runId: string, points = 1000): Promise<readonly SeriesPatch[]> {
     const path = `runs/${encodeURIComponent(runId)}/series?points=${points}`;
     return (await this.request<{ patches: readonly SeriesPatch[] }>(path)).patches;
+  }
+
+  /** Return the points of a run's curves from one batch to another, exact if they are at most `points` for each curve. */
+  async seriesBetween(
+    runId: string,
+    from: number,
+    to: number,
+    points: number,
+    signal?: AbortSignal
+  ): Promise<readonly SeriesPatch[]> {
+    const path = `runs/${encodeURIComponent(runId)}/series?points=${points}&from=${from}&to=${to}`;
+    return (await this.request<{ patches: readonly SeriesPatch[] }>(path, signal && { signal })).patches;
+  }
+
+  /** Return what happened in a run, and the times of its batches. */
+  async story(runId: string): Promise<StoryRecord> {
+    return this.request<StoryRecord>(`runs/${encodeURIComponent(runId)}/story`);
   }
 
   /** Return the checkpoints of a run, newest first. */

@@ -30,13 +30,14 @@ export class Curves {
   /** Add the points, and return whether they joined on: false means that points in between never came. */
   apply(patches: readonly SeriesPatch[]): boolean {
     const added: ChartPatch[] = [];
-    for (const { group, name, start, batches, values } of patches) {
+    for (const received of patches) {
+      const { group, name, start } = received;
       const key = `${group}/${name}`;
       const curve = this._curves.get(key) ?? new Curve(group, name);
       if (start > curve.length) {
         return false;
       }
-      const patch = { group, name, start, batches: batches.map(toNumber), values: values.map(toNumber) };
+      const patch = columnsOf(received);
       curve.apply(patch);
       this._curves.set(key, curve);
       added.push(patch);
@@ -56,4 +57,9 @@ export class Curves {
 
   private readonly _patched = new Signal<this, readonly ChartPatch[] | null>(this);
   private readonly _curves = new Map<string, Curve>();
+}
+
+/** Return points as JSON carries them with numbers only. */
+export function columnsOf({ batches, values, ...curve }: SeriesPatch): ChartPatch {
+  return { ...curve, batches: batches.map(toNumber), values: values.map(toNumber) };
 }

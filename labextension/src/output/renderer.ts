@@ -4,11 +4,13 @@ import { MimeModel } from '@jupyterlab/rendermime';
 import type { Message } from '@lumino/messaging';
 import { PanelLayout, Widget } from '@lumino/widgets';
 
+import type { ChartTools } from '../../chart/tools';
 import { LiveView } from '../../output/view';
 import type { Command } from '../../protocol';
 import { RUN_MIME_TYPE } from '../../protocol';
 import type { Api } from '../api';
 import { AnswerError, UnreachableError } from '../errors';
+import { RunSource, toolsOf } from '../model/source';
 import { referenceIn } from './reference';
 import { type News, RunModel } from './run';
 
@@ -109,18 +111,35 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
     if (session === null) {
       return;
     }
+    this.followCharts(run);
     if (this._view === null) {
       this.clearInstead();
-      this._view = new LiveView(this.node, command => this.send(run, command));
+      this._view = new LiveView(this.node, command => this.send(run, command), {
+        extras: grid => (this._tools = toolsOf(grid, () => this._source))
+      });
+      this._unfollow = this._source?.follow(this._tools!) ?? null;
     }
     const view = this._view;
     if (isWholeLog) {
       view.clearLog();
     }
     view.update(session, patches, log);
+    this._tools?.announce(patches);
     if (run.remark !== this._remark) {
       this._remark = run.remark;
       view.say(run.remark);
+    }
+  }
+
+  /** Have the charts ask for the marks of the run again, when it has changed. */
+  private followCharts(run: RunModel): void {
+    const { record, session } = run;
+    if (record !== null && record !== this._source?.record) {
+      this._source = new RunSource(this.api, record, session);
+      if (this._tools !== null) {
+        this._unfollow?.();
+        this._unfollow = this._source.follow(this._tools);
+      }
     }
   }
 
@@ -161,8 +180,10 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
   private leave(): void {
     this._run?.dispose();
     this._run = null;
+    this._unfollow?.();
     this._view?.dispose();
-    this._view = null;
+    this._tools?.dispose();
+    this._view = this._tools = this._source = this._unfollow = null;
   }
 
   private readonly _seen = new IntersectionObserver(entries => {
@@ -173,6 +194,9 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
   private _data: IRenderMime.IMimeModel | null = null;
   private _run: RunModel | null = null;
   private _view: LiveView | null = null;
+  private _tools: ChartTools | null = null;
+  private _source: RunSource | null = null;
+  private _unfollow: (() => void) | null = null;
   private _isSeen = false;
   /** Why the run is not drawn; null if it is, or not yet decided. */
   private _why: string | null = null;

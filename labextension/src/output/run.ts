@@ -56,6 +56,11 @@ export class RunModel implements KnownRuns {
     return this._changed;
   }
 
+  /** The run as the history has it; null before anything is known. */
+  get record(): RunRecord | null {
+    return this._run;
+  }
+
   /** The session as it is now, or as the run recorded it last; null before anything is known. */
   get session(): SessionRecord | null {
     const run = this._run;

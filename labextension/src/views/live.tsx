@@ -21,7 +21,7 @@ import { BUTTONS } from '../../protocol';
 import type { Notifier } from '../model/notifier';
 import type { PanelModel } from '../model/panel';
 import type { Current, SessionModel } from '../model/session';
-import { CurvesChart } from './chart';
+import { CurvesChart, useSource } from './chart';
 import { useCheckpoints } from './checkpoints';
 import { TrialError } from './error';
 import { Latest } from './metrics';
@@ -80,6 +80,7 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
 function Session({ model, current }: { model: PanelModel; current: Current }): JSX.Element {
   const { session, state, run, steerable } = current;
   const { refusal } = model.session;
+  const source = useSource(model.api, run, session);
   return (
     <div className="dj-Live" data-state={state} data-session={session.session_id}>
       <div className="dj-Block">
@@ -142,7 +143,7 @@ function Session({ model, current }: { model: PanelModel; current: Current }): J
           <Message error={model.curvesFailure} />
         </div>
       )}
-      {run !== null && <CurvesChart curves={model.curves} />}
+      {run !== null && <CurvesChart curves={model.curves} run={source} />}
       <Machine session={session} />
     </div>
   );

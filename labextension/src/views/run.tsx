@@ -8,7 +8,8 @@ import { warningLines } from '../../live/words';
 import type { RunParent, RunRecord } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import { Curves } from '../model/curves';
-import { CurvesChart } from './chart';
+import type { RunSource } from '../model/source';
+import { CurvesChart, useSource } from './chart';
 import { Checkpoints } from './checkpoints';
 import { TrialError } from './error';
 import { flatten, Hyperparameters } from './hyperparameters';
@@ -209,10 +210,16 @@ function RunCurves({ model, run }: { model: PanelModel; run: RunRecord }): JSX.E
   // the section of the runs is not drawn again when the Live section shows another session, whose curves these then are
   useWatched(session.changed, () => session.current?.run?.id ?? '');
   const isWatched = session.current?.run?.id === run.id;
-  return isWatched ? <CurvesChart curves={model.curves} /> : <FetchedCurves model={model} run={run} />;
+  const source = useSource(model.api, run, run.session);
+  return isWatched ? (
+    <CurvesChart curves={model.curves} run={source} />
+  ) : (
+    <FetchedCurves model={model} run={run} source={source} />
+  );
 }
 
-function FetchedCurves({ model, run }: { model: PanelModel; run: RunRecord }): JSX.Element {
+function FetchedCurves(props: { model: PanelModel; run: RunRecord; source: RunSource | null }): JSX.Element {
+  const { model, run, source } = props;
   const curves = React.useMemo(() => new Curves(), []);
   const [state, setState] = React.useState<'loading' | 'ready' | Error>('loading');
   const [attempt, setAttempt] = React.useState(0);
@@ -255,7 +262,7 @@ function FetchedCurves({ model, run }: { model: PanelModel; run: RunRecord }): J
   return curves.isEmpty ? (
     <p className="dj-faint">No metrics were recorded.</p>
   ) : (
-    <CurvesChart curves={curves} />
+    <CurvesChart curves={curves} run={source} />
   );
 }
 

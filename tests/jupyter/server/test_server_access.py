@@ -27,6 +27,7 @@ NOBODY = {"Authorization": ""}
         ("GET", "runs/one"),
         ("DELETE", "runs/one"),
         ("GET", "runs/one/series"),
+        ("GET", "runs/one/story"),
         ("GET", "runs/one/log"),
         ("GET", "comparison"),
         ("GET", "table"),

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.runs import make_session, ready_run
 from support.served import Api, Connect, add_curve, make_run
 from support.waiting import LIMIT_S, until
 
-from detjupyter.protocol.records import CheckpointRecord, LogLine, RunParent
+from detjupyter.protocol.records import BestRecord, CheckpointRecord, HyperparameterChange, LogLine, RunParent
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
 from detjupyter.store.lineage import ancestors
@@ -48,6 +49,7 @@ async def test_what_names_no_run_is_404(api: Api) -> None:
         for path in (
             f"runs/{run_id}",
             f"runs/{run_id}/series",
+            f"runs/{run_id}/story",
             f"runs/{run_id}/log",
             f"runs/{run_id}/checkpoints",
             f"runs/{run_id}/parent",
@@ -72,6 +74,8 @@ async def test_arguments_out_of_range_are_400(api: Api, store: Store) -> None:
         ("runs", {"limit": "9" * 30}),
         ("runs/one/series", {"points": "5000000"}),
         ("runs/one/series", {"points": "١٢"}),
+        ("runs/one/series", {"from": "20", "to": "10"}),
+        ("runs/one/series", {"from": "-1"}),
     ):
         status, answer = await api.refused(path, **params)
         assert status == 400
@@ -104,6 +108,75 @@ async def test_decimation_keeps_a_spike_and_a_nan(api: Api, store: Store) -> Non
     assert patch["values"][patch["batches"].index(123_457)] == 1e6
     assert patch["values"][patch["batches"].index(77_778)] == "NaN"
     assert (patch["batches"][0], patch["batches"][-1]) == (1, 200_000)
+
+
+async def test_a_range_of_batches_is_exact_and_has_a_neighbor_on_either_side(api: Api, store: Store) -> None:
+    """Few points are not decimated, and lines continue beyond the range; a range without points still has its neighbors."""
+    store.create_run(ready_run("one"))
+    values = np.arange(1.0, 50_001.0)
+    add_curve(store, "one", "loss", values)
+    for first, last in ((20_000, 20_100), (0, 5), (49_990, 60_000)):
+        (patch,) = (await api.get("runs/one/series", points=500, **{"from": first, "to": last}))["patches"]
+        expected = list(range(max(1, first - 1), min(50_000, last + 1) + 1))
+        assert patch["batches"] == patch["values"] == expected
+    (whole,) = (await api.get("runs/one/series", points=500))["patches"]
+    (wide,) = (await api.get("runs/one/series", points=500, **{"from": 0, "to": 60_000}))["patches"]
+    assert whole == wide
+    assert len(whole["batches"]) <= 500
+
+
+async def test_a_zoom_after_new_points_has_them(api: Api, store: Store) -> None:
+    """The curves that the server keeps for the next zoom are read again as soon as the history has changed."""
+    store.create_run(ready_run("one"))
+    add_curve(store, "one", "loss", [1, 2, 3])
+    assert (await api.get("runs/one/series"))["patches"][0]["values"] == [1, 2, 3]
+    store.append_series("one", Group.TRAINING, "loss", np.array([4]), np.array([4.0]))
+    assert (await api.get("runs/one/series"))["patches"][0]["values"] == [1, 2, 3, 4]
+
+
+async def test_the_story_of_a_run_has_its_marks_and_the_times_of_its_batches(api: Api, store: Store) -> None:
+    """Every kind of event that charts mark, in the order of batches, in words of one line; times ascend from the start to the end."""
+    change = HyperparameterChange("lr", 0.1, 0.01, 30)
+    session = make_session(hyperparameter_changes=(change,))
+    best = BestRecord("accuracy", 0.75, 40, smaller_is_better=False)
+    run = replace(ready_run("one"), session=session, best=best, batches_trained=50, ended_at=1100.0)
+    store.create_run(run)
+    events: list[dict[str, Any]] = [
+        {"kind": "state", "state": "running", "batches_trained": 0, "at": 1001.0},
+        {"kind": "state", "state": "paused", "batches_trained": 20, "at": 1021.0},
+        {"kind": "state", "state": "running", "batches_trained": 20, "at": 1061.0},
+        {"kind": "loaded", "batches_trained": 30, "at": 1071.0, "hyperparameters": {}},
+        {"kind": "validation", "batches_trained": 40, "at": 1081.0, "metrics": {"accuracy": 0.75, "matrix": [[1]]}},
+        {"kind": "checkpoint", "checkpoint": {"id": "c", "batches_trained": 40}, "at": 1082.0},
+        {"kind": "moved", "batches_trained": 40, "at": 1083.0, "checkpoint": "c", "run_id": "one"},
+        {"kind": "error", "batches_trained": 50, "at": 1099.0, "error": {"message": "two\nlines"}},
+        {"kind": "state", "state": "paused", "batches_trained": "many"},
+        {"kind": "unheard of"},
+    ]
+    store.append_events("one", events)
+    story = await api.get("runs/one/story")
+    assert [(mark["batches_trained"], mark["kind"]) for mark in story["marks"]] == [
+        *((20, "pause"), (30, "hyperparameters"), (30, "reload"), (40, "best")),
+        *((40, "validation"), (40, "checkpoint"), (40, "restore"), (50, "error")),
+    ]
+    texts = [mark["text"] for mark in story["marks"]]
+    assert "lr: 0.1 → 0.01" in texts
+    assert "validation: accuracy 0.75" in texts
+    assert texts[-1] == r"failed: two\x0alines"
+    assert story["batches"] == sorted(story["batches"])
+    assert story["times"] == sorted(story["times"])
+    assert (story["times"][0], story["times"][-1]) == (1000, 1100)
+    assert {20: 1061}.items() <= dict(zip(story["batches"], story["times"], strict=True)).items()
+
+
+async def test_a_story_of_very_many_events_is_bounded(api: Api, store: Store) -> None:
+    """Validations give way, so that what is rare is still marked."""
+    store.create_run(ready_run("one"))
+    validations = [{"kind": "validation", "batches_trained": n, "at": 1000.0 + n, "metrics": {"loss": 1.0}} for n in range(5_000)]
+    store.append_events("one", [{"kind": "loaded", "batches_trained": 7, "at": 1007.0}, *validations])
+    story = await api.get("runs/one/story")
+    assert [mark["kind"] for mark in story["marks"]] == ["reload"]
+    assert len(story["batches"]) == len(story["times"]) <= 2_000
 
 
 async def test_the_log_is_its_last_lines(api: Api, store: Store) -> None:
@@ -157,7 +230,7 @@ async def test_a_run_that_continues_another_has_its_parent_and_the_curves_up_to_
     assert (await api.get("runs/parent/parent"))["parent"] == {"run_id": "grandparent", "batches_trained": 2}
 
 
-@pytest.mark.parametrize("reader", ["detjupyter.server.runs", "detjupyter.server.tails"], ids=["route", "socket"])
+@pytest.mark.parametrize("reader", ["detjupyter.server.curves", "detjupyter.server.tails"], ids=["route", "socket"])
 async def test_an_ancestor_deleted_while_it_is_read_costs_its_points_only(
     reader: str, api: Api, store: Store, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +243,7 @@ async def test_an_ancestor_deleted_while_it_is_read_costs_its_points_only(
 
     write_family(store)
     monkeypatch.setattr(f"{reader}.ancestors", found_then_deleted)
-    if reader.endswith("runs"):
+    if reader.endswith("curves"):
         patches = (await api.get("runs/child/series"))["patches"]
     else:
         async with connect() as live:
