@@ -59,7 +59,7 @@ export class Controls {
 
   /** Offer the kinds of command that are `allowed`: none while the kernel does not answer, or when the training is over for good. */
   show(allowed: Allowed): void {
-    // A row of dead buttons is no help below an old training. But what is on the page does not go, or the page would jump.
+    // An old training does not need a row of dead buttons. But what is on the page does not go, or the page would jump.
     this.#isNeeded ||= allowed.length > 0;
     this.element.hidden = !this.#isNeeded;
     this.#allowed = allowed;
