@@ -49,6 +49,17 @@ class _Found:
     ended_at: float
     columns: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
 
+    def add(self, column: str, batch: int, cell: str) -> bool:
+        """Add a value; return whether the cell has a number."""
+        try:
+            value = float(cell)
+        except ValueError:
+            return False
+        batches, values = self.columns.setdefault(column, ([], []))
+        batches.append(batch)
+        values.append(value)
+        return True
+
 
 def import_runs(path: str | os.PathLike[str]) -> RunList:
     """Add runs to the history, to look at them and compare them with others.
@@ -99,7 +110,7 @@ def _read(root: Path) -> Iterator[_Found]:
 
 def _read_csv(path: Path, name: str) -> _Found:
     at = path.stat().st_mtime if path.is_file() else 0.0
-    found, texts = _Found(name, at, at), set()
+    found, texts = _Found(name, at, at), set[str]()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -107,17 +118,8 @@ def _read_csv(path: Path, name: str) -> _Found:
             step = next((index for index, column in enumerate(header) if column.strip().lower() in _STEPS), None)
             for number, row in enumerate(reader, 1):
                 batch = number if step is None else _step(row[step] if step < len(row) else "", path, reader.line_num)
-                for index, (column, cell) in enumerate(zip(header, row, strict=False)):
-                    if index == step or not cell.strip():
-                        continue
-                    try:
-                        value = float(cell)
-                    except ValueError:
-                        texts.add(column)
-                        continue
-                    batches, values = found.columns.setdefault(column, ([], []))
-                    batches.append(batch)
-                    values.append(value)
+                cells = [pair for index, pair in enumerate(zip(header, row, strict=False)) if index != step and pair[1].strip()]
+                texts |= {column for column, cell in cells if not found.add(column, batch, cell)}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ArgumentError(f"{path} cannot be read: {error}.") from None
     if texts:

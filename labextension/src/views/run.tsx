@@ -45,14 +45,9 @@ export const Run = React.memo(function Run(props: RunProps): JSX.Element {
         <Caret.react tag="span" className="dj-Run-caret" />
         <span className="dj-Run-line">
           <StateBadge state={run.state} />
-          {(run.starred || run.name !== '') && (
-            <span className="dj-Run-given" title={run.name}>
-              {run.starred && (
-                <span className="dj-Star" role="img" aria-label="starred">
-                  ★
-                </span>
-              )}
-              {run.name}
+          {run.starred && (
+            <span className="dj-Star dj-Run-star" role="img" aria-label="starred">
+              ★
             </span>
           )}
           {best !== null && (
@@ -66,18 +61,25 @@ export const Run = React.memo(function Run(props: RunProps): JSX.Element {
           )}
         </span>
         <span className={classes('dj-Run-line', 'dj-faint', directory === '' ? '' : 'dj-mod-wraps')}>
-          <span className="dj-Run-title" title={`${run.definition_root}\n${run.entrypoint}`}>
+          <span
+            className="dj-Run-title"
+            title={[run.name, run.definition_root, run.entrypoint].filter(text => text !== '').join('\n')}
+          >
             {directory !== '' && (
               <span className="dj-Run-directory">
                 <Middle text={directory} />
               </span>
             )}
-            <span className="dj-Run-name">
-              <span className={classes('dj-Run-module', isModuleNeeded ? 'dj-mod-needed' : '')}>
-                {moduleOf(run.entrypoint)}
+            {run.name === '' ? (
+              <span className="dj-Run-name">
+                <span className={classes('dj-Run-module', isModuleNeeded ? 'dj-mod-needed' : '')}>
+                  {moduleOf(run.entrypoint)}
+                </span>
+                {classOf(run.entrypoint)}
               </span>
-              {classOf(run.entrypoint)}
-            </span>
+            ) : (
+              <span className="dj-Run-name dj-mod-given">{run.name}</span>
+            )}
           </span>
           <span className="dj-Run-when" title={formatDate(began)}>
             {formatDuration(durationOf(run))} · {formatAgo(began, nowS)}
