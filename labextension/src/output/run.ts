@@ -4,6 +4,7 @@ import { Signal } from '@lumino/signaling';
 
 import type { ChartPatch } from '../../chart';
 import { INTERRUPTED, isLive } from '../../live/words';
+import { BUTTONS } from '../../protocol';
 import type { Command, EndedTraining, LogLine, RunRecord, RunReference, SessionRecord } from '../../protocol';
 import type { Api } from '../api';
 import { AnswerError } from '../errors';
@@ -114,7 +115,9 @@ export class RunModel implements KnownRuns {
       await this.fetch();
     }
     // A kernel can take long to answer: the curves do not wait for it.
-    this._asked = kernel_id === null ? Promise.resolve() : this._session.refresh();
+    if (kernel_id !== null) {
+      void this.ask();
+    }
     if (!this.canChange) {
       await this._asked;
     }
@@ -126,12 +129,18 @@ export class RunModel implements KnownRuns {
   /** Send a command to the session; return why it was refused or failed, null if it was done. */
   async send(command: Command): Promise<string | null> {
     await this._asked; // what the session is
-    await this._session.send(command);
-    const error = this._session.refusal?.error ?? null;
-    if (error === null) {
+    if (!this._session.can(command.kind)) {
+      await this.ask();
+    }
+    const isDone = await this._session.send(command);
+    const error = this._session.refusal?.error ?? this._session.error;
+    if (isDone || (error === null && this._session.can(command.kind))) {
       return null;
     }
-    void this._session.refresh(); // the kernel may be gone
+    void this.ask(); // the kernel may be gone
+    if (error === null) {
+      return `${BUTTONS[command.kind].label} has no effect now.`;
+    }
     const hint = error instanceof AnswerError ? error.hint : null;
     return hint === null ? error.message : `${error.message}\n${hint}`;
   }
@@ -210,7 +219,7 @@ export class RunModel implements KnownRuns {
       if (status === 'open') {
         this._wasOpen = true;
         this.tell({ isWholeLog: true });
-        void this._session.refresh();
+        void this.ask();
       } else {
         this.tell();
       }
@@ -274,8 +283,15 @@ export class RunModel implements KnownRuns {
     this.tell();
     if (hasEnded) {
       // What the session allows now; or its kernel is gone.
-      void this._session.refresh().then(() => this.settle());
+      void this.ask().then(() => this.settle());
+    } else if (this._session.state === 'failed' && isLive(run.state)) {
+      void this.ask(); // it trains, so the kernel was only slow
     }
+  }
+
+  private ask(): Promise<void> {
+    this._asked = this._session.refresh();
+    return this._asked;
   }
 
   private tell(news: Partial<News> = {}): void {
