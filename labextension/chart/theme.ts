@@ -50,6 +50,8 @@ export function watchTheme(changed: () => void, signal: AbortSignal): void {
   for (const element of [document.documentElement, document.body]) {
     observer.observe(element, { attributes: true, attributeFilter: attributes });
   }
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', changed, { signal });
+  for (const query of ['(prefers-color-scheme: dark)', '(forced-colors: active)']) {
+    matchMedia(query).addEventListener('change', changed, { signal });
+  }
   signal.addEventListener('abort', () => observer.disconnect(), { once: true });
 }

@@ -22,11 +22,15 @@ function open(opener: HTMLElement, items: readonly Item[]): void {
   menu.setAttribute('role', 'menu');
   menu.setAttribute('aria-label', opener.title);
   menu.dataset['lmSuppressShortcuts'] = 'true';
-  menu.append(...items.map(item => line(menu, item)));
+  menu.append(...items.map(item => line(menu, opener, item)));
   menu.addEventListener('keydown', event => move(menu, event));
   menu.addEventListener('toggle', event => {
     if (event.newState === 'closed') {
-      menu.remove(); // the browser has given the focus back
+      const isLeft = document.activeElement === document.body || menu.contains(document.activeElement);
+      menu.remove();
+      if (isLeft) {
+        opener.focus({ preventScroll: true });
+      }
     }
   });
   // In the opener's own tree, or an open dialog would be above it.
@@ -39,9 +43,10 @@ function open(opener: HTMLElement, items: readonly Item[]): void {
   (menu.firstElementChild as HTMLElement | null)?.focus();
 }
 
-function line(menu: HTMLElement, { label, isChecked, act }: Item): HTMLElement {
+function line(menu: HTMLElement, opener: HTMLElement, { label, isChecked, act }: Item): HTMLElement {
   const made = button('dj-menu-item', label, '', () => {
     menu.hidePopover();
+    opener.focus({ preventScroll: true });
     act();
   });
   made.removeAttribute('title');

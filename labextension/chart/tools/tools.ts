@@ -324,13 +324,14 @@ export class ChartTools implements Extras {
 
   private enlarge(panel: Panel): void {
     const { height } = panel;
-    const content = element('div', 'dj-large', panel.element);
+    const content = element('div', 'dj-large');
     const made = openWindow(panel.name, content, () => {
       setHeight(panel, height);
       this.arrange();
       this.grid.refresh();
     });
     made.classList.add('dj-mod-large');
+    content.append(panel.element); // after the window knows what had the focus: a moved element loses it
     const fit = (): void => {
       const room = content.getBoundingClientRect().bottom - panel.plot.getBoundingClientRect().top;
       setHeight(panel, Math.max(height, Math.floor(room)));
