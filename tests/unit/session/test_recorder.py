@@ -31,8 +31,8 @@ from detjupyter.protocol.events import (
 )
 from detjupyter.protocol.records import CheckpointRecord, LogLine, RunRecord
 from detjupyter.protocol.states import Activity, Group, State
-from detjupyter.session import recorder as recording
 from detjupyter.session import pace, run_writer, unwritten
+from detjupyter.session import recorder as recording
 from detjupyter.session.recorder import Recorder
 from detjupyter.session.records import new_run
 from detjupyter.session.unwritten import Unwritten
@@ -265,7 +265,7 @@ def test_a_slow_store_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatc
     bench.session.train(batches=5, wait=True)
     trained = bench.session.run
     assert trained is not None
-    delays_s = iter([0.7, 0.7])
+    delays_s = iter([1.4])
     bench.session.train(batches=5, wait=True)
     assert trained.record.batches_trained == 10
 
