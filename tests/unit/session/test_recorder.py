@@ -265,8 +265,12 @@ def test_a_slow_store_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatc
     bench.session.train(batches=5, wait=True)
     trained = bench.session.run
     assert trained is not None
-    delays_s = iter([1.4])
-    bench.session.train(batches=5, wait=True)
+    bench.adapter.gate.clear()
+    bench.session.train(batches=5)
+    bench.adapter.wait_at_gate()
+    delays_s = iter([0.7])
+    bench.adapter.gate.set()
+    bench.session.wait()
     assert trained.record.batches_trained == 10
 
 
