@@ -316,6 +316,15 @@ class TestAStoreThatFails:
             assert attempts.acquire(timeout=LIMIT_S)
         monkeypatch.undo()
 
+    def test_a_store_that_has_failed_can_be_tried_again_at_once(self, recorder: Recorder, bench: Bench, run: RunRecord) -> None:
+        """Its failure may be over; if it is not, the call returns after the attempt."""
+        begin(recorder, bench, run)
+        fail(recorder, bench)
+        assert not recorder.settle(LIMIT_S, tries_again=True)
+        bench.store.broken = False
+        assert recorder.settle(LIMIT_S, tries_again=True)
+        assert not recorder.is_in_trouble
+
     def test_an_attempt_that_fails_half_way_is_not_written_twice(
         self, recorder: Recorder, bench: Bench, run: RunRecord, monkeypatch: pytest.MonkeyPatch
     ) -> None:
