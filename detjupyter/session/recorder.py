@@ -73,6 +73,7 @@ class Recorder:
         self._inbox: deque[Item] = deque()
         self._queue: deque[Item] = deque()  # used only by the thread: items taken from the inbox that are not done yet
         self._asked = self._answered = 0  # flushes
+        self._attempts = self._last_failed = 0  # the number of attempts to write, and of the last one that failed
         self._pace = Pace()
         self._thread: threading.Thread | None = None
         self._is_idle = self._is_closed = self._is_hurried = self._is_inherited = False
@@ -123,16 +124,20 @@ class Recorder:
         """Record in the store that a paused session is alive."""
         self.flush_soon()
 
-    def settle(self, limit_s: float = 0.5) -> bool:
+    def settle(self, limit_s: float = 0.5, *, tries_again: bool = False) -> bool:
         """Write all events so far and the current state of the session; wait at most ``limit_s`` seconds.
 
+        Args:
+            limit_s: How long to wait.
+            tries_again: Whether to wait for another attempt if the store has failed before.
+
         Returns:
-            Whether everything is written. False at once while the store fails, and in the recorder's own thread.
+            Whether everything is written. False at once in the recorder's own thread, and, without ``tries_again``, while the store fails.
         """
         with self._changed:
             if (self.run_id is None or self._is_closed) and self._answered == self._asked:
                 return True  # nothing to write, or no run to write to
-            return self._flush(limit_s)
+            return self._flush(limit_s, tries_again=tries_again)
 
     def has_run(self, limit_s: float = 0.5) -> bool:
         """Return whether there is a run to write to: the user may have deleted it from the history.
@@ -214,13 +219,18 @@ class Recorder:
         """Return whether the store contains the run, or has contained it: the user may have deleted it."""
         return self.run_id in (self._writer.run_id, self._writer.deleted_id)
 
-    def _flush(self, limit_s: float) -> bool:
+    def _flush(self, limit_s: float, *, tries_again: bool = False) -> bool:
         """Request a flush and wait for it; return whether it was done."""
         if self._thread is threading.current_thread() or self._is_inherited:
             return False
         self._is_hurried = True  # try a failing store now, without the usual pause
         target = self._ask()
-        self._changed.wait_for(lambda: self._answered >= target or self.is_in_trouble, limit_s)
+        began = self._attempts  # one that is under way may have waited for a lock that is gone now, so its failure does not count
+
+        def has_failed() -> bool:
+            return self._last_failed > began if tries_again else self.is_in_trouble
+
+        self._changed.wait_for(lambda: self._answered >= target or has_failed(), limit_s)
         return self._answered >= target
 
     def _ask(self) -> int:
@@ -273,6 +283,7 @@ class Recorder:
     def _turn(self) -> None:
         with self._changed:
             asked, self._is_hurried = self._asked, False
+            self._attempts += 1
             self._queue.extend(self._inbox)
             self._inbox.clear()
         began = time.monotonic()
@@ -318,6 +329,7 @@ class Recorder:
         with self._changed:
             was_in_trouble = self.is_in_trouble
             self._pace.note_failure(began)
+            self._last_failed = self._attempts
             self._changed.notify_all()
         if not was_in_trouble:
             self._say(f"Saving failed; training continues, and the data is kept in memory until saving works. {_text(error)}")

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 PAUSE_LIMIT_S = 2.0
 """An interrupt of a waiting cell waits this long for the pause."""
 _WRITE_LIMIT_S = 10.0
-"""How long the access to the run, and the end of a wait, take at most until the history has everything; a failing one is not waited for."""
+"""How long the end of a wait, and the access to the run, take at most until the history has everything; less while the history fails."""
 
 _logger = logging.getLogger("detjupyter")
 
@@ -186,7 +186,7 @@ class Session:
         store, run_id = recorder.wait_for_run(), recorder.run_id
         if store is None or run_id is None:
             return None
-        recorder.settle(_WRITE_LIMIT_S)
+        recorder.settle(_WRITE_LIMIT_S, tries_again=True)
         return Run(store, run_id)
 
     @property

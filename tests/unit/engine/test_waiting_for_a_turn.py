@@ -14,7 +14,7 @@ from support.bench import LONG, Bench, Held, ToyAdapter
 from support.engine_thread import EngineThread
 from support.waiting import LIMIT_S, wait_until
 
-from detjupyter.engine import settings
+from detjupyter.engine import active_trial, driver, settings
 from detjupyter.engine.settings import ProcessSettings
 from detjupyter.protocol.events import Beat
 
@@ -25,13 +25,20 @@ def behind_bytes(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten what every test waits for: the turn of the code that a command runs, and signs of life."""
+    monkeypatch.setattr(active_trial, "ENGINE_LIMIT_S", 0.2)
+    monkeypatch.setattr(driver, "HEARTBEAT_S", 0.2)
+
+
 class TestWithoutItsTurn:
     """Another trial works with settings that this one cannot share, and its batch does not end."""
 
     @pytest.fixture
     def limit_s(self) -> float:
-        """Return how long an engine waits for its turn."""
-        return settings.ENGINE_LIMIT_S
+        """Return how long an engine waits for its turn; the tests need not wait for as long as users do."""
+        return 0.3
 
     @pytest.fixture
     def other(self, bench: Bench, limit_s: float, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:

@@ -31,8 +31,8 @@ from detjupyter.protocol.events import (
 )
 from detjupyter.protocol.records import CheckpointRecord, LogLine, RunRecord
 from detjupyter.protocol.states import Activity, Group, State
+from detjupyter.session import pace, run_writer, unwritten
 from detjupyter.session import recorder as recording
-from detjupyter.session import run_writer, unwritten
 from detjupyter.session.recorder import Recorder
 from detjupyter.session.records import new_run
 from detjupyter.session.unwritten import Unwritten
@@ -253,18 +253,25 @@ class TestWriting:
 
 
 def test_a_slow_store_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run of a session has all batches, also if writing takes longer than a button may wait."""
+    """At the end of a training the history has all of it, also if writing takes longer than a button may wait."""
     transaction = bench.store.transaction
+    delays_s: Iterator[float] = iter(())
 
     def slow(*, wait_s: float | None = None) -> Any:
-        time.sleep(0.6)
+        time.sleep(next(delays_s, 0.0))
         return transaction(wait_s=wait_s)
 
-    bench.session.train(batches=5, wait=True)
     monkeypatch.setattr(bench.store, "transaction", slow)
     bench.session.train(batches=5, wait=True)
-    assert bench.session.run is not None
-    assert bench.session.run.record.batches_trained == 10
+    trained = bench.session.run
+    assert trained is not None
+    bench.adapter.gate.clear()
+    bench.session.train(batches=5)
+    bench.adapter.wait_at_gate()
+    delays_s = iter([0.7])
+    bench.adapter.gate.set()
+    bench.session.wait()
+    assert trained.record.batches_trained == 10
 
 
 class TestAStoreThatFails:
@@ -303,10 +310,20 @@ class TestAStoreThatFails:
             attempts.release()
             raise StoreError("no")
 
+        monkeypatch.setattr(pace, "FLUSH_INTERVAL_S", 0.05)  # the first pause, which doubles with each attempt
         monkeypatch.setattr(bench.store, "transaction", transaction)
         for _ in range(3):
             assert attempts.acquire(timeout=LIMIT_S)
         monkeypatch.undo()
+
+    def test_a_store_that_has_failed_can_be_tried_again_at_once(self, recorder: Recorder, bench: Bench, run: RunRecord) -> None:
+        """Its failure may be over; if it is not, the call returns after the attempt."""
+        begin(recorder, bench, run)
+        fail(recorder, bench)
+        assert not recorder.settle(LIMIT_S, tries_again=True)
+        bench.store.broken = False
+        assert recorder.settle(LIMIT_S, tries_again=True)
+        assert not recorder.is_in_trouble
 
     def test_an_attempt_that_fails_half_way_is_not_written_twice(
         self, recorder: Recorder, bench: Bench, run: RunRecord, monkeypatch: pytest.MonkeyPatch
