@@ -168,7 +168,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
     }
     const note = new Widget();
     note.addClass('dj-RunOutput-note');
-    note.node.textContent = why;
+    note.node.textContent = mimeType === undefined ? why : `${why} This is what the notebook itself holds.`;
     layout.addWidget(note);
   }
 
