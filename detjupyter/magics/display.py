@@ -1,4 +1,4 @@
-"""Register the display of sessions, file reports, checkpoints and lists of runs with IPython; the engine is independent of front ends."""
+"""Register the display of sessions, cards, file reports, checkpoints and runs with IPython; the engine is independent of front ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detjupyter.bundle.report import FileReport
-    from detjupyter.protocol.records import CheckpointRecord
+    from detjupyter.protocol.records import CardRecord, CheckpointRecord
     from detjupyter.session.session import Session
     from detjupyter.store.comparison import Comparison
     from detjupyter.store.history import Run, RunList
@@ -70,6 +70,13 @@ def _show_files(report: FileReport, include: object = None, exclude: object = No
     return file_tree_bundle(report, report.root.name)
 
 
+def _show_card(card: CardRecord, include: object = None, exclude: object = None) -> dict[str, Any]:
+    del include, exclude
+    from detjupyter.widgets.card import card_bundle
+
+    return card_bundle(card)
+
+
 def _show_checkpoint(checkpoint: CheckpointRecord, include: object = None, exclude: object = None) -> dict[str, Any]:
     del include, exclude
     from detjupyter.widgets.summary import checkpoint_text
@@ -104,6 +111,7 @@ _SHOWN_LIVE: dict[tuple[str, str], Any] = {
 }
 _SHOWN = {
     ("detjupyter.bundle.report", "FileReport"): _show_files,
+    ("detjupyter.protocol.records", "CardRecord"): _show_card,
     ("detjupyter.protocol.records", "CheckpointRecord"): _show_checkpoint,
     ("detjupyter.store.history", "RunList"): _show_runs,
     ("detjupyter.store.comparison", "Comparison"): _show_comparison,

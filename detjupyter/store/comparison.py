@@ -5,12 +5,13 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
 from detjupyter.errors import ArgumentError
 from detjupyter.next_step import NextStep
-from detjupyter.protocol.records import RunRecord, SeriesPatch
+from detjupyter.protocol.records import FloatArray, RunRecord, SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store import open_store
 from detjupyter.store.base import Store
@@ -43,6 +44,19 @@ class ComparedMetric:
         """Return the last value of each run."""
         return tuple(float(curve.values[-1]) if curve is not None and len(curve.values) else None for curve in self.curves)
 
+    def over_runs(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return batches, mean and standard deviation over the runs, (N,) each, at the batches at which all runs have a value.
+
+        Runs without the metric are left out. With one run, or none, all are empty.
+        """
+        curves = [curve for curve in self.curves if curve is not None]
+        if len(curves) < 2:
+            return (np.empty(0),) * 3
+        batches = reduce(np.intersect1d, (curve.batches for curve in curves))
+        values = np.array([curve.values[np.searchsorted(curve.batches, batches)] for curve in curves])
+        with np.errstate(invalid="ignore"):  # values that are not finite have no mean
+            return batches, values.mean(axis=0), values.std(axis=0, ddof=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -60,6 +74,11 @@ class Comparison:
     settings: dict[str, tuple[str | None, ...]]
     metrics: tuple[ComparedMetric, ...]
     code: CodeDiff | None
+
+    @property
+    def is_of_seeds(self) -> bool:
+        """Whether the runs are repetitions of one another: nothing but the seed differs, and not the code."""
+        return set(self.settings) == {"seed"} and len({record.bundle_hash for record in self.records}) == 1
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.records)} runs: {len(self.settings)} settings differ, {len(self.metrics)} metrics>"

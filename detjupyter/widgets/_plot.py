@@ -13,7 +13,7 @@ from detjupyter.protocol.states import Group
 from detjupyter.store.series import decimate
 from detjupyter.widgets._numbers import format_count, format_value
 from detjupyter.widgets._panels import MetricCurves
-from detjupyter.widgets._strokes import Dots, Line, Picture, Point, Text
+from detjupyter.widgets._strokes import Area, Dots, Line, Picture, Point, Text
 
 GREY = "#808080"
 PANEL_HEIGHT = 206
@@ -47,12 +47,18 @@ class Curve:
         color: Its color.
         label: Its name in the legend; empty if something else says it.
         has_dots: Whether each of its points is marked, if there are few.
+        opacity: From 0 to 1; a curve behind another one is faint.
+        dashed: Whether it is dashed, to tell it from another one of its color.
+        spread: Half the height of the band around it at each point, (N,); such a curve is not reduced to fewer points.
     """
 
     patch: SeriesPatch
     color: str
     label: str = ""
     has_dots: bool = False
+    opacity: float = 1.0
+    dashed: bool = False
+    spread: FloatArray | None = None
 
 
 def curves_of(metric: MetricCurves) -> list[Curve]:
@@ -68,7 +74,7 @@ def draw_panel(
 ) -> None:
     """Draw a panel at ``box`` (left, top, width in pixels), x from ``extent``, each curve reduced to about ``points`` points."""
     left, top, width = box
-    drawn = [(curve, *decimate(curve.patch.batches, curve.patch.values, points)) for curve in curves]
+    drawn = [(curve, *_reduced(curve, points)) for curve in curves]
     axis = _Axis([values for _, _, values in drawn])
     title = f"{name} (log)" if axis.logarithmic else name
     note = _note(curves)
@@ -80,7 +86,13 @@ def draw_panel(
     plot = _Plot(plot_left, left + width - 22, top + _PLOT_TOP, top + _PLOT_BOTTOM, extent, axis)
     _axes(picture, plot, labels)
     for curve, batches, values in drawn:
+        _draw_band(picture, plot, curve, batches, values)
         _draw_curve(picture, plot, curve, batches, values)
+
+
+def _reduced(curve: Curve, points: int) -> tuple[FloatArray, FloatArray]:
+    batches, values = curve.patch.batches, curve.patch.values
+    return decimate(batches, values, points) if curve.spread is None else (batches, values)
 
 
 class _Axis:
@@ -153,7 +165,7 @@ def _legend(picture: Picture, curves: Sequence[Curve], left: float, baseline: fl
     ]
     scale = min(1.0, width / max(1.0, sum(19 + 6.2 * len(text) + 12 for _, text in texts)))
     for curve, text in texts:
-        picture.strokes.append(Line([(left, baseline - 4), (left + 14 * scale, baseline - 4)], curve.color, 2))
+        picture.strokes.append(Line([(left, baseline - 4), (left + 14 * scale, baseline - 4)], curve.color, 2, 1, curve.dashed))
         if curve.has_dots:
             picture.strokes.append(Dots([(left + 7 * scale, baseline - 4)], curve.color, 6))
         picture.strokes.append(Text((left + 19 * scale, baseline), text, GREY, 11 * scale))
@@ -185,6 +197,18 @@ def _axes(picture: Picture, plot: _Plot, labels: Sequence[str]) -> None:
         picture.strokes.append(Text((x, plot.bottom + 14), format_count(batch), GREY, _TICK_SIZE, anchor="middle"))
 
 
+def _draw_band(picture: Picture, plot: _Plot, curve: Curve, batches: FloatArray, values: FloatArray) -> None:
+    if curve.spread is None:
+        return
+    lower, upper = plot.y(values - curve.spread), plot.y(values + curve.spread)
+    drawable = np.isfinite(lower) & np.isfinite(upper)  # on a logarithmic axis the lower edge can have no place
+    xs = plot.x(batches)[drawable].tolist()
+    edge = list(zip(xs, upper[drawable].clip(plot.top, plot.bottom).tolist(), strict=True))
+    edge += reversed(list(zip(xs, lower[drawable].clip(plot.top, plot.bottom).tolist(), strict=True)))
+    if len(xs) > 1:
+        picture.strokes.append(Area(edge, curve.color, 0.22))
+
+
 def _draw_curve(picture: Picture, plot: _Plot, curve: Curve, batches: FloatArray, values: FloatArray) -> None:
     xs, ys = plot.x(batches), plot.y(values)
     drawable = np.isfinite(ys)
@@ -194,7 +218,7 @@ def _draw_curve(picture: Picture, plot: _Plot, curve: Curve, batches: FloatArray
         segment = segment[drawable[segment]]
         points = list(zip(xs[segment].tolist(), ys[segment].tolist(), strict=True))
         if len(points) > 1:
-            picture.strokes.append(Line(points, curve.color, 1.8 if curve.has_dots else 1.2))
+            picture.strokes.append(Line(points, curve.color, 1.8 if curve.has_dots else 1.2, curve.opacity, curve.dashed))
         elif points:
             dots += points
     if curve.has_dots and np.count_nonzero(drawable) <= _MOST_DOTS:

@@ -15,11 +15,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.patches import Polygon
 from matplotlib.text import Text as TextArtist
 from PIL import Image
 
 from detjupyter.text import printable
-from detjupyter.widgets._strokes import Dots, Line, Picture, Text
+from detjupyter.widgets._strokes import Area, Dots, Line, Picture, Text
 
 _SCALE = 1.0
 _DPI = 100
@@ -47,17 +48,20 @@ def to_png(picture: Picture) -> bytes:
     return file.getvalue()
 
 
-def _artist(stroke: Line | Dots | Text, picture: Picture) -> Artist:
+def _artist(stroke: Line | Area | Dots | Text, picture: Picture) -> Artist:
     if isinstance(stroke, Text):
         return _text(stroke, picture)
     xs = [x / picture.width for x, _ in stroke.points]
+    if isinstance(stroke, Area):
+        corners = [(x, 1 - y / picture.height) for x, (_, y) in zip(xs, stroke.points, strict=True)]
+        return Polygon(corners, closed=True, facecolor=stroke.color, edgecolor="none", linewidth=0, alpha=stroke.opacity, antialiased=True)
     if isinstance(stroke, Line):
         return Line2D(
             xs,
             [1 - y / picture.height for _, y in stroke.points],
             color=stroke.color,
             linewidth=stroke.width * _POINTS_PER_PIXEL,
-            linestyle="-",
+            linestyle=(0, (5, 3)) if stroke.dashed else "-",
             marker="",
             alpha=stroke.opacity,
             antialiased=True,

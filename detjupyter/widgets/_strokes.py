@@ -12,12 +12,22 @@ Anchor = Literal["start", "middle", "end"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A polyline through ``points``."""
+    """A polyline through ``points``; ``dashed`` tells it from another one of the same color."""
 
     points: Sequence[Point]
     color: str
     width: float = 1.0
     opacity: float = 1.0
+    dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A filled polygon with the corners ``points``."""
+
+    points: Sequence[Point]
+    color: str
+    opacity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +59,4 @@ class Picture:
     width: float
     height: float
     title: str
-    strokes: list[Line | Dots | Text] = field(default_factory=list)
+    strokes: list[Line | Area | Dots | Text] = field(default_factory=list)

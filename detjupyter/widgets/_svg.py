@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from detjupyter.widgets._html import NOTHING, Html
-from detjupyter.widgets._strokes import Dots, Line, Picture, Text
+from detjupyter.widgets._strokes import Area, Dots, Line, Picture, Text
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
@@ -18,7 +18,7 @@ def to_svg(picture: Picture) -> str:
     return str(Html("\n").join([head, *map(_element, picture.strokes), Html("</svg>")]))
 
 
-def _element(stroke: Line | Dots | Text) -> Html:
+def _element(stroke: Line | Area | Dots | Text) -> Html:
     if isinstance(stroke, Text):
         (x, y), size = stroke.at, _number(stroke.size)
         weight = Html(' font-weight="600"') if stroke.bold else NOTHING
@@ -28,8 +28,12 @@ def _element(stroke: Line | Dots | Text) -> Html:
     if isinstance(stroke, Line):
         points = " ".join(f"{_number(x)},{_number(y)}" for x, y in stroke.points)
         opacity = NOTHING if stroke.opacity == 1 else Html(' stroke-opacity="{}"').format(_number(stroke.opacity, 2))
-        line = Html('<polyline points="{}" stroke="{}" stroke-width="{}"{}/>')
-        return line.format(points, stroke.color, _number(stroke.width, 2), opacity)
+        dashes = Html(' stroke-dasharray="5 3"') if stroke.dashed else NOTHING
+        line = Html('<polyline points="{}" stroke="{}" stroke-width="{}"{}{}/>')
+        return line.format(points, stroke.color, _number(stroke.width, 2), opacity, dashes)
+    if isinstance(stroke, Area):
+        points = " ".join(f"{_number(x)},{_number(y)}" for x, y in stroke.points)
+        return Html('<polygon points="{}" fill="{}" fill-opacity="{}"/>').format(points, stroke.color, _number(stroke.opacity, 2))
     half = stroke.size / 2
     if stroke.triangle:
         shape = "".join(

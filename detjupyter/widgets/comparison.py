@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle, islice
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
 
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group
@@ -25,6 +28,9 @@ _MOST_DIFF_LINES = 300
 _POINTS_IN_ALL = 6000
 # Mid tones with a contrast of 3:1 on white and on JupyterLab's dark background.
 _COLORS = ("#2f8fd0", "#d9730d", "#2e9e5b", "#d0479b", "#8a63d2", "#a58000", "#0f98a0", "#d05050", "#7a8b2a", "#9a735c")
+_MEAN = "#808080"
+_FEWEST_SEEDS = 3
+_MOST_BAND_POINTS = 200
 _ABSENT = "–"
 _STYLE = """\
 .{id}{{overflow-x:auto}}
@@ -36,7 +42,8 @@ _STYLE = """\
 .{id} td{{text-align:left;white-space:nowrap;padding:3px 18px 3px 0;font-variant-numeric:tabular-nums;\
 max-width:22em;overflow:hidden;text-overflow:ellipsis}}
 .{id} tr{{background:none!important}}
-.{id} i{{display:inline-block;width:10px;height:3px;border-radius:2px;margin:0 6px 3px 0}}
+.{id} i{{display:inline-block;width:14px;border-top:3px solid;margin:0 6px 3px 0}}
+.{id} i.d{{border-top-style:dashed}}
 .{id} tr.s th,.{id} tr.s td{{padding-top:10px}}
 .{id} details{{margin-top:8px;font-size:12px}}
 .{id} pre{{font-size:12px;line-height:1.35;margin:4px 0 0}}
@@ -47,7 +54,7 @@ Row = tuple[str, Sequence[str]]
 
 def comparison_bundle(comparison: Comparison) -> dict[str, str]:
     """Return ``text/html`` and ``text/plain`` of a comparison."""
-    sections = [_facts(comparison), _settings(comparison), _metrics(comparison.metrics)]
+    sections = [_facts(comparison), _settings(comparison), _metrics(comparison.metrics, has_band=_has_band(comparison))]
     code = _code(comparison)
     text = _text(comparison, sections)
     html = Html(to_svg(_picture(comparison))) if any(any(metric.curves) for metric in comparison.metrics) else NOTHING
@@ -62,7 +69,7 @@ def _picture(comparison: Comparison) -> Picture:
     columns = panel_columns(len(metrics))
     rows = -(-len(metrics) // columns)
     picture = Picture(_WIDTH, rows * PANEL_HEIGHT + 4, f"The curves of {len(comparison.records)} runs")
-    panels = [[Curve(patch, color, has_dots=metric.group is Group.VALIDATION) for patch, color in _colored(metric)] for metric in metrics]
+    panels = [_seed_curves(metric) if _has_band(comparison) else _curves(metric) for metric in metrics]
     patches = [curve.patch for curves in panels for curve in curves]
     extent = (min(float(patch.batches[0]) for patch in patches), max(float(patch.batches[-1]) for patch in patches))
     points = max(40, min(400, _POINTS_IN_ALL // len(patches)))
@@ -73,8 +80,32 @@ def _picture(comparison: Comparison) -> Picture:
     return picture
 
 
-def _colored(metric: ComparedMetric) -> list[tuple[SeriesPatch, str]]:
-    return [(patch, color) for patch, color in zip(metric.curves, cycle(_COLORS), strict=False) if patch is not None]
+def _look(index: int) -> tuple[str, bool]:
+    """Return the color of a run, and whether its curves are dashed: there are more runs than colors that can be told apart."""
+    return _COLORS[index % len(_COLORS)], index >= len(_COLORS)
+
+
+def _curves(metric: ComparedMetric) -> list[Curve]:
+    looks = map(_look, range(len(metric.curves)))
+    return [
+        Curve(patch, color, has_dots=metric.group is Group.VALIDATION, dashed=dashed)
+        for patch, (color, dashed) in zip(metric.curves, looks, strict=True)
+        if patch is not None
+    ]
+
+
+def _has_band(comparison: Comparison) -> bool:
+    return comparison.is_of_seeds and len(comparison.records) >= _FEWEST_SEEDS
+
+
+def _seed_curves(metric: ComparedMetric) -> list[Curve]:
+    """Return the curves of repetitions: each faint, and their mean with a band of one standard deviation."""
+    each = [replace(curve, opacity=0.35, has_dots=False) for curve in _curves(metric)]
+    batches, mean, spread = metric.over_runs()
+    kept = np.unique(np.linspace(0, len(batches) - 1, min(len(batches), _MOST_BAND_POINTS)).astype(int))
+    patch = SeriesPatch(metric.group, metric.name, 0, batches[kept], mean[kept])
+    band = Curve(patch, _MEAN, f"mean ± std of {len(each)} seeds:", has_dots=metric.group is Group.VALIDATION, spread=spread[kept])
+    return [*each, band] if len(batches) else each
 
 
 def _by_importance(metrics: Sequence[ComparedMetric]) -> list[ComparedMetric]:
@@ -103,10 +134,15 @@ def _cell(text: str) -> str:
     return shortened(one_line(text), _MOST_CHARACTERS)
 
 
-def _metrics(metrics: Sequence[ComparedMetric]) -> list[Row]:
+def _mean(metric: ComparedMetric) -> str:
+    _, mean, spread = metric.over_runs()
+    return f": {format_value(float(mean[-1]))} ± {format_value(float(spread[-1]))}" if len(mean) else ""
+
+
+def _metrics(metrics: Sequence[ComparedMetric], *, has_band: bool) -> list[Row]:
     return [
         (
-            _cell(f"{metric.group.value}/{metric.name}"),
+            _cell(f"{metric.group.value}/{metric.name}{_mean(metric) if has_band else ''}"),
             [_ABSENT if value is None else format_value(value) for value in metric.newest()],
         )
         for metric in _by_importance(metrics)[:_MOST_METRICS]
@@ -129,10 +165,10 @@ def _code_title(comparison: Comparison) -> str:
 
 
 def _table(comparison: Comparison, sections: Sequence[Sequence[Row]]) -> Html:
-    colors = islice(cycle(_COLORS), len(comparison.records))
+    looks = map(_look, range(len(comparison.records)))
     names = [
-        Html('<th><i style="background:{}"></i>{}</th>').format(color, record.id)
-        for color, record in zip(colors, comparison.records, strict=True)
+        Html('<th><i class="{}" style="color:{}"></i>{}</th>').format("d" if dashed else "", color, record.id)
+        for (color, dashed), record in zip(looks, comparison.records, strict=True)
     ]
     body = [
         Html('<tr class="{}"><th>{}</th>{}</tr>').format(

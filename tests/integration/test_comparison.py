@@ -158,6 +158,45 @@ class TestTheOutput:
         lines = [line.get("stroke") for line in ET.fromstring(svg.group()).iter() if line.tag.endswith("polyline")]
         assert {"#2f8fd0", "#d9730d"} <= set(lines)
 
+    def test_of_repetitions_has_the_mean_and_its_band(self, store: Store) -> None:
+        """Three runs that differ by their seed only; not two, and not if something else differs, or the code."""
+        for seed, best in enumerate((0.5, 0.6, 0.7), start=1):
+            add(store, f"s{seed}", seed=seed, best=best)
+        comparison = dj.compare("s1", "s2", "s3")
+        assert comparison.is_of_seeds
+        batches, mean, spread = next(metric for metric in comparison.metrics if metric.name == "accuracy").over_runs()
+        assert (batches.tolist(), mean.tolist(), spread.tolist()) == ([10], [pytest.approx(0.6)], [pytest.approx(0.1)])
+        bundle = comparison_bundle(comparison)
+        assert "<polygon" in bundle["text/html"]
+        assert "mean ± std of 3 seeds" in bundle["text/html"]
+        assert "validation/accuracy: 0.6000 ± 0.1000" in bundle["text/plain"]
+
+        add(store, "code", seed=4, bundle_hash="1" * 64)
+        add(store, "lr", seed=5, hyperparameters={"lr": 0.5, "net": {"width": 3}})
+        for runs in (("s1", "s2"), ("s1", "s2", "s3", "code"), ("s1", "s2", "s3", "lr")):
+            assert "±" not in comparison_bundle(dj.compare(*runs))["text/plain"]
+
+    def test_the_mean_is_taken_where_all_runs_have_a_value(self, store: Store) -> None:
+        """Runs of different lengths, one without the metric, and a value that is not finite."""
+        for seed, losses in ((1, 10), (2, 6), (3, 8), (4, 0)):
+            add(store, f"s{seed}", seed=seed, losses=losses)
+        store.append_series("s3", Group.TRAINING, "loss", np.array([4]), np.array([math.nan]))
+        (loss,) = (metric for metric in dj.compare("s1", "s2", "s3", "s4").metrics if metric.name == "loss")
+        batches, mean, _ = loss.over_runs()
+        assert batches.tolist() == [1, 2, 3, 4]
+        assert mean[:3].tolist() == pytest.approx([1, 1 / 2, 1 / 3])
+        assert math.isnan(mean[3])
+        assert "<svg" in comparison_bundle(dj.compare("s1", "s2", "s3", "s4"))["text/html"]
+
+    def test_twenty_runs_can_be_told_apart(self, store: Store) -> None:
+        """Ten colors, then the same ones dashed: in the picture and in the table."""
+        for index in range(20):
+            add(store, f"r{index:02}", hyperparameters={"lr": index})
+        html = comparison_bundle(dj.compare(*[f"r{index:02}" for index in range(20)]))["text/html"]
+        looks = re.findall(r'<polyline points="[^"]*" stroke="(#\w+)" stroke-width="1.2"( stroke-dasharray="5 3")?', html)
+        assert len(set(looks)) == 20
+        assert html.count('<i class="d"') == 10
+
     def test_of_two_runs_has_the_difference_of_the_code(self, store: Store) -> None:
         """Or says why it cannot be shown."""
         add(store, "a", bundle_hash="0" * 64)

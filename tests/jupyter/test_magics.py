@@ -298,6 +298,9 @@ class TestLookingBack:
             assert "finished · 20 batches" in shown["text/plain"]
         (shown,) = cells.ok("s").displays
         assert (shown[RUN]["run_id"], shown[RUN]["ended"]["state"]) == (run_id, "finished")
+        card = cells.ok("s.card()")
+        assert "learning_rate" in card.result["text/html"]
+        assert "learning_rate" in card.text
 
     def test_a_training_run_is_shown_live(self, cells: Cells) -> None:
         """The widget for front ends without our extension, with the same reference; a run of an ended session shows no widget."""
