@@ -163,6 +163,18 @@ describe('a deletion', () => {
     expect(remove.mock.calls).toEqual([[['b']]]);
   });
 
+  it('cannot be undone once it has begun', async () => {
+    let finish = (): void => undefined;
+    const deletions = new Deletions(() => new Promise(resolve => (finish = resolve)), vi.fn(), vi.fn());
+    deletions.add({ runIds: ['a'], sizeBytes: 5 });
+    await vi.advanceTimersByTimeAsync(UNDO_MS);
+    expect(deletions.pending).toEqual([]);
+    expect(deletions.has('a')).toBe(true);
+    finish();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(deletions.has('a')).toBe(false);
+  });
+
   it('that the server refuses leaves the runs', async () => {
     const failed = vi.fn();
     const deletions = new Deletions(() => Promise.reject(new Error('running')), vi.fn(), failed);
