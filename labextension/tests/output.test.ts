@@ -219,6 +219,7 @@ it('a run that is begun again keeps its connection', async () => {
   const { model } = await shown(run({ id: ID, session: live() }));
   expect(connections).toHaveLength(1);
   await model.begin();
+  await settled();
   expect(connections).toHaveLength(1);
 });
 
