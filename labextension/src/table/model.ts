@@ -4,7 +4,7 @@ import { Throttler } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { RunPage, RunRow } from '../../protocol';
+import type { RunPage, RunRecord, RunRow } from '../../protocol';
 import type { Annotation, Api } from '../api';
 import { AnswerError } from '../errors';
 import { Deletions } from './deletions';
@@ -151,13 +151,13 @@ export class RunTableModel implements IDisposable {
     });
   }
 
-  /** Return the whole note of a run, null if it cannot be read. */
-  async noteOf(runId: string): Promise<string | null> {
-    let note: string | null = null;
+  /** Return a run with its whole note, which a row need not have; null if it cannot be read. */
+  async read(runId: string): Promise<RunRecord | null> {
+    let run: RunRecord | null = null;
     await this.act(async () => {
-      note = (await this.api.run(runId)).note;
+      run = await this.api.run(runId);
     });
-    return note;
+    return run;
   }
 
   /** Delete runs, unless the user undoes it within ten seconds. */
