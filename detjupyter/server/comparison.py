@@ -40,14 +40,14 @@ class ComparisonHandler(Handler):
 def _compare(store: Store, *, run_ids: list[str]) -> str:
     # import compiled libraries, which a server that compares nothing never needs
     from detjupyter.server.run_table import row_of
-    from detjupyter.store.comparison import compare_in
+    from detjupyter.store.comparison import by_importance, compare_in
 
     found = compare_in(store, run_ids)
     settings = [
         ComparedSetting(shortened(name, LONGEST_VALUE), tuple(None if text is None else shortened(text, LONGEST_VALUE) for text in values))
         for name, values in found.settings.items()
     ]
-    metrics = sorted(found.metrics, key=lambda metric: metric.group.value != "validation")
+    metrics = by_importance(found.metrics)
     return to_json(
         ComparisonRecord(
             runs=tuple(row_of(run, ()) for run in store.summaries_of([record.id for record in found.records])),
@@ -55,7 +55,7 @@ def _compare(store: Store, *, run_ids: list[str]) -> str:
             metrics=tuple(map(_curves, metrics[:MOST_METRICS])),
             more_settings=max(0, len(settings) - MOST_SETTINGS),
             more_metrics=max(0, len(metrics) - MOST_METRICS),
-            code="" if found.code is None else str(found.code)[:LONGEST_CODE],
+            code="" if found.code is None else shortened(found.code.files, LONGEST_CODE),
         )
     )
 

@@ -69,6 +69,11 @@ class CodeDiff:
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.settings)
 
+    @property
+    def files(self) -> str:
+        """The notes and the unified diff, without the settings; empty if there are none."""
+        return printable("\n".join([*self.notes, self.text]).strip("\n"))
+
     def __str__(self) -> str:
         parts = ["\n".join(part) for part in (self.notes, [str(one) for one in self.settings]) if part]
         return printable("\n\n".join([*parts, self.text.rstrip("\n")]).strip("\n")) if parts or self.text else "Nothing differs."

@@ -110,6 +110,11 @@ def compare_in(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Compa
     return Comparison(records, _differing(records), tuple(_metrics(store, chosen)), code)
 
 
+def by_importance(metrics: Iterable[ComparedMetric]) -> list[ComparedMetric]:
+    """Return the metrics of validations first, then those that most runs have."""
+    return sorted(metrics, key=lambda metric: (metric.group is not Group.VALIDATION, metric.curves.count(None)))
+
+
 def _ids(store: Store, runs: Iterable[Run | str | Iterable[Run]], inside_of: tuple[int, ...]) -> Iterator[str]:
     """Yield the ids of runs and of lists of runs; ``inside_of`` are the objects that contain these."""
     for run in runs:

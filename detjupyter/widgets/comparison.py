@@ -10,8 +10,8 @@ import numpy as np
 
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group
-from detjupyter.store.comparison import ComparedMetric, Comparison
-from detjupyter.text import one_line, printable, shortened
+from detjupyter.store.comparison import ComparedMetric, Comparison, by_importance
+from detjupyter.text import one_line, shortened
 from detjupyter.widgets._html import NOTHING, Html, output
 from detjupyter.widgets._numbers import format_count, format_duration, format_value
 from detjupyter.widgets._plot import PANEL_HEIGHT, Curve, draw_panel, panel_columns
@@ -65,7 +65,7 @@ def comparison_bundle(comparison: Comparison) -> dict[str, str]:
 
 
 def _picture(comparison: Comparison) -> Picture:
-    metrics = [metric for metric in _by_importance(comparison.metrics) if any(metric.curves)][:_MOST_PANELS]
+    metrics = [metric for metric in by_importance(comparison.metrics) if any(metric.curves)][:_MOST_PANELS]
     columns = panel_columns(len(metrics))
     rows = -(-len(metrics) // columns)
     picture = Picture(_WIDTH, rows * PANEL_HEIGHT + 4, f"The curves of {len(comparison.records)} runs")
@@ -108,11 +108,6 @@ def _seed_curves(metric: ComparedMetric) -> list[Curve]:
     return [*each, band] if len(batches) else each
 
 
-def _by_importance(metrics: Sequence[ComparedMetric]) -> list[ComparedMetric]:
-    """Return the metrics of validations first, then those that most runs have."""
-    return sorted(metrics, key=lambda metric: (metric.group is not Group.VALIDATION, metric.curves.count(None)))
-
-
 def _facts(comparison: Comparison) -> list[Row]:
     records = comparison.records
     return [
@@ -145,14 +140,14 @@ def _metrics(metrics: Sequence[ComparedMetric], *, has_band: bool) -> list[Row]:
             _cell(f"{metric.group.value}/{metric.name}{_mean(metric) if has_band else ''}"),
             [_ABSENT if value is None else format_value(value) for value in metric.newest()],
         )
-        for metric in _by_importance(metrics)[:_MOST_METRICS]
+        for metric in by_importance(metrics)[:_MOST_METRICS]
     ]
 
 
 def _code(comparison: Comparison) -> str:
-    if comparison.code is None or not (comparison.code.text or comparison.code.notes):
+    if comparison.code is None or not comparison.code.files:
         return ""
-    lines = printable("\n".join([*comparison.code.notes, comparison.code.text])).strip("\n").split("\n")
+    lines = comparison.code.files.split("\n")
     more = len(lines) - _MOST_DIFF_LINES
     return "\n".join([*lines[:_MOST_DIFF_LINES], *([f"and {format_count(more)} more lines"] if more > 0 else [])])
 

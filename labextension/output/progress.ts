@@ -3,12 +3,15 @@ import { formatCount, formatValue, toNumber } from '../live/format';
 import type { SessionRecord } from '../protocol';
 import { part, setText } from './dom';
 
-/** The bar and the line below it. */
+/** The bar, and the line below it, which ends with the best value. */
 export class ProgressView {
   readonly bar = part('div', 'dj-live-bar');
-  readonly facts = part('div', 'dj-live-facts');
+  readonly line = part('div', 'dj-live-line');
+  readonly #facts = part('span', 'dj-live-facts');
+  readonly #best = part('span', 'dj-live-fact');
 
   constructor() {
+    this.line.append(this.#facts, this.#best);
     this.bar.hidden = true;
     this.bar.setAttribute('role', 'progressbar');
     this.bar.setAttribute('aria-valuemin', '0');
@@ -16,16 +19,23 @@ export class ProgressView {
   }
 
   show(session: SessionRecord): void {
-    const facts = [...factsOf(session), ...bestOf(session)];
+    const facts = factsOf(session);
     facts.forEach(({ name, text }, index) => {
-      const element = this.facts.children[index] ?? this.facts.appendChild(document.createElement('span'));
+      const element = this.#facts.children[index] ?? this.#facts.appendChild(document.createElement('span'));
       element.className = 'dj-live-fact';
       element.setAttribute('data-dj-fact', name);
       setText(element, text);
     });
-    while (this.facts.childElementCount > facts.length) {
-      this.facts.lastElementChild?.remove();
+    while (this.#facts.childElementCount > facts.length) {
+      this.#facts.lastElementChild?.remove();
     }
+    const { best } = session;
+    setText(
+      this.#best,
+      best === null
+        ? ''
+        : `best ${best.name} ${formatValue(toNumber(best.value))} at batch ${formatCount(best.batches_trained)}`
+    );
     const bar = barOf(session);
     this.bar.hidden = bar === null;
     if (bar !== null) {
@@ -35,16 +45,4 @@ export class ProgressView {
       this.bar.setAttribute('aria-valuetext', facts.map(({ text }) => text).join(', '));
     }
   }
-}
-
-/** The best value of the metric that ranks runs, if there is one. */
-function bestOf({ best }: SessionRecord): { name: string; text: string }[] {
-  return best === null
-    ? []
-    : [
-        {
-          name: 'best',
-          text: `best ${best.name} ${formatValue(toNumber(best.value))} at batch ${formatCount(best.batches_trained)}`
-        }
-      ];
 }

@@ -58,7 +58,7 @@ export class LiveView {
       head,
       this.#controls.element, // above all that grows and shrinks, so that no button moves under the pointer
       this.#progress.bar,
-      this.#progress.facts,
+      this.#progress.line,
       this.#stuck.element,
       this.#message,
       this.#warnings,

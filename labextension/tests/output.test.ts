@@ -215,6 +215,14 @@ it('a refused command gives the reason and the next step', async () => {
   expect(await model.send({ kind: 'stop' })).toBeNull();
 });
 
+it('a run that is begun again keeps its connection', async () => {
+  const { model } = await shown(run({ id: ID, session: live() }));
+  expect(connections).toHaveLength(1);
+  await model.begin();
+  await settled();
+  expect(connections).toHaveLength(1);
+});
+
 it('a run that the server does not have is an error', async () => {
   const model = modelOf(null);
   record = null as unknown as RunRecord;

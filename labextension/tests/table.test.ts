@@ -1,8 +1,11 @@
 /** The table of runs: its columns, its blocks of rows, and deletions that can be undone. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { RunPage } from '../protocol';
+import { Signal } from '@lumino/signaling';
+
+import type { RunPage, RunRow } from '../protocol';
 import { Deletions, UNDO_MS } from '../src/table/deletions';
+import { RunTableModel } from '../src/table/model';
 import { columnsOf, NO_CHOICE, withColumn } from '../src/table/query';
 import { BLOCK_ROWS, type Fetch, Rows } from '../src/table/rows';
 
@@ -11,6 +14,60 @@ const NAMES = {
   differing: ['lr', 'hparam.seed', 'a', 'b', 'c', 'd', 'e'],
   metrics: ['training.loss', 'validation.loss', 'validation.accuracy', 'training.accuracy']
 };
+
+describe('the values of rows', () => {
+  /** What the server answers: each value is the name of its column. */
+  function answer(columns: string): { page: RunPage; etag: null } {
+    const row = { kind: 'run', id: 'r', values: JSON.parse(columns) as string[] } as unknown as RunRow;
+    return { page: { ...NAMES, offset: 0, rows: 1, items: [row] } as unknown as RunPage, etag: null };
+  }
+
+  function modelOf(table: (columns: string) => Promise<ReturnType<typeof answer>>): RunTableModel {
+    const api = { table: ({ columns }: Record<string, string>) => table(columns!) };
+    return new RunTableModel(
+      api as unknown as ConstructorParameters<typeof RunTableModel>[0],
+      new Signal<unknown, void>({})
+    );
+  }
+
+  const valuesOf = (model: RunTableModel): unknown => (model.at(0) as RunRow | null)?.values;
+  const settled = (): Promise<void> => new Promise(resolve => setTimeout(resolve));
+
+  it('stay below their own columns until those of other columns come, also if these fail at first', async () => {
+    let isDown = false;
+    const model = modelOf(columns =>
+      isDown ? Promise.reject(new Error('down')) : Promise.resolve(answer(columns))
+    );
+    model.want(0, 1);
+    await settled();
+    expect(valuesOf(model)).toEqual(model.valueColumns);
+    expect(model.valueColumns).toContain('lr');
+    isDown = true;
+    model.showColumn('lr', false);
+    expect(valuesOf(model)).toEqual(model.valueColumns);
+    await settled();
+    expect(model.error).toEqual(new Error('down'));
+    expect(valuesOf(model)).toEqual(model.valueColumns);
+    isDown = false;
+    model.refresh();
+    await settled();
+    expect(valuesOf(model)).toEqual(model.valueColumns);
+    expect(model.valueColumns).not.toContain('lr');
+    model.dispose();
+  });
+
+  it('come for the rows in view when the columns change', async () => {
+    const model = modelOf(columns => Promise.resolve(answer(columns)));
+    model.want(0, 1);
+    await settled();
+    model.want(500, 530);
+    await settled();
+    model.showColumn('lr', false);
+    await settled();
+    expect((model.at(500) as RunRow | null)?.values).toEqual(model.valueColumns);
+    model.dispose();
+  });
+});
 
 describe('columns', () => {
   const shown = (choice = NO_CHOICE): string[] => columnsOf(NAMES, choice).shown.map(({ id }) => id);
@@ -161,6 +218,18 @@ describe('a deletion', () => {
     deletions.undo(deletions.pending[0]!);
     await vi.advanceTimersByTimeAsync(2 * UNDO_MS);
     expect(remove.mock.calls).toEqual([[['b']]]);
+  });
+
+  it('cannot be undone once it has begun', async () => {
+    let finish = (): void => undefined;
+    const deletions = new Deletions(() => new Promise(resolve => (finish = resolve)), vi.fn(), vi.fn());
+    deletions.add({ runIds: ['a'], sizeBytes: 5 });
+    await vi.advanceTimersByTimeAsync(UNDO_MS);
+    expect(deletions.pending).toEqual([]);
+    expect(deletions.has('a')).toBe(true);
+    finish();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(deletions.has('a')).toBe(false);
   });
 
   it('that the server refuses leaves the runs', async () => {

@@ -117,7 +117,7 @@ def test_an_opened_run_stays_its_own_when_another_notebook_trains(open_lab: Call
     own = runs(panel).first
     run_id = own.get_attribute("data-run")
     own.get_by_role("button").first.click()
-    curves = panel.locator(f'[data-run="{run_id}"] .dj-chart')
+    curves = panel.locator(f'[data-run="{run_id}"] .dj-panel').first
     expect(curves.locator("canvas").first).to_be_visible()
     before = curves.inner_text()
 

@@ -1,4 +1,4 @@
-/** Tells the user that a training has ended: by a notification of the browser, if the user asked for it. */
+/** Notifies the user by the browser when a training has ended, if the user asked for it and a page of JupyterLab is open. */
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
@@ -15,7 +15,7 @@ export class Notifier {
     runs.changed.connect(this.onRuns, this);
   }
 
-  /** Emitted when the user switches it on or off, and when a training has ended. */
+  /** Emitted when the user has switched it on or off, or has tried to. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }

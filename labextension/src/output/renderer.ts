@@ -60,7 +60,9 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
 
   protected override onAfterAttach(message: Message): void {
     super.onAfterAttach(message);
-    this._seen.observe(this.node);
+    if (!this._isSeen) {
+      this._seen.observe(this.node); // a notebook that is scrolled can attach its cells again
+    }
   }
 
   /** A notebook can have very many outputs: only those that are looked at ask the server. */
@@ -161,15 +163,13 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
     const data = { ...model.data };
     delete data[RUN_MIME_TYPE];
     const mimeType = this.registry.preferredMimeType(data, model.trusted ? 'any' : 'ensure');
-    if (mimeType !== undefined) {
-      const renderer = this.registry.createRenderer(mimeType);
-      layout.addWidget(renderer);
-      await renderer.renderModel(new MimeModel({ data, metadata: model.metadata, trusted: model.trusted }));
-    }
+    const renderer = mimeType === undefined ? null : this.registry.createRenderer(mimeType);
     const note = new Widget();
     note.addClass('dj-RunOutput-note');
-    note.node.textContent = mimeType === undefined ? why : `${why} This is what the notebook itself holds.`;
-    layout.addWidget(note);
+    note.node.textContent = renderer === null ? why : `${why} This is what the notebook itself holds.`;
+    // Both at once: what takes their place while the renderer is at work removes both.
+    [renderer, note].forEach(widget => widget !== null && layout.addWidget(widget));
+    await renderer?.renderModel(new MimeModel({ data, metadata: model.metadata, trusted: model.trusted }));
   }
 
   private clearInstead(): void {
@@ -184,6 +184,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
     this._view?.dispose();
     this._tools?.dispose();
     this._view = this._tools = this._source = this._unfollow = null;
+    this._remark = '';
   }
 
   private readonly _seen = new IntersectionObserver(entries => {

@@ -96,7 +96,7 @@ export class RunModel implements KnownRuns {
   }
 
   /**
-   * Fetch the run, and follow it if it can still change.
+   * Fetch the run, and follow it if it can still change. Can be called again, for example after an error.
    *
    * Throws what the server answers if it cannot show the run.
    */
@@ -212,6 +212,9 @@ export class RunModel implements KnownRuns {
   }
 
   private follow(): void {
+    if (this._socket !== null) {
+      return;
+    }
     const socket = new LiveSocket(this.api.settings);
     this._socket = socket;
     socket.message.connect((_, message) => this.receive(message));

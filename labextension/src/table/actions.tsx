@@ -12,7 +12,7 @@ import type { Deletion } from './deletions';
 import type { RunTableModel } from './model';
 
 /** As in `detjupyter.store.annotation`. */
-const LONGEST = { name: 200, note: 10_000, tag: 100 };
+const LONGEST = { name: 200, note: 10_000 };
 export const MOST_COMPARED = 20;
 
 /** The actions on runs: of the selected ones, or of the active one if none is selected. */
@@ -56,13 +56,16 @@ export class Actions {
   }
 
   async rename(): Promise<void> {
-    const [run] = this.runs;
-    const name = await ask({
-      title: 'Rename Run',
-      label: 'Name (empty for none)',
-      value: run?.name ?? '',
-      mostCharacters: LONGEST.name
-    });
+    const run = await this.model.read(this.ids[0] ?? '');
+    const name =
+      run === null
+        ? null
+        : await ask({
+            title: 'Rename Run',
+            label: 'Name (empty for none)',
+            value: run.name,
+            mostCharacters: LONGEST.name
+          });
     if (name !== null) {
       await this.model.annotate(this.ids, { name });
     }
@@ -93,14 +96,14 @@ export class Actions {
 
   async note(): Promise<void> {
     const isOne = this.ids.length === 1;
-    const value = isOne ? await this.model.noteOf(this.ids[0] ?? '') : '';
+    const run = isOne ? await this.model.read(this.ids[0] ?? '') : null;
     const note =
-      value === null
+      isOne && run === null
         ? null
         : await ask({
             title: isOne ? 'Note' : `Note of ${formatCount(this.ids.length)} Runs`,
             label: isOne ? 'Ctrl+Enter saves it' : 'It takes the place of their notes. Ctrl+Enter saves it',
-            value,
+            value: run?.note ?? '',
             mostCharacters: LONGEST.note,
             hasLines: true
           });

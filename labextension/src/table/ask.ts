@@ -7,8 +7,6 @@ interface Question {
   label: string;
   value: string;
   mostCharacters: number;
-  /** What is known already, to be completed. */
-  known?: readonly string[];
   hasLines?: boolean;
 }
 
@@ -25,7 +23,7 @@ export async function ask(question: Question): Promise<string | null> {
 }
 
 class TextBody extends Widget implements Dialog.IBodyWidget<string> {
-  constructor({ label, value, mostCharacters, known = [], hasLines = false }: Question) {
+  constructor({ label, value, mostCharacters, hasLines = false }: Question) {
     const field = document.createElement(hasLines ? 'textarea' : 'input');
     const node = document.createElement('label');
     super({ node });
@@ -43,12 +41,6 @@ class TextBody extends Widget implements Dialog.IBodyWidget<string> {
           field.closest('.jp-Dialog')?.querySelector<HTMLElement>('.jp-mod-accept')?.click();
         }
       });
-    } else if (known.length > 0) {
-      const list = document.createElement('datalist');
-      list.id = `dj-ask-${TextBody._count++}`;
-      list.append(...known.map(text => new Option(text)));
-      field.setAttribute('list', list.id);
-      node.append(list);
     }
     node.append(field);
   }
@@ -57,6 +49,5 @@ class TextBody extends Widget implements Dialog.IBodyWidget<string> {
     return this._field.value;
   }
 
-  private static _count = 0;
   private readonly _field: HTMLInputElement | HTMLTextAreaElement;
 }

@@ -19,13 +19,14 @@ export class Deletions {
     private readonly failed: (error: Error) => void
   ) {}
 
-  /** What will be deleted, the newest last. */
+  /** What will be deleted and can still be undone, the newest last. */
   get pending(): readonly Deletion[] {
     return [...this._timers.keys()];
   }
 
+  /** Whether a run will be deleted, or is being deleted. */
   has(runId: string): boolean {
-    return this.pending.some(({ runIds }) => runIds.includes(runId));
+    return [...this._timers.keys(), ...this._underWay].some(({ runIds }) => runIds.includes(runId));
   }
 
   add(deletion: Deletion): void {
@@ -41,15 +42,19 @@ export class Deletions {
   }
 
   private async finish(deletion: Deletion): Promise<void> {
+    this._timers.delete(deletion);
+    this._underWay.add(deletion);
+    this.changed();
     try {
       await this.remove(deletion.runIds);
     } catch (error) {
       this.failed(error as Error);
     } finally {
-      this._timers.delete(deletion);
+      this._underWay.delete(deletion);
       this.changed();
     }
   }
 
   private readonly _timers = new Map<Deletion, number>();
+  private readonly _underWay = new Set<Deletion>();
 }

@@ -4,7 +4,7 @@ import { Throttler } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { RunPage, RunRow } from '../../protocol';
+import type { RunPage, RunRecord, RunRow } from '../../protocol';
 import type { Annotation, Api } from '../api';
 import { AnswerError } from '../errors';
 import { Deletions } from './deletions';
@@ -74,6 +74,11 @@ export class RunTableModel implements IDisposable {
     return columnsOf(this._page, this._choice);
   }
 
+  /** The columns that the values of the rows are of: those of a column that was just added come with the next rows. */
+  get valueColumns(): readonly string[] {
+    return this._valueColumns;
+  }
+
   get selected(): ReadonlySet<string> {
     return this._selected;
   }
@@ -87,7 +92,9 @@ export class RunTableModel implements IDisposable {
     return this._rows.runs();
   }
 
+  /** Have the rows from `first` up to `end` fetched, now and when others take their place. */
   want(first: number, end: number): void {
+    this._wanted = [first, end];
     this._rows.want(first, end);
   }
 
@@ -144,13 +151,13 @@ export class RunTableModel implements IDisposable {
     });
   }
 
-  /** Return the whole note of a run, null if it cannot be read. */
-  async noteOf(runId: string): Promise<string | null> {
-    let note: string | null = null;
+  /** Return a run with its whole note, which a row need not have; null if it cannot be read. */
+  async read(runId: string): Promise<RunRecord | null> {
+    let run: RunRecord | null = null;
     await this.act(async () => {
-      note = (await this.api.run(runId)).note;
+      run = await this.api.run(runId);
     });
-    return note;
+    return run;
   }
 
   /** Delete runs, unless the user undoes it within ten seconds. */
@@ -166,8 +173,12 @@ export class RunTableModel implements IDisposable {
     });
   }
 
+  /** Ask again: for the rows that are there, and for those that are to take their place. */
   refresh(): void {
     this._rows.refresh();
+    if (this._next !== this._rows) {
+      this._next.refresh();
+    }
   }
 
   get isDisposed(): boolean {
@@ -203,27 +214,28 @@ export class RunTableModel implements IDisposable {
   private restart(): void {
     this._next.isCurrent = false;
     this._next = this.newRows();
-    this._next.want(0, 1);
+    this._next.want(...this._wanted);
     this._changed.emit();
   }
 
   /** Return rows of the present query; they take the place of the others when the first of them come. */
   private newRows(): Rows {
-    const parameters = toParameters(this._query);
+    const columns = this.wantedColumns();
+    const parameters = { ...toParameters(this._query), columns: JSON.stringify(columns) };
     const rows: Rows = new Rows(
-      (offset, limit, etag) =>
-        this.api.table({ ...parameters, columns: JSON.stringify(this.valueColumns) }, offset, limit, etag),
+      (offset, limit, etag) => this.api.table(parameters, offset, limit, etag),
       page => {
         if (rows !== this._rows) {
           this._rows.isCurrent = false;
           this._rows = rows;
+          rows.want(...this._wanted); // the user may have scrolled since
         }
+        this._valueColumns = columns;
         this._page = page ?? this._page;
         this._error = null;
         this._changed.emit();
-        if (page !== null && this.valueColumns.join('\n') !== this._asked) {
-          this._asked = this.valueColumns.join('\n');
-          this.restart();
+        if (rows === this._next && this.wantedColumns().join('\n') !== columns.join('\n')) {
+          this.restart(); // the page named columns that were not known before
         }
       },
       error => {
@@ -237,8 +249,8 @@ export class RunTableModel implements IDisposable {
     return rows;
   }
 
-  /** The columns whose values the server sends. */
-  get valueColumns(): string[] {
+  /** Return the columns whose values the server is asked for. */
+  private wantedColumns(): string[] {
     const fromValues = this.columns.shown.filter(
       ({ kind, id }) => kind !== 'own' || id === 'seed' || id === 'device'
     );
@@ -254,9 +266,10 @@ export class RunTableModel implements IDisposable {
   private _error: Error | null = null;
   private _conditionError: Error | null = null;
   private _refusal: Error | null = null;
+  private _wanted: readonly [first: number, end: number] = [0, 1];
+  private _valueColumns: readonly string[] = [];
   private _rows: Rows;
   private _next!: Rows;
-  private _asked = '';
   private _isDisposed = false;
 }
 
