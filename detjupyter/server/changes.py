@@ -36,7 +36,7 @@ class RunChanges:
     def __init__(self) -> None:
         self._known: dict[str, RunRecord] = {}
         self._token: int | None = None
-        self._thorough_at = 0.0
+        self._looked_at = self._thorough_at = 0.0
 
     def newest(self) -> tuple[RunRecord, ...]:
         """Return the runs of the initial list, newest first."""
@@ -55,7 +55,9 @@ class RunChanges:
         thoroughly = thoroughly or is_first or now - self._thorough_at >= THOROUGH_EVERY_S
         if not wrote and not thoroughly:
             return News((), (), wrote=False)
-        since = max((run.updated_at for run in self._known.values()), default=0.0) - _OVERLAP_S
+        # Times of runs can lie in the future: imported ones have those of their files, and clocks are set back.
+        newest_at = max((run.updated_at for run in self._known.values()), default=0.0)
+        since = min(newest_at, time.time() - (now - self._looked_at)) - _OVERLAP_S
         # the first call lists the newest runs instead of reading the whole history
         seen = [] if is_first else list(map(brief, store.runs_updated_since(since)))
         gone: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class RunChanges:
             del self._known[run_id]
         changed = {run.id: run for run in seen if run.id not in gone and run != self._known.get(run.id)}
         self._known.update(changed)
+        self._looked_at = now
         return News(tuple(changed.values()), gone, wrote)
 
     def _missing_from(self, newest: list[RunRecord]) -> tuple[str, ...]:

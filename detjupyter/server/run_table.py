@@ -145,7 +145,9 @@ class RunTable:
             changed, gone = store.summaries(), set[str]()
         else:
             states = store.run_states(limit=None)  # also finds the runs whose kernel has died
-            since = max((run.updated_at for run in self._runs.values()), default=0.0) - _OVERLAP_S
+            # Times of runs can lie in the future: imported ones have those of their files, and clocks are set back.
+            newest = max((run.updated_at for run in self._runs.values()), default=0.0)
+            since = min(newest, time.time() - (now - self._looked_at)) - _OVERLAP_S
             changed = [run for run in store.summaries(updated_since=since) if run != self._runs.get(run.id)]
             gone = self._runs.keys() - states.keys()
             new = states.keys() - self._runs.keys() - {run.id for run in changed}

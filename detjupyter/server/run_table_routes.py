@@ -53,7 +53,7 @@ class _TableHandler(Handler):
         """
         try:
             return _texts(json.loads(self.get_query_argument(name, "[]")), name, most)
-        except ValueError:
+        except (ValueError, RecursionError):  # RecursionError: brackets nested too deep
             raise ProtocolError(f"`{name}` must be a JSON list of texts.") from None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from detjupyter.errors import SessionBusyError
 from detjupyter.protocol.events import Event, StateChanged
 
 Call = Callable[[], Any]
@@ -23,25 +24,39 @@ class EndCalls:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._next: Call | None = None
-        self._current: Call | None = None
+        self._lock = threading.Lock()
+        self._is_live = False
+        self._next: list[Call] = []  # several, if several threads begin a training at once: all but one are refused
+        self._current: list[Call] = []
 
     @contextmanager
     def at_the_end(self, call: Call | None) -> Iterator[None]:
-        """Call ``call`` at the end of the training that begins in the block; never, if none begins."""
-        self._next = call
+        """Call ``call``, which no other call of this method has, at the end of the training that begins in the block, if one begins."""
+        if call is not None:
+            with self._lock:
+                self._next.append(call)
         try:
             yield
+        except SessionBusyError:  # the training that has begun is that of another thread
+            self._remove(call, self._current)
+            raise
         finally:
-            if self._next is call:  # no training has begun; another thread may begin the next one by now
-                self._next = None
+            self._remove(call, self._next)
 
     def react(self, event: Event) -> None:
         """Follow the training. Quick: it runs in the engine's thread."""
-        if not isinstance(event, StateChanged):
+        if not isinstance(event, StateChanged) or event.state.is_live == self._is_live:
             return
-        if event.state.is_live and self._next is not None:
-            self._current, self._next = self._next, None
-        elif not event.state.is_live and self._current is not None:
-            call, self._current = self._current, None
+        with self._lock:
+            self._is_live = event.state.is_live
+            if self._is_live:
+                self._current, self._next = self._next, []
+                return
+            ended, self._current = self._current, []
+        for call in ended:
             threading.Thread(target=call, name=f"detjupyter {self._name} on_done", daemon=True).start()
+
+    def _remove(self, call: Call | None, calls: list[Call]) -> None:
+        with self._lock:
+            if call in calls:
+                calls.remove(call)

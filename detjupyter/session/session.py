@@ -55,7 +55,7 @@ from detjupyter.session.source_text import source_of
 from detjupyter.session.stuck_watch import StuckWatch
 from detjupyter.session.waiting import Echo, Waiting
 from detjupyter.store.history import Run
-from detjupyter.text import one_line, printable
+from detjupyter.text import one_line, printable, shortened
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -267,9 +267,12 @@ class Session:
         Raises:
             SessionBusyError: A training is under way.
             LengthError: A length or a period is not positive, or cannot be counted.
+            ArgumentError: ``on_done`` is not a function.
             SessionError: The session is closed.
             TrialError: With ``wait``, the trial's code raised.
         """
+        if on_done is not None and not callable(on_done):
+            raise ArgumentError(f"on_done must be a function that takes the session, not {shortened(repr(on_done), 100)}.")
         asked = training(batches=batches, epochs=epochs, records=records)
         asked = replace(asked, validate_every=validate_every, checkpoint_every=checkpoint_every, stops_at_nan=stop_at_nan)
         with self._end_calls.at_the_end(None if on_done is None else lambda: on_done(self)):

@@ -84,6 +84,8 @@ class RunFilter:
         except SyntaxError as error:
             offset = error.offset - 1 if error.offset else len(text)
             raise self._error(f"The condition cannot be read: {error.msg}", offset) from None
+        except ArgumentError:
+            raise
         except (ValueError, RecursionError, MemoryError) as error:  # a zero byte, or hundreds of parentheses
             raise ArgumentError(f"The condition cannot be read: {error or 'it is nested too deeply'}.", hint=_HINT) from None
 

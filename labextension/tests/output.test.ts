@@ -42,6 +42,17 @@ class Connection {
 }
 
 const ID = '20261130-1';
+const END: EndedTraining = {
+  trainings: 1,
+  state: 'finished',
+  batches_trained: 3,
+  records_trained: 6,
+  plan_start_batches: 0,
+  plan_target_batches: null,
+  plan_elapsed_s: 1,
+  elapsed_s: 2,
+  error: null
+};
 const LINE: LogLine = { at: 1, stream: 'stdout', text: 'hello' };
 
 let connections: Connection[];
@@ -72,7 +83,18 @@ describe('a reference', () => {
     ['text', 'x'],
     ['another version', { version: 99, run_id: ID, ended: null }],
     ['a path as id', { version: 1, run_id: '../../x', ended: null }],
+    ['a path to the directory above', { version: 1, run_id: '..', ended: null }],
+    ['a path to the list of runs', { version: 1, run_id: '.', ended: null }],
+    ['very long', { version: 1, run_id: 'x'.repeat(10_000_000), ended: null }],
     ['no id', { version: 1, ended: null }],
+    ['with text as its end', { version: 1, run_id: ID, ended: 'x' }],
+    ['with a list as its end', { version: 1, run_id: ID, ended: [1] }],
+    ['with half of an end', { version: 1, run_id: ID, ended: { trainings: 1 } }],
+    ['with text as a number', { version: 1, run_id: ID, ended: { ...END, batches_trained: '3' } }],
+    ['with too large a number', { version: 1, run_id: ID, ended: { ...END, trainings: 1e308 } }],
+    ['with an unknown state', { version: 1, run_id: ID, ended: { ...END, state: 'toString' } }],
+    ['with text as an error', { version: 1, run_id: ID, ended: { ...END, error: 'boom' } }],
+    ['with half of an error', { version: 1, run_id: ID, ended: { ...END, error: { message: 'boom' } } }],
     ['a list', [1]]
   ])('that is %s is refused', (_, data) => {
     expect(referenceIn({ [RUN_MIME_TYPE]: data })).toBeNull();
@@ -81,6 +103,15 @@ describe('a reference', () => {
   it('names its run', () => {
     const data = { [RUN_MIME_TYPE]: { version: 1, run_id: ID } };
     expect(referenceIn(data)).toEqual({ version: 1, run_id: ID, ended: null });
+  });
+
+  it.each([
+    END,
+    { ...END, error: { name: 'ValueError', message: 'no', traceback: '', hint: null }, elapsed_s: 'NaN' }
+  ])('has the end of its training, and nothing else that is there', ended => {
+    const more = { ...ended, run_id: 'other', device: {}, allowed: ['pause'] };
+    const found = referenceIn({ [RUN_MIME_TYPE]: { version: 1, run_id: ID, ended: more } });
+    expect(found).toEqual({ version: 1, run_id: ID, ended });
   });
 });
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.waiting import LIMIT_S, wait_until
 
-from detjupyter.errors import SessionBusyError, TrialError
+from detjupyter.errors import ArgumentError, SessionBusyError, TrialError
 
 if TYPE_CHECKING:
     from support.definition import Definition
@@ -87,3 +88,58 @@ def test_a_refused_training_calls_nothing(line: Definition) -> None:
     wait_until(lambda: calls.seen)
     session.train(batches=1, wait=True)
     assert (len(calls.seen), refused.seen) == (1, [])
+
+
+def test_a_refused_training_does_not_take_the_place_of_the_one_that_is_paused(line: Definition) -> None:
+    """Even if the session pauses and resumes while it is refused."""
+    session, calls, refused, ended = line.load(), Calls(), Calls(), threading.Event()
+    session.train(batches=1_000_000, on_done=calls)
+
+    def intrude() -> None:
+        while not ended.is_set():
+            with suppress(SessionBusyError):
+                session.train(batches=1, on_done=refused)
+
+    intruder = threading.Thread(target=intrude)
+    intruder.start()
+    for _ in range(10):
+        session.pause()
+        session.resume()
+    ended.set()
+    intruder.join()
+    session.stop()
+    wait_until(lambda: calls.seen)
+    assert refused.seen == []
+
+
+def test_of_two_trainings_that_begin_at_once_the_refused_one_calls_nothing(line: Definition) -> None:
+    """Whichever of the two threads is first."""
+    session, begun = line.load(), []
+    for _ in range(10):
+        calls = Calls(), Calls()
+        barrier = threading.Barrier(2)
+
+        def begin(mine: Calls, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait(LIMIT_S)
+            with suppress(SessionBusyError):
+                session.train(batches=100_000, on_done=mine)
+                begun.append(mine)
+
+        threads = [threading.Thread(target=begin, args=(mine,)) for mine in calls]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        session.stop()
+        wait_until(lambda: begun[-1].seen)
+        assert [len(one.seen) for one in calls] == [one is begun[-1] for one in calls]
+    assert len(begun) == 10
+
+
+@pytest.mark.parametrize("wrong", [5, "done", []])
+def test_what_is_not_a_function_is_refused_before_the_training(line: Definition, wrong: Any) -> None:
+    """And not only at its end, in a thread that only prints."""
+    session = line.load()
+    with pytest.raises(ArgumentError, match="on_done must be a function"):
+        session.train(batches=1, on_done=wrong)
+    assert session.batches_trained == 0

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tornado.httpclient import HTTPClientError
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, SessionRecord
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
+from detjupyter.store.annotation import Annotation
 
 
 def add(store: Store, number: int, **changes: Any) -> None:
@@ -139,6 +141,16 @@ async def test_the_table_follows_the_history(api: Api, store: Store, monkeypatch
     ]
 
 
+async def test_a_change_is_found_although_another_run_is_of_the_future(api: Api, store: Store) -> None:
+    """An imported run has the times of its file, and a clock can be set back."""
+    later = time.time() + 10_000
+    add(store, 1, updated_at=later)
+    add(store, 2)
+    assert ids(await api.get("table")) == ["run-2", "run-1"]
+    store.annotate_runs(["run-2"], Annotation("renamed"))
+    assert [item["name"] for item in (await api.get("table"))["items"]] == ["renamed", ""]
+
+
 async def test_several_runs_are_annotated_at_once(api: Api, store: Store) -> None:
     """All or none; archived ones are only there on request."""
     for number in range(3):
@@ -184,7 +196,8 @@ async def test_several_runs_are_deleted_with_their_files(api: Api, store: Store)
 
 
 @pytest.mark.parametrize(
-    "query", [{"group": "x"}, {"columns": "lr"}, {"columns": "[1]"}, {"toggled": "{"}, {"limit": "501"}, {"offset": "-1"}]
+    "query",
+    [{"group": "x"}, {"columns": "lr"}, {"columns": "[1]"}, {"columns": "[" * 2_000}, {"toggled": "{"}, {"limit": "501"}, {"offset": "-1"}],
 )
 async def test_a_wrong_argument_is_400(api: Api, query: dict[str, str]) -> None:
     """With what is possible."""

@@ -124,6 +124,12 @@ class TestMistakes:
         assert pointer.index("^") - len("  in ") + 1 == column
         assert "An example: lr < 1e-3" in str(error.value)
 
+    def test_the_example_is_given_once(self) -> None:
+        """As the hint of the error, and not in its message, too."""
+        with pytest.raises(ArgumentError) as caught:
+            RunFilter("tags[0] == 'a'")
+        assert str(caught.value).count("An example") == 1
+
     @pytest.mark.parametrize("condition", ["(" * 400 + "lr" + ")" * 400, "lr < 1\0", "- " * 490 + "1", "lr." * 300, "[" * 999])
     def test_of_hostile_text_are_one_error_too(self, condition: str) -> None:
         """However deep, and with a zero byte."""
