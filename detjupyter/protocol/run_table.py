@@ -55,8 +55,8 @@ class RunPage:
     """Rows of a table.
 
     ``runs`` is the number of all runs, archived ones included, ``matching`` that of those that match, ``rows`` the number of rows with
-    heads of groups; ``items`` are the rows from ``offset`` on. ``hyperparameters`` and ``metrics`` are names of columns that there are,
-    ``differing`` those hyperparameters in which the first thousand matching runs differ.
+    heads of groups; ``items`` are the rows from ``offset`` on. ``hyperparameters`` and ``metrics`` are the names of columns that
+    the newest thousand matching runs have, up to 300 each, and ``differing`` those hyperparameters in which these runs differ.
     """
 
     runs: int

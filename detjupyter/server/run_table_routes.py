@@ -153,13 +153,12 @@ def _annotate(store: Store, *, run_ids: list[str], values: dict[str, Any]) -> No
     from detjupyter.store.annotation import Annotation
 
     annotation = Annotation(
-        values.get("name"),
-        values.get("note"),
-        None,
-        values.get("add_tags") or (),
-        values.get("remove_tags") or (),
-        values.get("starred"),
-        values.get("archived"),
+        name=values.get("name"),
+        note=values.get("note"),
+        add_tags=values.get("add_tags") or (),
+        remove_tags=values.get("remove_tags") or (),
+        starred=values.get("starred"),
+        archived=values.get("archived"),
     )
     store.annotate_runs(run_ids, annotation)
 

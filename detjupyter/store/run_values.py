@@ -25,7 +25,7 @@ FACTS: Mapping[str, Getter] = {
     "device": lambda run: run.device,
     "seed": lambda run: run.seed,
     "batches": lambda run: run.batches_trained,
-    "seconds": lambda run: 0.0 if run.elapsed_s is None else run.elapsed_s,
+    "seconds": lambda run: run.seconds,
     "best": lambda run: MISSING if run.best is None else run.best.value,
     "name": lambda run: run.name,
     "note": lambda run: run.note,

@@ -49,7 +49,7 @@ def _row(run: RunSummary) -> dict[str, Any]:
         "definition": run.definition,
         "created": run.created_at,
         "ended": run.ended_at,
-        "seconds": run.elapsed_s,
+        "seconds": run.seconds,
         "batches": run.batches_trained,
         "seed": run.seed,
         "device": run.device,

@@ -19,7 +19,7 @@ export class RunSource {
     readonly session: SessionRecord | null
   ) {}
 
-  /** Say to the charts what happened in the run; the answer stops it, in case that the server has not answered yet. */
+  /** Say to the charts what happened in the run, once the server has answered; the function returned cancels a question not yet asked. */
   follow(tools: ChartTools): () => void {
     const id = this.record.id;
     const wait = Math.max(0, (askedAt.get(tools) ?? -Infinity) + ASK_EVERY_MS - performance.now());
@@ -43,9 +43,8 @@ export class RunSource {
 
 const askedAt = new WeakMap<ChartTools, number>();
 
-/** Make the tools of charts whose run `source` returns, null if it is not known. */
-export function toolsOf(grid: ChartGrid, source: () => RunSource | null): ChartTools {
-  const run = source();
+/** Make the tools of the charts of a run; null if it is not known. */
+export function toolsOf(grid: ChartGrid, run: RunSource | null): ChartTools {
   return new ChartTools(grid, {
     definition: run?.record.definition ?? null,
     ...(run !== null && {

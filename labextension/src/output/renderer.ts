@@ -117,7 +117,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
     if (this._view === null) {
       this.clearInstead();
       this._view = new LiveView(this.node, command => this.send(run, command), {
-        extras: grid => (this._tools = toolsOf(grid, () => this._source))
+        extras: grid => (this._tools = toolsOf(grid, this._source))
       });
       this._unfollow = this._source?.follow(this._tools!) ?? null;
     }

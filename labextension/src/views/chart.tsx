@@ -24,12 +24,16 @@ export const CurvesChart = React.memo(function CurvesChart({ curves, run = null 
   const runId = run?.record.id ?? null;
 
   React.useEffect(() => {
+    source.current = run; // first: the chart of another run begins with it
+  }, [run]);
+
+  React.useEffect(() => {
     if (host.current === null) {
       return;
     }
     const grid = new ChartGrid(host.current, {
       compact: true,
-      extras: made => (tools.current = toolsOf(made, () => source.current))
+      extras: made => (tools.current = toolsOf(made, source.current))
     });
     const onPatched = (_: Curves, patches: readonly ChartPatch[] | null): void => {
       if (patches === null) {
@@ -50,7 +54,6 @@ export const CurvesChart = React.memo(function CurvesChart({ curves, run = null 
   }, [curves, runId]);
 
   React.useEffect(() => {
-    source.current = run;
     if (run !== null && tools.current !== null) {
       return run.follow(tools.current);
     }

@@ -67,6 +67,11 @@ class TestConditions:
         """For the run above."""
         assert RunFilter(condition).matches(summary_of(RUN))
 
+    def test_the_time_of_a_run_without_a_report(self) -> None:
+        """It is the one that tables show: from its start to its last write."""
+        run = make_run("r1", session=None, created_at=100.0, updated_at=130.0, ended_at=None)
+        assert RunFilter("seconds == 30").matches(summary_of(run))
+
     @pytest.mark.parametrize(
         "condition",
         [
