@@ -9,7 +9,7 @@ import numpy as np
 
 from detjupyter.protocol.records import HyperparameterChange, MarkRecord, RunRecord, StoryRecord
 from detjupyter.store.export.times import known_times
-from detjupyter.store.leftovers import is_count
+from detjupyter.store.leftovers import is_count, is_number
 from detjupyter.text import one_line
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _marks(run: RunRecord, events: Sequence[Mapping[str, Any]]) -> Iterator[Mark
 def _described(event: Mapping[str, Any]) -> tuple[str, str] | None:
     match event:
         case {"kind": "validation", "metrics": Mapping() as metrics}:
-            numbers = [f"{name} {value:.4g}" for name, value in metrics.items() if isinstance(value, (int, float))]
+            numbers = [f"{name} {value:.4g}" for name, value in metrics.items() if is_number(value)]
             more = f", and {len(numbers) - _MOST_METRICS} more" if len(numbers) > _MOST_METRICS else ""
             return "validation", f"validation: {', '.join(numbers[:_MOST_METRICS])}{more}"
         case {"kind": "checkpoint"}:

@@ -24,7 +24,7 @@ class EndCalls:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may use the session in the middle of another call
         self._is_live = False
         self._next: list[Call] = []  # several, if several threads begin a training at once: all but one are refused
         self._current: list[Call] = []
@@ -52,7 +52,7 @@ class EndCalls:
             if self._is_live:
                 self._current, self._next = self._next, []
                 return
-            ended, self._current = self._current, []
+            ended, self._current = tuple(self._current), []
         for call in ended:
             threading.Thread(target=call, name=f"detjupyter {self._name} on_done", daemon=True).start()
 

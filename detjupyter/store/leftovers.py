@@ -90,3 +90,8 @@ def checkpoints_of(home: Path, run_id: str) -> Path | None:
 def is_count(value: object) -> TypeGuard[int]:
     """Return whether a value from a checkpoint can be a number of batches, records or bytes: whole, not negative, and of 64 bits."""
     return type(value) is int and 0 <= value <= _MOST
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value from an event is a number, and none that is too large for a float."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= _MOST)

@@ -160,6 +160,34 @@ def test_a_run_that_the_server_does_not_have_is_shown_as_elsewhere(page: LabPage
     page.screenshot("output-deleted")
 
 
+def test_a_damaged_reference_shows_the_rest_of_its_output(page: LabPage, open_page: Callable[..., LabPage]) -> None:
+    """A notebook of somebody else can refer to anything: nothing breaks, and no other route of the server is asked."""
+    page.run_new("%det_train --batches 20 --wait")
+    saved = page.save()
+    (reference,) = (data[MIME] for data in outputs(saved))
+    assert isinstance(reference, dict)
+    damaged = [
+        None,
+        [1],
+        reference | {"run_id": "."},
+        reference | {"run_id": "<img src=x onerror=alert(1)>"},
+        reference | {"ended": "x"},
+        reference | {"ended": {"trainings": 0}},
+        reference | {"ended": reference["ended"] | {"trainings": 0, "error": "boom"}},
+    ]
+    shown = [{"output_type": "display_data", "metadata": {}, "data": {MIME: one, "text/plain": "the rest"}} for one in damaged]
+    cells = [
+        {"cell_type": "code", "id": f"c{number}", "metadata": {}, "execution_count": 1, "source": "", "outputs": [one]}
+        for number, one in enumerate(shown)
+    ]
+    (page.lab.directory / "quickstart/damaged.ipynb").write_text(json.dumps({**saved, "cells": cells}), encoding="utf-8")
+    other = open_page(page.lab).open("quickstart/damaged.ipynb")
+    for number in range(len(cells)):
+        expect(other.cell(number)).to_contain_text("the rest")
+        expect(other.cell(number)).to_contain_text("This output was written by another version")
+    assert other.errors == []
+
+
 def test_notebook_7_draws_the_run(open_lab: Callable[..., Lab], open_page: Callable[..., LabPage]) -> None:
     """The same renderer works in Notebook 7."""
     page = open_page(open_lab()).open(app="notebook")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detjupyter.protocol.records import FloatArray, RunRecord
+from detjupyter.store.leftovers import is_count, is_number
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -40,4 +41,4 @@ def times_of(store: Store, run_id: str, batches: npt.NDArray[np.int64]) -> Float
 
 
 def _is_dated(event: Mapping[str, object]) -> bool:
-    return isinstance(event.get("batches_trained"), int) and isinstance(event.get("at"), (int, float))
+    return is_count(event.get("batches_trained")) and is_number(event.get("at"))

@@ -51,7 +51,7 @@ function endIn(data: unknown): EndedTraining | null {
 }
 
 function asObject<T>(data: unknown): Partial<T> | null {
-  return typeof data === 'object' ? (data) : null;
+  return typeof data === 'object' ? data : null;
 }
 
 function isCount(value: unknown): boolean {

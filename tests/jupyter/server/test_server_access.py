@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_server.auth.authorizer import Authorizer
 from support.served import API, Api, make_run, write
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
@@ -18,31 +19,31 @@ from detjupyter.store import Store
 
 KERNEL = "11111111-2222-3333-4444-555555555555"
 NOBODY = {"Authorization": ""}
+ROUTES = [
+    ("GET", "runs"),
+    ("GET", "runs/one"),
+    ("DELETE", "runs/one"),
+    ("GET", "runs/one/series"),
+    ("GET", "runs/one/story"),
+    ("GET", "runs/one/log"),
+    ("GET", "runs/one/checkpoints"),
+    ("GET", "runs/one/parent"),
+    ("GET", "comparison"),
+    ("GET", "table"),
+    ("GET", "table/ids"),
+    ("POST", "table/annotate"),
+    ("POST", "table/delete"),
+    ("POST", "table/size"),
+    ("GET", "definition"),
+    ("GET", "definition/determined"),
+    ("POST", "definition/ignore"),
+    ("POST", "definition/ignore/undo"),
+    ("GET", f"kernels/{KERNEL}"),
+    ("POST", f"kernels/{KERNEL}/command"),
+]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "runs"),
-        ("GET", "runs/one"),
-        ("DELETE", "runs/one"),
-        ("GET", "runs/one/series"),
-        ("GET", "runs/one/story"),
-        ("GET", "runs/one/log"),
-        ("GET", "comparison"),
-        ("GET", "table"),
-        ("GET", "table/ids"),
-        ("POST", "table/annotate"),
-        ("POST", "table/delete"),
-        ("POST", "table/size"),
-        ("GET", "definition"),
-        ("GET", "definition/determined"),
-        ("POST", "definition/ignore"),
-        ("POST", "definition/ignore/undo"),
-        ("GET", f"kernels/{KERNEL}"),
-        ("POST", f"kernels/{KERNEL}/command"),
-    ],
-)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_without_a_login_every_route_is_403(jp_fetch: Callable[..., Any], method: str, path: str) -> None:
     """A request without a token learns nothing, not even whether a run exists."""
     with pytest.raises(HTTPClientError) as error:
@@ -50,6 +51,20 @@ async def test_without_a_login_every_route_is_403(jp_fetch: Callable[..., Any], 
     assert error.value.code == 403
     assert error.value.response is not None
     assert set(json.loads(error.value.response.body)) == {"message", "hint"}
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_without_rights_every_route_is_403(jp_fetch: Callable[..., Any], jp_serverapp: Any, method: str, path: str) -> None:
+    """A user who has logged in, and to whom the server's authorizer allows nothing."""
+
+    class NoRights(Authorizer):
+        def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:  # noqa: ARG002
+            return False
+
+    jp_serverapp.web_app.settings["authorizer"] = NoRights(parent=jp_serverapp, identity_provider=jp_serverapp.identity_provider)
+    with pytest.raises(HTTPClientError) as error:
+        await jp_fetch(API, path, method=method, allow_nonstandard_methods=True)
+    assert error.value.code == 403
 
 
 async def test_without_a_login_the_websocket_is_403(jp_ws_fetch: Callable[..., Any]) -> None:
@@ -108,6 +123,24 @@ async def test_a_browser_needs_the_xsrf_token_to_change_anything(
     token = {"X-XSRFToken": browser.cookies["_xsrf"]}
     assert (await browser.request(f"{API}/kernels/{KERNEL}/command", method="POST", body=command, headers=referer | token)).code == 404
     assert (await browser.request(f"{API}/runs/one", method="DELETE", headers=referer | token)).code == 204
+
+
+@pytest.mark.parametrize("route", ["annotate", "delete"])
+async def test_a_browser_needs_the_xsrf_token_to_change_several_runs(
+    http_server_client: Any, jp_base_url: str, jp_serverapp: Any, store: Store, route: str
+) -> None:
+    """With the login cookie alone nothing is noted and nothing is deleted."""
+    store.create_run(make_run("one"))
+    before = store.run("one")
+    browser = Browser(http_server_client, jp_base_url)
+    await browser.log_in(jp_serverapp.identity_provider.token)
+    referer = {"Referer": f"http://127.0.0.1:{jp_serverapp.port}{jp_base_url}lab"}
+    body = json.dumps({"run_ids": ["one"], "name": "renamed"})
+    assert (await browser.request(f"{API}/table/{route}", method="POST", body=body, headers=referer)).code == 403
+    assert store.run("one") == before
+    token = {"X-XSRFToken": browser.cookies["_xsrf"]}
+    assert (await browser.request(f"{API}/table/{route}", method="POST", body=body, headers=referer | token)).code == 204
+    assert [run.name for run in store.runs()] == ([] if route == "delete" else ["renamed"])
 
 
 async def test_a_browser_needs_the_xsrf_token_to_edit_a_detignore(

@@ -5,8 +5,10 @@ import json
 import math
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ from support.waiting import until
 
 from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import State
-from detjupyter.server.changes import News
+from detjupyter.server.changes import News, RunChanges
 from detjupyter.server.retrying import GrowingPause
 from detjupyter.server.run_watcher import Client
 from detjupyter.store import Store
+from detjupyter.store.annotation import Annotation
 
 Start = Callable[[str], subprocess.Popen[str]]
 
@@ -90,6 +93,16 @@ async def test_a_deleted_run_is_said_to_be_gone(connect: Connect, store: Store, 
         store.delete_run("two")
         assert (await live.next("runs_removed"))["run_ids"] == ["two"]
         await live.nothing(for_s=3.0)
+
+
+def test_a_change_is_found_although_another_run_is_of_the_future(store: Store) -> None:
+    """Without the thorough look that every hundred newest runs get: an old run that another user stars, for example."""
+    store.create_run(replace(make_run("later"), updated_at=time.time() + 10_000))
+    store.create_run(make_run("one"))
+    changes = RunChanges()
+    changes.look(store)
+    store.annotate_runs(["one"], Annotation("renamed"))
+    assert [(run.id, run.name) for run in changes.look(store).changed] == [("one", "renamed")]
 
 
 async def test_watching_a_run_that_is_not_there_says_so_once(connect: Connect) -> None:

@@ -169,6 +169,24 @@ async def test_the_story_of_a_run_has_its_marks_and_the_times_of_its_batches(api
     assert {20: 1061}.items() <= dict(zip(story["batches"], story["times"], strict=True)).items()
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"kind": "validation", "metrics": {"loss": 10**400}, "at": 1.0, "batches_trained": 3},
+        {"kind": "checkpoint", "at": 1.0, "batches_trained": 10**400},
+        {"kind": "checkpoint", "at": 1.0, "batches_trained": -5},
+        {"kind": "checkpoint", "at": 10**400, "batches_trained": 3},
+    ],
+)
+async def test_a_story_leaves_out_impossible_numbers(api: Api, store: Store, event: dict[str, Any]) -> None:
+    """Of a damaged history: the rest of the story is shown."""
+    store.create_run(make_run("one"))
+    store.append_events("one", [event, {"kind": "state", "state": "paused", "at": 2.0, "batches_trained": 7}])
+    story = await api.get("runs/one/story")
+    assert (7, "pause") in [(mark["batches_trained"], mark["kind"]) for mark in story["marks"]]
+    assert min(story["batches"]) == 0
+
+
 async def test_a_story_of_very_many_events_is_bounded(api: Api, store: Store) -> None:
     """Validations give way, so that what is rare is still marked."""
     store.create_run(ready_run("one"))
