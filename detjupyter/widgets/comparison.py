@@ -81,7 +81,7 @@ def _picture(comparison: Comparison) -> Picture:
 
 
 def _look(index: int) -> tuple[str, bool]:
-    """Return the color of a run, and whether its curves are dashed: there are more runs than colors that can be told apart."""
+    """Return the color of a run, and whether its curves are dashed: there are more runs than colors that can be distinguished."""
     return _COLORS[index % len(_COLORS)], index >= len(_COLORS)
 
 

@@ -188,7 +188,7 @@ class TestTheOutput:
         assert math.isnan(mean[3])
         assert "<svg" in comparison_bundle(dj.compare("s1", "s2", "s3", "s4"))["text/html"]
 
-    def test_twenty_runs_can_be_told_apart(self, store: Store) -> None:
+    def test_twenty_runs_can_be_distinguished(self, store: Store) -> None:
         """Ten colors, then the same ones dashed: in the picture and in the table."""
         for index in range(20):
             add(store, f"r{index:02}", hyperparameters={"lr": index})
