@@ -161,7 +161,7 @@ def test_a_run_that_the_server_does_not_have_is_shown_as_elsewhere(page: LabPage
 
 
 def test_a_damaged_reference_shows_the_rest_of_its_output(page: LabPage, open_page: Callable[..., LabPage]) -> None:
-    """A notebook of somebody else can refer to anything: nothing breaks, and no other route of the server is asked."""
+    """A notebook from another machine can refer to anything: nothing breaks, and no other route of the server is asked."""
     page.run_new("%det_train --batches 20 --wait")
     saved = page.save()
     (reference,) = (data[MIME] for data in outputs(saved))
