@@ -30,7 +30,7 @@ def parse(magic: Callable[..., Any], line: str) -> argparse.Namespace:
     if unknown:
         from detjupyter.definition.suggestions import candidates_hint
 
-        hint = candidates_hint(unknown[0], options(parser)) or "It takes none."
+        hint = candidates_hint(unknown[0], options(parser)) or f"It takes {' '.join(_positional(parser)) or 'none'}."
         raise usage_error(f"{name} has no argument {unknown[0]!r}. {hint} `{name}?` explains.")
     known: argparse.Namespace = arguments
     return known
@@ -67,6 +67,10 @@ def words(line: str) -> Iterator[str]:
 def options(parser: argparse.ArgumentParser) -> list[str]:
     """Return the names of the options, in the order of the magic's help."""
     return [option for action in parser._actions for option in action.option_strings]
+
+
+def _positional(parser: argparse.ArgumentParser) -> list[str]:
+    return [str(action.metavar or action.dest) for action in parser._actions if not action.option_strings]
 
 
 def positive(text: str) -> int:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from detjupyter.errors import SessionBusyError
-from detjupyter.protocol.events import Event, StateChanged
+from detjupyter.protocol.events import Event, PlanChanged, StateChanged
+from detjupyter.protocol.states import State
 
 Call = Callable[[], Any]
 
@@ -25,7 +26,7 @@ class EndCalls:
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.RLock()  # a finalizer may use the session in the middle of another call
-        self._is_live = False
+        self._trains = False  # also while the training is paused; not during a step outside of one
         self._next: list[Call] = []  # several, if several threads begin a training at once: all but one are refused
         self._current: list[Call] = []
 
@@ -45,14 +46,14 @@ class EndCalls:
 
     def react(self, event: Event) -> None:
         """Follow the training. Quick: it runs in the engine's thread."""
-        if not isinstance(event, StateChanged) or event.state.is_live == self._is_live:
-            return
+        ended: list[Call] = []
         with self._lock:
-            self._is_live = event.state.is_live
-            if self._is_live:
-                self._current, self._next = self._next, []
-                return
-            ended, self._current = tuple(self._current), []
+            if isinstance(event, PlanChanged) and not event.is_training:  # it was a step outside of a training
+                self._current, self._next, self._trains = [], [*self._current, *self._next], False
+            elif isinstance(event, StateChanged) and event.state is State.RUNNING and not self._trains:
+                self._current, self._next, self._trains = self._next, [], True
+            elif isinstance(event, StateChanged) and not event.state.is_live:
+                ended, self._current, self._trains = self._current, [], False
         for call in ended:
             threading.Thread(target=call, name=f"detjupyter {self._name} on_done", daemon=True).start()
 

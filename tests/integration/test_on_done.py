@@ -78,6 +78,24 @@ def test_it_can_train_on(line: Definition) -> None:
     assert session.batches_trained == 6
 
 
+def test_a_training_after_a_step_counts_and_a_step_does_not(line: Definition) -> None:
+    """A step leaves the session paused, from where the training begins; a step in a training, too, changes nothing."""
+    session, calls = line.load(), Calls()
+    session.step(1)
+    session.train(batches=2, on_done=calls, wait=True)
+    wait_until(lambda: calls.seen)
+    assert calls.seen == [("finished", 3)]
+    session.train(batches=100_000, on_done=calls)
+    session.pause()
+    session.step(2)
+    session.resume()
+    assert len(calls.seen) == 1
+    session.stop()
+    wait_until(lambda: len(calls.seen) == 2)
+    session.step(1)
+    assert len(calls.seen) == 2
+
+
 def test_a_refused_training_calls_nothing(line: Definition) -> None:
     """Neither now nor at the end of the training that refused it."""
     session, calls, refused = line.load(), Calls(), Calls()

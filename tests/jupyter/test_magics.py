@@ -459,6 +459,7 @@ USAGE = [
     ("%det_train --bathes 5", "Did you mean --batches?"),
     ("%det_train 5", "%det_train has no argument '5'."),
     ("%det_pause now", "It takes none."),
+    ("%det_show one two", "has no argument 'two'. It takes RUN."),
     ("%det_step some", "invalid int value: 'some'"),
     ("%det_restore", "checkpoint"),
     ("%det_runs --limit 0", "at least 1"),
