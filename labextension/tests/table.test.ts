@@ -69,6 +69,40 @@ describe('the values of rows', () => {
   });
 });
 
+describe('the selection', () => {
+  const page = { ...NAMES, offset: 0, rows: 0, items: [] } as unknown as RunPage;
+  const model = new RunTableModel(
+    {
+      table: () => Promise.resolve({ page, etag: null })
+    } as unknown as ConstructorParameters<typeof RunTableModel>[0],
+    new Signal<unknown, void>({})
+  );
+
+  it('stays when the rows are arranged in another way', () => {
+    model.select(['a', 'b']);
+    model.sortBy('lr');
+    model.toggleGroup('code:x');
+    model.ask({ group: 'code' });
+    expect([...model.selected]).toEqual(['a', 'b']);
+  });
+
+  it.each([{ text: 'x' }, { where: 'lr > 1' }, { includeArchived: true }])(
+    'ends when other runs are asked for: %o',
+    change => {
+      model.select(['a', 'b']);
+      model.ask(change);
+      expect(model.selected.size).toBe(0);
+    }
+  );
+
+  it('of rows that have not come is refused', () => {
+    model.refuseSelection();
+    expect(model.refusal?.message).toContain('have come');
+    model.select(['a']);
+    expect(model.refusal).toBeNull();
+  });
+});
+
 describe('columns', () => {
   const shown = (choice = NO_CHOICE): string[] => columnsOf(NAMES, choice).shown.map(({ id }) => id);
 

@@ -40,10 +40,6 @@ export function Grid({ model, active, onActive, actions, onCompare, titleOfKerne
   const titleOf = (group: RunGroup): string =>
     (group.by === 'kernel' && group.value !== '' ? titleOfKernel(group.value) : null) ?? groupTitle(group);
 
-  const runAt = (index: number): RunRow | null => {
-    const item = model.at(index);
-    return item?.kind === 'run' ? item : null;
-  };
   const keyOf = (group: RunGroup): string => `${group.by}:${group.value}`;
   const go = (index: number, isExtending: boolean): void => {
     const row = Math.max(0, Math.min(count - 1, index));
@@ -58,9 +54,13 @@ export function Grid({ model, active, onActive, actions, onCompare, titleOfKerne
   const selectRange = (from: number, to: number): void => {
     const ids: string[] = [];
     for (let index = Math.min(from, to); index <= Math.max(from, to); index++) {
-      const run = runAt(index);
-      if (run !== null) {
-        ids.push(run.id);
+      const item = model.at(index);
+      if (item === null) {
+        model.refuseSelection();
+        return;
+      }
+      if (item.kind === 'run') {
+        ids.push(item.id);
       }
     }
     model.select(ids);

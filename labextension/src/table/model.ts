@@ -20,6 +20,9 @@ const BAD_REQUEST = 400;
 /** The server takes no more columns. */
 const MOST_VALUES = 50;
 
+/** What changes the order of the rows, and not which runs there are. */
+const ARRANGING: ReadonlySet<string> = new Set<keyof Query>(['sort', 'isDescending', 'toggled', 'group']);
+
 type TableApi = Pick<Api, 'run' | 'table' | 'tableIds' | 'annotate' | 'deleteRuns' | 'sizeOfRuns'>;
 
 export class RunTableModel implements IDisposable {
@@ -100,6 +103,9 @@ export class RunTableModel implements IDisposable {
 
   ask(change: Partial<Query>): void {
     this._query = { ...this._query, ...change };
+    if (Object.keys(change).some(key => !ARRANGING.has(key))) {
+      this._selected = new Set(); // nothing is deleted that the user no longer sees
+    }
     this._conditionError = null;
     this.restart();
   }
@@ -130,6 +136,17 @@ export class RunTableModel implements IDisposable {
     this._selected = new Set(runIds);
     this._refusal = null;
     this._changed.emit();
+  }
+
+  /** Say that rows were not selected, because they have not come yet. */
+  refuseSelection(): void {
+    this.refuse(
+      new AnswerError(
+        BAD_REQUEST,
+        'Not all of these rows have come from the server yet.',
+        'Scroll through them once, or select all that match with Ctrl+A.'
+      )
+    );
   }
 
   toggle(runId: string): void {
