@@ -27,6 +27,7 @@ sys.path.append(str(HERE.parent / "tests"))
 from support.environments import Lab, LabProcess  # noqa: E402  the tests' own
 from support.pages import LabPage  # noqa: E402
 
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
 MIME = "application/vnd.detjupyter.run+json"
 CHROMIUM = os.environ.get("DETJUPYTER_CHROMIUM") or shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -90,8 +91,9 @@ def main() -> None:
 
 def _train(browser: Browser, lab: Lab, work: Path, batches: int) -> int:
     """Train in the notebook, end its kernel, and write another notebook that holds only the picture; return the bytes added."""
-    page = LabPage(browser.new_page(), lab, work).open("trained.ipynb")
-    page.page.set_default_timeout(300_000)
+    opened = browser.new_page(viewport={"width": 1500, "height": 1000})
+    opened.set_default_timeout(120_000)
+    page = LabPage(opened, lab, work).open("trained.ipynb")
     page.run_new("%load_ext detjupyter\nsession = %det_load model_def:Trial --path definition")
     page.run_new(f"%det_train --batches {batches} --wait")
     page.page.wait_for_selector('.dj-live[data-dj-state="finished"]')
@@ -120,7 +122,7 @@ def _open(browser: Browser, lab: Lab, name: str, what: str) -> float:
 
 def _notebook(outputs: list[dict[str, Any]]) -> dict[str, Any]:
     cell = {"cell_type": "code", "source": "", "metadata": {}, "execution_count": 1, "outputs": outputs, "id": "one"}
-    return {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return {"cells": [cell], "metadata": KERNEL, "nbformat": 4, "nbformat_minor": 5}
 
 
 if __name__ == "__main__":
