@@ -83,7 +83,9 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
   private async fetch(run: RunModel, giveUpAt: number): Promise<void> {
     try {
       await run.begin();
-      this._view?.say((this._remark = run.remark)); // an earlier attempt may have failed
+      if (run === this._run) {
+        this._view?.say((this._remark = run.remark)); // an earlier attempt may have failed
+      }
     } catch (error) {
       if (run !== this._run) {
         return;
