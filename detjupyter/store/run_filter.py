@@ -40,7 +40,7 @@ class RunFilter:
     A comparison with a value that a run lacks, or of a number with a text, is false.
 
     Attributes:
-        names: The names in the condition, in order, as :func:`~detjupyter.store.run_values.getter` takes them.
+        names: The names in the condition, in order, as ``run_values.getter`` takes them.
 
     Raises:
         ArgumentError: The condition cannot be read; the error points at the character.
