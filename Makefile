@@ -15,11 +15,12 @@ TYPESCRIPT := $(shell find labextension -type f -not -path '*/tests/*' 2>/dev/nu
 # The tests of one file share kernels and servers, so a file stays in one process; the files begin in the order of the tiers.
 PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-# The files of the tests are in memory where that many kilobytes are free there (in a container there are often only 64 MB), because every
-# checkpoint is synchronized with the disk; the files of tests that have passed are deleted at once. Bytecode is kept even where the environment
-# forbids it, as that of many containers does: otherwise each process compiles the tests and the package again.
-in_memory = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > $(1) {print "TMPDIR=/dev/shm"}')
-FAST = PYTHONDONTWRITEBYTECODE= $(call in_memory,$(1)) $(PYTEST) -o tmp_path_retention_policy=failed
+# Bytecode is kept even where the environment forbids it, as that of many containers does: otherwise each process compiles the tests and the
+# package again.
+TESTS := PYTHONDONTWRITEBYTECODE= $(PYTEST)
+
+# A gigabyte must be free: in a container it is often 64 MB.
+IN_MEMORY = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1000000 {print "TMPDIR=/dev/shm"}')
 
 # Where the lowest versions of the dependencies are installed.
 OLDEST := .cache/oldest
@@ -30,12 +31,13 @@ lab: $(VENV)/.installed
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/quickstart/quickstart.ipynb
 
 test: lint vitest docs browser
-	$(call FAST,8000000) --durations=30
+	$(TESTS) --durations=30
 
-# A minute instead of a quarter of an hour: neither Jupyter nor a browser.
+# A minute instead of a quarter of an hour: neither Jupyter nor a browser. The files of the tests are in memory where the system has room for
+# them there, because every checkpoint is synchronized with the disk.
 quick:
 	$(MAKE) --no-print-directory --jobs=2 lint vitest
-	$(call FAST,1000000) tests/architecture tests/unit tests/contract
+	$(IN_MEMORY) $(TESTS) -o tmp_path_retention_policy=failed tests/architecture tests/unit tests/contract
 
 # The documentation, into docs/_build/html. A warning is an error: a link that leads nowhere, a public name without a page. It needs no network.
 docs: $(VENV)/.installed

@@ -16,7 +16,9 @@ import nbformat
 import pytest
 from support.environments import clean_environment, copy_quickstart
 
-PICTURE = {"image/png", "image/svg+xml", "text/plain"}
+from detjupyter.protocol.outputs import RUN_MIME_TYPE
+
+PICTURE = {RUN_MIME_TYPE, "image/png", "image/svg+xml", "text/plain"}
 MOST_PER_TRAINING_BYTES = 150_000
 
 

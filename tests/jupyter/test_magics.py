@@ -142,7 +142,7 @@ class TestTraining:
         assert cells.value("s.state") == "'running'"
         cells.ok("s.wait()")
         cells.hear(0.3)
-        assert set(seen.displays[0]) == {"image/png", "image/svg+xml", "text/plain"}
+        assert set(seen.displays[0]) == {RUN, "image/png", "image/svg+xml", "text/plain"}
         assert seen.text.startswith("model_def:DigitsTrial: finished · 60 batches")
         assert cells.value("s.metrics('accuracy', 'validation')[0].tolist()") == "[30, 60]"
         assert cells.value("[c.batches_trained for c in s.run.checkpoints()]") == "[20, 30, 40, 60]"
@@ -291,11 +291,13 @@ class TestLookingBack:
         assert RUN not in cells.ok("s").displays[0]  # its card: there is no run yet
         cells.ok("%det_train --batches 20 --validate-every 10 --wait\nimport detjupyter as dj")
         run_id = cells.value("s.run.id").strip("'")
-        for source in ("%det_show", "%det_show latest", "%det_show best", f"%det_show {run_id}", "dj.run(s.run.id)", "s.run"):
+        for source in ("%det_show", "%det_show latest", f"%det_show {run_id}", "dj.run(s.run.id)", "s.run"):
             (shown,) = cells.ok(source).displays
             assert shown[RUN] == {"version": 1, "run_id": run_id, "ended": None}, source
             assert {"image/png", "image/svg+xml", "text/plain"} < set(shown)
             assert "finished · 20 batches" in shown["text/plain"]
+        (best,) = cells.ok("%det_show best").displays
+        assert cells.value(f"dj.run({best[RUN]['run_id']!r}).record.best.value >= s.run.record.best.value") == "True"
         (shown,) = cells.ok("s").displays
         assert (shown[RUN]["run_id"], shown[RUN]["ended"]["state"]) == (run_id, "finished")
         card = cells.ok("s.card()")

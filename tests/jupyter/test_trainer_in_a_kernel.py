@@ -9,6 +9,8 @@ import pytest
 from support.cells import Cells, Seen
 from support.waiting import wait_until
 
+from detjupyter.protocol.outputs import RUN_MIME_TYPE
+
 IMPORTS = "import torch\nimport determined as det\n"
 TRIAL = """
 class Tiny(det.pytorch.PyTorchTrial):
@@ -64,7 +66,7 @@ def notebook(cells: Cells) -> Cells:
 
 def ended_views(seen: Seen) -> list[str]:
     """Return the texts of the pictures that took the place of live views."""
-    return [bundle["text/plain"] for bundle in seen.displays if set(bundle) == {"image/png", "image/svg+xml", "text/plain"}]
+    return [bundle["text/plain"] for bundle in seen.displays if set(bundle) == {RUN_MIME_TYPE, "image/png", "image/svg+xml", "text/plain"}]
 
 
 def when_training(cells: Cells, batches: int) -> str:
