@@ -27,7 +27,7 @@ type View = React.FunctionComponent<{ model: PanelModel }>;
 type AnySignal = ISignal<unknown, unknown>;
 
 /** How the sections share the height when it is too little for all. */
-const WEIGHTS = [0.27, 0.58, 0.15];
+const WEIGHTS = [0.35, 0.45, 0.2];
 /** Smaller changes of what a section needs, such as a line more, move nothing. */
 const LEAST_MOVE_PX = 24;
 
