@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from detjupyter.protocol.messages import FailureRecord, HistoryWatched, LogMessage, SeriesMessage
-from detjupyter.protocol.records import LogLine
+from detjupyter.protocol.records import LogLine, SeriesPatch
 from detjupyter.store.lineage import add_curves, ancestors
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from detjupyter.store.series import Cursor
 
 LOG_LINES = 2_000
+# A browser parses a message in one go and draws no frame in that time: about two milliseconds for so many points.
+POINTS_PER_MESSAGE = 10_000
 
 
 class RunTail:
@@ -83,10 +86,23 @@ class Subscription:
             messages.append(HistoryWatched(self.run_id, None))
         patches = tail.board.patches(self._cursors)
         if patches or self._is_new:
-            messages.append(SeriesMessage(run_id=self.run_id, patches=tuple(patches)))
+            messages += (SeriesMessage(run_id=self.run_id, patches=part) for part in _parts(patches))
         self._is_new = False
         unseen = min(tail.lines_read - self._lines_seen, len(tail.lines))
         if unseen:
             messages.append(LogMessage(run_id=self.run_id, lines=tuple(tail.lines)[-unseen:]))
         self._lines_seen = tail.lines_read
         return messages
+
+
+def _parts(patches: list[SeriesPatch]) -> Iterator[tuple[SeriesPatch, ...]]:
+    """Yield the patches in parts of few points; at least one part, which may be empty."""
+    part: list[SeriesPatch] = []
+    points = 0
+    for patch in patches:
+        if points >= POINTS_PER_MESSAGE:
+            yield tuple(part)
+            part, points = [], 0
+        part.append(patch)
+        points += len(patch.batches)
+    yield tuple(part)

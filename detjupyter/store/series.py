@@ -6,6 +6,7 @@ computes the patches for each view.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ DEFAULT_LIMIT = 4000
 # tsdownsample panics with fewer than two buckets; the first and the last point are added.
 _FEWEST_POINTS = 6
 _FIRST_ROOM = 32
+_DIFFERENT_LIMITS = 16
+_SETTLED_BUCKETS = 16
 
 AnyBatches = TypeVar("AnyBatches", BatchArray, FloatArray)
 
@@ -78,21 +81,28 @@ def cut_mark(batch: int) -> int:
 class BoundedSeries:
     """One curve that never has more than ``limit`` points.
 
-    When it has more than ``limit`` points, :func:`decimate` reduces them to about half the limit. A point whose batch is not greater than
-    the earlier ones (after a restore) replaces the earlier points from that batch on. :meth:`cut` hides points, and the next point deletes
-    them.
+    When it has more than ``limit`` points, :func:`decimate` reduces them to about half the limit. After that the newest points are reduced
+    to the same number of points per batch whenever a quarter of the limit has arrived, so all points are reduced again only when the
+    training is twice as long, and views receive the whole curve as rarely. A point whose batch is not greater than the earlier ones (after
+    a restore) replaces the earlier points from that batch on. :meth:`cut` hides points, and the next point deletes them.
 
     Thread: not locked; the caller holds its own lock during every call.
 
     Attributes:
-        generation: Counts how often existing points were removed; while it is unchanged, the curve has only grown at its end.
+        generation: Counts how often points among the first ``settled`` ones were removed.
+        reductions: Counts how often the points after the first ``settled`` ones were reduced. While it and the generation are unchanged,
+            the curve has only grown at its end.
+        settled: The number of points, from the first on, that remain in this generation.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         if limit < 4 * _FEWEST_POINTS:
             raise ValueError(f"a curve needs room for at least {4 * _FEWEST_POINTS} points, not {limit}")
         self.generation = 0
+        self.reductions = 0
+        self.settled = 0
         self._limit = limit
+        self._bucket = 0.0  # batches per bucket of the settled points, once there are any
         self._batches = np.empty(0, np.float64)
         self._values = np.empty(0, np.float64)
         self._count = 0
@@ -125,14 +135,20 @@ class BoundedSeries:
 
     def settle(self) -> None:
         """Delete the hidden points."""
-        self._count, self._end = len(self), None
+        if self._end is not None:
+            self._truncate(len(self))
+            self._end = None
 
     def append(self, new_batches: FloatArray, new_values: FloatArray) -> None:
         """Append sorted points: both (N,) with N > 0, ``new_batches`` strictly ascending."""
         self.settle()
         self._cut_before(new_batches[0])
         total = self._count + len(new_batches)
-        if total > self._limit:
+        is_full = total > self._limit
+        wants_reduction = self._bucket > 0 and (is_full or total - self.settled > self._limit // 4)
+        if wants_reduction and self._reduce_newest(new_batches, new_values):
+            return
+        if is_full:
             self._compact(np.append(self._batches[: self._count], new_batches), np.append(self._values[: self._count], new_values))
             return
         if total > len(self._batches):
@@ -153,7 +169,7 @@ class BoundedSeries:
             self._compact(batches, values)
             return
         self._make_room(len(batches))
-        self._count = len(batches)
+        self._count = self.settled = len(batches)
         self._batches[: self._count], self._values[: self._count] = batches, values
         self.generation += 1
 
@@ -179,8 +195,33 @@ class BoundedSeries:
             return
         kept = int(np.searchsorted(self._batches[: self._count], batch))
         if kept < self._count:
-            self._count = kept
+            self._truncate(kept)
             self.generation += 1
+
+    def _truncate(self, kept: int) -> None:
+        self._count, self.settled = kept, min(kept, self.settled)
+
+    def _reduce_newest(self, new_batches: FloatArray, new_values: FloatArray) -> bool:
+        """Append points and reduce all that are not settled; return False, with nothing done, if that leaves little room.
+
+        They are settled when they fill some buckets. Before that, and thus in a long training several times, they are reduced once more.
+        """
+        batches = np.append(self._batches[self.settled : self._count], new_batches)
+        values = np.append(self._values[self.settled : self._count], new_values)
+        buckets = math.ceil((batches[-1] - batches[0]) / self._bucket)
+        batches, values = decimate(batches, values, 2 + 2 * buckets)
+        total = self.settled + len(batches)
+        if total > self._limit * 15 // 16:
+            return False
+        if total > len(self._batches):
+            self._make_room(total)
+        self._batches[self.settled : total] = batches
+        self._values[self.settled : total] = values
+        self._count = total
+        self.reductions += 1
+        if buckets >= _SETTLED_BUCKETS:
+            self.settled = total
+        return True
 
     def _compact(self, batches: FloatArray, values: FloatArray) -> None:
         points = self._limit // 2
@@ -191,21 +232,37 @@ class BoundedSeries:
             batches, values = decimate(batches, values, points)
         if len(batches) > len(self._batches):
             self._make_room(self._limit)
-        self._count = len(batches)
+        self._count = self.settled = len(batches)
         self._batches[: self._count] = batches
         self._values[: self._count] = values
+        self._bucket = (batches[-1] - batches[0]) / ((points - 2) // 2)
         self.generation += 1
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The part of a curve that a view has: the first ``count`` points of that ``generation``."""
+    """The part of a curve that a view has: its first ``count`` points after so many reductions; the first ``settled`` of them remain."""
 
     generation: int
+    reductions: int
+    settled: int
     count: int
+
+    @classmethod
+    def at_end_of(cls, curve: BoundedSeries) -> Cursor:
+        """Return the cursor of a view that has the whole curve."""
+        count = len(curve)
+        return cls(curve.generation, curve.reductions, min(curve.settled, count), count)
+
+    def start(self, curve: BoundedSeries) -> int:
+        """Return the index of the first point that the view does not have."""
+        if self.generation != curve.generation:
+            return 0
+        return self.count if self.reductions == curve.reductions else self.settled
 
 
 Cursors = dict[tuple[Group, str], Cursor]
+_NOTHING = Cursor(0, 0, 0, 0)
 
 
 class SessionCurves:
@@ -275,26 +332,29 @@ class SessionCurves:
                 curve.settle()
 
     def _curve(self, group: Group, name: str) -> BoundedSeries:
-        """Return a curve, which is created if it does not exist."""
+        """Return a curve, which is created if it does not exist.
+
+        The limits differ a little: otherwise all curves of a training were reduced, and sent completely, at the same batch.
+        """
         curve = self._curves.get((group, name))
         if curve is None:
-            curve = self._curves[group, name] = BoundedSeries(self._limit)
+            share = len(self._curves) % _DIFFERENT_LIMITS / _DIFFERENT_LIMITS
+            curve = self._curves[group, name] = BoundedSeries(self._limit - int(share * self._limit / 4))
         return curve
 
     def patches(self, cursors: Cursors) -> list[SeriesPatch]:
         """Return the patches that a view with ``cursors`` needs, and advance the cursors; an empty dict returns everything.
 
-        The patch of a curve that only grew starts at the view's last point; a curve that was reduced or cut is sent completely (``start``
-        0). The arrays are copies.
+        The patch of a curve that only grew starts at the view's last point, that of a curve whose newest points were reduced at the first
+        of them; a curve that was reduced or cut as a whole is sent completely (``start`` 0). The arrays are copies.
         """
         patches = []
         for key, curve in self._curves.items():
-            seen = cursors.get(key)
-            is_cut = seen is not None and seen.generation != curve.generation
-            start = 0 if seen is None or is_cut else seen.count
-            if len(curve) > start or is_cut:
+            seen = cursors.get(key, _NOTHING)
+            start = seen.start(curve)
+            if start < max(len(curve), seen.count):
                 patches.append(SeriesPatch(*key, start, *curve.tail(start)))
-            cursors[key] = Cursor(curve.generation, len(curve))
+            cursors[key] = Cursor.at_end_of(curve)
         return patches
 
 

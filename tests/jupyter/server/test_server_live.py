@@ -170,6 +170,22 @@ async def test_a_long_curve_arrives_bounded_with_its_spike(connect: Connect, sto
     assert "NaN" in patch["values"]
 
 
+async def test_many_curves_arrive_in_small_messages(connect: Connect, store: Store) -> None:
+    """A page draws between two of them."""
+    store.create_run(make_run("one"))
+    for number in range(40):
+        add_curve(store, "one", f"metric{number}", [0.5] * 1_000)
+    names, messages = set(), 0
+    async with connect() as live:
+        await live.watch("one")
+        while len(names) < 40:
+            patches = (await live.next("series"))["patches"]
+            assert sum(len(patch["batches"]) for patch in patches) <= 10_000
+            names |= {patch["name"] for patch in patches}
+            messages += 1
+    assert messages == 4
+
+
 async def test_nonsense_is_ignored_and_the_connection_stays(connect: Connect, store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """Messages that make no sense are logged in a line; the next sensible one is served."""
     store.create_run(make_run("one"))

@@ -131,10 +131,37 @@ class TestBoundedSeries:
             assert len(curve) <= 1000
             start = end
         held = dict(zip(*(array.tolist() for array in curve.tail()), strict=True))
-        assert curve.generation > 300
+        assert curve.reductions > 300
+        assert curve.generation < 30
         assert (held[spike], held[dip], held[infinity]) == (50.0, -50.0, math.inf)
         assert math.isnan(held[nan])
         assert {0, MILLION - 1} <= set(held)
+
+    @pytest.mark.parametrize("step", [1, 7])
+    def test_its_points_are_as_dense_at_the_end_as_at_the_beginning(self, step: int) -> None:
+        """As a chart needs them; the newest may be denser, until there are a quarter of the limit."""
+        curve = BoundedSeries(1000)
+        for start in range(0, 100_000, step):
+            curve.extend(np.arange(start, start + step), np.sin(np.arange(start, start + step)))
+        batches = curve.tail()[0][: curve.settled]
+        counts, _ = np.histogram(batches, 10)
+        assert 400 <= len(batches) <= 1000
+        assert counts.max() < 1.3 * counts.min()
+
+    def test_a_view_of_a_long_training_receives_few_points(self) -> None:
+        """Twice those that arrived, and the whole curve when the training is twice as long."""
+        board, view, sent, whole = SessionCurves(limit=1000), View(), 0, 0
+        for start in range(0, 256_000, 50):
+            board.extend(Group.TRAINING, "loss", np.arange(start, start + 50), np.sin(np.arange(start, start + 50)))
+            patches = board.patches(view.cursors)
+            view.apply(patches)
+            sent += sum(len(patch.batches) for patch in patches)
+            whole += sum(patch.start == 0 for patch in patches)
+        late = View()
+        late.apply(board.patches(late.cursors))
+        assert view.equals(late)
+        assert sent < 2 * 256_000
+        assert whole <= 11
 
     def test_it_holds_every_point_until_there_are_too_many(self) -> None:
         """Then about half, and after that it grows again."""
