@@ -204,7 +204,7 @@ class BoundedSeries:
     def _reduce_newest(self, new_batches: FloatArray, new_values: FloatArray) -> bool:
         """Append points and reduce all that are not settled; return False, with nothing done, if that leaves little room.
 
-        They are settled when they fill some buckets. Before that, and thus in a long training several times, they are reduced once more.
+        They are settled when they fill some buckets. Before that, and thus in a long training several times, they are reduced again.
         """
         batches = np.append(self._batches[self.settled : self._count], new_batches)
         values = np.append(self._values[self.settled : self._count], new_values)
