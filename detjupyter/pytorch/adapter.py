@@ -187,6 +187,7 @@ class PyTorchAdapter(TrialAdapter):
         """Drop the gradients, and the batches that are being loaded, after a batch failed."""
         for optimizer in self.context.optimizers:
             optimizer.zero_grad()
+        # The iterator is already behind the failed batch; the next one begins with that batch again.
         self._data.drop()
 
     def explain(self, error: BaseException) -> str | None:

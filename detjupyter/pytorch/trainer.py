@@ -228,10 +228,10 @@ def _period(name: str, period: Period) -> Period:
 def _wait(session: Session) -> None:
     """Block until the training has ended, also during a pause."""
     try:
-        while session.wait() == "paused":
+        while session.wait() == "paused":  # it returns at once during a pause
             time.sleep(_POLL_INTERVAL_S)
     except KeyboardInterrupt:
-        session.pause_soon()
+        session.pause_soon()  # with a limit: the batch may be what the user interrupts
         raise
 
 

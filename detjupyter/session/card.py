@@ -85,7 +85,7 @@ class _Scan:
     def usage(self) -> UsageRecord:
         opened, imported = self.loaded.opened, self.loaded.sources
         amounts = len(opened), len(imported)
-        if self._usage is None or self._usage[0] != amounts:
+        if self._usage is None or self._usage[0] != amounts:  # both only grow, so their sizes show whether they have changed
             usage = usage_report(opened, tuple(imported), self.report, complete=self.loaded.is_complete)
             self._usage = amounts, _usage_record(usage)
         return self._usage[1]
@@ -98,7 +98,7 @@ def changes_on_disk(loaded: LoadedDefinition) -> CodeChanges:
 
 def _scan_files(loaded: LoadedDefinition) -> _Scan:
     began = time.monotonic()
-    signature = _signature(loaded)
+    signature = _signature(loaded)  # before the scan, so that an edit during the scan makes it outdated
     report = loaded.definition.files()
     card = _card_of(loaded, report)
     return _Scan(loaded, report, card, signature, time.monotonic() - began)

@@ -141,6 +141,7 @@ class LiveState:
                 case Checkpointed() if event.is_current:
                     saved = event.checkpoint
                     self._note_saved(SavedRecord(saved.id, saved.run_id), saved.batches_trained)
+                # The function of the user can have changed the weights.
                 case CommandAnswered() if event.command == AtBatch.kind and event.outcome != "refused":
                     self._set(saved=None)
                 case Loaded():

@@ -282,6 +282,7 @@ class Recorder:
 
     def _turn(self) -> None:
         with self._changed:
+            # Under one lock with the inbox: a caller of flush_soon() has added its events before.
             asked, self._is_hurried = self._asked, False
             self._attempts += 1
             self._queue.extend(self._inbox)

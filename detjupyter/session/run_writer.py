@@ -175,7 +175,7 @@ class RunWriter:
     def _follow(self, store: Store, run: RunRecord) -> None:
         """Save the run again in a new file if the history file was deleted, moved or replaced."""
         if self._left is None:
-            self._left = store.follow()
+            self._left = store.follow()  # only the first call returns the old file; a failed attempt leaves it here
         if self._left is None:
             return
         try:

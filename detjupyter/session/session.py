@@ -89,6 +89,7 @@ class Session:
         self.session_id = session_id
         first = SessionRecord(session_id, None, entrypoint, definition.name, str(definition.root), framework="", device="")
         self._live = LiveState(first)
+        # A local variable, because the keeper must not refer to the session (see RunKeeper), and the publisher needs its recorder.
         self._keeper = RunKeeper(session_id, self._live, lambda text: self_publisher.say(text), open_store)
         self_publisher = self._publisher = EventPublisher(self._live, self._keeper.recorder, self._keeper.react)
         self._engine = open_engine(self._publisher.receive)
@@ -386,7 +387,7 @@ class Session:
             UntrustedCheckpointError: The checkpoint needs ``trust``.
         """
         self._sender.refuse_at_once(CommandMessage(Restore(str(checkpoint), trust)))
-        self._sender.ask(AwaitFiles())
+        self._sender.ask(AwaitFiles())  # the latest checkpoint can be one whose files are still being written
         directory = self._keeper.find_checkpoint(checkpoint)
         notice = self._sender.ask(Restore(str(directory), trust))
         if notice is not None:

@@ -60,7 +60,7 @@ class Waiting:
         """
         printed: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         unsubscribe = self._publisher.listen_to_lines(lambda line: printed.put((line.stream, f"{line.text}\n")))
-        self._engine.opened.add_done_callback(lambda _: printed.put(None))
+        self._engine.opened.add_done_callback(lambda _: printed.put(None))  # ends the wait for a line
         try:
             while not self._engine.opened.done() or not printed.empty():
                 with suppress(queue.Empty):

@@ -37,6 +37,7 @@ class RoutedMethod:
     def __init__(self, name: str, method: Any) -> None:
         self._name = name
         self._method = method
+        # By id, since streams need not be hashable. A RoutedStream refers to its stream, so no other object gets that id.
         self.routes: dict[int, Callable[[Any], Any]] = {}
 
     def __get__(self, stream: Any, owner: type | None = None) -> Any:
