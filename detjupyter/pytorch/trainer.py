@@ -174,7 +174,7 @@ class Trainer:
             session.restore(latest_checkpoint, trust=trust)
         registry.show(session)
         before = session.batches_trained
-        with session.awaited():
+        with session.awaited():  # before the first batch: what it changes in the process is the trial's work
             session.train_as(options)
             _wait(session)
         _warn_of_end(session, before)

@@ -39,7 +39,7 @@ class CardKeeper:
 
     def card(self, loaded: LoadedDefinition) -> CardRecord:
         """Return the current card of ``loaded``."""
-        scan = self._scan
+        scan = self._scan  # a local variable: the background thread replaces the attribute
         if scan is None or scan.loaded is not loaded or (scan.is_outdated() and scan.seconds < QUICK_S):
             scan = self._scan = _scan_files(loaded)
         elif scan.is_outdated():
@@ -54,7 +54,7 @@ class CardKeeper:
 
     def _scan_in_background(self, loaded: LoadedDefinition) -> None:
         with self._lock:
-            if self._scanning:
+            if self._scanning:  # every view asks for the card, and each change is scanned once
                 return
             self._scanning = True
 

@@ -131,7 +131,7 @@ class LiveState:
                     self._change_state(event.state)
                 case ActivityChanged():
                     self._set(validation_done=event.done, validation_total=event.total)
-                    self._clock.forget_speed()
+                    self._clock.forget_speed()  # otherwise the time of a validation would count as time of batches
                 case PlanChanged():
                     self._change_plan(event)
                 case BestChanged():
@@ -259,7 +259,6 @@ class LiveState:
         self._set(latest={**self._record.latest, Group.VALIDATION.value: metrics})
 
     def _change_state(self, state: State) -> None:
-        self._record = self._timed(self._record)
         if state is State.RUNNING:
             self._clock.start()
         else:

@@ -258,7 +258,7 @@ class Recorder:
                 self._turn()
         finally:
             with self._changed:
-                if self._thread is threading.current_thread():
+                if self._thread is threading.current_thread():  # not if it was idle: a new event may have started another one since
                     self._thread = None
                     self._changed.notify_all()
 

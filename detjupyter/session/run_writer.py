@@ -85,7 +85,7 @@ class RunWriter:
         Raises:
             StoreBusyError: Another process holds the lock of the history; try again later.
         """
-        if beginning.store is None:
+        if beginning.store is None:  # a later attempt keeps the store that an earlier one opened
             beginning.store = self._open(beginning)
         self.store = beginning.store
         try:
@@ -132,7 +132,7 @@ class RunWriter:
             return ""
         there = self.store.counts(self._run.id)
         written = self._written._replace(log_lines=self._written.log_lines + self.unwritten.dropped_lines)
-        self._written, self.unwritten.dropped_lines = there, 0
+        self._written, self.unwritten.dropped_lines = there, 0  # from here on, so that a loss is described once
         return _missing(written, there)
 
     def _open(self, beginning: Beginning) -> Store:

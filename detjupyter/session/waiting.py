@@ -91,7 +91,7 @@ class Waiting:
             while state is State.RUNNING:
                 left = SLICE_S if deadline is None else min(SLICE_S, deadline - time.monotonic())
                 state = self._publisher.wait_while(State.RUNNING, max(left, 0.0))
-                if left <= 0:
+                if left <= 0:  # after the state was read, also with a limit of 0
                     break
         return state
 

@@ -119,7 +119,7 @@ class RoutedStream:
                 if self._watcher is not None and threading.current_thread() is self._watcher:
                     self._outside(self.name)
                 return original(text)
-            if not isinstance(text, str):
+            if not isinstance(text, str):  # as text streams do, so that a trial fails here as elsewhere
                 raise TypeError(f"write() argument must be str, not {type(text).__name__}")
             sink.write(self.name, text)
             return len(text)
