@@ -75,7 +75,7 @@ def write_archive(report: FileReport, target: Path, *, oversize: bool = False) -
         DefinitionError: The files exceed the limit, ``target`` cannot be written or is not an archive, or a file became shorter while it
             was packed.
     """
-    target = Path(os.path.realpath(target.expanduser()))
+    target = Path(os.path.realpath(target.expanduser()))  # a rename onto a link would replace the link itself
     _require_replaceable(target)
     itself = _identity(target)
     inside = itself is not None and target.is_relative_to(report.root)

@@ -76,7 +76,7 @@ class Level:
         """Return the level of a directory in this one."""
         moved = self._named.get(name)
         found = [following for node, following in self._searching if node.glob.matches(name)] if self._searching else None
-        if not moved and not found:
+        if not moved and not found:  # fast path: most directories, whose level is that of their siblings
             if self._below is None:
                 self._below = self._matcher.level(frozenset(self._waiting))
             return self._below

@@ -18,7 +18,7 @@ _BYTE = tuple(bytes((value,)) for value in range(256))
 _ANY_NAME = Glob(((), ()))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: sets of nodes are the keys of levels
 class Node:
     """A component of a pattern that a name has to match.
 

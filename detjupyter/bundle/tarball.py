@@ -77,7 +77,7 @@ class _StoredGzip:
 
     def close(self) -> None:
         self._block(bytes(self._pending), last=True)
-        self._emit(struct.pack("<II", self._crc, self.position % 2**32))
+        self._emit(struct.pack("<II", self._crc, self.position % 2**32))  # the field has 32 bits, so larger sizes wrap around (RFC 1952)
 
     def _block(self, data: bytes, *, last: bool) -> None:
         self._emit(struct.pack("<BHH", last, len(data), len(data) ^ 0xFFFF) + data)

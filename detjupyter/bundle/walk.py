@@ -69,7 +69,7 @@ class Walk:
     def _listings(self, prefix: bytes, level: Level, left_out_by: Rule | None) -> Iterator[tuple[Listing, int]]:
         """Yield one directory in listings, each with the number of names read for it."""
         try:
-            with os.scandir((self._base + prefix)[:-1] or b"/") as found:
+            with os.scandir((self._base + prefix)[:-1] or b"/") as found:  # the root can be / itself
                 while entries := list(islice(found, _LISTING_SIZE)):
                     yield self._judge(prefix, level, left_out_by, entries), len(entries)
         except OSError as error:

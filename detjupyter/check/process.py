@@ -111,7 +111,7 @@ class Steps:
     def _import(self) -> tuple[bool, str]:
         from detjupyter.definition.model_definition import ModelDefinition
 
-        self._config = pickle.loads(Path(self._specification.config).read_bytes())
+        self._config = pickle.loads(Path(self._specification.config).read_bytes())  # the kernel has written it, into a private directory
         self._loaded = ModelDefinition(self._root / self._specification.file, any_size=True).load(self._specification.entrypoint)
         return True, self._loaded.trial_class.__name__
 
@@ -196,7 +196,7 @@ def _end_with_parent(parent: int) -> None:
     """Exit when the kernel has ended: then no process reads the result."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent:  # the system gives a process whose parent has ended another one
             time.sleep(_PARENT_POLL_S)
         os._exit(1)
 
@@ -205,7 +205,7 @@ def _end_with_parent(parent: int) -> None:
 
 def main(path: str) -> None:
     """Run every step of the specification at ``path``."""
-    faulthandler.enable()
+    faulthandler.enable()  # a crash in C code leaves a traceback in the output
     _end_with_parent(os.getppid())
     specification = Specification.read(Path(path))
     steps = Steps(specification)

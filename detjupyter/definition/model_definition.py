@@ -267,6 +267,9 @@ def _unpacked(archive: Path, given: str) -> Path:
         create_directory(place)
         with tempfile.TemporaryDirectory(dir=place, prefix=".partial-") as scratch:
             extract_archive(archive, Path(scratch) / name)
-            with suppress(FileExistsError):  # another process has already unpacked it
+            try:
                 (Path(scratch) / name).rename(place / name)
+            except OSError:  # ENOTEMPTY on Linux, FileExistsError on Windows
+                if not (place / name).is_dir():  # else another process has unpacked it since
+                    raise
     return place / name

@@ -102,7 +102,7 @@ class Resolution:
             raise
         except BaseException as raised:  # the user's code may raise any exception, even SystemExit
             error = self._unsupported(raised) or self._trial_error(raised)
-        raise error
+        raise error  # outside of the except clauses, in which Python would link it to `raised`
 
     def _unsupported(self, raised: BaseException) -> UnsupportedError | None:
         """Return the error for a trial of a framework that detjupyter does not train, whatever its import raised; None for other trials."""

@@ -18,7 +18,8 @@ from detjupyter.next_step import NextStep
 
 NAME = "startup-hook.sh"
 
-# The hook is sourced, as on a cluster, so that its exported variables are known, even if it calls `exit`.
+# The hook is sourced, as on a cluster, so that its exported variables are known, even if it calls `exit`. `env -0`, because values can
+# contain newlines.
 _SCRIPT = f"trap 'env -0 >\"$DETJUPYTER_HOOK_ENVIRONMENT\"' EXIT; source ./{NAME}"
 _OF_THE_SHELL = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "DETJUPYTER_HOOK_ENVIRONMENT"})
 _SHOWN_LINES = 12
@@ -75,7 +76,7 @@ def run_hook(hook: Path, echo: Callable[[str], None] | None = None) -> HookResul
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=True,  # makes a process group, which _end() can kill as a whole
         )
         lines = _follow(process, echo)
         if process.returncode != 0:
@@ -98,7 +99,7 @@ def _follow(process: subprocess.Popen[bytes], echo: Callable[[str], None] | None
     try:
         with process.stdout:
             while True:
-                has_ended = process.poll() is not None
+                has_ended = process.poll() is not None  # before the reading, so that the last lines are not missed
                 readable, _, _ = select.select([pipe], [], [], 0 if has_ended else _LOOK_EVERY_S)
                 piece = os.read(pipe, 1 << 16) if readable else b""
                 *whole, unfinished = (unfinished + piece).split(b"\n")

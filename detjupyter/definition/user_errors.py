@@ -92,6 +92,7 @@ def _lines_as_loaded(trace: TracebackType | None) -> Iterator[None]:
         if isinstance(loader, DefinitionLoader):
             name, lines = frame.f_code.co_filename, loader.lines()
             known.setdefault(name, linecache.cache.get(name))
+            # None as the time of the last change: Python then keeps the entry, although the file may differ.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
     try:
         yield

@@ -106,9 +106,11 @@ class ActiveTrial:
         self.loaded = loaded
         self.progress.unrecorded.name_again()
         self._share(loaded)
+        # The steps of a training look the adapter up at each of their own steps, so a training that is under way continues with the new
+        # code.
         self.progress.adapter = loaded.adapter
         self.ranking.configure(loaded.config.searcher_metric, loaded.config.smaller_is_better)
-        self.emitter.follow(loaded, set(loaded.trial_class.scope.sources()))
+        self.emitter.follow(loaded, set(loaded.trial_class.scope.sources()))  # the event of the load contains these
 
     def _share(self, loaded: LoadedTrial) -> None:
         awaited_by = self._awaited_by

@@ -40,6 +40,7 @@ def kept() -> Iterator[None]:
         yield
     finally:
         imported = [library for library in libraries_in_use() if library not in known]
+        # Of a library that the block was the first to import, nothing was captured: its settings here may be those that the block has set.
         apply({**before, **(_initial(imported) if imported else {})})
 
 

@@ -58,6 +58,7 @@ class HandoverReading:
     @property
     def lost(self) -> float:
         """The share of the elapsed time spent waiting for the lock, 0 to 1; an upper bound if ``pauses`` is unknown."""
+        # A thread that keeps the lock gives it back after the interval at the earliest, so a much shorter wait has another cause.
         if self.elapsed_s <= 0 or self.wait_s < max(_SHORTEST_WAIT_S, self.interval_s / 2):
             return 0.0
         if self.wait_pauses == 0:  # the thread did not wait; the scheduler gave its core to another process

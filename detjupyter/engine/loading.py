@@ -46,6 +46,7 @@ def load_trial(recipe: LoadRecipe, *, hook_output: Callable[[str], None] | None 
         TrialError: The user's code raised an exception.
     """
     definition = ModelDefinition(recipe.path, any_size=recipe.any_size)
+    # Twice: the config can contain the seed, and the values of ranges are sampled with it.
     seed, is_seed_drawn = _choose_seed(recipe, read_config(recipe.config, definition.root, recipe.hparams, 0))
     config = read_config(recipe.config, definition.root, recipe.hparams, seed)
     entrypoint, notes = _choose_entrypoint(recipe.entrypoint, definition, config)
@@ -152,4 +153,4 @@ def _build(definition: ModelDefinition, loaded: LoadedClass, options: TrialOptio
         else:
             failure = describe(error, roots, f"building {loaded.trial_class.__name__}")
     loaded.scope.release()
-    raise failure.with_traceback(None)
+    raise failure.with_traceback(None)  # the frames refer to the partly built trial, and a notebook keeps its last error

@@ -148,6 +148,7 @@ class LocalEngine(Engine):
         """Raise KeyboardInterrupt in a load that is under way; the engine then ends."""
         self._begin_closing(State.STOPPED)
         with self._lock:
+            # Under the lock, which the end of the load needs, too: the exception must not be raised in the code after it.
             if self._is_loading:
                 self._is_loading = False  # a second interrupt would be raised in the handling of the first
                 self._raise_in_thread(KeyboardInterrupt)
@@ -185,6 +186,7 @@ class LocalEngine(Engine):
 
     def _put(self, request: Request, future: Future[Any]) -> None:
         key = id(request)  # with the request itself, the callback would create a cycle that keeps the command and its result alive
+        # Before the checks: whatever ends the engine fails all requests that are registered here, so none is lost in between.
         self._unanswered[key] = request
         future.add_done_callback(lambda _: self._unanswered.pop(key, None))
         is_inherited = os.getpid() != self._process  # in a forked child there is no thread that would answer
@@ -197,6 +199,7 @@ class LocalEngine(Engine):
 
     def _raise_in_thread(self, error: type[BaseException]) -> None:
         if self._thread.ident is not None:
+            # Without c_ulong, ctypes would pass the identifier as a C int of 32 bits.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread.ident), ctypes.py_object(error))
 
     def _abandon_settings(self) -> None:
@@ -272,6 +275,7 @@ class LocalEngine(Engine):
         try:
             record = driver.trial.loaded.record()
             self._emitter.follow(driver.trial.loaded, set(record.sources))
+            # Before `opened` is done: the session then sends UseRun, which has no effect without a driver.
             self._driver = driver
             self._emitter.flush(Loaded(record, 0))
             self.opened.set_result(record)

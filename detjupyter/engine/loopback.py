@@ -131,7 +131,7 @@ class LoopbackEngine(Engine):
         self._publish(arrived)
 
     def _settle(self, outer: Future[Any], inner: Future[Any], command_id: str) -> None:
-        if inner.cancelled() or not outer.set_running_or_notify_cancel():
+        if inner.cancelled() or not outer.set_running_or_notify_cancel():  # canceled on either side
             outer.cancel()
             return
         error = inner.exception()

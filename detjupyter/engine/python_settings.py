@@ -133,7 +133,7 @@ def _set_loop_policy(policy: Any) -> None:
     asyncio.events._event_loop_policy = policy  # type: ignore[attr-defined]
 
 
-def _umask() -> int:
+def read_umask() -> int:
     """Return the process's umask. It can be read only by setting it, so a file that another thread creates at that moment is private."""
     umask = os.umask(_PRIVATE_UMASK)
     os.umask(umask)
@@ -161,7 +161,7 @@ def _settings() -> tuple[Setting, ...]:
         Value("multiprocessing.set_start_method", _multiprocessing_method, _set_multiprocessing_method),
     ]
     if sys.platform != "linux" or not threads_may_have_their_own():  # else each engine thread has its own
-        settings.append(Value("os.umask", _umask, os.umask))
+        settings.append(Value("os.umask", read_umask, os.umask))
     return tuple(settings)
 
 

@@ -45,10 +45,11 @@ class Ranking:
             return False
         smaller = self._smaller_is_better if self._smaller_is_better is not None else improves_to(name) == "smaller"
         new, old = BestRecord(name, numbers[name], batches_trained, smaller), self.best
-        if math.isnan(new.value):
+        if math.isnan(new.value):  # as the first value it would remain the best: no comparison with NaN is true
             return False
         if old is None or old.name == name:
             self.newest = new.value
+        # Values of two metrics cannot be compared, so the ranking restarts with another metric.
         if old is None or old.name != name or (new.value < old.value if smaller else new.value > old.value):
             self.best, self.newest = new, new.value
             return True

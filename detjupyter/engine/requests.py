@@ -114,9 +114,8 @@ class Inbox:
 
     def __init__(self) -> None:
         self._waiting: deque[Request | Callable[[], None]] = deque()
-        self._arrived = (
-            threading.Condition()
-        )  # reentrant: garbage collection in a thread that is here can end the engine, which calls put()
+        # Reentrant: garbage collection in a thread that is here can end the engine, which calls put().
+        self._arrived = threading.Condition()
         self._is_closed = False
 
     def __bool__(self) -> bool:

@@ -203,6 +203,7 @@ class ProcessSettings:
             return True
         if len(_process.inside) == 1:  # fast path: this is read after every batch
             return False
+        # A copy, because this reads the list without the lock.
         return any(other.foreground is not None for other in tuple(_process.inside)) and self.excluded_by is not None
 
     @property

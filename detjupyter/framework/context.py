@@ -16,7 +16,7 @@ from detjupyter.framework.tensorboard import new_directory
 from detjupyter.framework.warning import warn
 from detjupyter.next_step import NextStep
 
-_NO_EPOCH = 2**62
+_NO_EPOCH = 2**62  # longer than any training, so that all of it is epoch 0, which does not end
 _OF_THE_TRAINING = ("stop_requested", "batch_idx", "batches_per_epoch", "initial_batch")
 _WARNINGS_SHOWN = 2  # in a hint
 _MIN_SIMILARITY = 0.75  # high enough that `models` is not suggested for `Model`

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from detjupyter.protocol.records import CardRecord
     from detjupyter.session.session import Session
 
+# Until then all other messages of the channel wait, among them interrupts.
 ANSWER_WITHIN_S = 0.25
 OUTCOMES_KEPT = 100
 

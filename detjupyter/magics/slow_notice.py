@@ -34,7 +34,7 @@ def notice_if_slow(doing: str) -> Iterator[None]:
         done = True
     finally:
         timer.cancel()
-        timer.join()
+        timer.join()  # it may be displaying now, and sets `handle` then
         if handle is not None:
             seconds = f"{time.monotonic() - began:.1f} s"
             text = f"{doing}: {seconds}" if done else f"{doing}: failed after {seconds}"

@@ -33,7 +33,7 @@ class ErrorAnswer:
         known = getattr(errors, self.name, None)
         if not (isinstance(known, type) and issubclass(known, DetJupyterError)):
             return DetJupyterError(f"{self.name}: {self.text}")
-        made: DetJupyterError = known.__new__(known, self.text)
+        made: DetJupyterError = known.__new__(known, self.text)  # not by the constructor: its arguments differ by class
         made.args = (self.text,)
         vars(made).update(self.fields)
         return made

@@ -89,7 +89,7 @@ def _encode(value: Any, buffers: list[bytes], where: str) -> Any:
         return _checked(value, where)
     if isinstance(value, Enum):
         return {"$": ["enum", _registered(value, where), value.value]}
-    if isinstance(value, float) and not isinstance(value, np.generic):
+    if isinstance(value, float) and not isinstance(value, np.generic):  # numpy's float64 is a float, and keeps its type below
         return value if math.isfinite(value) else {"$": ["float", name_non_finite(value)]}
     if isinstance(value, np.ndarray) and value.dtype.kind in _NUMERIC:
         return {"$": ["array", _add(np.ascontiguousarray(value).tobytes(), buffers), value.dtype.str, list(value.shape)]}
@@ -165,6 +165,7 @@ def _decode_record(rest: list[Any], buffers: list[bytes]) -> Any:
 
 def _decode_array(rest: list[Any], buffers: list[bytes]) -> Any:
     index, dtype, shape = rest
+    # `frombuffer` returns a view of the message, which cannot be written.
     return np.frombuffer(buffers[index], dtype=_numeric(dtype)).reshape(shape).copy()
 
 

@@ -80,7 +80,7 @@ class PyTorchAdapter(TrialAdapter):
         self._has_memory = False
         self._left_out = Once()
         self._updates = UpdateCheck(context.models)
-        self._train_batch = procedure.train_batch
+        self._train_batch = procedure.train_batch  # an alias: one lookup less a batch
         # A fast path, since this is called in every batch: the default needs no call through the trial.
         self._length_of = data_length if type(trial).get_batch_length is PyTorchTrial.get_batch_length else trial.get_batch_length
         self._per_epoch: int | None = None
@@ -187,6 +187,7 @@ class PyTorchAdapter(TrialAdapter):
         """Drop the gradients, and the batches that are being loaded, after a batch failed."""
         for optimizer in self.context.optimizers:
             optimizer.zero_grad()
+        # The iterator is already behind the failed batch; the next one begins with that batch again.
         self._data.drop()
 
     def explain(self, error: BaseException) -> str | None:

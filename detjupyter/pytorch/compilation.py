@@ -17,6 +17,7 @@ def compile_model(model: torch.nn.Module) -> None:
     If the compiler fails, for example because the machine has no C compiler, a warning says so and the model runs uncompiled. Exceptions of
     the model itself are raised unchanged.
     """
+    # Like `Module.compile()`. `torch.compile(model)` would return a wrapper whose parameters have other names: `_orig_mod.…`.
     compiled: Any = torch.compile(model._call_impl)
 
     def call(*args: Any, **kwargs: Any) -> Any:

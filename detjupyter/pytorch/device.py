@@ -39,5 +39,6 @@ def gpu_uuid(device: torch.device) -> str | None:
     """Return the UUID of the GPU ``device`` in the form that NVML uses; None for other devices."""
     if device.type != "cuda":
         return None
+    # Not the index: CUDA_VISIBLE_DEVICES renumbers the GPUs for torch, but not for NVML.
     uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
     return None if uuid is None else f"GPU-{uuid}"

@@ -110,7 +110,7 @@ class _ActiveThreads:
 
     def has_entered(self) -> bool:
         """Return whether this thread has a stream active. Needs no lock."""
-        return threading.get_ident() in self._threads
+        return threading.get_ident() in self._threads  # an entry changes only in its own thread, except in abandon()
 
     def enter(self, stream: RandomStream, now: RandomStates) -> bool:
         """Record that this thread enters its outermost block, that of ``stream``; return whether ``now`` are the process's own states."""

@@ -21,6 +21,7 @@ from detjupyter.framework.metrics import flatten
 from detjupyter.protocol.records import FloatArray
 from detjupyter.pytorch.host import column
 
+# For fewer metrics, one transfer for each is faster than the packing.
 MANY = 16
 """A row with this many metrics or more is packed."""
 

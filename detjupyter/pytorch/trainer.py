@@ -174,7 +174,7 @@ class Trainer:
             session.restore(latest_checkpoint, trust=trust)
         registry.show(session)
         before = session.batches_trained
-        with session.awaited():
+        with session.awaited():  # before the first batch: what it changes in the process is the trial's work
             session.train_as(options)
             _wait(session)
         _warn_of_end(session, before)
@@ -228,10 +228,10 @@ def _period(name: str, period: Period) -> Period:
 def _wait(session: Session) -> None:
     """Block until the training has ended, also during a pause."""
     try:
-        while session.wait() == "paused":
+        while session.wait() == "paused":  # it returns at once during a pause
             time.sleep(_POLL_INTERVAL_S)
     except KeyboardInterrupt:
-        session.pause_soon()
+        session.pause_soon()  # with a limit: the batch may be what the user interrupts
         raise
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 from detjupyter.engine import ambient
 from detjupyter.engine.libraries import libraries_in_use
+from detjupyter.engine.python_settings import read_umask
 from detjupyter.engine.settings import ProcessSettings
 from detjupyter.engine.switch_interval import is_lowered
 
@@ -125,7 +126,7 @@ def _event_loop() -> Iterator[None]:
 def _interpreter() -> Iterator[None]:
     """Restore builtins (some scripts replace ``print``), trace functions, the switch interval, the stack size of threads, and the umask."""
     names, tracing, profiling = dict(vars(builtins)), sys.gettrace(), sys.getprofile()
-    interval_s, stack_bytes, umask = sys.getswitchinterval(), threading.stack_size(), _umask()
+    interval_s, stack_bytes, umask = sys.getswitchinterval(), threading.stack_size(), read_umask()
     try:
         yield
     finally:
@@ -142,13 +143,6 @@ def _interpreter() -> Iterator[None]:
             sys.setswitchinterval(interval_s)
         threading.stack_size(stack_bytes)
         os.umask(umask)
-
-
-def _umask() -> int:
-    """Return the umask, which can only be read by setting it; files of other threads are private in between."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return umask
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class CardKeeper:
 
     def card(self, loaded: LoadedDefinition) -> CardRecord:
         """Return the current card of ``loaded``."""
-        scan = self._scan
+        scan = self._scan  # a local variable: the background thread replaces the attribute
         if scan is None or scan.loaded is not loaded or (scan.is_outdated() and scan.seconds < QUICK_S):
             scan = self._scan = _scan_files(loaded)
         elif scan.is_outdated():
@@ -54,7 +54,7 @@ class CardKeeper:
 
     def _scan_in_background(self, loaded: LoadedDefinition) -> None:
         with self._lock:
-            if self._scanning:
+            if self._scanning:  # every view asks for the card, and each change is scanned once
                 return
             self._scanning = True
 
@@ -85,7 +85,7 @@ class _Scan:
     def usage(self) -> UsageRecord:
         opened, imported = self.loaded.opened, self.loaded.sources
         amounts = len(opened), len(imported)
-        if self._usage is None or self._usage[0] != amounts:
+        if self._usage is None or self._usage[0] != amounts:  # both only grow, so their sizes show whether they have changed
             usage = usage_report(opened, tuple(imported), self.report, complete=self.loaded.is_complete)
             self._usage = amounts, _usage_record(usage)
         return self._usage[1]
@@ -98,7 +98,7 @@ def changes_on_disk(loaded: LoadedDefinition) -> CodeChanges:
 
 def _scan_files(loaded: LoadedDefinition) -> _Scan:
     began = time.monotonic()
-    signature = _signature(loaded)
+    signature = _signature(loaded)  # before the scan, so that an edit during the scan makes it outdated
     report = loaded.definition.files()
     card = _card_of(loaded, report)
     return _Scan(loaded, report, card, signature, time.monotonic() - began)

@@ -41,7 +41,7 @@ class CheckpointCatalog:
             return
         try:
             for old in retention.expired(store.checkpoints(run_id), smaller_is_better=self._smaller_is_better(smaller_is_better)):
-                store.delete_checkpoint(old.id)
+                store.delete_checkpoint(old.id)  # first: if the history is locked, this raises, and the files stay
                 self._files.delete(Path(old.path))
         except (StoreError, CheckpointError) as error:  # keeping an old checkpoint is better than ending the training
             self._say(f"Old checkpoints were not deleted: {error}")

@@ -131,7 +131,7 @@ class LiveState:
                     self._change_state(event.state)
                 case ActivityChanged():
                     self._set(validation_done=event.done, validation_total=event.total)
-                    self._clock.forget_speed()
+                    self._clock.forget_speed()  # otherwise the time of a validation would count as time of batches
                 case PlanChanged():
                     self._change_plan(event)
                 case BestChanged():
@@ -141,6 +141,7 @@ class LiveState:
                 case Checkpointed() if event.is_current:
                     saved = event.checkpoint
                     self._note_saved(SavedRecord(saved.id, saved.run_id), saved.batches_trained)
+                # The function of the user can have changed the weights.
                 case CommandAnswered() if event.command == AtBatch.kind and event.outcome != "refused":
                     self._set(saved=None)
                 case Loaded():
@@ -258,7 +259,6 @@ class LiveState:
         self._set(latest={**self._record.latest, Group.VALIDATION.value: metrics})
 
     def _change_state(self, state: State) -> None:
-        self._record = self._timed(self._record)
         if state is State.RUNNING:
             self._clock.start()
         else:

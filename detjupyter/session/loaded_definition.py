@@ -48,7 +48,8 @@ class LoadedDefinition:
         for name in self.sources:
             path = self.definition.root / name
             try:
-                status = path.stat()
+                status = path.stat()  # before the reading: a file that changes in between is read again by the next call
+                # Programs can set the time of the last modification, but not that of the last change of the status.
                 signature = status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
                 known = self._on_disk.get(name)
                 if known is None or known[0] != signature:

@@ -52,6 +52,7 @@ class Outbox:
     def _work(self) -> None:
         while True:
             with self._lock:
+                # `send` needs the lock, too, so no command overtakes one that waits.
                 self._is_working = bool(self._waiting)
                 if not self._is_working:
                     return

@@ -83,6 +83,7 @@ class EventPublisher:
         if self._is_detached:
             return
         self._live.apply(event)
+        # Before the reactions: one of them submits the deletion of old checkpoints, which must follow the event of the new one.
         self._recorder.add(event)
         self._react(event)
         if isinstance(event, Logged):

@@ -258,7 +258,7 @@ class Recorder:
                 self._turn()
         finally:
             with self._changed:
-                if self._thread is threading.current_thread():
+                if self._thread is threading.current_thread():  # not if it was idle: a new event may have started another one since
                     self._thread = None
                     self._changed.notify_all()
 
@@ -282,6 +282,7 @@ class Recorder:
 
     def _turn(self) -> None:
         with self._changed:
+            # Under one lock with the inbox: a caller of flush_soon() has added its events before.
             asked, self._is_hurried = self._asked, False
             self._attempts += 1
             self._queue.extend(self._inbox)

@@ -64,7 +64,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.show: Callable[[Viewable], object] = lambda _: None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may end a session in the middle of these methods, in the same thread
         self._sessions: dict[str, Callable[[], Session | None]] = {}  # weak references, or functions that return the session
         self._unnamed: weakref.WeakSet[Session] = weakref.WeakSet()
         self._scripts: dict[str, Controllable] = {}
@@ -102,7 +102,9 @@ class Registry:
         earlier = [] if is_named else self._idle_unnamed(session.definition.path)
         with self._lock:
             replaced = self._sessions.pop(session.session_id, lambda: None)()
-            self._sessions = {name: held for name, held in self._sessions.items() if held() is not None}
+            for name, held in list(self._sessions.items()):
+                if held() is None:
+                    self._sessions.pop(name, None)
             for one in earlier:
                 if self._all().get(one.session_id) is one:  # not a closed one, whose name can be this session's now
                     self._sessions[one.session_id] = weakref.ref(one)
@@ -116,7 +118,7 @@ class Registry:
         """Remove ``session`` if it is registered."""
         with self._lock:
             if self._all().get(session.session_id) is session:
-                del self._sessions[session.session_id]
+                self._sessions.pop(session.session_id, None)
 
     def all(self) -> list[Session]:
         """Return the sessions, the current one last."""
@@ -149,7 +151,7 @@ class Registry:
         """Remove ``script`` if it is registered."""
         with self._lock:
             if self._scripts.get(script.session_id) is script:
-                del self._scripts[script.session_id]
+                self._scripts.pop(script.session_id, None)
 
     def scripts(self) -> list[Controllable]:
         """Return the scripts that currently report, the newest last."""

@@ -74,7 +74,7 @@ def _write_code(found: Run, recipe: LoadRecipe, beginning: Beginning) -> tuple[P
     """Write the recorded code; return the path of the definition in it, and the files whose content was not recorded."""
     assert beginning.directory is not None
     code, name = found.code, Path(recipe.path).name
-    root = beginning.directory / (found.record.definition or name)
+    root = beginning.directory / (found.record.definition or name)  # its name becomes that of the session
     left_out = code.write(root)
     is_file = name.endswith(".py") and list(code) == [name]
     return root / name if is_file else root, left_out

@@ -66,6 +66,7 @@ class RunKeeper:
         self._loaded: LoadedDefinition | None = None
         self._cards = CardKeeper()
         self._checkpoints = CheckpointCatalog(self.recorder, live.record, say, session_id)
+        # Only one command at a time begins a run, and the code of reloads is stored in their order.
         self._beginning, self._keeping = threading.Lock(), threading.Lock()
         self._reloads: deque[tuple[LoadedDefinition, int]] = deque()  # those whose code is not stored yet, in order
         self._recorded_code = ""  # the hash of the code that is recorded in the run

@@ -85,7 +85,7 @@ class RunWriter:
         Raises:
             StoreBusyError: Another process holds the lock of the history; try again later.
         """
-        if beginning.store is None:
+        if beginning.store is None:  # a later attempt keeps the store that an earlier one opened
             beginning.store = self._open(beginning)
         self.store = beginning.store
         try:
@@ -132,7 +132,7 @@ class RunWriter:
             return ""
         there = self.store.counts(self._run.id)
         written = self._written._replace(log_lines=self._written.log_lines + self.unwritten.dropped_lines)
-        self._written, self.unwritten.dropped_lines = there, 0
+        self._written, self.unwritten.dropped_lines = there, 0  # from here on, so that a loss is described once
         return _missing(written, there)
 
     def _open(self, beginning: Beginning) -> Store:
@@ -175,7 +175,7 @@ class RunWriter:
     def _follow(self, store: Store, run: RunRecord) -> None:
         """Save the run again in a new file if the history file was deleted, moved or replaced."""
         if self._left is None:
-            self._left = store.follow()
+            self._left = store.follow()  # only the first call returns the old file; a failed attempt leaves it here
         if self._left is None:
             return
         try:

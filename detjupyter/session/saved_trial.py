@@ -112,7 +112,7 @@ def _load_saved(
         ours = isinstance(raised, DetJupyterError) and not isinstance(raised, TrialError)
         error = cast("DetJupyterError", raised) if ours else describe(raised, [path], f"building {loaded.trial_class.__name__}")
     loaded.scope.release()
-    raise error.with_traceback(None)
+    raise error.with_traceback(None)  # the frames refer to the trial, and a notebook keeps its last error
 
 
 def _directory_of(checkpoint: CheckpointRecord | str | Path) -> Path:

@@ -64,6 +64,7 @@ class CommandSender:
         self._waiting.require_other_thread()
         message = CommandMessage(command)
         self.refuse_at_once(message)
+        # After the refusals, and not if closed: a command that has no effect must not leave an empty run in the history.
         if isinstance(command, Command) and command.needs_run and not self._live.situation().is_closed:
             self._keeper.require_run()
         try:

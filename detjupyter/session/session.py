@@ -89,6 +89,7 @@ class Session:
         self.session_id = session_id
         first = SessionRecord(session_id, None, entrypoint, definition.name, str(definition.root), framework="", device="")
         self._live = LiveState(first)
+        # A local variable, because the keeper must not refer to the session (see RunKeeper), and the publisher needs its recorder.
         self._keeper = RunKeeper(session_id, self._live, lambda text: self_publisher.say(text), open_store)
         self_publisher = self._publisher = EventPublisher(self._live, self._keeper.recorder, self._keeper.react)
         self._engine = open_engine(self._publisher.receive)
@@ -99,6 +100,7 @@ class Session:
         self._end_calls = EndCalls(session_id)
         self._publisher.react_with(self._end_calls.react)
         self._sender = CommandSender(self._engine, self._live, self._keeper, self._publisher, self._waiting, self._watch)
+        # A local variable, not `self`: the engine keeps this callback as long as its thread lives, and must not keep the session.
         publish = self._publisher.publish
         self._publisher.react_with(AncestorCurves(self._live, open_store, self._publisher.notify, self._publisher.say).react)
         self._engine.ended.add_done_callback(lambda _: publish(Closed()))  # the engine may end on its own
@@ -385,8 +387,9 @@ class Session:
             CheckpointError: The checkpoint is missing, damaged, or of another class.
             UntrustedCheckpointError: The checkpoint needs ``trust``.
         """
+        # First: the next two lines wait for the engine and for the history.
         self._sender.refuse_at_once(CommandMessage(Restore(str(checkpoint), trust)))
-        self._sender.ask(AwaitFiles())
+        self._sender.ask(AwaitFiles())  # the latest checkpoint can be one whose files are still being written
         directory = self._keeper.find_checkpoint(checkpoint)
         notice = self._sender.ask(Restore(str(directory), trust))
         if notice is not None:
@@ -425,14 +428,16 @@ class Session:
             force: Whether to skip waiting for a batch that does not end: the run is recorded as interrupted at once. The thread ends if
                 possible; if not (a deadlock in a C library), its memory is not released.
         """
+        # First, so that commands are refused from now on, and do not wait for the last batch.
         self._is_closed = True
         self._publisher.publish(Closed())
         if force:
             self._force_close()
+        # The engine's own thread cannot wait for itself: it ends after this call.
         elif not self._engine.close(state) and not self._engine.is_own_thread:
             self._warn_not_closed()
             return
-        self._keeper.recorder.close()
+        self._keeper.recorder.close()  # after the engine: its last events are written, too
         for forget in self._forgetters:
             forget(self)
 
@@ -445,7 +450,7 @@ class Session:
             printable(self._engine.stack()),
             worded(str(NextStep.FORCE_CLOSE)),
         )
-        weak = weakref.ref(self)
+        weak = weakref.ref(self)  # a batch that does not end must not keep a dropped session
 
         def close(_: object) -> None:
             session = weak()

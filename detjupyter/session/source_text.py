@@ -29,12 +29,10 @@ def source_of(function: Callable[..., Any]) -> str:
 
 
 def _lambdas(text: str) -> list[ast.Lambda]:
-    for attempt in (text, text.strip().rstrip(","), f"({text.strip()})"):  # a part of a longer statement might not parse on its own
-        try:
-            return [node for node in ast.walk(ast.parse(attempt)) if isinstance(node, ast.Lambda)] if attempt == text else []
-        except SyntaxError:
-            continue
-    return []
+    try:
+        return [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Lambda)]
+    except SyntaxError:  # the lines of a lambda can be a part of a longer statement, which does not parse on its own
+        return []
 
 
 def _compiles_to(segment: str, code: Any) -> bool:

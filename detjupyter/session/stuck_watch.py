@@ -35,7 +35,7 @@ class StuckWatch:
         self._quiet_s = quiet_s
         self._stack = stack
         self._found = found
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may send a command in the middle of `_count`, in the same thread
         self._unanswered = 0
         self._is_running = False
         self._end: threading.Event | None = None
@@ -59,13 +59,17 @@ class StuckWatch:
             self._begin_or_end()
 
     def _begin_or_end(self) -> None:
-        is_needed = self._is_running or self._unanswered > 0
-        if is_needed and self._end is None:
-            self._end = threading.Event()
-            threading.Thread(target=self._watch, args=(self._end,), name=f"detjupyter {self._name} watch", daemon=True).start()
-        elif not is_needed and self._end is not None:
-            self._end.set()
-            self._end = None
+        # A loop, and one assignment each: a finalizer may change the need, begin a watch or end it before any of these lines.
+        while (self._is_running or self._unanswered > 0) != (self._end is not None):
+            if self._end is None:
+                end = threading.Event()
+                self._end = self._end or end
+                if self._end is end:
+                    threading.Thread(target=self._watch, args=(end,), name=f"detjupyter {self._name} watch", daemon=True).start()
+            else:
+                ended, self._end = self._end, None
+                if ended is not None:
+                    ended.set()
 
     def _watch(self, end: threading.Event) -> None:
         is_stuck, began = False, time.monotonic()

@@ -143,7 +143,7 @@ class Unwritten:
         """
         joined: dict[tuple[int, ...], npt.NDArray[np.int64]] = {}
         for (group, name), parts in self._series.items():
-            key = tuple([id(batches) for batches, _ in parts])
+            key = tuple([id(batches) for batches, _ in parts])  # the arrays are alive, so their ids are unique
             batches = joined.get(key)
             if batches is None:
                 batches = joined[key] = np.concatenate([part for part, _ in parts])

@@ -60,7 +60,7 @@ class Waiting:
         """
         printed: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         unsubscribe = self._publisher.listen_to_lines(lambda line: printed.put((line.stream, f"{line.text}\n")))
-        self._engine.opened.add_done_callback(lambda _: printed.put(None))
+        self._engine.opened.add_done_callback(lambda _: printed.put(None))  # ends the wait for a line
         try:
             while not self._engine.opened.done() or not printed.empty():
                 with suppress(queue.Empty):
@@ -91,7 +91,7 @@ class Waiting:
             while state is State.RUNNING:
                 left = SLICE_S if deadline is None else min(SLICE_S, deadline - time.monotonic())
                 state = self._publisher.wait_while(State.RUNNING, max(left, 0.0))
-                if left <= 0:
+                if left <= 0:  # after the state was read, also with a limit of 0
                     break
         return state
 

@@ -48,7 +48,7 @@ def leaf_paths(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterat
 
 
 def sample(values: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Replace each range by one sampled value, as Determined samples a trial (determined_api.md §17.2).
+    """Replace each range by one sampled value, as Determined samples a trial.
 
     The generator is numpy's legacy ``RandomState(seed)``; names are sampled in sorted order, level by level (Determined itself has no
     defined order for nested ones). ``int`` uses ``randint`` and includes its maximum, as Determined does since 0.17; ``double`` uses

@@ -34,7 +34,7 @@ def read_yaml(text: str, path: Path) -> tuple[dict[str, Any], Lines]:
         ConfigError: The text is not YAML, contains a duplicate key, or has values that JSON cannot represent.
     """
     raw, lines = _parsed(text, path)
-    return copy.deepcopy(raw), lines
+    return copy.deepcopy(raw), lines  # a copy: the cache keeps the original
 
 
 @lru_cache(maxsize=4)  # a load reads its config once to choose the seed, and again to sample with it: 20,000 keys take more than a second

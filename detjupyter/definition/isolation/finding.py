@@ -52,11 +52,11 @@ class Scope(Protocol):
         """Find a module by its private name."""
 
 
-_lock = threading.RLock()
+_lock = threading.RLock()  # reentrant: adopting a scope adds it, and adding a scope publishes it
 _scopes: dict[str, Scope] = {}
 _adopt: Callable[[Path, str], Scope] | None = None
 _replaced: dict[str, str] = {}
-_inherited = os.environ.get(VARIABLE)
+_inherited = os.environ.get(VARIABLE)  # now: publishing sets the variable to the directory of this process
 _published: tuple[int, Path] | None = None
 _reloads = threading.local()
 

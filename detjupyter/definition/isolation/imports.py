@@ -73,7 +73,7 @@ class DefinitionScope:
     """
 
     def __init__(self, path: Path, *, package: str | None = None) -> None:
-        importlib.import_module(PREFIX)
+        importlib.import_module(PREFIX)  # the import system requires the parent of every private name
         self.path = path.resolve()
         self.package = package or _new_package(identifier(self.name))
         self.loaded_at = time.time()
@@ -89,7 +89,7 @@ class DefinitionScope:
         shims = ImportlibShim(self), ImportlibUtilShim(self), PickleShim(self)
         self._replacements: dict[str, ModuleType] = {shim.__name__: shim for shim in shims}
         self._shims = ImportShims()
-        finding.add(self)
+        finding.add(self)  # last: from here on, other threads can import from this scope
 
     def __repr__(self) -> str:
         return f"DefinitionScope({str(self.path)!r}, package={self.package!r})"

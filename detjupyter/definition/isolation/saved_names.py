@@ -109,7 +109,7 @@ def pickle_for_reading(owner: object) -> Any:
                     return _in_package(package, f"{relative}:{name}")
                 if package is not None and top not in sys.stdlib_module_names:
                     return _in_package(package, f"{module}:{name}")
-            except (ImportError, AttributeError):
+            except (ImportError, AttributeError):  # the definition has no such module: perhaps an installed package has
                 pass
             return super().find_class(module, name)
 

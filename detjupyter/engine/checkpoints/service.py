@@ -74,9 +74,8 @@ class CheckpointService:
         self._written = written
         self._post = post
         self._load = 0
-        self._codes: WeakValueDictionary[int, KeptCode] = (
-            WeakValueDictionary()
-        )  # by load: a checkpoint can wait for the code of an older load
+        # By load: a checkpoint can wait for the code of an older load. Weak, so that only such a checkpoint keeps it.
+        self._codes: WeakValueDictionary[int, KeptCode] = WeakValueDictionary()
         self.code = self._new_code()
         self._writer = CheckpointWriter(name)
         self._writes: list[Write] = []
@@ -92,7 +91,7 @@ class CheckpointService:
         if isinstance(what, UseRun):
             self._run, self.code = what, self._new_code()
         else:
-            code = self._codes.get(what.load)
+            code = self._codes.get(what.load)  # None: no checkpoint waits for the code of that load any more
             if code is not None:
                 code.set(what)
 

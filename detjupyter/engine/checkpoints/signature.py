@@ -64,6 +64,7 @@ def why_foreign(directory: Path, manifest: Manifest) -> str | None:
         text, signature = signed_text_of(directory)
         if not signature:
             return "it has no signature, like the checkpoints of older versions"
+        # As bytes: compare_digest refuses text that is not ASCII, and a manipulated manifest can contain any text.
         if not hmac.compare_digest(_signature(_key(), text).encode(), signature.encode("utf-8", "replace")):
             return f"its signature does not match the key {_key_path()}"
         return next(_doubts(directory, set(manifest.files or ())), None) or next(_doubts_about_parents(directory), None)
@@ -105,6 +106,7 @@ def _doubts_about_parents(directory: Path) -> Iterator[str]:
     """
     for parent in directory.parents if _HAS_OWNERS else ():
         facts = parent.stat()
+        # In a directory with the sticky bit, such as /tmp, users can only rename what is their own.
         by_group = facts.st_mode & stat.S_IWGRP and facts.st_gid != os.getegid()
         if not facts.st_mode & stat.S_ISVTX and (facts.st_mode & stat.S_IWOTH or by_group):
             yield f"other users can write to {parent}"
@@ -155,6 +157,7 @@ def _link(scratch: Path, path: Path) -> None:
 
 def _key() -> bytes:
     path = _key_path()
+    # Opening a pipe without O_NONBLOCK waits for a writer.
     flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(path, os.O_RDONLY | flags)
@@ -163,14 +166,14 @@ def _key() -> bytes:
     except OSError as error:
         raise _KeyUnusableError(f"the key {path} cannot be read: {error.strerror or error}") from None
     try:
-        facts = os.fstat(descriptor)
+        facts = os.fstat(descriptor)  # of the open file: the path can lead to another one by now
         if not stat.S_ISREG(facts.st_mode):
             raise _KeyUnusableError(f"the key {path} is not a file")
         if _HAS_OWNERS and facts.st_uid != os.getuid():
             raise _KeyUnusableError(f"the key {path} belongs to another user")
         if _HAS_OWNERS and facts.st_mode & _OTHERS_READ_OR_WRITE:
             raise _KeyUnusableError(f"other users can read the key {path}; if you delete it, the next checkpoint creates another one")
-        key = os.read(descriptor, _KEY_BYTES + 1)
+        key = os.read(descriptor, _KEY_BYTES + 1)  # one byte more shows that a file is too long
     except OSError as error:
         raise _KeyUnusableError(f"the key {path} cannot be read: {error.strerror or error}") from None
     finally:

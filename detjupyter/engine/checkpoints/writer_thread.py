@@ -61,7 +61,7 @@ class CheckpointWriter:
         while True:
             with self._lock:
                 if not self._tasks:
-                    self._thread = None
+                    self._thread = None  # under the lock: a task that is added after this starts another thread
                     return
                 task = self._tasks.popleft()
             task()

@@ -79,7 +79,7 @@ class KeptCode:
         return store.code(use.bundle_hash, lambda: self._keep_again(on_missing))
 
     def _keep_again(self, on_missing: Callable[[], object]) -> None:
-        self._is_known.clear()
+        self._is_known.clear()  # first: the session can answer during the next call
         on_missing()
         self._is_known.wait(CODE_LIMIT_S)
 
@@ -237,6 +237,7 @@ def begin_checkpoint(
         framework=origin.framework,
         file=origin.file,
     )
+    # The random part: several checkpoints of a run can be of the same batch.
     identity = f"{origin.run_id}-{progress.batches_trained:08d}-{secrets.token_hex(2)}"
     snapshot = progress.adapter.snapshot(progress.batches_trained)
     return PendingCheckpoint(directory, identity, snapshot, manifest, origin, automatic, metric)

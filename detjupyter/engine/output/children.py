@@ -107,7 +107,7 @@ def _system(original: Callable[[Any], int]) -> Callable[..., Any]:
     def system(command: Any) -> int:
         if not CAN_CAPTURE or not isinstance(here.sink, LogSink):
             return original(command)
-        code = subprocess.call(command, shell=True)
+        code = subprocess.call(command, shell=True)  # through `Popen`, which gets the pipes
         return code << 8 if code >= 0 else -code  # a wait status, as `os.system` returns
 
     return system
@@ -171,6 +171,7 @@ def _redirect_spawned(*ends: Any) -> None:
         descriptor = end.detach()
         os.dup2(descriptor, number)
         os.close(descriptor)
+    # Python buffers whole blocks for a pipe; as in a terminal, each line is visible when it ends.
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -218,7 +219,7 @@ def _outputs() -> tuple[object, ...]:
 
 def _before_fork() -> None:
     if isinstance(here.sink, LogSink):
-        _ends()
+        _ends()  # now: the parent, which reads the pipes, must have them, too
         _at_fork.outputs = _outputs()
 
 

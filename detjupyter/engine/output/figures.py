@@ -28,6 +28,7 @@ class FiguresByThread:
         sink = current_sink()
         return self._of_cells if sink is None else _of_trials.setdefault(sink, OrderedDict())
 
+    # Python looks up special methods in the class, so `__getattr__` cannot forward these.
     def __getitem__(self, key: object) -> Any:
         return self._mine()[key]
 

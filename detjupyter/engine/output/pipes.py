@@ -37,7 +37,7 @@ class Pipes:
         self.ends: dict[str, int] = {}
         for stream in NUMBERS:
             reader, writer = os.pipe()
-            os.set_blocking(reader, False)
+            os.set_blocking(reader, False)  # drain() and the thread compete for the text, and the loser must not wait
             self._reading[reader] = (stream, codecs.getincrementaldecoder("utf-8")("replace"))
             self.ends[stream] = writer
         self._forget = sink.add_source(self.drain)
@@ -53,6 +53,7 @@ class Pipes:
     def close(self) -> None:
         """Close this process's ends. Children that still run have copies, and their output is read until they end."""
         while self.ends:
+            # popitem() is one operation: if two threads closed a descriptor, the second could close a file that was opened in between.
             os.close(self.ends.popitem()[1])
 
     def leave_to_parent(self) -> None:
@@ -80,7 +81,7 @@ class Pipes:
             poll = select.poll()
             for reader in readers:
                 poll.register(reader, select.POLLIN)
-            poll.poll()
+            poll.poll()  # without the lock: drain() would have to wait until a child writes
             with self._lock:
                 for reader in readers:
                     if self._drain(reader):

@@ -37,6 +37,7 @@ class RoutedMethod:
     def __init__(self, name: str, method: Any) -> None:
         self._name = name
         self._method = method
+        # By id, since streams need not be hashable. A RoutedStream refers to its stream, so no other object gets that id.
         self.routes: dict[int, Callable[[Any], Any]] = {}
 
     def __get__(self, stream: Any, owner: type | None = None) -> Any:
@@ -118,7 +119,7 @@ class RoutedStream:
                 if self._watcher is not None and threading.current_thread() is self._watcher:
                     self._outside(self.name)
                 return original(text)
-            if not isinstance(text, str):
+            if not isinstance(text, str):  # as text streams do, so that a trial fails here as elsewhere
                 raise TypeError(f"write() argument must be str, not {type(text).__name__}")
             sink.write(self.name, text)
             return len(text)

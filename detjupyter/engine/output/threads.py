@@ -39,6 +39,7 @@ def targets(hold: Callable[[object], object]) -> list[Target]:
         return start_new_thread
 
     return [
+        # In addition to `start_new_thread`: `threading` has bound that function under another name at its own import.
         Target("threading", "Thread.start", start),
         Target("_thread", "start_new_thread", start_new_thread),
         Target("concurrent.futures.thread", "ThreadPoolExecutor.submit", _submit),

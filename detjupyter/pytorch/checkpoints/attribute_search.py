@@ -26,6 +26,7 @@ from detjupyter.pytorch.custom_reducers import MetricReducer
 from detjupyter.pytorch.data.data_loader import DataLoader
 from detjupyter.pytorch.trial import PyTorchTrial
 
+# The search runs at every checkpoint, while the training waits, so all that it reads has a limit.
 _SMALL_BYTES = 1 << 20
 _MAX_OBJECTS = 500
 _MAX_ENTRIES = 64
@@ -91,7 +92,7 @@ class AttributeSearch:
         held = {id(parameter) for module in modules for parameter in module._parameters.values()}
         for module in modules:  # not state_dict(): a model can override it, with other parameters
             held |= {id(each) for name, each in module._buffers.items() if name not in module._non_persistent_buffers_set}
-        return held - {id(None)}
+        return held - {id(None)}  # a parameter or a buffer can be registered as None
 
     def attributes(self, held: set[int]) -> dict[str, Attribute]:
         """Return the attributes by their paths from the trial. An entry of a short container that has a state is one without an owner."""
@@ -228,6 +229,7 @@ def contents_of(owner: Any) -> Iterator[tuple[str, Any]]:
     yield from list(own.items()) if isinstance(own, dict) else ()
     for kind in type(owner).__mro__:
         for name, slot in vars(kind).items():
+            # Not those of built-in classes, which are no attributes of the user, such as `__globals__` of a function.
             if isinstance(slot, MemberDescriptorType) and kind.__module__ != "builtins" and hasattr(owner, name):
                 yield name, getattr(owner, name)
 

@@ -74,6 +74,7 @@ def _read(file: Path, *, trust: bool, owner: object) -> dict[str, Any]:
     try:
         with _numpy_allowed():
             unpickling = {"pickle_module": pickle_for_reading(owner)} if trust else {}
+            # On the host: this machine may lack the GPU of the checkpoint, and its memory holds the trial already.
             state = torch.load(file, map_location="cpu", weights_only=not trust, **unpickling)
     except pickle.UnpicklingError as error:
         if trust or not _is_readable_archive(file):

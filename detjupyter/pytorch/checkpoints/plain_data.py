@@ -21,7 +21,7 @@ _ITSELF = (type(None), bool, int, float)
 _SEQUENCES: dict[str, Any] = {kind.__name__: kind for kind in (list, tuple, set, frozenset, deque)}
 _MAPPINGS: dict[str, Any] = {kind.__name__: kind for kind in (dict, OrderedDict, Counter, defaultdict)}
 _FACTORIES: dict[str, Any] = {kind.__name__: kind for kind in (int, float, list, dict, set)}
-_NUMERIC = "?bhilqpBHILQPefdgFDGSU"
+_NUMERIC = "?bhilqpBHILQPefdgFDGSU"  # numpy's dtypes of numbers and text; the others contain objects, fields or times
 _MAX_DEPTH = 16
 MAX_BYTES = 64 << 20
 """The size of the largest value that a checkpoint holds."""
@@ -98,6 +98,8 @@ class Encoder:
         if (type(value) is not np.ndarray and not isinstance(value, np.generic)) or value.dtype.char not in _NUMERIC:
             raise NotPlainError
         self._count(value.nbytes)
+        # As a tensor: `torch.load` with `weights_only` reads no arrays. `frombuffer` warns about bytes, which are read-only, and refuses a
+        # buffer without content.
         content = torch.frombuffer(bytearray(value.tobytes()), dtype=torch.uint8) if value.nbytes else torch.empty(0, dtype=torch.uint8)
         return "array" if type(value) is np.ndarray else "number", value.dtype.str, list(value.shape), content
 
@@ -213,7 +215,7 @@ def same_plain(one: Any, two: Any) -> bool:
         return alike and torch.equal(_bits(one), _bits(two))
     if isinstance(one, (list, tuple)):
         return len(one) == len(two) and all(map(same_plain, one, two))
-    return bool(one == two) or (one != one and two != two)
+    return bool(one == two) or (one != one and two != two)  # the same number, or two NaNs
 
 
 def fingerprint(value: Any, most_read_bytes: int = MAX_BYTES) -> bytes:
@@ -248,6 +250,7 @@ def _feed(digest: Any, value: Any, step: int, depth: int) -> None:
         if flat.device.type == "cpu":
             digest.update(np.ascontiguousarray(flat.numpy()).data)
         else:
+            # Computed on the device, so that two numbers are transferred instead of all values.
             digest.update(repr([int(part.sum(dtype=torch.int64)) for part in (flat, flat[::3])]).encode())
     elif type(value) is np.ndarray and value.dtype.char in _NUMERIC:
         digest.update(repr((value.shape, value.dtype)).encode())
@@ -285,6 +288,7 @@ def _merged(old: Any, new: Any) -> Any:
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    # As integers, because a NaN differs from itself, and 0.0 equals -0.0.
     flat = tensor.detach().contiguous().reshape(-1)
     if flat.is_complex():
         flat = torch.view_as_real(flat).reshape(-1)

@@ -50,6 +50,7 @@ class HostMemory:
 
     def take(self, size_bytes: int, *, pinned: bool) -> torch.Tensor:
         """Return at least ``size_bytes`` bytes, (N,) uint8, uninitialized."""
+        # Not with the lock held: the thread needs it to return its memory.
         preparing = self._preparing
         if preparing is not None:
             preparing.join()  # waiting is faster than allocating the same memory here
@@ -82,6 +83,8 @@ def copied(values: Any, memory: HostMemory) -> tuple[Any, torch.Tensor]:
     storages = _storages(values)
     on_gpu = any(storage.device.type == "cuda" for storage in storages.values())
     region = memory.take(sum(_aligned(storage.nbytes()) for storage in storages.values()), pinned=on_gpu)
+    # `frombuffer` gives each part a storage of its own. A slice has the whole region as its storage, which torch.save would write for each
+    # tensor.
     bytes_of_region = region.numpy().data
     copies: dict[tuple[Any, ...], torch.UntypedStorage] = {}
     offset = 0
@@ -200,6 +203,7 @@ def _storages(values: Any) -> dict[tuple[Any, ...], torch.UntypedStorage]:
 
 
 def _key(storage: torch.UntypedStorage) -> tuple[Any, ...]:
+    # The size, too: storages from views of one numpy array can begin at the same address.
     return storage.device, storage.data_ptr(), storage.nbytes()
 
 

@@ -97,6 +97,7 @@ class PyTorchTrialContext(LegacyNames, TrialContext):
         Raises:
             ConfigError: The configuration cannot be read.
         """
+        # Read twice: the seed that samples the ranges is in the config.
         read = read_config(config, Path.cwd(), None, 0)
         seed = read.settings.experiment_seed or 0
         return cls(read_config(config, Path.cwd(), None, seed), seed=seed, device=choose_device(None), managed=False)

@@ -75,7 +75,7 @@ class Optimization:
                     return
                 accumulation.finish(optimizer)
         precision = self._precision
-        if precision.is_automatic and scaler is None:
+        if precision.is_automatic and scaler is None:  # with a scaler of its own, the trial does this itself
             scaler = precision.scaler
             if clip_grads is not None and scaler is not None:
                 scaler.unscale_(optimizer)  # the limits of clipping are meant for unscaled gradients

@@ -84,7 +84,7 @@ class Precision:
 
     def end_batch(self) -> None:
         """Update the scaler if it stepped an optimizer. Optimizers that share it need one update per batch, after the last step."""
-        if self._has_stepped:
+        if self._has_stepped:  # torch's update() raises if the scaler has not stepped an optimizer since the last one
             self._has_stepped = False
             if self.is_automatic and self.scaler is not None:
                 self.scaler.update()

@@ -56,7 +56,7 @@ def to_device(data: Any, device: torch.device, warned_types: set[type] | None = 
     moved there is one warning: per set of ``warned_types`` if the caller keeps one, else per process.
     """
     if isinstance(data, torch.Tensor):
-        return data if data.device == device else data.to(device, non_blocking=True)
+        return data if data.device == device else data.to(device, non_blocking=True)  # asynchronous from pinned memory
     if hasattr(data, "to"):  # before the containers: a PackedSequence is a tuple, and only its own `to` keeps the lengths on the host
         return data.to(device)
     if isinstance(data, Mapping):

@@ -98,7 +98,7 @@ def seed_generators(generators: Mapping[str, Generator], seed: int) -> None:
         if isinstance(generator, torch.Generator):
             generator.manual_seed(own)
         elif isinstance(generator, np.random.RandomState):
-            generator.seed(own % 2**32)
+            generator.seed(own % 2**32)  # numpy takes 32 bits here
         elif isinstance(generator, np.random.Generator):
             kind: Any = type(generator.bit_generator)
             generator.bit_generator.state = kind(own).state  # in place, because the owner refers to this generator

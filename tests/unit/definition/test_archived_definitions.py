@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from detjupyter.bundle import archive
 from detjupyter.definition import ModelDefinition
 from detjupyter.errors import DefinitionError, DefinitionNotFoundError
 
@@ -46,6 +47,21 @@ def test_it_is_unpacked_once_for_each_content(packed: Path, tmp_path: Path) -> N
     again = ModelDefinition(ModelDefinition(tmp_path / "toy").archive(packed).path)
     assert again.path != first
     assert (first / "data.py").read_text() == "VALUE = 7\n"
+    assert not list((tmp_path / "home").rglob(".partial*"))
+
+
+def test_two_may_unpack_it_at_the_same_time(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that finishes second uses what the first has unpacked, and leaves nothing."""
+    extract, first = archive.extract_archive, []
+
+    def extract_second(path: Path, target: Path) -> None:
+        monkeypatch.setattr(archive, "extract_archive", extract)
+        first.append(ModelDefinition(packed).path)
+        extract(path, target)
+
+    monkeypatch.setattr(archive, "extract_archive", extract_second)
+    assert ModelDefinition(packed).path == first[0]
+    assert (first[0] / "data.py").read_text() == "VALUE = 7\n"
     assert not list((tmp_path / "home").rglob(".partial*"))
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from support.finalizers import Finalizer, run_with
 
 from detjupyter.errors import NoSessionError, SessionBusyError
 from detjupyter.session.registry import Registry, registry
@@ -87,6 +88,26 @@ def test_a_session_gets_the_name_of_a_closed_one_that_the_user_still_has() -> No
     assert mine.get(None) is session
     del closed
     assert mine.all() == [session]
+
+
+def test_a_finalizer_may_end_a_session_while_another_is_added() -> None:
+    """It runs in the thread that adds, before any line: no thread waits for itself, and what was added stays."""
+    mine = Registry()
+    kind = type("Idle", (), {"when_closed": lambda *_: None})
+    ended, added = kind(), kind()
+    ended.session_id, added.session_id = "ended", "added"
+
+    def end() -> None:
+        mine.add(ended)
+        mine.forget(ended)
+
+    def add() -> None:
+        assert mine.add(added) is None
+        assert mine.get("added") is added
+        mine.forget_script(added)
+
+    run_with(Finalizer(end), add)
+    assert mine.all() == [added]
 
 
 def test_at_the_end_of_the_process_all_are_interrupted(bench: Bench) -> None:
