@@ -52,6 +52,14 @@ export class Legend {
     setText(this.place, batch !== null && readAt !== null ? `${unit} ${words(readAt)}` : '');
   }
 
+  /** Put the item of the curve at `index`, from 1, first; null: all are in their places. */
+  focus(index: number | null): void {
+    let at = 0;
+    for (const { element } of this.#items.values()) {
+      element.classList.toggle('dj-mod-focused', (at += 1) === index);
+    }
+  }
+
   #add(curve: Curve): Item {
     const item: Item = {
       element: span('dj-legend-item'),
@@ -59,7 +67,7 @@ export class Legend {
       label: span('dj-legend-label'),
       value: span('dj-legend-value')
     };
-    item.element.title = curve.name;
+    item.element.title = [curve.look.label, curve.name].join(' ').trim();
     item.element.append(item.swatch, item.label, ' ', item.value);
     this.element.append(item.element);
     this.#items.set(curve, item);

@@ -35,6 +35,8 @@ export interface Extras {
   lines(panel: Panel): readonly Curve[];
   /** Return the place of a batch of a run on the x axis, which grows with it. */
   x(batch: number, run: string): number;
+  /** From how far away the pointer brings a curve to the front; below 0: it does not. */
+  readonly focusPx: number;
   /** What the x axis counts: "batch". */
   readonly unit: string;
   /** Return the words for a place on the x axis: "1,200". */
@@ -54,7 +56,7 @@ const INTEGER_STEPS = [1, 2, 5]
   .sort((a, b) => a - b);
 const MARKER_REACH_PX = 5;
 /** Points closer than this would hide the line between them. */
-const POINT_ROOM_PX = 8;
+export const POINT_ROOM_PX = 8;
 
 /** One metric: its training curve as a line, its validation curve as a dashed line with points, and what could not be drawn. */
 export class Panel {
@@ -263,6 +265,7 @@ export class Panel {
         y: false,
         drag: { x: true, y: false, setScale: false, dist: 4 },
         points: { size: 7 },
+        focus: { prox: extras?.focusPx ?? -1 },
         sync: {
           key: this.#around.syncKey,
           scales: ['x', null],
@@ -284,6 +287,7 @@ export class Panel {
             }
           }
         ],
+        setSeries: [(_, index) => this.#legend.focus(index)],
         setSelect: [chart => this.#select(chart)],
         draw: [
           chart => {

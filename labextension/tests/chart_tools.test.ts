@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Curve } from '../chart/curve';
 import type { Panel } from '../chart/panel';
-import { axesOf } from '../chart/tools/axis';
+import { axesOf, type Facts } from '../chart/tools/axis';
 import { keepChoices, readChoices } from '../chart/tools/choices';
 import { interpolate } from '../chart/tools/clock';
 import { cutName } from '../chart/tools/dom';
@@ -14,6 +14,10 @@ import { moved } from '../chart/tools/pan';
 import { fileName } from '../chart/tools/picture';
 import { smooth } from '../chart/tools/smoothing';
 import { csvOf, tableOf } from '../chart/tools/table';
+
+function oneRun(facts: Facts): { id: string; facts: Facts }[] {
+  return [{ id: '', facts }];
+}
 
 function curve(
   values: readonly number[],
@@ -64,27 +68,27 @@ describe('a range without outliers', () => {
 
 describe('the x axis', () => {
   it('counts epochs and time only where they are known', () => {
-    expect(axesOf({ batchesPerEpoch: null, clock: null }).map(({ name }) => name)).toEqual(['batch']);
+    expect(axesOf(oneRun({ batchesPerEpoch: null, clock: null })).map(({ name }) => name)).toEqual(['batch']);
     const clock = { batches: [0, 100, 100, 200], at: [1000, 1010, 1100, 1110] };
-    expect(axesOf({ batchesPerEpoch: 50, clock }).map(({ name }) => name)).toEqual([
+    expect(axesOf(oneRun({ batchesPerEpoch: 50, clock })).map(({ name }) => name)).toEqual([
       'batch',
       'epoch',
       'relative',
       'wall'
     ]);
-    expect(axesOf({ batchesPerEpoch: 0, clock: { batches: [0], at: [5] } }).map(({ name }) => name)).toEqual([
-      'batch'
-    ]);
+    expect(
+      axesOf(oneRun({ batchesPerEpoch: 0, clock: { batches: [0], at: [5] } })).map(({ name }) => name)
+    ).toEqual(['batch']);
   });
 
   it('leads from a batch to its place and back', () => {
     const clock = { batches: [0, 100, 200], at: [1000, 1010, 1110] };
-    for (const axis of axesOf({ batchesPerEpoch: 50, clock })) {
-      expect(axis.batchOf(axis.of(150))).toBeCloseTo(150);
+    for (const axis of axesOf(oneRun({ batchesPerEpoch: 50, clock }))) {
+      expect(axis.batchOf(axis.of(150, ''), '')).toBeCloseTo(150);
     }
-    const [, epoch, relative] = axesOf({ batchesPerEpoch: 50, clock });
-    expect(epoch!.of(125)).toBe(2.5);
-    expect(relative!.of(150)).toBe(60);
+    const [, epoch, relative] = axesOf(oneRun({ batchesPerEpoch: 50, clock }));
+    expect(epoch!.of(125, '')).toBe(2.5);
+    expect(relative!.of(150, '')).toBe(60);
     expect(relative!.words(60)).toBe('1 min 0 s');
   });
 
@@ -101,12 +105,12 @@ describe('the x axis', () => {
 describe('lines', () => {
   it('are the curves themselves when nothing is done to them', () => {
     const curves = [curve([1, 2])];
-    expect(new Lines({ smoothing: 0, x: null }).of(curves)).toBe(curves);
+    expect(new Lines({ smoothing: 0, x: null, look: null }).of(curves)).toBe(curves);
   });
 
   it('are the faint values and their average, the same objects at each drawing', () => {
     const loss = curve(Array.from({ length: 50 }, (_, index) => (index === 7 ? NaN : index)));
-    const lines = new Lines({ smoothing: 0.5, x: batch => batch / 10 });
+    const lines = new Lines({ smoothing: 0.5, x: batch => batch / 10, look: null });
     const [raw, smoothed] = lines.of([loss]);
     expect(raw!.look.alpha).toBeLessThan(1);
     expect([isRaw(raw!), isRaw(smoothed!)]).toEqual([true, false]);
@@ -119,7 +123,7 @@ describe('lines', () => {
 
   it('leave a curve of few points alone', () => {
     expect(
-      new Lines({ smoothing: 0.9, x: null }).of([curve([3, 2, 1], 'accuracy', 'validation')])
+      new Lines({ smoothing: 0.9, x: null, look: null }).of([curve([3, 2, 1], 'accuracy', 'validation')])
     ).toHaveLength(1);
   });
 });
@@ -208,7 +212,7 @@ describe('choices', () => {
 describe('values as text', () => {
   it('are a row for each batch, with what is not finite, and quoted names', () => {
     const curves = [curve([1, NaN, 3], 'a "b", c'), curve([0.5], 'acc', 'validation', 3)];
-    expect(csvOf('batch', curves).split('\r\n')).toEqual([
+    expect(csvOf('batch', curves, ({ group }) => group).split('\r\n')).toEqual([
       'batch,"training a ""b"", c",validation acc',
       '1,1,',
       '2,NaN,',
@@ -218,7 +222,12 @@ describe('values as text', () => {
   });
 
   it('are a table whose first row is the newest, and which says what it leaves out', () => {
-    const box = tableOf('batch', String, [curve(Array.from({ length: 1500 }, (_, index) => index))]);
+    const box = tableOf(
+      'batch',
+      String,
+      [curve(Array.from({ length: 1500 }, (_, index) => index))],
+      ({ group }) => group
+    );
     const rows = Array.from(box.querySelectorAll('tbody tr'), row => row.textContent);
     expect([rows.length, rows[0]]).toEqual([1000, '15001499']);
     expect(box.textContent).toContain('500 earlier rows');
