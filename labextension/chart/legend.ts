@@ -45,6 +45,7 @@ export class Legend {
       const elsewhere = batch !== null && at !== null && at !== readAt ? ` @ ${words(at)}` : '';
       const { label = curve.group, stroke, dash, alpha } = lookOf(curve, theme);
       setText(item.label, (label as string) + elsewhere);
+      item.label.title = label as string;
       item.element.hidden = label === '';
       setText(item.value, index < 0 ? '–' : formatValue(curve.values[index]!));
       item.swatch.style.cssText = `--dj-swatch:${stroke};--dj-dash:${stops(dash)};opacity:${alpha ?? 1}`;
@@ -67,7 +68,7 @@ export class Legend {
       label: span('dj-legend-label'),
       value: span('dj-legend-value')
     };
-    item.element.title = [curve.look.label, curve.name].join(' ').trim();
+    item.element.title = curve.name;
     item.element.append(item.swatch, item.label, ' ', item.value);
     this.element.append(item.element);
     this.#items.set(curve, item);

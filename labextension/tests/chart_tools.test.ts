@@ -9,9 +9,11 @@ import { interpolate } from '../chart/tools/clock';
 import { cutName } from '../chart/tools/dom';
 import { Layout, splitName } from '../chart/tools/layout';
 import { isRaw, Lines } from '../chart/tools/lines';
+import { lostValues } from '../chart/tools/marks';
 import { withoutOutliers } from '../chart/tools/outliers';
 import { moved } from '../chart/tools/pan';
 import { fileName } from '../chart/tools/picture';
+import { ChartRuns, runLook } from '../chart/tools/runs';
 import { smooth } from '../chart/tools/smoothing';
 import { csvOf, tableOf } from '../chart/tools/table';
 
@@ -99,6 +101,77 @@ describe('the x axis', () => {
     ];
     expect(interpolate(batches, at, 50)).toBe(5);
     expect(interpolate(batches, at, 150)).toBe(505);
+  });
+});
+
+describe('several runs', () => {
+  const clock = (begin: number): Facts['clock'] => ({ batches: [0, 100], at: [begin, begin + 50] });
+  const runs = [
+    { id: 'a', name: 'baseline', facts: { batchesPerEpoch: 10, clock: clock(1000) } },
+    { id: 'b', name: 'wider', facts: { batchesPerEpoch: 20, clock: clock(5000) } }
+  ];
+
+  it('have the places of their own epochs and times', () => {
+    const [, epoch, relative, wall] = axesOf(runs);
+    expect([epoch!.of(40, 'a'), epoch!.of(40, 'b'), epoch!.batchOf(2, 'b')]).toEqual([4, 2, 40]);
+    expect([relative!.of(40, 'a'), relative!.of(40, 'b'), relative!.batchOf(20, 'b')]).toEqual([20, 20, 40]);
+    expect([wall!.of(40, 'a'), wall!.of(40, 'b')]).toEqual([1020, 5020]);
+  });
+
+  it('share only an axis that all of them have', () => {
+    const other = { id: 'c', facts: { batchesPerEpoch: null, clock: clock(0) } };
+    expect(axesOf([...runs, other]).map(({ name }) => name)).toEqual(['batch', 'relative', 'wall']);
+  });
+
+  it('have twenty looks for each group, on a light and on a dark page', () => {
+    for (const isDark of [false, true]) {
+      const looks = Array.from({ length: 20 }, (_, place) => [
+        JSON.stringify(runLook(place, 'training', isDark)),
+        JSON.stringify(runLook(place, 'validation', isDark))
+      ]).flat();
+      expect(new Set(looks).size).toBe(40);
+    }
+    const dashes = ['training', 'validation'].map(group => runLook(0, group as 'training', false).dash);
+    expect(dashes).toEqual([[], [6, 3]]);
+  });
+
+  it('keep their looks while others come and go, and one alone has that of its groups', () => {
+    const all = new ChartRuns();
+    const of = (run: string): unknown => all.lookOf(new Curve('training', 'loss', run), false).stroke;
+    all.set(runs[0]!);
+    expect(of('a')).toBeUndefined();
+    all.set(runs[1]!);
+    all.set({ ...runs[0]!, id: 'c' });
+    const [a, c] = [of('a'), of('c')];
+    expect(new Set([a, of('b'), c]).size).toBe(3);
+    all.delete('b');
+    expect([of('a'), of('c')]).toEqual([a, c]);
+    all.set({ ...runs[0]!, name: 'renamed' });
+    expect(all.nameOf(new Curve('validation', 'loss', 'a'))).toBe('renamed validation');
+    all.delete('c');
+    expect(of('a')).toBeUndefined();
+  });
+
+  it('have one name in the legend for values and average', () => {
+    const values = Array.from({ length: 50 }, (_, index) => index);
+    const lines = new Lines({ smoothing: 0.5, x: null, look: () => ({ label: 'a', stroke: '#123456' }) });
+    const looks = lines.of([curve(values)]).map(({ look }) => [look.label, look.stroke]);
+    expect(looks).toEqual([
+      ['', '#123456'],
+      ['a', '#123456']
+    ]);
+  });
+});
+
+describe('values that are no numbers', () => {
+  const texts = (...values: number[]): string[] =>
+    lostValues([curve(values)], ({ group }) => group).map(({ text }) => text);
+
+  it('are a mark that says since when, or where', () => {
+    expect(texts(1, 2, 3)).toEqual([]);
+    expect(texts(1, NaN, NaN)).toEqual(['loss (training): not a number since batch 2']);
+    expect(texts(1, Infinity, 3)).toEqual(['loss (training): infinite at batch 2']);
+    expect(texts(1, Infinity, 3, NaN, 4)).toEqual(['loss (training): not a finite number at batches 2–4']);
   });
 });
 
