@@ -149,6 +149,7 @@ export class Panel {
     const data = [this.#table.xs, ...this.#table.columns] as uPlot.AlignedData;
     const [min, max] = this.#around.range();
     const isNew = this.chart === null;
+    const { cursor } = this.#around; // a new chart begins without one
     const chart = (this.chart ??= new uPlot(this.#options(), data, this.plot));
     if (chart.width !== width || chart.height !== height) {
       chart.setSize({ width, height });
@@ -158,7 +159,7 @@ export class Panel {
       chart.setScale('x', { min, max });
     });
     if (isNew && this.element.parentElement!.matches(':hover')) {
-      chart.setCursor(this.#around.cursor); // a pointer that does not move says nothing to a new chart
+      chart.setCursor(cursor); // a pointer that does not move says nothing to a new chart
     }
     this.#note.textContent = noteOf(markersOf(this.curves), this.curves);
     this.#zoomButton.hidden = !this.#around.isZoomed();

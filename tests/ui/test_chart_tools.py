@@ -263,8 +263,9 @@ def test_a_still_pointer_keeps_its_readout_when_the_chart_is_made_again(charts: 
 def test_other_runs_are_laid_over_the_charts(charts: LabPage) -> None:
     """By keyboard, from a list that can be filtered; a run that ends is removed with its curves, and the first run keeps its look."""
     store = open_store(charts.lab.home / "detjupyter/runs.sqlite")
-    for number in range(3):
-        other = replace(ready_run(f"other-{number}"), state=State.FINISHED, name=f"wide layers {number}", batches_trained=100)
+    names = ("baseline", "wider", "deeper")
+    for number, name in enumerate(names):
+        other = replace(ready_run(f"other-{number}"), state=State.FINISHED, name=name, batches_trained=100)
         store.create_run(replace(other, session=make_session(error=None, batches_per_epoch=50), ended_at=time.time()))
         batches = np.arange(1, 3001)
         store.append_series(f"other-{number}", Group.TRAINING, "loss", batches, 1.2 - number / 10 - batches / 10_000)
@@ -278,12 +279,12 @@ def test_other_runs_are_laid_over_the_charts(charts: LabPage) -> None:
     window = charts.page.get_by_role("dialog", name="Compare with other runs")
     expect(window.get_by_role("checkbox")).to_have_count(3)
     expect(window).to_contain_text("100 batches")
-    window.get_by_role("searchbox").fill("layers 1")
+    window.get_by_role("searchbox").fill("WIDER 100")
     expect(window.locator(".dj-others-row >> visible=true")).to_have_count(1)
     window.get_by_role("searchbox").fill("")
     charts.screenshot("charts-others-window")
-    for number in (0, 1):
-        box = window.get_by_label(f"wide layers {number}")
+    for name in names[:2]:
+        box = window.get_by_label(name)
         box.focus()
         charts.page.keyboard.press("Space")
         expect(box).to_be_checked()
@@ -296,10 +297,10 @@ def test_other_runs_are_laid_over_the_charts(charts: LabPage) -> None:
     expect(chart(panel, "only_here")).to_have_count(1)
     loss.locator(".u-over").hover(position={"x": 60, "y": 30})
     charts.screenshot("charts-others")
-    panel.get_by_role("button", name="Remove wide layers 0 from the charts").click()
+    panel.get_by_role("button", name="Remove baseline from the charts").click()
     expect(panel.locator(".dj-bar-name")).to_have_count(2)
     expect(loss.locator(".dj-legend-item")).to_have_count(3)
-    panel.get_by_role("button", name="Remove wide layers 1 from the charts").click()
+    panel.get_by_role("button", name="Remove wider from the charts").click()
     expect(panel.locator(".dj-bar-name")).to_have_count(0)
     expect(chart(panel, "only_here")).to_have_count(0)
     expect(loss.locator(".dj-legend-label")).to_have_text(["training", "validation"])

@@ -282,7 +282,7 @@ def test_selected_runs_are_compared(page: LabPage, store: Store) -> None:
     plot = chart.locator(".u-over")
     box = plot.bounding_box()
     assert box is not None
-    page.page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 12)
+    page.page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 4)
     expect(chart.locator(".dj-mod-focused")).to_contain_text("run-0019 validation 950")
     expect(chart.locator(".dj-legend-batch")).to_have_text("batch 50")
     page.screenshot("runs-compared")

@@ -13,10 +13,10 @@ export interface ChartRun {
 
 /** Dashes of the first runs, and of those whose colors are used a second time. */
 const DASHES = {
-  training: [[], [14, 4]],
+  training: [[], [8, 4]],
   validation: [
     [6, 3],
-    [14, 4, 2, 4]
+    [10, 3, 2, 3]
   ]
 };
 
