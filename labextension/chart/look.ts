@@ -12,7 +12,7 @@ export interface Look extends Partial<uPlot.Series> {
 
 const DASH = [6, 3];
 
-/** Return the look of a curve. Validation curves are dashed, so that they can be told from those of the training without colors. */
+/** Return the look of a curve. Validation curves are dashed, so that they differ from those of the training without colors, too. */
 export function lookOf({ group, look }: Curve, theme: Theme): Look {
   const isTraining = group === 'training';
   return {

@@ -222,7 +222,7 @@ def test_a_value_that_is_no_number_is_a_mark(charts: LabPage) -> None:
 
 
 def test_validation_curves_are_dashed_in_the_chart_the_legend_and_the_picture(charts: LabPage, tmp_path: Path) -> None:
-    """So that they can be told from the training curves without colors."""
+    """So that they differ from the training curves without colors, too."""
     loss = chart(charts.panel(), "loss")
     swatches = loss.locator(".dj-swatch").evaluate_all("all => all.map(one => getComputedStyle(one).backgroundImage)")
     assert [image.count("rgba(0, 0, 0, 0)") for image in swatches] == [0, 2]
@@ -261,7 +261,7 @@ def test_a_still_pointer_keeps_its_readout_when_the_chart_is_made_again(charts: 
 
 
 def test_other_runs_are_laid_over_the_charts(charts: LabPage) -> None:
-    """By keyboard, from a list that can be filtered; a run that ends is removed with its curves, and the first run keeps its look."""
+    """By keyboard, from a list that can be filtered; a run is removed with its curves, and the first run keeps its look."""
     store = open_store(charts.lab.home / "detjupyter/runs.sqlite")
     names = ("baseline", "wider", "deeper")
     for number, name in enumerate(names):
