@@ -290,7 +290,7 @@ class SeriesPatch:
 
 @dataclass(frozen=True, slots=True)
 class MarkRecord:
-    """What happened after ``batches_trained`` batches of a run; ``text`` describes it in one line.
+    """What happened after ``batches_trained`` batches of a run; ``text`` describes it in a line, a reload also by the changed code.
 
     ``kind`` is ``validation``, ``checkpoint``, ``best``, ``restore``, ``reload``, ``hyperparameters``, ``pause`` or ``error``.
     """
@@ -305,12 +305,13 @@ class StoryRecord:
     """What happened in a run, and when it had trained how many batches.
 
     ``times`` (N,) are seconds since the Unix epoch, at which the run had trained ``batches`` (N,); both ascend. Between two of them the
-    times of batches can be interpolated.
+    times of batches can be interpolated. ``batches_per_epoch`` is None if it is not known.
     """
 
     marks: tuple[MarkRecord, ...]
     batches: FloatArray
     times: FloatArray
+    batches_per_epoch: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detjupyter.protocol.records import HyperparameterChange, MarkRecord, RunRecord, StoryRecord
+from detjupyter.server.reloads import reload_changes
 from detjupyter.store.export.times import known_times
 from detjupyter.store.leftovers import is_count, is_number
 from detjupyter.text import one_line
@@ -30,23 +31,25 @@ def story_of(store: Store, run_id: str) -> StoryRecord:
         RunNotFoundError: There is no such run.
     """
     run, events = store.run(run_id), store.events(run_id)
-    marks = sorted(_marks(run, events), key=lambda mark: mark.batches_trained)
+    marks = sorted(_marks(store, run, events), key=lambda mark: mark.batches_trained)
     if len(marks) > MOST_MARKS:
         marks = [mark for mark in marks if mark.kind not in ("validation", "checkpoint")]
     batches, times = known_times(run, events)
     if len(batches) > MOST_TIMES:
         kept = np.linspace(0, len(batches) - 1, MOST_TIMES).astype(np.int64)
         batches, times = batches[kept], times[kept]
-    return StoryRecord(tuple(marks[-MOST_MARKS:]), batches.astype(np.float64), times)
+    batches_per_epoch = run.session.batches_per_epoch if run.session is not None else None
+    return StoryRecord(tuple(marks[-MOST_MARKS:]), batches.astype(np.float64), times, batches_per_epoch)
 
 
-def _marks(run: RunRecord, events: Sequence[Mapping[str, Any]]) -> Iterator[MarkRecord]:
+def _marks(store: Store, run: RunRecord, events: Sequence[Mapping[str, Any]]) -> Iterator[MarkRecord]:
     """Yield the marks; events that are not as we write them are ignored."""
     changes = run.session.hyperparameter_changes if run.session is not None else ()
     for change in changes:
         yield MarkRecord("hyperparameters", change.batches_trained, _cut(_change(change)))
     if run.best is not None:
         yield MarkRecord("best", run.best.batches_trained, _cut(f"best {run.best.name} {run.best.value:.4g}"))
+    code_changes = reload_changes(store.home, run, events)
     for event in events:
         checkpoint = event.get("checkpoint")
         batches = event.get("batches_trained")
@@ -54,7 +57,8 @@ def _marks(run: RunRecord, events: Sequence[Mapping[str, Any]]) -> Iterator[Mark
             batches = checkpoint.get("batches_trained")
         mark = _described(event)
         if mark is not None and is_count(batches):
-            yield MarkRecord(mark[0], batches, _cut(mark[1]))
+            lines = code_changes.pop(batches, "") if mark[0] == "reload" else ""
+            yield MarkRecord(mark[0], batches, "\n".join(filter(None, [_cut(mark[1]), lines])))
 
 
 def _described(event: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from detjupyter.errors import ArgumentError
 from detjupyter.next_step import NextStep
+from detjupyter.protocol.palette import MOST_COMPARED
 from detjupyter.protocol.records import FloatArray, RunRecord, SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store import open_store
@@ -21,7 +22,6 @@ from detjupyter.store.history import Run
 from detjupyter.store.run_values import setting_names, settings_of
 from detjupyter.store.series import drop_replaced
 
-MOST_RUNS = 20
 _DEEPEST = 10
 """How deep lists of runs are nested at most."""
 
@@ -103,8 +103,10 @@ def compare_in(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Compa
     chosen = list(dict.fromkeys(named))
     if len(chosen) == 1 < len(named):
         raise ArgumentError(f"There is nothing to compare: all of these are the run {chosen[0]}.", hint=f"{NextStep.RUNS} lists the runs.")
-    if not 2 <= len(chosen) <= MOST_RUNS:
-        raise ArgumentError(f"2 to {MOST_RUNS} different runs can be compared, not {len(chosen)}.", hint=f"{NextStep.RUNS} lists the runs.")
+    if not 2 <= len(chosen) <= MOST_COMPARED:
+        raise ArgumentError(
+            f"2 to {MOST_COMPARED} different runs can be compared, not {len(chosen)}.", hint=f"{NextStep.RUNS} lists the runs."
+        )
     records = tuple(store.run(run_id) for run_id in chosen)
     code = Run(store, chosen[0]).diff(Run(store, chosen[1])) if len(chosen) == 2 else None
     return Comparison(records, _differing(records), tuple(_metrics(store, chosen)), code)

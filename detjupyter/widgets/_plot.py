@@ -64,7 +64,7 @@ class Curve:
 def curves_of(metric: MetricCurves) -> list[Curve]:
     """Return the curves of one metric of one run: the training curve and the validation curve."""
     return [
-        Curve(patch, _COLORS[group], group.value, has_dots=group is Group.VALIDATION)
+        Curve(patch, _COLORS[group], group.value, has_dots=group is Group.VALIDATION, dashed=group is Group.VALIDATION)
         for group, patch in sorted(metric.curves.items(), key=lambda item: item[0])
     ]
 

@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from detjupyter.protocol.palette import RUN_COLORS
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store.comparison import ComparedMetric, Comparison, by_importance
@@ -26,8 +27,6 @@ _MOST_SETTINGS = 200
 _MOST_CHARACTERS = 200
 _MOST_DIFF_LINES = 300
 _POINTS_IN_ALL = 6000
-# Mid tones with a contrast of 3:1 on white and on JupyterLab's dark background.
-_COLORS = ("#2f8fd0", "#d9730d", "#2e9e5b", "#d0479b", "#8a63d2", "#a58000", "#0f98a0", "#d05050", "#7a8b2a", "#9a735c")
 _MEAN = "#808080"
 _FEWEST_SEEDS = 3
 _MOST_BAND_POINTS = 200
@@ -82,7 +81,7 @@ def _picture(comparison: Comparison) -> Picture:
 
 def _look(index: int) -> tuple[str, bool]:
     """Return the color of a run, and whether its curves are dashed: there are more runs than colors that can be distinguished."""
-    return _COLORS[index % len(_COLORS)], index >= len(_COLORS)
+    return RUN_COLORS[index % len(RUN_COLORS)].both, index >= len(RUN_COLORS)
 
 
 def _curves(metric: ComparedMetric) -> list[Curve]:

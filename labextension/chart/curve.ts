@@ -6,22 +6,30 @@ import type { Group } from '../protocol';
 export interface ChartPatch {
   group: Group;
   name: string;
+  /** The run of the curve, if there are several in the chart. */
+  run?: string;
   start: number;
   batches: ArrayLike<number>;
   values: ArrayLike<number>;
 }
 
+/** Return what tells a curve from the others of a chart. */
+export function keyOf({ run, group, name }: Pick<ChartPatch, 'run' | 'group' | 'name'>): string {
+  return `${run ?? ''}:${group}:${name}`;
+}
+
 /** One curve in two growing columns; values may be NaN or infinite. */
 export class Curve {
   length = 0;
-  /** How it differs from a curve of its group; its label is what the legend calls it. */
+  /** How it differs from a curve of its group; its label is what the legend calls it, '' if it has no place there. */
   look: Partial<uPlot.Series> = {};
   #xs = new Float64Array(256);
   #ys = new Float64Array(256);
 
   constructor(
     readonly group: Group,
-    readonly name: string
+    readonly name: string,
+    readonly run = ''
   ) {}
 
   /** (length,) batches trained when each value was taken, ascending. A view: valid until the next patch. */

@@ -1,4 +1,4 @@
-import { type ChartPatch, Curve } from './curve';
+import { type ChartPatch, Curve, keyOf } from './curve';
 import { PanelNames } from './names';
 import { type Extras, Panel, type Range, type Surroundings } from './panel';
 import { readTheme, watchTheme } from './theme';
@@ -58,6 +58,7 @@ export class ChartGrid {
       height: options.panelHeight ?? (compact ? 120 : 190),
       syncKey: `dj-grid-${(grids += 1)}`,
       signal,
+      cursor: { left: -10, top: -10 },
       theme: () => this.#theme,
       range: () => this.range(),
       isZoomed: () => this.zoomed !== null,
@@ -117,11 +118,11 @@ export class ChartGrid {
     return panel;
   }
 
-  #curveOf({ group, name }: ChartPatch, panel: Panel): Curve {
-    const key = `${group}:${name}`;
+  #curveOf(patch: ChartPatch, panel: Panel): Curve {
+    const key = keyOf(patch);
     let curve = this.#curves.get(key);
     if (curve === undefined) {
-      curve = new Curve(group, name);
+      curve = new Curve(patch.group, patch.name, patch.run);
       this.#curves.set(key, curve);
       panel.add(curve);
     }
@@ -130,17 +131,15 @@ export class ChartGrid {
 
   #measure(): Range {
     let [min, max] = [Infinity, -Infinity];
-    for (const { batches } of this.#curves.values()) {
+    for (const { batches, run } of this.#curves.values()) {
       if (batches.length > 0) {
-        min = Math.min(min, batches[0]!);
-        max = Math.max(max, batches[batches.length - 1]!);
+        const x = (batch: number): number => this.#extras?.x(batch, run) ?? batch;
+        min = Math.min(min, x(batches[0]!));
+        max = Math.max(max, x(batches[batches.length - 1]!));
       }
     }
     if (min > max) {
       return [0, 1];
-    }
-    if (this.#extras !== undefined) {
-      [min, max] = [this.#extras.x(min), this.#extras.x(max)];
     }
     return min === max ? [min - 1, max + 1] : [min, max];
   }

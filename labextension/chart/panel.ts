@@ -2,6 +2,7 @@ import uPlot from 'uplot';
 
 import { type Curve, join, type Table } from './curve';
 import { formatCount, formatTick } from '../live/format';
+import { lookOf } from './look';
 import { drawMarkers, markersOf, noteOf, type Marker } from './markers';
 import { Legend } from './legend';
 import type { Theme } from './theme';
@@ -13,6 +14,8 @@ export interface Surroundings {
   readonly height: number;
   readonly syncKey: string;
   readonly signal: AbortSignal;
+  /** Where the cursor of all panels is in a plot, in CSS pixels; left of 0 if the pointer is over none. */
+  cursor: { left: number; top: number };
   theme(): Theme;
   /** The batches to show: what was zoomed to, else all there are. */
   range(): Range;
@@ -30,8 +33,10 @@ export interface Extras {
   clear(): void;
   /** Return the curves to draw for those of a panel: the same objects at each call, or other ones after `panel.rebuild()`. */
   lines(panel: Panel): readonly Curve[];
-  /** Return the place of a batch on the x axis, which grows with it. */
-  x(batch: number): number;
+  /** Return the place of a batch of a run on the x axis, which grows with it. */
+  x(batch: number, run: string): number;
+  /** From how far away the pointer brings a curve to the front; below 0: it does not. */
+  readonly focusPx: number;
   /** What the x axis counts: "batch". */
   readonly unit: string;
   /** Return the words for a place on the x axis: "1,200". */
@@ -50,8 +55,10 @@ const INTEGER_STEPS = [1, 2, 5]
   .flatMap(step => Array.from({ length: 12 }, (_, power) => step * 10 ** power))
   .sort((a, b) => a - b);
 const MARKER_REACH_PX = 5;
+/** Points closer than this would hide the line between them. */
+export const POINT_ROOM_PX = 8;
 
-/** One metric: its training curve as a line, its validation curve as a line with points, and what could not be drawn. */
+/** One metric: its training curve as a line, its validation curve as a dashed line with points, and what could not be drawn. */
 export class Panel {
   readonly element = document.createElement('div');
   readonly plot = document.createElement('div');
@@ -141,8 +148,9 @@ export class Panel {
     this.#markers = markersOf(this.lines);
     const data = [this.#table.xs, ...this.#table.columns] as uPlot.AlignedData;
     const [min, max] = this.#around.range();
-    this.chart ??= new uPlot(this.#options(), data, this.plot);
-    const chart = this.chart;
+    const isNew = this.chart === null;
+    const { cursor } = this.#around; // a new chart begins without one
+    const chart = (this.chart ??= new uPlot(this.#options(), data, this.plot));
     if (chart.width !== width || chart.height !== height) {
       chart.setSize({ width, height });
     }
@@ -150,6 +158,9 @@ export class Panel {
       chart.setData(data, false);
       chart.setScale('x', { min, max });
     });
+    if (isNew && this.element.parentElement!.matches(':hover')) {
+      chart.setCursor(cursor); // a pointer that does not move says nothing to a new chart
+    }
     this.#note.textContent = noteOf(markersOf(this.curves), this.curves);
     this.#zoomButton.hidden = !this.#around.isZoomed();
     this.#describe();
@@ -255,6 +266,7 @@ export class Panel {
         y: false,
         drag: { x: true, y: false, setScale: false, dist: 4 },
         points: { size: 7 },
+        focus: { prox: extras?.focusPx ?? -1 },
         sync: {
           key: this.#around.syncKey,
           scales: ['x', null],
@@ -268,7 +280,15 @@ export class Panel {
         }
       },
       hooks: {
-        setCursor: [() => this.inView && this.#describe()],
+        setCursor: [
+          chart => {
+            this.#around.cursor = { left: chart.cursor.left!, top: chart.cursor.top! };
+            if (this.inView) {
+              this.#describe();
+            }
+          }
+        ],
+        setSeries: [(_, index) => this.#legend.focus(index)],
         setSelect: [chart => this.#select(chart)],
         draw: [
           chart => {
@@ -281,13 +301,11 @@ export class Panel {
   }
 
   #series(curve: Curve, index: number, theme: Theme): uPlot.Series {
-    const stroke = theme[curve.group];
-    const points = { show: true, width: 0 };
-    if (curve.group === 'validation') {
-      return { stroke, width: 1.75, points: { ...points, size: 6 }, ...curve.look };
-    }
-    const filter = (): number[] => this.#table.lone[index] ?? [];
-    return { stroke, width: 1.25, points: { ...points, size: 4, filter }, ...curve.look };
+    const isMarked = (): boolean =>
+      curve.group === 'validation' && curve.length * POINT_ROOM_PX <= this.#width;
+    const filter = (): number[] | null => (isMarked() ? null : (this.#table.lone[index] ?? []));
+    const points = { show: true, width: 0, size: curve.group === 'validation' ? 6 : 4, filter };
+    return { points, ...lookOf(curve, theme) };
   }
 }
 

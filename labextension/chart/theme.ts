@@ -18,7 +18,7 @@ const DARK = { training: '#56b4e9', validation: '#f0a63a', alarm: '#ff8ad0' };
  * Whether it is dark follows from its text color, because VS Code and Colab lack JupyterLab's variables.
  * `--dj-training-color`, `--dj-validation-color` and `--dj-alarm-color` override the palette.
  */
-export function readTheme(host: HTMLElement): Theme {
+export function readTheme(host: Element): Theme {
   const style = getComputedStyle(host);
   const [r, g, b] = (style.color.match(/[\d.]+/g) ?? ['0', '0', '0']).map(Number) as [number, number, number];
   const dark = 0.299 * r + 0.587 * g + 0.114 * b > 140;

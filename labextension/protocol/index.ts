@@ -9,6 +9,36 @@ export const RUN_MIME_TYPE = 'application/vnd.detjupyter.run+json';
 
 export const REFERENCE_VERSION = 1;
 
+export const MOST_COMPARED = 20;
+
+/** The colors of runs that share a chart. */
+export const RUN_COLORS: { readonly [page in 'light' | 'dark']: readonly string[] } = {
+  light: [
+    '#0072b2',
+    '#d55e00',
+    '#007a5a',
+    '#a8006d',
+    '#8a6d00',
+    '#5b3fb5',
+    '#c2185b',
+    '#00838f',
+    '#6d4c41',
+    '#555555'
+  ],
+  dark: [
+    '#56b4e9',
+    '#f0a63a',
+    '#3ddc97',
+    '#ff8ad0',
+    '#f0e442',
+    '#b39dff',
+    '#ff80ab',
+    '#4dd0e1',
+    '#d7a98c',
+    '#c0c0c0'
+  ]
+};
+
 /** The state of a session or a run. */
 export type State = 'ready' | 'running' | 'paused' | 'finished' | 'stopped' | 'failed' | 'interrupted';
 
@@ -214,7 +244,7 @@ export interface SeriesPatch {
   values: readonly Scalar[];
 }
 
-/** What happened after ``batches_trained`` batches of a run; ``text`` describes it in one line. */
+/** What happened after ``batches_trained`` batches of a run; ``text`` describes it in a line, a reload also by the changed code. */
 export interface MarkRecord {
   kind: string;
   batches_trained: number;
@@ -226,6 +256,7 @@ export interface StoryRecord {
   marks: readonly MarkRecord[];
   batches: readonly Scalar[];
   times: readonly Scalar[];
+  batches_per_epoch: number | null;
 }
 
 /** One line of output of the trial, or a message of the session (then ``stream`` is ``detjupyter``). */

@@ -3,17 +3,23 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Curve } from '../chart/curve';
 import type { Panel } from '../chart/panel';
-import { axesOf } from '../chart/tools/axis';
+import { axesOf, type Facts } from '../chart/tools/axis';
 import { keepChoices, readChoices } from '../chart/tools/choices';
 import { interpolate } from '../chart/tools/clock';
 import { cutName } from '../chart/tools/dom';
 import { Layout, splitName } from '../chart/tools/layout';
 import { isRaw, Lines } from '../chart/tools/lines';
+import { lostValues } from '../chart/tools/marks';
 import { withoutOutliers } from '../chart/tools/outliers';
 import { moved } from '../chart/tools/pan';
 import { fileName } from '../chart/tools/picture';
+import { ChartRuns, runLook } from '../chart/tools/runs';
 import { smooth } from '../chart/tools/smoothing';
 import { csvOf, tableOf } from '../chart/tools/table';
+
+function oneRun(facts: Facts): { id: string; facts: Facts }[] {
+  return [{ id: '', facts }];
+}
 
 function curve(
   values: readonly number[],
@@ -64,27 +70,27 @@ describe('a range without outliers', () => {
 
 describe('the x axis', () => {
   it('counts epochs and time only where they are known', () => {
-    expect(axesOf({ batchesPerEpoch: null, clock: null }).map(({ name }) => name)).toEqual(['batch']);
+    expect(axesOf(oneRun({ batchesPerEpoch: null, clock: null })).map(({ name }) => name)).toEqual(['batch']);
     const clock = { batches: [0, 100, 100, 200], at: [1000, 1010, 1100, 1110] };
-    expect(axesOf({ batchesPerEpoch: 50, clock }).map(({ name }) => name)).toEqual([
+    expect(axesOf(oneRun({ batchesPerEpoch: 50, clock })).map(({ name }) => name)).toEqual([
       'batch',
       'epoch',
       'relative',
       'wall'
     ]);
-    expect(axesOf({ batchesPerEpoch: 0, clock: { batches: [0], at: [5] } }).map(({ name }) => name)).toEqual([
-      'batch'
-    ]);
+    expect(
+      axesOf(oneRun({ batchesPerEpoch: 0, clock: { batches: [0], at: [5] } })).map(({ name }) => name)
+    ).toEqual(['batch']);
   });
 
   it('leads from a batch to its place and back', () => {
     const clock = { batches: [0, 100, 200], at: [1000, 1010, 1110] };
-    for (const axis of axesOf({ batchesPerEpoch: 50, clock })) {
-      expect(axis.batchOf(axis.of(150))).toBeCloseTo(150);
+    for (const axis of axesOf(oneRun({ batchesPerEpoch: 50, clock }))) {
+      expect(axis.batchOf(axis.of(150, ''), '')).toBeCloseTo(150);
     }
-    const [, epoch, relative] = axesOf({ batchesPerEpoch: 50, clock });
-    expect(epoch!.of(125)).toBe(2.5);
-    expect(relative!.of(150)).toBe(60);
+    const [, epoch, relative] = axesOf(oneRun({ batchesPerEpoch: 50, clock }));
+    expect(epoch!.of(125, '')).toBe(2.5);
+    expect(relative!.of(150, '')).toBe(60);
     expect(relative!.words(60)).toBe('1 min 0 s');
   });
 
@@ -98,15 +104,86 @@ describe('the x axis', () => {
   });
 });
 
+describe('several runs', () => {
+  const clock = (begin: number): Facts['clock'] => ({ batches: [0, 100], at: [begin, begin + 50] });
+  const runs = [
+    { id: 'a', name: 'baseline', facts: { batchesPerEpoch: 10, clock: clock(1000) } },
+    { id: 'b', name: 'wider', facts: { batchesPerEpoch: 20, clock: clock(5000) } }
+  ];
+
+  it('have the places of their own epochs and times', () => {
+    const [, epoch, relative, wall] = axesOf(runs);
+    expect([epoch!.of(40, 'a'), epoch!.of(40, 'b'), epoch!.batchOf(2, 'b')]).toEqual([4, 2, 40]);
+    expect([relative!.of(40, 'a'), relative!.of(40, 'b'), relative!.batchOf(20, 'b')]).toEqual([20, 20, 40]);
+    expect([wall!.of(40, 'a'), wall!.of(40, 'b')]).toEqual([1020, 5020]);
+  });
+
+  it('share only an axis that all of them have', () => {
+    const other = { id: 'c', facts: { batchesPerEpoch: null, clock: clock(0) } };
+    expect(axesOf([...runs, other]).map(({ name }) => name)).toEqual(['batch', 'relative', 'wall']);
+  });
+
+  it('have twenty looks for each group, on a light and on a dark page', () => {
+    for (const isDark of [false, true]) {
+      const looks = Array.from({ length: 20 }, (_, place) => [
+        JSON.stringify(runLook(place, 'training', isDark)),
+        JSON.stringify(runLook(place, 'validation', isDark))
+      ]).flat();
+      expect(new Set(looks).size).toBe(40);
+    }
+    const dashes = ['training', 'validation'].map(group => runLook(0, group as 'training', false).dash);
+    expect(dashes).toEqual([[], [6, 3]]);
+  });
+
+  it('keep their looks while others come and go, and one alone has that of its groups', () => {
+    const all = new ChartRuns();
+    const of = (run: string): unknown => all.lookOf(new Curve('training', 'loss', run), false).stroke;
+    all.set(runs[0]!);
+    expect(of('a')).toBeUndefined();
+    all.set(runs[1]!);
+    all.set({ ...runs[0]!, id: 'c' });
+    const [a, c] = [of('a'), of('c')];
+    expect(new Set([a, of('b'), c]).size).toBe(3);
+    all.delete('b');
+    expect([of('a'), of('c')]).toEqual([a, c]);
+    all.set({ ...runs[0]!, name: 'renamed' });
+    expect(all.nameOf(new Curve('validation', 'loss', 'a'))).toBe('renamed validation');
+    all.delete('c');
+    expect(of('a')).toBeUndefined();
+  });
+
+  it('have one name in the legend for values and average', () => {
+    const values = Array.from({ length: 50 }, (_, index) => index);
+    const lines = new Lines({ smoothing: 0.5, x: null, look: () => ({ label: 'a', stroke: '#123456' }) });
+    const looks = lines.of([curve(values)]).map(({ look }) => [look.label, look.stroke]);
+    expect(looks).toEqual([
+      ['', '#123456'],
+      ['a', '#123456']
+    ]);
+  });
+});
+
+describe('values that are no numbers', () => {
+  const texts = (...values: number[]): string[] =>
+    lostValues([curve(values)], ({ group }) => group).map(({ text }) => text);
+
+  it('are a mark that says since when, or where', () => {
+    expect(texts(1, 2, 3)).toEqual([]);
+    expect(texts(1, NaN, NaN)).toEqual(['loss (training): not a number since batch 2']);
+    expect(texts(1, Infinity, 3)).toEqual(['loss (training): infinite at batch 2']);
+    expect(texts(1, Infinity, 3, NaN, 4)).toEqual(['loss (training): not a finite number at batches 2–4']);
+  });
+});
+
 describe('lines', () => {
   it('are the curves themselves when nothing is done to them', () => {
     const curves = [curve([1, 2])];
-    expect(new Lines({ smoothing: 0, x: null }).of(curves)).toBe(curves);
+    expect(new Lines({ smoothing: 0, x: null, look: null }).of(curves)).toBe(curves);
   });
 
   it('are the faint values and their average, the same objects at each drawing', () => {
     const loss = curve(Array.from({ length: 50 }, (_, index) => (index === 7 ? NaN : index)));
-    const lines = new Lines({ smoothing: 0.5, x: batch => batch / 10 });
+    const lines = new Lines({ smoothing: 0.5, x: batch => batch / 10, look: null });
     const [raw, smoothed] = lines.of([loss]);
     expect(raw!.look.alpha).toBeLessThan(1);
     expect([isRaw(raw!), isRaw(smoothed!)]).toEqual([true, false]);
@@ -119,7 +196,7 @@ describe('lines', () => {
 
   it('leave a curve of few points alone', () => {
     expect(
-      new Lines({ smoothing: 0.9, x: null }).of([curve([3, 2, 1], 'accuracy', 'validation')])
+      new Lines({ smoothing: 0.9, x: null, look: null }).of([curve([3, 2, 1], 'accuracy', 'validation')])
     ).toHaveLength(1);
   });
 });
@@ -208,7 +285,7 @@ describe('choices', () => {
 describe('values as text', () => {
   it('are a row for each batch, with what is not finite, and quoted names', () => {
     const curves = [curve([1, NaN, 3], 'a "b", c'), curve([0.5], 'acc', 'validation', 3)];
-    expect(csvOf('batch', curves).split('\r\n')).toEqual([
+    expect(csvOf('batch', curves, ({ group }) => group).split('\r\n')).toEqual([
       'batch,"training a ""b"", c",validation acc',
       '1,1,',
       '2,NaN,',
@@ -218,7 +295,12 @@ describe('values as text', () => {
   });
 
   it('are a table whose first row is the newest, and which says what it leaves out', () => {
-    const box = tableOf('batch', String, [curve(Array.from({ length: 1500 }, (_, index) => index))]);
+    const box = tableOf(
+      'batch',
+      String,
+      [curve(Array.from({ length: 1500 }, (_, index) => index))],
+      ({ group }) => group
+    );
     const rows = Array.from(box.querySelectorAll('tbody tr'), row => row.textContent);
     expect([rows.length, rows[0]]).toEqual([1000, '15001499']);
     expect(box.textContent).toContain('500 earlier rows');

@@ -30,7 +30,7 @@ vi.mock('../chart', () => ({
 vi.mock('../chart/tools', () => ({
   ChartTools: class {
     constructor(_: unknown, { fetchRange }: { fetchRange?: (range: object) => Promise<unknown> }) {
-      ranges.push(() => void fetchRange?.({ from: 0, to: 1 }));
+      ranges.push(() => void fetchRange?.({ run: '', from: 0, to: 1 }));
     }
     dispose(): void {}
   }
@@ -50,7 +50,7 @@ it('the charts of another run ask for the ranges of that run', async () => {
   const root = createRoot(document.body.appendChild(document.createElement('div')));
   for (const id of ['a', 'b']) {
     act(() =>
-      root.render(React.createElement(CurvesChart, { curves, run: new RunSource(api, run({ id }), null) }))
+      root.render(React.createElement(CurvesChart, { curves, run: new RunSource(api, run({ id })) }))
     );
     ranges.at(-1)!();
   }

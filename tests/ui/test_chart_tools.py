@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, expect
 from support.environments import Lab
 from support.pages import LabPage
 from support.runs import make_session, ready_run
+from support.waiting import wait_until
 
 from detjupyter.protocol.records import BestRecord, HyperparameterChange
 from detjupyter.protocol.states import Group, State
@@ -38,7 +39,7 @@ def test_only_charts_in_view_are_drawn(charts: LabPage) -> None:
     expect(everything).to_have_count(24)
     drawn = panel.locator(".dj-panel canvas")
     expect(drawn.first).to_be_visible()
-    charts.page.wait_for_timeout(500)
+    charts.wait_still(panel)
     assert drawn.count() < 12
     last = everything.last
     assert last.locator("canvas").count() == 0
@@ -136,14 +137,13 @@ def test_one_chart_fills_the_page_and_escape_brings_it_back(charts: LabPage) -> 
     """From the menu by keyboard alone; the focus returns to the button, and the chart to its place."""
     panel = charts.panel()
     loss = chart(panel, "loss")
-    before = loss.locator("canvas").bounding_box()
+    before = size(loss)
     choose(charts, loss, "Enlarge")
     window = charts.page.get_by_role("dialog", name="loss")
     expect(window.locator("canvas")).to_be_visible()
     expect(window.locator(".dj-panel-plot")).to_be_focused()
-    charts.page.wait_for_timeout(500)
+    charts.wait_still(window)
     large = window.locator("canvas").bounding_box()
-    assert before is not None
     assert large is not None
     assert large["height"] > 500
     assert large["y"] + large["height"] <= 900
@@ -151,10 +151,7 @@ def test_one_chart_fills_the_page_and_escape_brings_it_back(charts: LabPage) -> 
     charts.page.keyboard.press("Escape")
     expect(window).to_be_hidden()
     expect(loss.locator(".dj-menu-button")).to_be_focused()
-    charts.page.wait_for_timeout(500)
-    after = loss.locator("canvas").bounding_box()
-    assert after is not None
-    assert (after["width"], after["height"]) == (before["width"], before["height"])
+    wait_until(lambda: size(loss) == before)
 
 
 def test_a_chart_is_saved_as_picture_and_as_numbers(charts: LabPage, tmp_path: Path) -> None:
@@ -206,6 +203,109 @@ def test_the_marks_are_drawn_and_say_what_they_are(charts: LabPage) -> None:
     expect(loss.locator(".dj-panel-plot")).to_have_attribute("title", "")
 
 
+def test_a_value_that_is_no_number_is_a_mark(charts: LabPage) -> None:
+    """In its own chart only: with the batch, over the chart and in the list of what happened."""
+    panel = charts.panel()
+    loss = chart(panel, "loss")
+    loss.scroll_into_view_if_needed()
+    over = loss.locator(".u-over")
+    width = over.evaluate("element => element.clientWidth")
+    over.hover(position={"x": width * 101 / BATCHES, "y": 40})
+    expect(loss.locator(".dj-panel-plot")).to_have_attribute("title", "▲ loss (training): not a number at batch 101")
+    choose(charts, loss, "List what happened")
+    items = charts.page.get_by_role("dialog").get_by_role("listitem")
+    expect(items.filter(has_text="not a number")).to_have_text(["batch 101 ▲ loss (training): not a number at batch 101"])
+    charts.page.keyboard.press("Escape")
+    choose(charts, chart(panel, "spiky"), "List what happened")
+    expect(items.filter(has_text="λ lr")).to_have_count(1)
+    expect(items.filter(has_text="not a number")).to_have_count(0)
+
+
+def test_validation_curves_are_dashed_in_the_chart_the_legend_and_the_picture(charts: LabPage, tmp_path: Path) -> None:
+    """So that they differ from the training curves without colors, too."""
+    loss = chart(charts.panel(), "loss")
+    swatches = loss.locator(".dj-swatch").evaluate_all("all => all.map(one => getComputedStyle(one).backgroundImage)")
+    assert [image.count("rgba(0, 0, 0, 0)") for image in swatches] == [0, 2]
+    with charts.page.expect_download() as download:
+        choose(charts, loss, "Download SVG")
+    download.value.save_as(tmp_path / "loss.svg")
+    svg = (tmp_path / "loss.svg").read_text(encoding="utf-8")
+    assert re.findall(r'<path [^>]*stroke-dasharray="([^"]*)"', svg) == ["", "6 3"]
+
+
+def test_a_still_pointer_keeps_its_readout_when_the_chart_is_made_again(charts: LabPage) -> None:
+    """Also in the charts that follow the pointer; when it leaves, nothing is shown any more."""
+    panel = charts.panel()
+    loss, other = chart(panel, "loss"), chart(panel, "learning_rate")
+    loss.scroll_into_view_if_needed()
+    expect(other.locator("canvas")).to_be_visible()
+    loss.locator(".u-over").hover(position={"x": 60, "y": 30})
+    readout = loss.locator(".dj-legend-batch")
+    expect(readout).to_have_text(re.compile(r"^batch \d"))
+    before = readout.inner_text()
+    of_other = other.locator(".dj-legend-batch")
+    expect(of_other).to_have_text(re.compile(r"^batch \d"))
+    before_there = of_other.inner_text()  # its points are at other batches
+    canvas = loss.locator("canvas").element_handle()
+    loss.get_by_role("button", name="log").evaluate("button => button.click()")
+    charts.page.wait_for_function("canvas => !canvas.isConnected", arg=canvas)
+    expect(loss.locator("canvas")).to_be_visible()
+    expect(readout).to_have_text(before)
+    canvas = other.locator("canvas").element_handle()
+    other.get_by_role("button", name="log").evaluate("button => button.click()")
+    charts.page.wait_for_function("canvas => !canvas.isConnected", arg=canvas)
+    expect(of_other).to_have_text(before_there)
+    charts.page.mouse.move(5, 5)
+    expect(readout).to_have_text("")
+    expect(of_other).to_have_text("")
+
+
+def test_other_runs_are_laid_over_the_charts(charts: LabPage) -> None:
+    """By keyboard, from a list that can be filtered; a run is removed with its curves, and the first run keeps its look."""
+    store = open_store(charts.lab.home / "detjupyter/runs.sqlite")
+    names = ("baseline", "wider", "deeper")
+    for number, name in enumerate(names):
+        other = replace(ready_run(f"other-{number}"), state=State.FINISHED, name=name, batches_trained=100)
+        store.create_run(replace(other, session=make_session(error=None, batches_per_epoch=50), ended_at=time.time()))
+        batches = np.arange(1, 3001)
+        store.append_series(f"other-{number}", Group.TRAINING, "loss", batches, 1.2 - number / 10 - batches / 10_000)
+        store.append_series(f"other-{number}", Group.VALIDATION, "only_here", batches[::500], batches[::500] / 3000)
+    store.close()
+    panel = charts.panel()
+    loss = chart(panel, "loss")
+    opener = panel.get_by_role("button", name="Compare with…")
+    opener.focus()
+    charts.page.keyboard.press("Enter")
+    window = charts.page.get_by_role("dialog", name="Compare with other runs")
+    expect(window.get_by_role("checkbox")).to_have_count(3)
+    expect(window).to_contain_text("100 batches")
+    window.get_by_role("searchbox").fill("WIDER 100")
+    expect(window.locator(".dj-others-row >> visible=true")).to_have_count(1)
+    window.get_by_role("searchbox").fill("")
+    charts.screenshot("charts-others-window")
+    for name in names[:2]:
+        box = window.get_by_label(name)
+        box.focus()
+        charts.page.keyboard.press("Space")
+        expect(box).to_be_checked()
+        expect(box).to_be_enabled()
+    charts.page.keyboard.press("Escape")
+    expect(opener).to_be_focused()
+    expect(panel.locator(".dj-bar-name")).to_have_count(3)
+    loss.scroll_into_view_if_needed()
+    expect(loss.locator(".dj-legend-item")).to_have_count(4)
+    expect(chart(panel, "only_here")).to_have_count(1)
+    loss.locator(".u-over").hover(position={"x": 60, "y": 30})
+    charts.screenshot("charts-others")
+    panel.get_by_role("button", name="Remove baseline from the charts").click()
+    expect(panel.locator(".dj-bar-name")).to_have_count(2)
+    expect(loss.locator(".dj-legend-item")).to_have_count(3)
+    panel.get_by_role("button", name="Remove wider from the charts").click()
+    expect(panel.locator(".dj-bar-name")).to_have_count(0)
+    expect(chart(panel, "only_here")).to_have_count(0)
+    expect(loss.locator(".dj-legend-label")).to_have_text(["training", "validation"])
+
+
 @pytest.mark.parametrize("width", [250, 700])
 def test_nothing_is_cut_without_a_tooltip(width: int, charts: LabPage) -> None:
     """Names are cut in their middle, so that their ends are visible, and no control is wider than the panel."""
@@ -223,6 +323,13 @@ def test_nothing_is_cut_without_a_tooltip(width: int, charts: LabPage) -> None:
 def chart(panel: Locator, metric: str) -> Locator:
     """Return the chart of a metric."""
     return panel.page.locator(f"[data-dj-panel='{metric}']")
+
+
+def size(one: Locator) -> tuple[float, float]:
+    """Return the width and height of the canvas of a chart; zeros while it has none."""
+    canvas = one.locator("canvas")
+    box = canvas.bounding_box() if canvas.count() else None
+    return (0, 0) if box is None else (box["width"], box["height"])
 
 
 def choose(page: LabPage, one: Locator, label: str) -> None:

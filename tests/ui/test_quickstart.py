@@ -40,7 +40,7 @@ def test_the_quickstart_runs_cell_by_cell_and_shows_what_it_promises(
     page.run(TRAIN)
     meanwhile = page.run(MEANWHILE)
     expect(meanwhile).to_contain_text("running")
-    page.page.wait_for_timeout(1200)
+    expect(page.cell(TRAIN).locator('.dj-live[data-dj-state="running"] canvas').first).to_be_visible()
     page.screenshot("quickstart-running")
     result = page.run(RESULT)
     expect(result.locator(".jp-OutputArea-output").last).to_contain_text("450: 0.9")

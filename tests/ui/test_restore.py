@@ -213,12 +213,12 @@ def test_a_restore_that_takes_long_is_pending_until_it_has_ended(
     page.run_new("%load_ext detjupyter\nsession = %det_load model_def:WaitingTrial")
     page.run_new("%det_train --batches 40 --checkpoint-every 20 --wait")
     open_run(page)
-    restore(page, 20).click()
+    with page.page.expect_response(re.compile(r"/kernels/[^/]+/command$")):  # the first answer: it has not ended yet
+        restore(page, 20).click()
     pending = checkpoints(page).get_by_role("button", name="Restoring… checkpoint at batch 20", exact=True)
     expect(pending).to_have_text("Restoring…")
     expect(pending).to_have_attribute("aria-busy", "true")
     expect(restore(page, 40)).to_have_attribute("title", "A checkpoint is being restored")
-    page.page.wait_for_timeout(1000)  # longer than the kernel waits with its first answer
     expect(pending).to_be_visible()
     page.screenshot("restore-pending")
     (lab.directory / "quickstart/go").touch()

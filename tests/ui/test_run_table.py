@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, expect
 from support.environments import Lab
@@ -273,20 +274,62 @@ def test_selected_runs_are_compared(page: LabPage, store: Store) -> None:
     keyboard.press("ArrowDown")
     keyboard.press(" ")
     keyboard.press("c")
-    chart = tab(page).locator('.dj-Overlay[data-metric="validation.accuracy"]')
-    expect(chart).to_be_visible()
+    chart = tab(page).locator("[data-dj-panel='accuracy']")
+    expect(chart.locator("canvas")).to_be_visible()
     expect(tab(page).locator(".dj-Compared thead th")).to_have_text(["Run", "run-0019", "baseline", "run-0017"])
     expect(tab(page).get_by_role("row", name="lr", exact=False).first).to_contain_text("0.0001")
     expect(tab(page).get_by_role("row", name="accuracy (validation)")).to_contain_text("950.0 (19 – 950)".replace("950.0", "950"))
     plot = chart.locator(".u-over")
     box = plot.bounding_box()
     assert box is not None
-    page.page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 12)
-    expect(chart.locator(".dj-Overlay-point")).to_contain_text("run-0019 · batch ")
+    page.page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 4)
+    expect(chart.locator(".dj-mod-focused")).to_contain_text("run-0019 validation 950")
+    expect(chart.locator(".dj-legend-batch")).to_have_text("batch 50")
     page.screenshot("runs-compared")
     keyboard.press("Escape")
     expect(tab(page).get_by_label("Rows of runs")).to_be_focused()
     expect(tab(page).locator(".dj-Table-selected")).to_have_text("3 selected")
+
+
+def test_twenty_compared_runs_have_the_tools_of_the_charts_and_differ(page: LabPage, store: Store) -> None:
+    """Each has its own color and dash, in the charts, in the table and in the list of names; axes and a zoom are those of each run."""
+    now = time.time()
+    with store.transaction():
+        for number in range(40, 60):
+            session = make_session(error=None, batches_per_epoch=10 if number % 2 else 20)
+            add(store, number, created_at=now + number, ended_at=now + number + 60, batches_trained=200, session=session)
+            batches = np.arange(1, 201)
+            store.append_series(f"run-{number:04}", Group.TRAINING, "loss", batches, number / batches)
+            store.append_series(f"run-{number:04}", Group.VALIDATION, "val_loss", batches[19::20], number / batches[19::20])
+    tab(page).get_by_label("Search runs").fill(["run-004", "run-005"][0])
+    expect(tab(page).locator(".dj-Table-count")).to_have_text("10 of 40 runs")
+    tab(page).get_by_label("Search runs").fill("")
+    tab(page).get_by_label("Condition").fill("batches == 200")
+    expect(tab(page).locator(".dj-Table-count")).to_have_text("20 of 40 runs")
+    tab(page).get_by_label("Select all runs").click()
+    expect(tab(page).locator(".dj-Table-selected")).to_have_text("20 selected")
+    tab(page).get_by_role("button", name="Compare", exact=True).click()
+    loss = tab(page).locator("[data-dj-panel='loss']")
+    expect(loss.locator("canvas")).to_be_visible()
+    items = loss.locator(".dj-legend-item")
+    expect(items).to_have_count(40)
+    looks = items.locator(".dj-swatch").evaluate_all("all => all.map(one => one.className + getComputedStyle(one).backgroundImage)")
+    assert len(set(looks)) == 40
+    lines = tab(page).locator(".dj-Compared .dj-Swatch line").evaluate_all("all => all.map(one => one.outerHTML)")
+    assert len(set(lines)) == 20
+    page.screenshot("runs-compared-20")
+    tab(page).get_by_role("combobox", name="What the x axis counts").select_option("Epochs")
+    loss.locator(".u-over").hover(position={"x": 100, "y": 30})
+    expect(loss.locator(".dj-legend-batch")).to_have_text(re.compile(r"^epoch [\d.]+$"))
+    with page.page.expect_response(re.compile(r"/runs/run-0040/series\?points=\d+&from=\d+&to=\d+")) as asked:
+        loss.locator(".dj-panel-plot").focus()
+        page.page.keyboard.press("+")
+    patches = asked.value.json()["patches"]
+    assert next(patch["batches"] for patch in patches if patch["name"] == "loss")[0] > 0
+    page.page.keyboard.press("Escape")
+    tab(page).get_by_role("slider", name="Smoothing").fill("0.8")
+    expect(loss.locator(".dj-legend-item >> visible=true")).to_have_count(40)
+    page.screenshot("runs-compared-smooth")
 
 
 def test_an_empty_history_says_what_to_do(lab: Lab, open_page: Callable[..., LabPage]) -> None:

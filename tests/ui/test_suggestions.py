@@ -7,6 +7,7 @@ from collections.abc import Callable
 from playwright.sync_api import Locator, expect
 from support.environments import Lab
 from support.pages import LabPage
+from support.waiting import wait_until
 
 LOAD = "%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial"
 SOURCES = "() => window.jupyterapp.shell.currentWidget.content.widgets.map(one => one.model.sharedModel.getSource())"
@@ -42,10 +43,7 @@ def test_a_section_gets_the_height_that_it_needs(open_lab: Callable[..., Lab], o
     page.run_new(LOAD)
     page.run_new("%det_train --epochs 5000")
     expect(panel.locator(".dj-Live")).to_have_attribute("data-state", "running")
-    page.page.wait_for_timeout(500)  # the sections follow in the next frames
-    live, runs = height(panel, "live"), height(panel, "runs")
-    assert live["shown"] > 1.5 * runs["shown"]
-    assert runs["shown"] <= runs["needed"] + 24 or live["shown"] >= live["needed"] - 24
+    wait_until(lambda: has_its_height(panel), "the sections have the heights that they need")
     page.screenshot("sections")
 
     handle = panel.locator(".lm-SplitPanel-handle >> visible=true").last
@@ -60,7 +58,7 @@ def test_a_section_gets_the_height_that_it_needs(open_lab: Callable[..., Lab], o
     moved = height(panel, "runs")["shown"]
     page.command("detjupyter:stop")
     expect(panel.locator(".dj-Live")).to_have_attribute("data-state", "stopped")
-    page.page.wait_for_timeout(500)
+    page.wait_still(panel)
     assert abs(height(panel, "runs")["shown"] - moved) < 3
 
 
@@ -92,6 +90,13 @@ def test_the_end_of_a_training_is_noticed(open_lab: Callable[..., Lab], open_pag
     page.panel()
     page.page.wait_for_function("() => document.querySelector('.jp-SideBar .lm-TabBar-tab.dj-mod-ended') === null")
     expect(tab).to_have_count(1)
+
+
+def has_its_height(panel: Locator) -> bool:
+    """Return whether the live section has most of the room, and neither it nor the list of runs has blank room that the other needs."""
+    live, runs = height(panel, "live"), height(panel, "runs")
+    fits = runs["shown"] <= runs["needed"] + 24 or live["shown"] >= live["needed"] - 24
+    return fits and live["shown"] > 1.5 * runs["shown"]
 
 
 def height(panel: Locator, section: str) -> dict[str, float]:

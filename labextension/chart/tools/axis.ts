@@ -4,7 +4,7 @@ import { formatCount, formatSeconds, formatTick } from '../../live/format';
 import type { AxisName } from './choices';
 import { type Clock, interpolate } from './clock';
 
-/** What the x axis can count, given what is known of a run. */
+/** What is known of a run, which decides what its x axis can count. */
 export interface Facts {
   batchesPerEpoch: number | null;
   clock: Clock | null;
@@ -17,9 +17,9 @@ export interface Axis {
   title: string;
   /** The word before a place: "batch 1,200". */
   unit: string;
-  of(batch: number): number;
+  of(batch: number, run: string): number;
   /** The batch of a place, not rounded. */
-  batchOf(x: number): number;
+  batchOf(x: number, run: string): number;
   words(x: number): string;
   look: Partial<uPlot.Axis>;
 }
@@ -49,25 +49,48 @@ const EPOCH_STEPS = [
   ...[1, 2, 5].flatMap(step => [0, 1, 2, 3, 4, 5].map(power => step * 10 ** power))
 ];
 
-/** Return the ways to count that the facts allow. */
-export function axesOf({ batchesPerEpoch, clock }: Facts): Axis[] {
+/** Return the ways to count that the facts of all runs allow. */
+export function axesOf(runs: readonly { id: string; facts: Facts }[]): Axis[] {
   const axes = [BATCH];
-  if (batchesPerEpoch !== null && batchesPerEpoch > 0) {
+  const batchesPerEpoch = ofEvery(runs, facts => facts.batchesPerEpoch || null);
+  if (batchesPerEpoch !== null) {
     axes.push(epochs(batchesPerEpoch));
   }
-  if (clock !== null && clock.at.length > 1 && clock.at[clock.at.length - 1]! > clock.at[0]!) {
+  const clock = ofEvery(runs, facts => (hasTime(facts.clock) ? facts.clock : null));
+  if (clock !== null) {
     axes.push(relative(clock), wall(clock));
   }
   return axes;
 }
 
-function epochs(batchesPerEpoch: number): Axis {
+/** Return what gives a fact of a run, if every run has it; else null. */
+function ofEvery<T>(
+  runs: readonly { id: string; facts: Facts }[],
+  pick: (facts: Facts) => T | null
+): ((run: string) => T) | null {
+  const found = new Map<string, T>();
+  for (const { id, facts } of runs) {
+    const fact = pick(facts);
+    if (fact === null) {
+      return null;
+    }
+    found.set(id, fact);
+  }
+  const [first] = found.values();
+  return first === undefined ? null : run => found.get(run) ?? first;
+}
+
+function hasTime(clock: Clock | null): boolean {
+  return clock !== null && clock.at.length > 1 && clock.at[clock.at.length - 1]! > clock.at[0]!;
+}
+
+function epochs(batchesPerEpoch: (run: string) => number): Axis {
   return {
     name: 'epoch',
     title: 'Epochs',
     unit: 'epoch',
-    of: batch => batch / batchesPerEpoch,
-    batchOf: x => x * batchesPerEpoch,
+    of: (batch, run) => batch / batchesPerEpoch(run),
+    batchOf: (x, run) => x * batchesPerEpoch(run),
     words: x => formatTick(Number(x.toPrecision(4))),
     look: {
       label: 'epochs trained',
@@ -77,14 +100,13 @@ function epochs(batchesPerEpoch: number): Axis {
   };
 }
 
-function relative({ batches, at }: Clock): Axis {
-  const began = at[0]!;
+function relative(clock: (run: string) => Clock): Axis {
   return {
     name: 'relative',
     title: 'Time since start',
     unit: 'after',
-    of: batch => interpolate(batches, at, batch) - began,
-    batchOf: x => interpolate(at, batches, x + began),
+    of: (batch, run) => timeOf(clock(run), batch) - clock(run).at[0]!,
+    batchOf: (x, run) => batchAt(clock(run), x + clock(run).at[0]!),
     words: x => formatSeconds(Math.max(0, Math.round(x))),
     look: {
       label: 'time since the start',
@@ -94,13 +116,13 @@ function relative({ batches, at }: Clock): Axis {
   };
 }
 
-function wall({ batches, at }: Clock): Axis {
+function wall(clock: (run: string) => Clock): Axis {
   return {
     name: 'wall',
     title: 'Time of day',
     unit: 'at',
-    of: batch => interpolate(batches, at, batch),
-    batchOf: x => interpolate(at, batches, x),
+    of: (batch, run) => timeOf(clock(run), batch),
+    batchOf: (x, run) => batchAt(clock(run), x),
     words: x => new Date(1000 * x).toLocaleString(),
     look: {
       label: 'time',
@@ -109,6 +131,14 @@ function wall({ batches, at }: Clock): Axis {
       values: (_, splits, __, ___, step) => splits.map(split => timeOfDay(split, step))
     }
   };
+}
+
+function timeOf({ batches, at }: Clock, batch: number): number {
+  return interpolate(batches, at, batch);
+}
+
+function batchAt({ batches, at }: Clock, time: number): number {
+  return interpolate(at, batches, time);
 }
 
 function shortSeconds(s: number): string {

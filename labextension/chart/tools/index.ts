@@ -1,3 +1,5 @@
 export { type Facts } from './axis';
-export { type Mark } from './marks';
-export { type BatchRange, ChartTools, type ToolOptions } from './tools';
+export { type BatchRange, type FetchRange } from './exact';
+export { type OtherRuns } from './others';
+export { type ChartRun, runLook } from './runs';
+export { ChartTools } from './tools';

@@ -1,5 +1,7 @@
 import type uPlot from 'uplot';
 
+import { formatCount } from '../../live/format';
+import type { Curve } from '../curve';
 import type { Theme } from '../theme';
 
 /** What happened in a run after `batches` batches; `text` says what, in a line or more. */
@@ -7,6 +9,8 @@ export interface Mark {
   kind: string;
   batches: number;
   text: string;
+  /** The run, if it is another one than that of the charts. */
+  run?: string;
 }
 
 /** A sign above the chart for each kind, so that color is not needed. */
@@ -18,36 +22,35 @@ const SIGNS: Readonly<Record<string, string>> = {
   reload: '⟳',
   hyperparameters: 'λ',
   pause: 'Ⅱ',
-  error: '✕'
+  error: '✕',
+  lost: '▲' // as the triangles of the values themselves
 };
 /** These happen all the time: they are signs without a line. */
 const QUIET = new Set(['validation', 'checkpoint', 'pause']);
 const APART_PX = 9;
 const REACH_PX = 5;
 
+/** Return the place of a batch on the x axis. */
+type Place = (batch: number, run: string) => number;
+
 /** Draw a sign and a line for every mark; of signs without room only the first is drawn, and those that matter come first. */
-export function drawMarks(
-  chart: uPlot,
-  marks: readonly Mark[],
-  x: (batch: number) => number,
-  theme: Theme
-): void {
+export function drawMarks(chart: uPlot, marks: readonly Mark[], x: Place, theme: Theme): void {
   const { ctx, bbox } = chart;
   const ratio = devicePixelRatio;
   const taken: number[] = [];
   ctx.save();
-  ctx.fillStyle = ctx.strokeStyle = theme.text;
   ctx.font = `${10 * ratio}px ${theme.font.replace(/^\S+ /, '')}`;
   ctx.textAlign = 'center';
   ctx.textBaseline = 'bottom';
   ctx.lineWidth = ratio;
   ctx.setLineDash([2 * ratio, 3 * ratio]);
   const loud = marks.filter(({ kind }) => !QUIET.has(kind));
-  for (const { kind, batches } of [...loud, ...marks.filter(({ kind }) => QUIET.has(kind))]) {
-    const at = chart.valToPos(x(batches), 'x', true);
+  for (const { kind, batches, run } of [...loud, ...marks.filter(({ kind }) => QUIET.has(kind))]) {
+    const at = chart.valToPos(x(batches, run ?? ''), 'x', true);
     const isInside = at >= bbox.left - 1 && at <= bbox.left + bbox.width + 1;
     if (isInside && taken.every(other => Math.abs(other - at) >= APART_PX * ratio)) {
       taken.push(at);
+      ctx.fillStyle = ctx.strokeStyle = kind === 'lost' ? theme.alarm : theme.text;
       ctx.fillText(SIGNS[kind] ?? '•', at, bbox.top + 1);
       if (!QUIET.has(kind)) {
         ctx.beginPath();
@@ -61,16 +64,43 @@ export function drawMarks(
 }
 
 /** Return the marks at `left` pixels from the left of the plot. */
-export function marksAt(
-  chart: uPlot,
-  marks: readonly Mark[],
-  x: (batch: number) => number,
-  left: number
-): Mark[] {
-  return marks.filter(({ batches }) => Math.abs(chart.valToPos(x(batches), 'x') - left) <= REACH_PX);
+export function marksAt(chart: uPlot, marks: readonly Mark[], x: Place, left: number): Mark[] {
+  return marks.filter(
+    ({ batches, run }) => Math.abs(chart.valToPos(x(batches, run ?? ''), 'x') - left) <= REACH_PX
+  );
 }
 
 /** Return a line for a mark: "★ best: …". */
 export function lineOf({ kind, text }: Mark): string {
   return `${SIGNS[kind] ?? '•'} ${text}`;
+}
+
+/** Return a mark for each curve with values that are no numbers or infinite, at the first of them. */
+export function lostValues(curves: readonly Curve[], nameOf: (curve: Curve) => string): Mark[] {
+  return curves.flatMap(curve => {
+    const { batches, values, name, run } = curve;
+    const first = values.findIndex(value => !Number.isFinite(value));
+    if (first < 0) {
+      return [];
+    }
+    const last = values.findLastIndex(value => !Number.isFinite(value));
+    const isEverSince = values.subarray(first).every(value => !Number.isFinite(value));
+    const [from, to] = [formatCount(batches[first]!), formatCount(batches[last]!)];
+    const place = isEverSince
+      ? `since batch ${from}`
+      : first === last
+        ? `at batch ${from}`
+        : `at batches ${from}–${to}`;
+    const areNaN = Array.from(
+      values.filter(value => !Number.isFinite(value)),
+      Number.isNaN
+    );
+    const what = areNaN.every(Boolean)
+      ? 'not a number'
+      : areNaN.some(Boolean)
+        ? 'not a finite number'
+        : 'infinite';
+    const text = `${name} (${nameOf(curve)}): ${what} ${place}`;
+    return [{ kind: 'lost', batches: batches[first]!, text, run }];
+  });
 }

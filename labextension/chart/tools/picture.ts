@@ -1,7 +1,8 @@
 import type uPlot from 'uplot';
 
 import { metricName } from '../names';
-import type { Panel } from '../panel';
+import { type Look, lookOf } from '../look';
+import { type Panel, POINT_ROOM_PX } from '../panel';
 import type { Theme } from '../theme';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -25,17 +26,22 @@ export function svgOf(panel: Panel, theme: Theme, background: string): SVGSVGEle
     text(8, 16, panel.name, theme.text, { 'font-weight': 600, 'font-size': 13 })
   );
   let [left, top] = [8, NAME_PX];
-  for (const { group, look } of panel.lines) {
-    const label = typeof look.label === 'string' ? look.label : group;
-    const item = 32 + 6.5 * label.length;
+  for (const curve of panel.lines) {
+    const { label: named, stroke, dash, alpha } = lookOf(curve, theme);
+    const label = typeof named === 'string' ? named : curve.group;
+    if (label === '') {
+      continue;
+    }
+    const item = 36 + 6.5 * label.length;
     if (left > 8 && left + item > width) {
       [left, top] = [8, top + LEGEND_PX];
     }
-    const [stroke, opacity] = [colorOf(look, theme[group]), look.alpha ?? 1];
     const y = top + LEGEND_PX / 2;
+    const line = { x1: left, x2: left + 18, y1: y, y2: y, stroke, opacity: alpha ?? 1, 'stroke-width': 2 };
     svg.append(
-      shape('line', { x1: left, x2: left + 14, y1: y, y2: y, stroke, opacity, 'stroke-width': 2 }),
-      text(left + 19, y + 4, label, theme.text)
+      shape('line', { ...line, 'stroke-dasharray': dash.join(' ') }),
+      ...(curve.group === 'validation' ? [shape('circle', { cx: left + 9, cy: y, r: 3, fill: stroke })] : []),
+      text(left + 23, y + 4, label, theme.text)
     );
     left += item;
   }
@@ -103,17 +109,15 @@ function plot(panel: Panel, chart: uPlot, theme: Theme, above: number): SVGEleme
   const label = typeof xAxis.label === 'string' ? xAxis.label : '';
   group.append(text(left + width / 2, top + height + 31, label, theme.text, { 'text-anchor': 'middle' }));
   const curves = shape('g', { 'clip-path': `url(#${clip})` });
-  panel.lines.forEach((curve, index) =>
-    curves.append(...curveOf(chart, index, colorOf(curve.look, theme[curve.group])))
-  );
+  panel.lines.forEach((curve, index) => curves.append(...curveOf(chart, index, lookOf(curve, theme))));
   group.append(curves);
   return group;
 }
 
-function curveOf(chart: uPlot, index: number, stroke: string): SVGElement[] {
+function curveOf(chart: uPlot, index: number, { stroke, dash, width, alpha }: Look): SVGElement[] {
   const xs = chart.data[0];
   const ys = chart.data[index + 1]!;
-  const series = chart.series[index + 1]!;
+  const { points: dots } = chart.series[index + 1]!;
   const { left, top } = boxOf(chart);
   let path = '';
   let isOn = false;
@@ -126,13 +130,14 @@ function curveOf(chart: uPlot, index: number, stroke: string): SVGElement[] {
       const at = [left + chart.valToPos(xs[i]!, 'x'), top + chart.valToPos(y, 'y')].map(n => n.toFixed(1));
       path += `${isOn ? 'L' : 'M'}${at[0]} ${at[1]}`;
       isOn = true;
-      if (series.points?.size === 6) {
+      if (dots?.size === 6) {
         points.push(shape('circle', { cx: at[0]!, cy: at[1]!, r: 3, fill: stroke }));
       }
     }
   }
-  const look = { fill: 'none', stroke, 'stroke-width': series.width ?? 1, opacity: series.alpha ?? 1 };
-  return [shape('path', { d: path, 'stroke-linejoin': 'round', ...look }), ...points];
+  const look = { fill: 'none', stroke, 'stroke-width': width, opacity: alpha ?? 1 };
+  const line = { d: path, 'stroke-dasharray': dash.join(' '), 'stroke-linejoin': 'round', ...look };
+  return [shape('path', line), ...(points.length * POINT_ROOM_PX <= boxOf(chart).width ? points : [])];
 }
 
 /** What uPlot keeps of an axis that it has drawn. */
@@ -142,10 +147,6 @@ function boxOf(chart: uPlot): { left: number; top: number; width: number; height
   const { left, top, width, height } = chart.bbox;
   const ratio = devicePixelRatio;
   return { left: left / ratio, top: top / ratio, width: width / ratio, height: height / ratio };
-}
-
-function colorOf({ stroke }: Partial<uPlot.Series>, color: string): string {
-  return typeof stroke === 'string' ? stroke : color;
 }
 
 function text(x: number, y: number, content: string, fill: string, more: Attributes = {}): SVGElement {

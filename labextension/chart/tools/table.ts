@@ -1,22 +1,30 @@
 import { formatValue } from '../../live/format';
 import { type Curve, join } from '../curve';
 import { element } from './dom';
+import { isRaw } from './lines';
 
 const MOST_ROWS = 1000;
 
 /** Return the values of curves as text for a spreadsheet: a row for each place on the x axis, empty where a curve has no value. */
-export function csvOf(unit: string, curves: readonly Curve[]): string {
+export function csvOf(unit: string, curves: readonly Curve[], nameOf: (curve: Curve) => string): string {
   const rows = rowsOf(curves).map(([x, values]) =>
     [x, ...values.map(value => value ?? '')].map(cell => String(cell)).join(',')
   );
-  return [[unit, ...curves.map(headOf)].map(quoted).join(','), ...rows, ''].join('\r\n');
+  return [[unit, ...curves.map(curve => headOf(curve, nameOf))].map(quoted).join(','), ...rows, ''].join(
+    '\r\n'
+  );
 }
 
 /** Return a table of the newest values, newest first. */
-export function tableOf(unit: string, words: (x: number) => string, curves: readonly Curve[]): HTMLElement {
+export function tableOf(
+  unit: string,
+  words: (x: number) => string,
+  curves: readonly Curve[],
+  nameOf: (curve: Curve) => string
+): HTMLElement {
   const rows = rowsOf(curves).reverse();
   const table = element('table', 'dj-values');
-  const heads = [unit, ...curves.map(headOf)].map(text => {
+  const heads = [unit, ...curves.map(curve => headOf(curve, nameOf))].map(text => {
     const cell = element('th', '', text);
     cell.scope = 'col';
     return cell;
@@ -37,8 +45,8 @@ export function tableOf(unit: string, words: (x: number) => string, curves: read
   return box;
 }
 
-function headOf({ group, name, look }: Curve): string {
-  return [group, look.label, name].filter(part => typeof part === 'string').join(' ');
+function headOf(curve: Curve, nameOf: (curve: Curve) => string): string {
+  return [nameOf(curve), ...(isRaw(curve) ? [] : ['smooth']), curve.name].join(' ');
 }
 
 /** Infinities and NaN are kept: only the drawing cannot show them. */

@@ -1,95 +1,100 @@
 import type uPlot from 'uplot';
 
 import { formatValue } from '../../live/format';
-import { type ChartPatch, Curve } from '../curve';
+import type { ChartPatch, Curve } from '../curve';
 import type { ChartGrid } from '../grid';
 import type { Extras, Panel, Range } from '../panel';
 import { readTheme } from '../theme';
-import { type Axis, axesOf, type Facts } from './axis';
+import { type Axis, axesOf } from './axis';
 import { Bar } from './bar';
 import { type Choices, keepChoices, readChoices } from './choices';
+import { OutlierCuts } from './cuts';
 import { cutName, element } from './dom';
+import { ExactCurves, type FetchRange } from './exact';
 import { Layout, splitName } from './layout';
-import { isRaw, Lines } from './lines';
-import { drawMarks, lineOf, type Mark, marksAt } from './marks';
+import { Lines, type Treatment } from './lines';
+import { drawMarks, lineOf, lostValues, type Mark, marksAt } from './marks';
 import { type Item, menuButton } from './menu';
-import { withoutOutliers } from './outliers';
+import { type OtherRuns, RunsBar } from './others';
 import { makeMovable } from './pan';
-import { download, fileName, pngOf, svgOf } from './picture';
-import { csvOf, tableOf } from './table';
+import { type ChartRun, ChartRuns } from './runs';
+import { savePicture, saveValues } from './saving';
+import { tableOf } from './table';
 import { openWindow } from './window';
+import { enlarge, listMarks } from './windows';
 
 export interface ToolOptions {
+  /** The runs of the charts: the one that they are for, or several. */
+  runs: readonly ChartRun[];
   /** What the choices are remembered for; null: they are not. */
   definition?: string | null;
-  /** Fetch the points of all curves in a range of batches, exact if they are not too many. */
-  fetchRange?: (range: BatchRange) => Promise<readonly ChartPatch[]>;
+  fetchRange?: FetchRange;
+  /** The runs that the user can add. */
+  others?: OtherRuns;
 }
 
-export interface BatchRange {
-  from: number;
-  to: number;
-  /** How many points a curve can have; as many as a chart can show by default. */
-  points?: number;
-  signal?: AbortSignal;
-}
+/** The pointer reaches a curve from so far away. */
+const FOCUS_PX = 24;
 
-/** The most that the server answers. */
-const MOST_POINTS = 20_000;
-const LAST_BATCH = 999_999_999;
-
-const FETCH_AFTER_MS = 120;
-/** So much of a range is fetched on either side of it: smoothing begins before it, and moving shows points at once. */
-const BEYOND = 0.5;
-
-/** The tools of JupyterLab's charts: groups, filter, smoothing, axes, exact zoom, marks, downloads, a table of the values. */
+/** The tools of JupyterLab's charts: groups, filter, smoothing, axes, exact zoom, several runs, marks, downloads, a table of the values. */
 export class ChartTools implements Extras {
   private readonly bar: Bar;
+  private readonly runsBar: RunsBar;
   private readonly layout: Layout;
   private readonly spoken = element('div', 'dj-spoken');
   private readonly listeners = new AbortController();
-  private readonly cut = new Map<Panel, readonly [below: number, above: number]>();
+  private readonly cuts = new OutlierCuts();
+  private readonly exact: ExactCurves;
+  private readonly runs = new ChartRuns();
+  private readonly drawnLines: Lines;
   private choices: Choices;
   private axes: readonly Axis[];
   private chosen: Axis;
-  private lines_: Lines;
   private marks: readonly Mark[] = [];
-  private exact: { from: number; to: number; curves: Map<string, Curve> } | null = null;
-  private fetching: AbortController | null = null;
   private arranging = 0;
+  private isDark: boolean;
 
   constructor(
     private readonly grid: ChartGrid,
-    private readonly options: ToolOptions = {}
+    private readonly options: ToolOptions
   ) {
+    options.runs.forEach(run => this.runs.set(run));
+    this.isDark = readTheme(grid.host).dark;
     this.choices = readChoices(options.definition ?? null);
-    this.axes = axesOf({ batchesPerEpoch: null, clock: null });
+    this.axes = axesOf(this.runs.all);
     this.chosen = this.axes[0]!;
-    this.lines_ = this.newLines();
+    this.exact = new ExactCurves(options.fetchRange, () => grid.refresh());
+    this.drawnLines = new Lines(this.treatment());
     this.bar = new Bar(
       choices => this.choose(choices),
       () => this.arrange()
     );
+    this.runsBar = new RunsBar(options.others, this.runs, {
+      add: (run, patches) => this.addRun(run, patches),
+      remove: id => this.removeRun(id)
+    });
     this.layout = new Layout(group => this.choose({ toggled: flipped(this.choices.toggled, group) }));
     this.spoken.setAttribute('role', 'status');
     grid.host.classList.remove('dj-panels');
+    this.bar.element.append(this.runsBar.element);
     grid.host.append(this.bar.element, this.layout.element, this.spoken);
-    this.bar.show(this.choices, this.axes, this.chosen);
+    this.changeRuns();
   }
 
   dispose(): void {
     this.listeners.abort();
-    this.fetching?.abort();
+    this.exact.clear();
     cancelAnimationFrame(this.arranging);
     this.bar.element.remove();
     this.layout.element.remove();
     this.spoken.remove();
   }
 
-  /** Say what is known of the run: it decides which axes there are. */
-  setFacts(facts: Facts): void {
-    this.axes = axesOf(facts);
-    this.chooseAxis();
+  /** Say what is known of a run of the charts: it decides which axes there are. */
+  setRun(run: ChartRun): void {
+    this.runs.set(run);
+    this.useAxes();
+    this.grid.refresh();
   }
 
   setMarks(marks: readonly Mark[]): void {
@@ -115,6 +120,10 @@ export class ChartTools implements Extras {
     return this.chosen.unit;
   }
 
+  get focusPx(): number {
+    return this.runs.areSeveral ? FOCUS_PX : -1;
+  }
+
   add(panel: Panel): void {
     const { signal } = this.listeners;
     const [group, rest] = splitName(panel.name);
@@ -130,21 +139,19 @@ export class ChartTools implements Extras {
 
   clear(): void {
     this.layout.clear();
-    this.cut.clear();
-    this.exact = null;
-    this.lines_ = this.newLines();
+    this.exact.clear();
+    this.drawnLines.clear();
     this.bar.count(0, 0);
   }
 
   lines(panel: Panel): readonly Curve[] {
-    const { exact } = this;
-    const curves =
-      exact === null ? panel.curves : panel.curves.map(curve => exact.curves.get(keyOf(curve)) ?? curve);
-    return this.lines_.of(curves);
+    this.isDark = readTheme(this.grid.host).dark;
+    this.runsBar.show(this.isDark);
+    return this.drawnLines.of(panel.curves.map(curve => this.exact.of(curve)));
   }
 
-  x(batch: number): number {
-    return this.chosen.of(batch);
+  x(batch: number, run: string): number {
+    return this.chosen.of(batch, run);
   }
 
   place(x: number): string {
@@ -155,113 +162,39 @@ export class ChartTools implements Extras {
     return this.chosen.look;
   }
 
-  y(panel: Panel, [min, max]: uPlot.Range.MinMax): uPlot.Range.MinMax {
-    this.cut.delete(panel);
-    const scale = panel.chart?.scales['x'];
-    if (!this.choices.ignoresOutliers || min === null || max === null) {
-      return [min, max];
+  y(panel: Panel, range: uPlot.Range.MinMax): uPlot.Range.MinMax {
+    if (this.choices.ignoresOutliers) {
+      return this.cuts.range(panel, range);
     }
-    const values: number[] = [];
-    const [from, to] = [scale?.min ?? -Infinity, scale?.max ?? Infinity];
-    for (const { batches, values: all } of panel.lines.filter(isRaw)) {
-      for (let i = 0; i < all.length; i += 1) {
-        const value = all[i]!;
-        if (
-          batches[i]! >= from &&
-          batches[i]! <= to &&
-          Number.isFinite(value) &&
-          value >= min &&
-          value <= max
-        ) {
-          values.push(value);
-        }
-      }
-    }
-    const [low, high] = withoutOutliers(values, [min, max]);
-    const [below, above] = [
-      values.filter(value => value < low).length,
-      values.filter(value => value > high).length
-    ];
-    if (below + above > 0) {
-      this.cut.set(panel, [below, above]);
-    }
-    return [low, high];
+    this.cuts.forget(panel);
+    return range;
   }
 
   drawn(panel: Panel, chart: uPlot): void {
     const theme = readTheme(this.grid.host);
-    drawMarks(chart, this.marks, batch => this.chosen.of(batch), theme);
-    const cut = this.cut.get(panel);
-    panel.element.dataset['djCut'] = cut === undefined ? '' : String(cut[0] + cut[1]);
-    if (cut !== undefined) {
-      const { ctx, bbox } = chart;
-      const ratio = devicePixelRatio;
-      const right = bbox.left + bbox.width - 4 * ratio;
-      ctx.save();
-      ctx.fillStyle = theme.text;
-      ctx.font = `${10 * ratio}px ${theme.font.replace(/^\S+ /, '')}`;
-      ctx.textAlign = 'right';
-      if (cut[1] > 0) {
-        ctx.fillText(`↑ ${cut[1]} above`, right, bbox.top + 12 * ratio);
-      }
-      if (cut[0] > 0) {
-        ctx.fillText(`↓ ${cut[0]} below`, right, bbox.top + bbox.height - 4 * ratio);
-      }
-      ctx.restore();
-    }
+    drawMarks(chart, this.marksOf(panel), this.chosen.of, theme);
+    this.cuts.draw(panel, chart, theme);
   }
 
   zoomed(range: Range | null): void {
-    this.fetching?.abort();
-    if (range === null || this.options.fetchRange === undefined) {
-      this.exact = null;
+    if (range === null) {
+      this.exact.clear();
       return;
     }
-    const [first, last] = [this.chosen.batchOf(range[0]), this.chosen.batchOf(range[1])];
-    const around = BEYOND * (last - first);
-    const [from, to] = [Math.max(0, Math.floor(first)), Math.max(1, Math.ceil(last))];
-    if (this.exact !== null && (from < this.exact.from || to > this.exact.to)) {
-      this.exact = null;
-    }
-    const fetching = (this.fetching = new AbortController());
-    window.setTimeout(
-      () => void this.fetch(Math.max(0, Math.floor(from - around)), Math.ceil(to + around), fetching.signal),
-      FETCH_AFTER_MS
-    );
+    const batches = (id: string): Range => [
+      this.chosen.batchOf(range[0], id),
+      this.chosen.batchOf(range[1], id)
+    ];
+    this.exact.show(new Map(this.runs.all.map(({ id }) => [id, batches(id)])));
   }
 
-  private async fetch(from: number, to: number, signal: AbortSignal): Promise<void> {
-    const curves = signal.aborted ? null : await this.fetchCurves(from, to, signal);
-    if (!signal.aborted && curves !== null) {
-      this.exact = { from, to, curves };
-      this.grid.refresh();
-    }
-  }
-
-  /** Return the exact curves of a range of batches; null if they cannot be had: those that are here stay. */
-  private async fetchCurves(
-    from: number,
-    to: number,
-    signal?: AbortSignal,
-    points?: number
-  ): Promise<Map<string, Curve> | null> {
-    const patches = await this.options.fetchRange?.({ from, to, signal, points }).catch(() => null);
-    if (!patches) {
-      return null;
-    }
-    const curves = new Map<string, Curve>();
-    for (const patch of patches) {
-      const curve = new Curve(patch.group, patch.name);
-      curve.apply(patch);
-      curves.set(keyOf(patch), curve);
-    }
-    return curves;
-  }
-
-  private newLines(): Lines {
-    const { chosen } = this;
-    const x = chosen.name === 'batch' ? null : (batch: number): number => chosen.of(batch);
-    return new Lines({ smoothing: this.choices.smoothing, x });
+  private treatment(): Treatment {
+    const { chosen, runs } = this;
+    return {
+      smoothing: this.choices.smoothing,
+      x: chosen.name === 'batch' ? null : chosen.of,
+      look: runs.areSeveral ? curve => runs.lookOf(curve, this.isDark) : null
+    };
   }
 
   private choose(change: Partial<Choices>): void {
@@ -270,26 +203,64 @@ export class ChartTools implements Extras {
     if (change.toggled !== undefined || change.pinned !== undefined) {
       this.arrange();
     } else {
-      this.chooseAxis();
+      this.useAxes();
+      this.rebuild();
     }
   }
 
-  /** Use the axis that was chosen, if the run allows it, and draw everything again. */
-  private chooseAxis(): void {
+  /** Offer the axes that the runs allow, and use the one that was chosen if it is among them. */
+  private useAxes(): void {
+    this.axes = axesOf(this.runs.all);
     const axis = this.axes.find(({ name }) => name === this.choices.axis) ?? this.axes[0]!;
-    if (axis.name !== this.chosen.name) {
-      this.grid.zoom(null); // another unit
-    }
+    const isOther = axis.name !== this.chosen.name;
     this.chosen = axis;
-    this.lines_ = this.newLines();
+    this.drawnLines.treatment = this.treatment();
     this.bar.show(this.choices, this.axes, axis);
+    if (isOther) {
+      this.grid.zoom(null); // another unit
+      this.rebuild();
+    }
+  }
+
+  private rebuild(): void {
     for (const panel of this.grid.panels.values()) {
       panel.rebuild();
     }
     this.grid.refresh();
   }
 
+  private addRun(run: ChartRun, patches: readonly ChartPatch[]): void {
+    this.runs.set(run);
+    this.grid.apply(patches.map(patch => ({ ...patch, run: run.id })));
+    this.changeRuns();
+    if (this.grid.zoomed !== null) {
+      this.zoomed(this.grid.zoomed);
+    }
+  }
+
+  private removeRun(id: string): void {
+    const { zoomed, panels } = this.grid;
+    const kept = Array.from(panels.values(), ({ curves }) => curves)
+      .flat()
+      .filter(({ run }) => run !== id)
+      .map(({ group, name, run, batches, values }) => ({ group, name, run, start: 0, batches, values }));
+    this.runs.delete(id);
+    this.grid.clear();
+    this.grid.apply(kept);
+    this.arrange();
+    this.changeRuns();
+    this.grid.zoom(zoomed);
+  }
+
+  private changeRuns(): void {
+    this.useAxes();
+    this.runsBar.show(this.isDark, true);
+    this.grid.host.classList.toggle('dj-mod-runs', this.runs.areSeveral);
+    this.rebuild();
+  }
+
   private arrange(): void {
+    cancelAnimationFrame(this.arranging);
     this.arranging = 0;
     const panels = this.grid.panels;
     const shown = this.layout.arrange(panels.values(), {
@@ -303,6 +274,8 @@ export class ChartTools implements Extras {
   private items(panel: Panel): Item[] {
     const { name } = panel;
     const isLarge = panel.element.closest('dialog') !== null;
+    const marks = this.marksOf(panel);
+    const nameOf = (curve: Curve): string => this.runs.nameOf(curve);
     return [
       ...(isLarge
         ? []
@@ -314,90 +287,47 @@ export class ChartTools implements Extras {
               act: () => this.choose({ pinned: flipped(this.choices.pinned, name) })
             }
           ]),
-      { label: 'Show the values as a table', act: () => this.tabulate(panel) },
-      ...(this.marks.length > 0 ? [{ label: 'List what happened', act: () => this.listMarks() }] : []),
-      { label: 'Download PNG', act: () => void this.save(panel, 'png') },
-      { label: 'Download SVG', act: () => void this.save(panel, 'svg') },
-      { label: 'Download CSV', act: () => void this.save(panel, 'csv') }
+      {
+        label: 'Show the values as a table',
+        act: () => {
+          const values = tableOf(this.chosen.unit, this.chosen.words, panel.lines, nameOf);
+          openWindow(name, values, () => undefined);
+        }
+      },
+      ...(marks.length > 0 ? [{ label: 'List what happened', act: () => listMarks(marks) }] : []),
+      { label: 'Download PNG', act: () => void savePicture(panel, this.grid.host, 'png') },
+      { label: 'Download SVG', act: () => void savePicture(panel, this.grid.host, 'svg') },
+      {
+        label: 'Download CSV',
+        act: () => void this.exact.complete(panel.curves).then(curves => saveValues(panel, curves, nameOf))
+      }
     ];
   }
 
   private enlarge(panel: Panel): void {
-    const { height } = panel;
-    const content = element('div', 'dj-large');
-    const made = openWindow(panel.name, content, () => {
-      setHeight(panel, height);
-      this.arrange();
-      this.grid.refresh();
-    });
-    made.classList.add('dj-mod-large');
-    content.append(panel.element); // after the window knows what had the focus: a moved element loses it
-    const fit = (): void => {
-      const room = content.getBoundingClientRect().bottom - panel.plot.getBoundingClientRect().top;
-      setHeight(panel, Math.max(height, Math.floor(room)));
-      this.grid.refresh();
-    };
-    const resizes = new ResizeObserver(fit);
-    resizes.observe(content);
-    made.addEventListener('close', () => resizes.disconnect());
-    panel.plot.focus();
-  }
-
-  private tabulate(panel: Panel): void {
-    openWindow(
-      panel.name,
-      tableOf(this.chosen.unit, x => this.chosen.words(x), panel.lines),
-      () => undefined
+    enlarge(
+      panel,
+      () => this.grid.refresh(),
+      () => {
+        this.arrange();
+        this.grid.refresh();
+      }
     );
-  }
-
-  private listMarks(): void {
-    const list = element('ol', 'dj-marks');
-    list.append(
-      ...this.marks.map(mark =>
-        element('li', '', element('span', 'dj-marks-at', `batch ${mark.batches}`), ` ${lineOf(mark)}`)
-      )
-    );
-    list.tabIndex = 0;
-    openWindow('What happened', list, () => undefined);
-  }
-
-  private async save(panel: Panel, kind: 'png' | 'svg' | 'csv'): Promise<void> {
-    const name = fileName(panel.name, kind);
-    if (kind === 'csv') {
-      const exact = await this.fetchCurves(0, LAST_BATCH, undefined, MOST_POINTS);
-      const curves = panel.curves.map(curve => exact?.get(keyOf(curve)) ?? curve);
-      download(name, new Blob([csvOf('batch', curves)], { type: 'text/csv' }));
-      return;
-    }
-    const theme = readTheme(this.grid.host);
-    const svg = svgOf(panel, theme, theme.dark ? '#111111' : '#ffffff');
-    if (svg !== null) {
-      download(
-        name,
-        kind === 'png' ? await pngOf(svg) : new Blob([svg.outerHTML], { type: 'image/svg+xml' })
-      );
-    }
   }
 
   private hover(panel: Panel, event: MouseEvent): void {
     const { chart } = panel;
-    if (chart !== null && this.marks.length > 0) {
+    if (chart !== null) {
       const left = event.clientX - chart.over.getBoundingClientRect().left;
-      panel.plot.title = marksAt(chart, this.marks, batch => this.chosen.of(batch), left)
-        .map(lineOf)
-        .join('\n');
+      panel.plot.title = marksAt(chart, this.marksOf(panel), this.chosen.of, left).map(lineOf).join('\n');
     }
   }
-}
 
-function setHeight(panel: Panel, height: number): void {
-  panel.height = height;
-  panel.plot.style.height = `${height}px`;
-}
-
-function keyOf({ group, name }: { group: string; name: string }): string {
-  return `${group}:${name}`;
+  /** Return what happened in the run, and where the values of a panel are no numbers. */
+  private marksOf(panel: Panel): Mark[] {
+    const lost = lostValues(panel.curves, curve => this.runs.nameOf(curve));
+    return [...this.marks, ...lost].sort((a, b) => a.batches - b.batches);
+  }
 }
 
 function flipped(names: readonly string[], name: string): string[] {

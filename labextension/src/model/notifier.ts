@@ -22,7 +22,7 @@ export class Notifier {
 
   /** Whether this browser notifies. */
   get isOn(): boolean {
-    return isAvailable() && Notification.permission === 'granted' && localStorage.getItem(KEY) === 'on';
+    return isAvailable() && Notification.permission === 'granted' && this.isWanted;
   }
 
   /** Why it cannot be switched on; null if it can. */
@@ -38,11 +38,28 @@ export class Notifier {
   /** Switch it on, after the browser has asked the user, or off. */
   async toggle(): Promise<void> {
     if (this.isOn) {
-      localStorage.removeItem(KEY);
+      this.want(false);
     } else if (this.problem === null && (await Notification.requestPermission()) === 'granted') {
-      localStorage.setItem(KEY, 'on');
+      this.want(true);
     }
     this._changed.emit();
+  }
+
+  private get isWanted(): boolean {
+    try {
+      return this._unkept ?? localStorage.getItem(KEY) === 'on';
+    } catch {
+      return false; // the browser allows no storage
+    }
+  }
+
+  private want(isWanted: boolean): void {
+    try {
+      localStorage.setItem(KEY, isWanted ? 'on' : 'off');
+      this._unkept = null;
+    } catch {
+      this._unkept = isWanted; // no storage, or it is full
+    }
   }
 
   private onRuns(): void {
@@ -58,6 +75,8 @@ export class Notifier {
   private readonly _runs: Pick<RunsModel, 'changed' | 'list'>;
   private readonly _changed = new Signal<this, void>(this);
   private readonly _live = new Set<string>();
+  /** What was chosen in this page, if the browser could not keep it. */
+  private _unkept: boolean | null = null;
 }
 
 function isAvailable(): boolean {

@@ -138,9 +138,9 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
 
   /** Have the charts ask for the marks of the run again, when it has changed. */
   private followCharts(run: RunModel): void {
-    const { record, session } = run;
+    const { record } = run;
     if (record !== null && record !== this._source?.record) {
-      this._source = new RunSource(this.api, record, session);
+      this._source = new RunSource(this.api, record);
       if (this._tools !== null) {
         this._unfollow?.();
         this._unfollow = this._source.follow(this._tools);

@@ -4,7 +4,7 @@ import { copyIcon, deleteIcon, editIcon, tagIcon, textEditorIcon } from '@jupyte
 import * as React from 'react';
 
 import { formatBytes, formatCount } from '../../live/format';
-import type { RunRow } from '../../protocol';
+import { MOST_COMPARED, type RunRow } from '../../protocol';
 import { archiveIcon, starIcon } from '../icons';
 import { IconButton, Message } from '../views/state';
 import { ask } from './ask';
@@ -13,7 +13,6 @@ import type { RunTableModel } from './model';
 
 /** As in `detjupyter.store.annotation`. */
 const LONGEST = { name: 200, note: 10_000 };
-export const MOST_COMPARED = 20;
 
 /** The actions on runs: of the selected ones, or of the active one if none is selected. */
 export class Actions {

@@ -3,17 +3,14 @@ import { caretLeftIcon, copyIcon } from '@jupyterlab/ui-components';
 import { Clipboard } from '@jupyterlab/apputils';
 import * as React from 'react';
 
-import { readTheme, watchTheme } from '../../chart/theme';
 import { formatCount, formatValue, toNumber } from '../../live/format';
 import type { ComparedCurves, ComparisonRecord, RunRow, Scalar } from '../../protocol';
 import type { Api } from '../api';
 import { Failure, IconButton, Loading, Middle, StateBadge } from '../views/state';
-import { drawOverlay, strokeOf } from './overlay';
-
-const CHART_PX = 200;
+import { ComparedCharts, RunSwatch } from './charts';
 
 interface ComparisonProps {
-  api: Pick<Api, 'comparison'>;
+  api: Pick<Api, 'comparison' | 'story' | 'seriesBetween'>;
   runIds: readonly string[];
   onClose: () => void;
 }
@@ -71,26 +68,23 @@ export function ComparisonView({ api, runIds, onClose }: ComparisonProps): JSX.E
           }}
         />
       )}
-      {found !== null && !(found instanceof Error) && <Compared record={found} />}
+      {found !== null && !(found instanceof Error) && <Compared api={api} record={found} />}
     </div>
   );
 }
 
-function Compared({ record }: { record: ComparisonRecord }): JSX.Element {
-  const host = React.useRef<HTMLDivElement>(null);
-  const theme = useTheme(host);
+interface ComparedProps {
+  api: Pick<Api, 'story' | 'seriesBetween'>;
+  record: ComparisonRecord;
+}
+
+function Compared({ api, record }: ComparedProps): JSX.Element {
   const names = React.useMemo(() => record.runs.map(nameOf), [record]);
-  const isDark = theme?.dark ?? false;
   const { settings, metrics, more_settings: moreSettings, more_metrics: moreMetrics, code } = record;
   return (
-    <div ref={host} className="dj-Comparison-body">
+    <div className="dj-Comparison-body">
       <section aria-label="Curves">
-        <div className="dj-Comparison-charts">
-          {theme !== null &&
-            metrics.map(metric => (
-              <Overlay key={`${metric.group}.${metric.name}`} metric={metric} names={names} theme={theme} />
-            ))}
-        </div>
+        <ComparedCharts api={api} record={record} />
         {metrics.length === 0 && <p className="dj-faint">No metrics were recorded.</p>}
         {moreMetrics > 0 && (
           <p className="dj-faint">{formatCount(moreMetrics)} more metrics are not shown.</p>
@@ -103,7 +97,7 @@ function Compared({ record }: { record: ComparisonRecord }): JSX.Element {
               <th scope="col">Run</th>
               {record.runs.map((run, index) => (
                 <th key={run.id} scope="col" title={`${nameOf(run)}\n${run.id}`}>
-                  <Swatch index={index} isDark={isDark} />
+                  <RunSwatch place={index} />
                   <Middle text={nameOf(run)} />
                 </th>
               ))}
@@ -186,77 +180,6 @@ function Values({ name, values, isOptional }: ValuesProps): JSX.Element | null {
       ))}
     </tr>
   );
-}
-
-type Colors = ReturnType<typeof readTheme>;
-
-interface OverlayProps {
-  metric: ComparedCurves;
-  names: readonly string[];
-  theme: Colors;
-}
-
-function Overlay({ metric, names, theme }: OverlayProps): JSX.Element {
-  const host = React.useRef<HTMLDivElement>(null);
-  const [point, setPoint] = React.useState('');
-  React.useEffect(() => {
-    if (host.current === null) {
-      return;
-    }
-    const { dark, text, grid, font } = theme;
-    return drawOverlay(host.current, metric, {
-      names,
-      isDark: dark,
-      text,
-      grid,
-      font,
-      heightPx: CHART_PX,
-      onPoint: setPoint
-    });
-  }, [metric, names, theme]);
-  return (
-    <figure className="dj-Overlay" data-metric={`${metric.group}.${metric.name}`}>
-      <figcaption>
-        <span className="dj-Overlay-name" title={metric.name}>
-          {metric.name} <span className="dj-faint">{metric.group}</span>
-        </span>
-        <span className="dj-Overlay-point" title={point}>
-          {point}
-        </span>
-      </figcaption>
-      <div ref={host} role="img" aria-label={`${metric.name} (${metric.group}) of ${names.length} runs`} />
-    </figure>
-  );
-}
-
-/** The line with which a run is drawn. */
-function Swatch({ index, isDark }: { index: number; isDark: boolean }): JSX.Element {
-  const { color, dash } = strokeOf(index, isDark);
-  return (
-    <svg className="dj-Swatch" width="22" height="8" aria-hidden="true">
-      <line x1="0" y1="4" x2="22" y2="4" stroke={color} strokeWidth="2.5" strokeDasharray={dash.join(' ')} />
-    </svg>
-  );
-}
-
-/** The colors of the page, read again when they change. */
-function useTheme(host: React.RefObject<HTMLElement>): Colors | null {
-  const [theme, setTheme] = React.useState<Colors | null>(null);
-  React.useLayoutEffect(() => {
-    const listeners = new AbortController();
-    const read = (): void => {
-      if (host.current !== null) {
-        setTheme(readTheme(host.current));
-      }
-    };
-    watchTheme(read, listeners.signal);
-    const frame = requestAnimationFrame(read);
-    return () => {
-      cancelAnimationFrame(frame);
-      listeners.abort();
-    };
-  }, [host]);
-  return theme;
 }
 
 function nameOf(run: RunRow): string {

@@ -4,7 +4,7 @@ import * as React from 'react';
 import type { ChartPatch } from '../../chart';
 import { ChartGrid } from '../../chart';
 import type { ChartTools } from '../../chart/tools';
-import type { RunRecord, SessionRecord } from '../../protocol';
+import type { RunRecord } from '../../protocol';
 import type { Api } from '../api';
 import type { Curves } from '../model/curves';
 import { RunSource, toolsOf } from '../model/source';
@@ -64,11 +64,11 @@ export const CurvesChart = React.memo(function CurvesChart({ curves, run = null 
 });
 
 /** Return the run as charts need it: another object when what they show of it can have changed. */
-export function useSource(api: Api, run: RunRecord | null, session: SessionRecord | null): RunSource | null {
+export function useSource(api: Api, run: RunRecord | null): RunSource | null {
   return React.useMemo(
-    () => (run === null ? null : new RunSource(api, run, session)),
-    // the session itself is another object at each message
+    () => (run === null ? null : new RunSource(api, run)),
+    // the record itself is another object at each message
     // eslint-disable-next-line react-hooks/exhaustive-deps
-    [api, run?.id, run?.updated_at, session?.batches_per_epoch]
+    [api, run?.id, run?.updated_at]
   );
 }

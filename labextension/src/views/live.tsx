@@ -80,7 +80,7 @@ export function LiveView({ model }: { model: PanelModel }): JSX.Element {
 function Session({ model, current }: { model: PanelModel; current: Current }): JSX.Element {
   const { session, state, run, steerable } = current;
   const { refusal } = model.session;
-  const source = useSource(model.api, run, session);
+  const source = useSource(model.api, run);
   return (
     <div className="dj-Live" data-state={state} data-session={session.session_id}>
       <div className="dj-Block">

@@ -212,7 +212,7 @@ function RunCurves({ model, run }: { model: PanelModel; run: RunRecord }): JSX.E
   // the section of the runs is not drawn again when the Live section shows another session, whose curves these then are
   useWatched(session.changed, () => session.current?.run?.id ?? '');
   const isWatched = session.current?.run?.id === run.id;
-  const source = useSource(model.api, run, run.session);
+  const source = useSource(model.api, run);
   return isWatched ? (
     <CurvesChart curves={model.curves} run={source} />
   ) : (

@@ -19,6 +19,7 @@ from support.waiting import LIMIT_S, until
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, HyperparameterChange, LogLine, RunParent
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
+from detjupyter.store.code import CodeSource, CodeStore
 from detjupyter.store.lineage import ancestors
 
 
@@ -166,7 +167,26 @@ async def test_the_story_of_a_run_has_its_marks_and_the_times_of_its_batches(api
     assert story["batches"] == sorted(story["batches"])
     assert story["times"] == sorted(story["times"])
     assert (story["times"][0], story["times"][-1]) == (1000, 1100)
+    assert story["batches_per_epoch"] == 20
     assert {20: 1061}.items() <= dict(zip(story["batches"], story["times"], strict=True)).items()
+
+
+async def test_the_mark_of_a_reload_shows_the_changed_lines_of_code(api: Api, store: Store) -> None:
+    """Of each file, with the numbers of the lines; much code is cut, and a reload that changed none shows none."""
+    first, second, third = (digit * 64 for digit in "abc")
+    model = "import torch\n\n\nwidth = 16\n"
+    keep_code(store, first, {"model_def.py": model, "const.yaml": "lr: 1\n"})
+    keep_code(store, second, {"model_def.py": model.replace("16", "32"), "const.yaml": "lr: 1\n"})
+    keep_code(store, third, {"model_def.py": "\n".join(map(str, range(1000))), "const.yaml": "lr: 1\n"})
+    store.create_run(replace(ready_run("one"), bundle_hash=first, batches_trained=40))
+    for batch, code in ((10, second), (20, None), (30, third), (40, "d" * 64)):
+        store.append_events("one", [{"kind": "loaded", "batches_trained": batch, "at": 1000.0 + batch, "hyperparameters": {}}])
+        if code is not None:
+            store.append_events("one", [{"kind": "code", "batches_trained": batch, "at": 1000.0 + batch, "bundle_hash": code, "load": 1}])
+    texts = [mark["text"].splitlines() for mark in (await api.get("runs/one/story"))["marks"]]
+    assert texts[:2] == [["code reloaded", "model_def.py", "@@ -1,4 +1,4 @@", "-width = 16", "+width = 32"], ["code reloaded"]]
+    assert (len(texts[2]), texts[2][-1]) == (22, "… 987 more lines")
+    assert texts[3] == ["code reloaded", "The code 'dddddddddddd' was not stored."]
 
 
 @pytest.mark.parametrize(
@@ -351,3 +371,9 @@ async def test_a_killed_writer_leaves_an_interrupted_run(api: Api, writer: Calla
     process.wait()
     assert (await api.get("runs/killed"))["state"] == "interrupted"
     assert (await api.get("runs/killed/series"))["patches"][0]["values"] == [3, 2]
+
+
+def keep_code(store: Store, bundle_hash: str, files: dict[str, str]) -> None:
+    """Store the code of a bundle."""
+    sources = [CodeSource(path, False, len(text), text.encode()) for path, text in files.items()]
+    CodeStore(store.home).keep(bundle_hash, sources)
