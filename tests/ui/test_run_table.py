@@ -150,12 +150,41 @@ def test_columns_are_chosen_and_remembered(page: LabPage) -> None:
     expect(chooser).to_have_count(0)
     expect(row(page, 19).get_by_role("gridcell")).to_have_count(13)
     expect(tab(page).get_by_role("columnheader", name="width")).to_be_visible()
+    page.wait_saved_layout("detjupyter-runs:detjupyter-runs")
     page.page.reload()
-    page.wait_ready()
-    page.command("detjupyter:open-runs")
     expect(tab(page).get_by_role("columnheader", name="width")).to_be_visible()
     expect(tab(page).get_by_role("columnheader", name="Tags")).to_have_count(0)
     expect(row(page, 19)).to_contain_text("3")
+
+
+def test_the_tab_is_there_again_after_the_page_was_loaded_again(page: LabPage) -> None:
+    """In front, where it was, with the same search, order and groups; so is a comparison, and a closed tab stays closed."""
+    tab(page).get_by_label("Search runs").fill("model_def")
+    tab(page).get_by_label("Groups").select_option("definition")
+    tab(page).get_by_role("button", name="lr", exact=True).click()
+    expect(tab(page).get_by_role("columnheader", name="lr")).to_have_attribute("aria-sort", "descending")
+    page.wait_saved_layout('"sort":"lr"')
+    page.page.reload()
+    expect(tab(page).get_by_role("columnheader", name="lr")).to_have_attribute("aria-sort", "descending")
+    expect(tab(page).get_by_label("Search runs")).to_have_value("model_def")
+    expect(tab(page).get_by_label("Groups")).to_have_value("definition")
+    page.command("detjupyter:open-runs")
+    expect(tab(page)).to_have_count(1)
+    row(page, 16).click()
+    row(page, 12).click(modifiers=["ControlOrMeta"])
+    tab(page).get_by_role("button", name="Compare", exact=True).click()
+    expect(tab(page).locator(".dj-Compared thead th")).to_have_text(["Run", "run-0016", "run-0012"])
+    page.wait_saved_layout('"compared":["run-0016","run-0012"]')
+    page.page.reload()
+    expect(tab(page).locator(".dj-Compared thead th")).to_have_text(["Run", "run-0016", "run-0012"])
+    tab(page).get_by_role("button", name="All runs").click()
+    expect(row(page, 16)).to_be_visible()
+    page.page.get_by_role("tab", name="Runs").locator(".lm-TabBar-tabCloseIcon").click()
+    expect(tab(page)).to_have_count(0)
+    page.wait_saved_layout('"current":"notebook:')
+    page.page.reload()
+    page.wait_ready()
+    expect(tab(page)).to_have_count(0)
 
 
 def test_runs_are_starred_named_tagged_noted_and_archived_by_keyboard(page: LabPage, store: Store) -> None:

@@ -178,6 +178,7 @@ export function GroupRow({
 }: GroupRowProps): JSX.Element {
   const Caret = group.is_open ? caretDownIcon : caretRightIcon;
   const title = titleOf(group);
+  const whole = group.by === 'notebook' && kernelOf(group.value) === null ? group.value : title;
   return (
     <div
       id={id}
@@ -188,7 +189,7 @@ export function GroupRow({
       style={{ top: index * ROW_PX }}
       onClick={onToggle}
     >
-      <span role="gridcell" aria-colspan={columns + 1} className="dj-Row-title" title={title}>
+      <span role="gridcell" aria-colspan={columns + 1} className="dj-Row-title" title={whole}>
         <Caret.react tag="span" className="dj-Row-caret" />
         <span className="dj-Row-name">{title}</span>
         <span className="dj-faint">{formatCount(group.count)}</span>
@@ -197,15 +198,33 @@ export function GroupRow({
   );
 }
 
+/** What the value of a group begins with whose notebook is unknown. */
+const KERNEL = 'kernel:';
+
+/** Return the kernel of a group of runs whose notebook is unknown, null for any other group. */
+export function kernelOf(value: string): string | null {
+  return value.startsWith(KERNEL) ? value.slice(KERNEL.length) : null;
+}
+
+function nameOf(path: string): string {
+  return path.split('/').at(-1) ?? path;
+}
+
 /** Return what all runs of a group have in common. */
 export function groupTitle({ by, value, count }: RunGroup): string {
   switch (by) {
     case 'definition': {
       const [root = '', entrypoint = ''] = value.split('\n');
-      return `${root.split('/').at(-1) ?? ''} · ${entrypoint}`;
+      return `${nameOf(root)} · ${entrypoint}`;
     }
-    case 'kernel':
-      return value === '' ? 'Without a kernel' : `Kernel ${value.slice(0, 8)}`;
+    case 'notebook': {
+      const kernel = kernelOf(value);
+      if (kernel !== null) {
+        return `Kernel ${kernel.slice(0, 8)}, of an unknown notebook`;
+      }
+      const folder = value.split('/').at(-2) ?? '';
+      return value === '' ? 'Without a notebook' : `${nameOf(value)}${folder === '' ? '' : ` · ${folder}`}`;
+    }
     case 'code':
       return value === '' ? 'Code not stored' : `Code ${value.slice(0, 12)}`;
     default:
