@@ -8,6 +8,8 @@ import { formatCount, formatValue, toNumber } from '../../live/format';
 import type { ComparedCurves, ComparisonRecord, RunRow, Scalar } from '../../protocol';
 import type { Api } from '../api';
 import { Failure, IconButton, Loading, Middle, StateBadge } from '../views/state';
+import { Events } from './events';
+import { Explore } from './explore';
 import { drawOverlay, strokeOf } from './overlay';
 
 const CHART_PX = 200;
@@ -16,9 +18,11 @@ interface ComparisonProps {
   api: Pick<Api, 'comparison'>;
   runIds: readonly string[];
   onClose: () => void;
+  /** Compare other runs. */
+  onCompare: (runIds: readonly string[]) => void;
 }
 
-export function ComparisonView({ api, runIds, onClose }: ComparisonProps): JSX.Element {
+export function ComparisonView({ api, runIds, onClose, onCompare }: ComparisonProps): JSX.Element {
   const [found, setFound] = React.useState<ComparisonRecord | Error | null>(null);
   const [attempt, setAttempt] = React.useState(0);
   React.useEffect(() => {
@@ -71,12 +75,17 @@ export function ComparisonView({ api, runIds, onClose }: ComparisonProps): JSX.E
           }}
         />
       )}
-      {found !== null && !(found instanceof Error) && <Compared record={found} />}
+      {found !== null && !(found instanceof Error) && <Compared record={found} onCompare={onCompare} />}
     </div>
   );
 }
 
-function Compared({ record }: { record: ComparisonRecord }): JSX.Element {
+interface ComparedProps {
+  record: ComparisonRecord;
+  onCompare: (runIds: readonly string[]) => void;
+}
+
+function Compared({ record, onCompare }: ComparedProps): JSX.Element {
   const host = React.useRef<HTMLDivElement>(null);
   const theme = useTheme(host);
   const names = React.useMemo(() => record.runs.map(nameOf), [record]);
@@ -141,8 +150,19 @@ function Compared({ record }: { record: ComparisonRecord }): JSX.Element {
           </tbody>
         </table>
       </div>
+      <Explore
+        key={record.runs.map(({ id }) => id).join()}
+        axes={record.axes}
+        names={names}
+        isDark={isDark}
+        onCompare={runs => onCompare(runs.map(run => record.runs[run]!.id))}
+      />
+      <Events
+        events={record.events}
+        heads={names.map((name, index) => ({ name, swatch: <Swatch index={index} isDark={isDark} /> }))}
+      />
       {code !== '' && (
-        <details className="dj-Details dj-Comparison-code" open>
+        <details className="dj-Details dj-Comparison-part dj-Comparison-code" open>
           <summary>
             From {names[0]} to {names[1]}
           </summary>

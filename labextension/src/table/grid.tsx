@@ -5,7 +5,8 @@ import * as React from 'react';
 import type { RunGroup, RunRow } from '../../protocol';
 import { useWindow } from '../views/window';
 import type { Actions } from './actions';
-import { groupTitle, GroupRow, kernelOf, ROW_PX, RunCells } from './cells';
+import { GroupRow, ROW_PX, RunCells } from './cells';
+import { groupTitle, kernelOf } from './groups';
 import type { RunTableModel } from './model';
 import type { Column } from './query';
 

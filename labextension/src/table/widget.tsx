@@ -112,6 +112,12 @@ function RunsView({ table, api, titleOfKernel, compared, onCompare }: RunsViewPr
   return compared === null ? (
     <TableView model={table} onCompare={onCompare} titleOfKernel={titleOfKernel} />
   ) : (
-    <ComparisonView api={api} runIds={compared} onClose={() => onCompare(null)} />
+    <ComparisonView
+      key={compared.join()}
+      api={api}
+      runIds={compared}
+      onClose={() => onCompare(null)}
+      onCompare={onCompare}
+    />
   );
 }
