@@ -64,7 +64,8 @@ def comparison_bundle(comparison: Comparison) -> dict[str, str]:
     html = Html(to_svg(_picture(comparison))) if any(any(metric.curves) for metric in comparison.metrics) else NOTHING
     html += _table(comparison, sections)
     if events:
-        html += Html("<details><summary>Events, by batch</summary>{}<p>{}</p></details>").format(_table(comparison, [events]), left_out)
+        note = Html("<p>{}</p>").format(left_out) if left_out else NOTHING
+        html += Html("<details><summary>Events, by batch</summary>{}{}</details>").format(_table(comparison, [events]), note)
     if code:
         html += Html("<details><summary>{}</summary><pre>{}</pre></details>").format(_code_title(comparison), code)
     event_text = "\n".join(filter(None, [_text(comparison, [_cut(events)]), left_out])) if events else ""

@@ -318,6 +318,52 @@ def test_selected_runs_are_compared(page: LabPage, store: Store) -> None:
     expect(tab(page).locator(".dj-Table-selected")).to_have_text("3 selected")
 
 
+def test_hyperparameters_and_events_of_many_runs_are_compared(page: LabPage, store: Store) -> None:
+    """A range on an axis keeps the runs in it, by mouse and keyboard; these can be compared alone. Events are next to each other."""
+    store.append_events("run-0018", [{"kind": "loaded", "batches_trained": 5}, {"kind": "validation", "batches_trained": 7, "metrics": {}}])
+    tab(page).get_by_label("Rows of runs").focus()
+    keyboard = page.page.keyboard
+    for _ in range(12):
+        keyboard.press(" ")
+        keyboard.press("ArrowDown")
+    keyboard.press("c")
+    explore = tab(page).locator(".dj-Explore")
+    count = explore.locator(".dj-Explore-count")
+    expect(count).to_have_text("12 runs")
+    axis = explore.locator(".dj-Plot-brush").first
+    axis.scroll_into_view_if_needed()
+    box = axis.bounding_box()
+    assert box is not None
+    page.page.mouse.move(box["x"] + 12, box["y"] + 2)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 12, box["y"] + box["height"] / 2, steps=3)
+    page.page.mouse.up()
+    expect(count).to_have_text("6 of 12 runs")
+    page.page.mouse.click(box["x"] + 12, box["y"] + 20)
+    expect(count).to_have_text("12 runs")
+    explore.get_by_text("Axes and ranges").click()
+    explore.get_by_label("lr to").fill("0.001")
+    expect(count).to_have_text("6 of 12 runs")
+    explore.get_by_role("img", name="Parallel coordinates").focus()
+    keyboard.press("ArrowRight")
+    active = explore.locator(".dj-Explore-active")
+    expect(active).to_contain_text("run-0019")
+    expect(active).to_contain_text("lr 1.00e−4")
+    explore.get_by_text("The values as a table").click()
+    expect(explore.get_by_role("row")).to_have_count(7)
+    explore.get_by_label("Hyperparameter", exact=False).last.scroll_into_view_if_needed()
+    page.screenshot("runs-explored")
+    events = tab(page).get_by_role("region", name="Events of the runs")
+    expect(events.get_by_role("row", name="5 code reloaded")).to_be_visible()
+    tab(page).get_by_role("group", name="Kinds of events").get_by_label("Reloads").uncheck()
+    expect(events.get_by_role("row", name="5 code reloaded")).to_have_count(0)
+    view = tab(page)
+    assert view.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    assert view.evaluate(CUT_WITHOUT_TOOLTIP) == []
+    explore.get_by_role("button", name="Compare these").click()
+    expect(count).to_have_text("6 runs")
+
+
 def test_an_empty_history_says_what_to_do(lab: Lab, open_page: Callable[..., LabPage]) -> None:
     """With the line that trains."""
     page = open_page(lab).open()
