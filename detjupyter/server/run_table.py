@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GROUPINGS = ("", "definition", "notebook", "code")
 FAILED = "failed"
 KERNEL = "kernel:"
-"""What the value of a group of runs begins with whose notebook is unknown; their kernel has one all the same."""
+"""What the value of a group of runs begins with whose notebook is unknown; their kernel has one anyway."""
 
 _LOOK_EVERY_S = 1.0
 """How often the owners of live runs are checked at most."""

@@ -123,7 +123,7 @@ class Store(ABC):
     def annotate_runs(self, run_ids: Iterable[str], annotation: Annotation) -> None:
         """Change what the user has added to runs, of all or of none; any process may, also while another one trains them.
 
-        ``updated_at`` stays: a note does not make a run look recently trained. Watchers see the change all the same, see
+        ``updated_at`` stays: a note does not make a run look recently trained. Watchers see the change anyway, see
         :meth:`runs_updated_since`.
 
         Raises:
