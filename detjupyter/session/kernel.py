@@ -18,12 +18,18 @@ class Kernel:
     id: str | None = None
 
     def notebook(self) -> str | None:
-        """Return the absolute path of the kernel's notebook; None if the server has not said it, or if it was renamed since.
-
-        A Jupyter server puts the path at the start of the kernel into ``JPY_SESSION_NAME``.
-        """
-        name = "" if self.id is None else os.environ.get("JPY_SESSION_NAME", "")
-        return name if Path(name).is_absolute() and Path(name).is_file() else None
+        """Return the path of the kernel's notebook; None if it is unknown, or if the notebook was renamed since the kernel started."""
+        path = None if self.id is None else notebook_at_start()
+        return str(path) if path is not None and path.is_file() else None
 
 
 kernel = Kernel()
+
+
+def notebook_at_start() -> Path | None:
+    """Return the absolute path that the notebook of this process had when its kernel started; None if there is none, or it is unknown.
+
+    Jupyter's server puts it into ``JPY_SESSION_NAME``.
+    """
+    name = os.environ.get("JPY_SESSION_NAME", "")
+    return Path(name) if name and Path(name).is_absolute() else None

@@ -348,7 +348,7 @@ def test_hyperparameters_and_events_of_many_runs_are_compared(page: LabPage, sto
     keyboard.press("ArrowRight")
     active = explore.locator(".dj-Explore-active")
     expect(active).to_contain_text("run-0019")
-    expect(active).to_contain_text("lr 1.00e−4")
+    expect(active).to_contain_text("lr 0.0001")
     explore.get_by_text("The values as a table").click()
     expect(explore.get_by_role("row")).to_have_count(7)
     explore.get_by_label("Hyperparameter", exact=False).last.scroll_into_view_if_needed()
