@@ -93,7 +93,10 @@ function Totals({ record }: { record: DefinitionRecord }): JSX.Element {
         </span>
       </div>
       <div
-        className={classes('dj-Bar', share > 1 ? 'dj-mod-alarm' : share > NEAR_THE_LIMIT ? 'dj-mod-warn' : '')}
+        className={classes(
+          'dj-Bar',
+          share > 1 ? 'dj-mod-alarm' : share > NEAR_THE_LIMIT ? 'dj-mod-warn' : ''
+        )}
         role="meter"
         aria-label="Size of what ships, against the limit"
         aria-valuemin={0}
