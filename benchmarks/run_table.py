@@ -82,14 +82,14 @@ def in_browser(scratch: Path, rounds: int) -> list[tuple[str, ...]]:
     """Return the time from the last input to the frame with its rows; typing waits 150 ms for more, which is subtracted."""
     sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1])]
     from playwright.sync_api import sync_playwright
-    from support.environments import LabProcess
+    from support.environments import LabProcess, serve_this_build
 
-    from tests.ui.conftest import FLAGS, _serve_this_build
+    from tests.ui.conftest import FLAGS
 
     work = scratch / "work"
     work.mkdir()
     process = LabProcess(scratch / "home", work)
-    _serve_this_build(scratch / "home")
+    serve_this_build(scratch / "home")
     executable = os.environ.get("DETJUPYTER_CHROMIUM") or shutil.which("chromium")
     with process as lab, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
@@ -101,6 +101,7 @@ def in_browser(scratch: Path, rounds: int) -> list[tuple[str, ...]]:
         page.wait_for_timeout(1000)
         found = [
             ("scroll to another place", [scrolled(page, (number + 1) / (rounds + 1)) for number in range(rounds)]),
+            ("sort by a column", [sorted_by(page, ("lr", "Best")[number % 2]) for number in range(rounds)]),
             ("filter by a condition", [typed(page, f"lr < 1e-3 and accuracy > 0.{number + 1}") for number in range(rounds)]),
         ]
         browser.close()
@@ -129,6 +130,23 @@ def scrolled(page: Any, share: float) -> float:
                 }});
             }}""",
             share,
+        )
+    )
+
+
+def sorted_by(page: Any, column: str) -> float:
+    """Click on the head of a column and return when the first row is another one, in ms."""
+    page.evaluate("() => { document.querySelector('.dj-Table-scroll').scrollTop = 0; }")
+    page.wait_for_selector('[aria-rowindex="2"][data-run]')
+    return float(
+        page.evaluate(
+            f"""async column => {{
+                const first = () => document.querySelector('[aria-rowindex="2"]')?.dataset.run;
+                const before = first();
+                [...document.querySelectorAll('.dj-Head')].find(head => head.textContent === column).click();
+                return await ({WHEN_DRAWN})(() => ![before, undefined].includes(first()));
+            }}""",
+            column,
         )
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detjupyter.errors import DefinitionError, DefinitionTooLargeError
 from detjupyter.magics.asking import ask, say
 from detjupyter.magics.counting import counting
+from detjupyter.session.kernel import notebook_at_start
 
 if TYPE_CHECKING:
     from detjupyter.bundle import FileReport
@@ -81,13 +81,12 @@ def scanned(definition: ModelDefinition, *, expand: bool = False) -> FileReport 
 def links_to(root: Path, shell: Any) -> str | None:
     """Return the path of ``root`` relative to the notebook, as the beginning of a link (``""`` or ``nets/``).
 
-    Jupyter's server sets ``JPY_SESSION_NAME`` to the path of the kernel's notebook. None if the definition is not below the notebook's
-    directory, or if there is no notebook: links would not work.
+    None if the definition is not below the notebook's directory, or if there is no notebook: links would not work.
     """
-    notebook = os.environ.get("JPY_SESSION_NAME")
-    if getattr(shell, "kernel", None) is None or not notebook or not Path(notebook).is_absolute():
+    notebook = notebook_at_start()
+    if getattr(shell, "kernel", None) is None or notebook is None:
         return None
-    directory = Path(notebook).parent.resolve()
+    directory = notebook.parent.resolve()
     if not root.is_relative_to(directory):
         return None
     relative = root.relative_to(directory).as_posix()

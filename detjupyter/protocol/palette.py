@@ -27,6 +27,3 @@ RUN_COLORS = (
     RunColor("#555555", "#c0c0c0", "#7a8b2a"),
 )
 """After the last one they begin again, with other dashes."""
-
-MOST_COMPARED = 20
-"""How many runs share a chart at most: with two kinds of dashes each has its own look."""

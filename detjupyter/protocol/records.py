@@ -213,8 +213,9 @@ class RunRecord:
     """A run as the history lists it.
 
     ``session`` is the session as the run last recorded it. ``recipe`` is the load recipe of its trial, ``versions`` the versions of Python
-    and of the packages at the first load; both are None for runs of scripts and of earlier versions. The last five fields are what the
-    user has added; lists hide a run that is ``archived``.
+    and of the packages at the first load; both are None for runs of scripts and of earlier versions. ``notebook`` is the path of the
+    notebook in which the run began, None if it is unknown. The last five fields are what the user has added; lists hide a run that is
+    ``archived``.
     """
 
     id: str
@@ -239,6 +240,7 @@ class RunRecord:
     session: SessionRecord | None
     recipe: LoadRecipe | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    notebook: str | None = None
     name: str = ""
     note: str = ""
     tags: tuple[str, ...] = ()
@@ -292,7 +294,8 @@ class SeriesPatch:
 class MarkRecord:
     """What happened after ``batches_trained`` batches of a run; ``text`` describes it in a line, a reload also by the changed code.
 
-    ``kind`` is ``validation``, ``checkpoint``, ``best``, ``restore``, ``reload``, ``hyperparameters``, ``pause`` or ``error``.
+    ``kind`` is ``validation``, ``checkpoint``, ``best``, ``restore``, ``reload``, ``hyperparameters``, ``pause``, ``resume``, ``end`` or
+    ``error``.
     """
 
     kind: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from detjupyter.protocol.records import BestRecord, SeriesPatch
+from detjupyter.protocol.records import BestRecord, MarkRecord, SeriesPatch
 from detjupyter.protocol.states import Group, State
 
 
@@ -39,7 +39,7 @@ class RunRow:
 class RunGroup:
     """The head of a group of rows, which are only there if ``is_open``.
 
-    ``by`` is ``definition``, ``kernel``, ``code`` or, for the failed runs without a batch, ``failed``; ``value`` is what all of them have.
+    ``by`` is ``definition``, ``notebook``, ``code`` or, for the failed runs without a batch, ``failed``; ``value`` is what all have.
     """
 
     kind: ClassVar[str] = "group"
@@ -100,15 +100,38 @@ class ComparedCurves:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparedAxis:
+    """A hyperparameter in which runs differ, or a metric: in each run a number, a text (of a metric: NaN or an infinity), or None.
+
+    ``kind`` is ``hyperparameter``, ``best`` (the best value of the metric that ranks the runs), ``validation`` or ``training``.
+    """
+
+    name: str
+    kind: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedEvents:
+    """What happened in one of the runs, in the order of batches; ``more`` counts what is left out."""
+
+    marks: tuple[MarkRecord, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonRecord:
     """Runs next to each other: the settings in which they differ, their metrics, and of two runs the difference of the code.
 
-    ``more_settings`` and ``more_metrics`` count those that are left out.
+    ``axes`` has the values of hyperparameters and metrics as numbers, ``events`` has one entry for each run. ``more_settings`` and
+    ``more_metrics`` count those that are left out.
     """
 
     runs: tuple[RunRow, ...]
     settings: tuple[ComparedSetting, ...]
     metrics: tuple[ComparedCurves, ...]
+    axes: tuple[ComparedAxis, ...]
+    events: tuple[ComparedEvents, ...]
     more_settings: int
     more_metrics: int
     code: str

@@ -65,7 +65,7 @@ class ReportedRun:
         self._publisher = EventPublisher(self._live, self._recorder)
         self._unrecorded = UnrecordedMetrics(self._publisher.warn)
         self.channel = SessionChannel(self._publisher.subscribe, self._live.record, self._live.patches, self._live.log, self.send)
-        run = new_run(record, self.run_id, seed=0, hyperparameters=hyperparameters, config=config, bundle_hash="", kernel_id=kernel.id)
+        run = new_run(record, self.run_id, seed=0, hyperparameters=hyperparameters, config=config, bundle_hash="", kernel=kernel)
         self._recorder.begin(open_store, replace(run, state=State.RUNNING))
         self._publisher.publish(StateChanged(State.RUNNING, 0))
         registry.add_script(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,18 +10,20 @@ import numpy as np
 from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
-from detjupyter.protocol.records import FloatArray, SeriesPatch
-from detjupyter.protocol.run_table import ComparedCurves, ComparedSetting, ComparisonRecord
+from detjupyter.protocol.records import FloatArray, MarkRecord, SeriesPatch
+from detjupyter.protocol.run_table import ComparedAxis, ComparedCurves, ComparedEvents, ComparedSetting, ComparisonRecord
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.handler import Handler
+from detjupyter.store.marks import most_important
 from detjupyter.text import shortened
 
 if TYPE_CHECKING:
+    from detjupyter.store.axes import Axis
     from detjupyter.store.base import Store
     from detjupyter.store.comparison import ComparedMetric
 
 POINTS = 400
-MOST_METRICS, MOST_SETTINGS = 60, 300
+MOST_METRICS, MOST_SETTINGS, MOST_EVENTS = 60, 300, 500
 LONGEST_VALUE, LONGEST_CODE = 300, 200_000
 
 
@@ -53,11 +56,23 @@ def _compare(store: Store, *, run_ids: list[str]) -> str:
             runs=tuple(row_of(run, ()) for run in store.summaries_of([record.id for record in found.records])),
             settings=tuple(settings[:MOST_SETTINGS]),
             metrics=tuple(map(_curves, metrics[:MOST_METRICS])),
+            axes=tuple(map(_axis, found.axes)),
+            events=tuple(map(_events, found.events)),
             more_settings=max(0, len(settings) - MOST_SETTINGS),
             more_metrics=max(0, len(metrics) - MOST_METRICS),
             code="" if found.code is None else shortened(found.code.files, LONGEST_CODE),
         )
     )
+
+
+def _axis(axis: Axis) -> ComparedAxis:
+    values = (shortened(value, LONGEST_VALUE) if isinstance(value, str) else value for value in axis.values)
+    return ComparedAxis(shortened(axis.name, LONGEST_VALUE), axis.kind, tuple(values))
+
+
+def _events(marks: Sequence[MarkRecord]) -> ComparedEvents:
+    kept = most_important(marks, MOST_EVENTS)
+    return ComparedEvents(tuple(kept), len(marks) - len(kept))
 
 
 def _curves(metric: ComparedMetric) -> ComparedCurves:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from detjupyter.errors import DefinitionNotFoundError
 from detjupyter.next_step import Wording, worded
 from detjupyter.protocol.files import DefinitionRecord, DeterminedRecord, FileTable, LargestItemRecord, RuleRecord
+from detjupyter.protocol.limits import NEAR_THE_LIMIT
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.paths import inside
 
@@ -28,7 +29,6 @@ MAX_FILES = 100_000
 MAX_MODULES = 1_000
 #: The operating system limits the watched directories of all processes together, often to 8,192.
 MAX_WATCHED = 4_096
-NEAR_THE_LIMIT = 0.8
 #: A file or folder with a smaller share of the total is not named.
 WORTH_NAMING = 0.02
 IGNORE_FILE = ".detignore"

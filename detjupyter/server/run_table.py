@@ -20,8 +20,10 @@ from detjupyter.text import shortened
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
 
-GROUPINGS = ("", "definition", "kernel", "code")
+GROUPINGS = ("", "definition", "notebook", "code")
 FAILED = "failed"
+KERNEL = "kernel:"
+"""What the value of a group of runs begins with whose notebook is unknown; their kernel has one anyway."""
 
 _LOOK_EVERY_S = 1.0
 """How often the owners of live runs are checked at most."""
@@ -43,7 +45,7 @@ _SORTS: dict[str, Values] = {
 }
 _GROUPED_BY: dict[str, Callable[[RunSummary], str]] = {
     "definition": lambda run: f"{run.definition_root}\n{run.entrypoint}",
-    "kernel": lambda run: run.kernel_id or "",
+    "notebook": lambda run: run.notebook or (f"{KERNEL}{run.kernel_id}" if run.kernel_id else ""),
     "code": lambda run: run.bundle_hash,
 }
 

@@ -11,6 +11,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado.web import authenticated
 
 from detjupyter.errors import ProtocolError
+from detjupyter.protocol.limits import MOST_COLUMNS
 from detjupyter.protocol.run_table import RunsSize
 from detjupyter.protocol.wire import to_json
 from detjupyter.server.handler import Handler
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from detjupyter.store.base import Store
 
 MAX_ROWS = 500
-MAX_COLUMNS = 50
 MAX_NAME = 300
 MAX_RUNS = 100_000
 
@@ -66,7 +66,7 @@ class TableHandler(_TableHandler):
         """Answer with the rows from ``offset`` on; with 304 if they have not changed."""
         offset = self.whole_number("offset", 0, low=0, high=999_999_999)
         limit = self.whole_number("limit", 100, low=1, high=MAX_ROWS)
-        columns = self.texts("columns", MAX_COLUMNS)
+        columns = self.texts("columns", MOST_COLUMNS)
         read = partial(_page, table=self.services.table, selection=self.selection(), columns=columns, offset=offset, limit=limit)
         version, text = await self.services.history.read(read)
         etag = f'"{version}-{hashlib.sha256(self.request.query.encode()).hexdigest()[:16]}"'
@@ -166,7 +166,7 @@ def _annotate(store: Store, *, run_ids: list[str], values: dict[str, Any]) -> No
 def _delete(store: Store, *, run_ids: list[str]) -> None:
     from detjupyter.store.deletion import delete_runs
 
-    delete_runs(store, run_ids)
+    delete_runs(store, run_ids, can_be_undone=False)  # the browser waits before it asks
 
 
 def _size(store: Store, *, run_ids: list[str]) -> str:

@@ -156,7 +156,7 @@ def _checkpoints(store: Store, *, run_id: str) -> str:
 
 
 def _delete(store: Store, *, run_id: str) -> None:
-    delete_runs(store, [run_id])
+    delete_runs(store, [run_id], can_be_undone=False)
 
 
 def _parent(store: Store, *, run_id: str) -> str:

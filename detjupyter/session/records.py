@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detjupyter.protocol.records import RunRecord, SessionRecord
+from detjupyter.session.kernel import Kernel
 
 
 def new_run(
@@ -19,7 +20,7 @@ def new_run(
     hyperparameters: Mapping[str, Any],
     config: Mapping[str, Any],
     bundle_hash: str,
-    kernel_id: str | None,
+    kernel: Kernel,
 ) -> RunRecord:
     """Return a new run of this process, in the state of ``session``."""
     now = time.time()
@@ -35,7 +36,8 @@ def new_run(
         hyperparameters=dict(hyperparameters),
         config=dict(config),
         bundle_hash=bundle_hash,
-        kernel_id=kernel_id,
+        kernel_id=kernel.id,
+        notebook=kernel.notebook(),
         host=platform.node(),
         pid=os.getpid(),
         created_at=now,

@@ -142,7 +142,7 @@ class RunKeeper:
             hyperparameters=loaded.record.hyperparameters,
             config=loaded.record.config,
             bundle_hash=self._hash_of(loaded),
-            kernel_id=kernel.id,
+            kernel=kernel,
         )
         self._recorded_code = run.bundle_hash
         self._emit(RunBegan(run_id))

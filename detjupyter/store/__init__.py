@@ -6,8 +6,10 @@ is cheap: SQLAlchemy, psutil and tsdownsample are imported on first use.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from detjupyter.errors import StoreError
 from detjupyter.store.base import Store
 
 __all__ = ["Store", "open_store"]
@@ -18,6 +20,8 @@ def open_store(path: str | Path | None = None) -> Store:
 
     The default is ``runs.sqlite`` in the user's data directory, or in ``DETJUPYTER_HOME``.
 
+    Runs that a process has deleted, and that can no longer be brought back, are removed with their files.
+
     Stores that a process opens on the same file share their connections; each must be closed.
 
     Raises:
@@ -25,7 +29,11 @@ def open_store(path: str | Path | None = None) -> Store:
 
     Thread: any.
     """
+    from detjupyter.store.deletion import purge
     from detjupyter.store.location import home
     from detjupyter.store.sql import SqlStore
 
-    return SqlStore(home() / "runs.sqlite" if path is None else Path(path))
+    store = SqlStore(home() / "runs.sqlite" if path is None else Path(path))
+    with suppress(StoreError):  # locked or read-only: a later opening deletes them
+        purge(store)
+    return store

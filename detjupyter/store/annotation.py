@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from detjupyter.errors import ArgumentError
+from detjupyter.protocol.limits import LONGEST_NAME, LONGEST_NOTE, LONGEST_TAG, MOST_TAGS
 from detjupyter.protocol.records import RunRecord
 from detjupyter.text import shortened
-
-LONGEST_NAME, LONGEST_NOTE, LONGEST_TAG, MOST_TAGS = 200, 10_000, 100, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,8 @@ class Annotation:
     Attributes:
         name: A text of one line, up to 200 characters; empty for none.
         note: Up to 10,000 characters, also of several lines; empty for none.
-        tags: The new tags, in place of all others; each of one line, up to 100 characters, and not empty. A run has up to 50.
+        tags: The new tags, in place of all others; each of one line, up to 100 characters, not empty and without a comma. A run has up
+            to 50.
         add_tags: Tags that are added.
         remove_tags: Tags that are removed; a run need not have them.
         starred: Whether the run has a star.
@@ -73,6 +73,10 @@ def _tags(tags: Iterable[str]) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(_line("tag", tag, LONGEST_TAG) for tag in tags))
     if "" in found:
         raise ArgumentError("A tag must not be empty.")
+    for tag in found:
+        if "," in tag:
+            hint = "Commas separate tags where several are typed; add each as a tag of its own."
+            raise ArgumentError(f"A tag must not contain a comma: {_shown(tag)}.", hint=hint)
     return found
 
 

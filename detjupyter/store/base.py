@@ -123,7 +123,8 @@ class Store(ABC):
     def annotate_runs(self, run_ids: Iterable[str], annotation: Annotation) -> None:
         """Change what the user has added to runs, of all or of none; any process may, also while another one trains them.
 
-        ``updated_at`` of a run that changes becomes the current time, so that watchers see it.
+        ``updated_at`` stays: a note does not make a run look recently trained. Watchers see the change anyway, see
+        :meth:`runs_updated_since`.
 
         Raises:
             RunNotFoundError: There is no run of an id.
@@ -225,7 +226,7 @@ class Store(ABC):
             limit: How many, None for all.
             before: Only runs older than the run with that id.
             entrypoint: Only runs of that entrypoint.
-            updated_since: Only runs with a greater ``updated_at``.
+            updated_since: Only runs with a greater ``updated_at``, and those that were annotated since.
 
         Raises:
             RunNotFoundError: There is no run ``before``.
@@ -237,7 +238,7 @@ class Store(ABC):
 
     @abstractmethod
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
-        """Return the runs with a greater ``updated_at``, earliest first.
+        """Return the runs with a greater ``updated_at``, earliest first, and among them those that were annotated since.
 
         The owner of every live run is checked, so that a watcher that calls this regularly also finds killed kernels, whose death does not
         change the :meth:`change_token`.
@@ -255,10 +256,36 @@ class Store(ABC):
     def delete_run(self, run_id: str) -> None:
         """Delete a run with its curves, log, events and records of checkpoints. The caller deletes the files of its checkpoints.
 
+        The run can be :meth:`mark_deleted`.
+
         Raises:
             RunNotFoundError: There is no such run.
             StoreError: The run is live.
         """
+
+    @abstractmethod
+    def mark_deleted(self, run_ids: Iterable[str], at: float) -> None:
+        """Hide runs, all or none: until :meth:`undelete` all other methods behave as if they had been deleted; their data stay.
+
+        Args:
+            run_ids: The runs; the caller has checked that none is live.
+            at: The time of the deletion, for :meth:`marked_deleted`.
+
+        Raises:
+            RunNotFoundError: There is no run of an id, or it is marked already.
+        """
+
+    @abstractmethod
+    def undelete(self, run_ids: Iterable[str]) -> None:
+        """Undo :meth:`mark_deleted`, for all runs or none; a run that is not marked stays as it is.
+
+        Raises:
+            RunNotFoundError: There is no run of an id.
+        """
+
+    @abstractmethod
+    def marked_deleted(self, until: float) -> list[str]:
+        """Return the ids of the runs that were marked as deleted, up to that time."""
 
     @abstractmethod
     def series_names(self, run_id: str) -> list[tuple[Group, str]]:

@@ -11,16 +11,19 @@ import numpy as np
 
 from detjupyter.errors import ArgumentError
 from detjupyter.next_step import NextStep
-from detjupyter.protocol.palette import MOST_COMPARED
-from detjupyter.protocol.records import FloatArray, RunRecord, SeriesPatch
+from detjupyter.protocol.limits import MOST_COMPARED
+from detjupyter.protocol.records import FloatArray, MarkRecord, RunRecord, SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store import open_store
+from detjupyter.store.axes import Axis, axes_of
 from detjupyter.store.base import Store
 from detjupyter.store.code_diff import CodeDiff
 from detjupyter.store.definition_runs import run_named
 from detjupyter.store.history import Run
+from detjupyter.store.lineage import whole_series
+from detjupyter.store.marks import marks_of
 from detjupyter.store.run_values import setting_names, settings_of
-from detjupyter.store.series import drop_replaced
+from detjupyter.store.summary import summary_of
 
 _DEEPEST = 10
 """How deep lists of runs are nested at most."""
@@ -68,12 +71,16 @@ class Comparison:
             as text, None if a run does not have it. A hyperparameter ``seed`` is ``hparam.seed``, as in conditions.
         metrics: All metrics, in the order in which they appear.
         code: The difference of the code of two runs; None for more runs.
+        axes: The hyperparameters in which the runs differ, and the newest metrics, as numbers.
+        events: What happened in each run, in the order of batches: validations, checkpoints, reloads, pauses, …
     """
 
     records: tuple[RunRecord, ...]
     settings: dict[str, tuple[str | None, ...]]
     metrics: tuple[ComparedMetric, ...]
     code: CodeDiff | None
+    axes: tuple[Axis, ...] = ()
+    events: tuple[tuple[MarkRecord, ...], ...] = ()
 
     @property
     def is_of_seeds(self) -> bool:
@@ -109,7 +116,9 @@ def compare_in(store: Store, runs: Iterable[Run | str | Iterable[Run]]) -> Compa
         )
     records = tuple(store.run(run_id) for run_id in chosen)
     code = Run(store, chosen[0]).diff(Run(store, chosen[1])) if len(chosen) == 2 else None
-    return Comparison(records, _differing(records), tuple(_metrics(store, chosen)), code)
+    axes = tuple(axes_of([summary_of(record) for record in records]))
+    events = tuple(tuple(marks_of(record, store.events(record.id))) for record in records)
+    return Comparison(records, _differing(records), tuple(_metrics(store, chosen)), code, axes, events)
 
 
 def by_importance(metrics: Iterable[ComparedMetric]) -> list[ComparedMetric]:
@@ -144,10 +153,5 @@ def _metrics(store: Store, run_ids: Sequence[str]) -> Iterator[ComparedMetric]:
 
 
 def _curves(store: Store, run_id: str) -> dict[tuple[Group, str], SeriesPatch]:
-    """Return the curves of a run that have points, read at once: thousands of queries for thousands of metrics would take seconds."""
-    found = {}
-    for group, name, batches, values in store.series_since(run_id, 0)[1]:
-        batches, values = drop_replaced(batches, values)
-        if len(values):
-            found[group, name] = SeriesPatch(group, name, 0, batches.astype(np.float64), values)
-    return found
+    curves = whole_series(store, run_id).items()
+    return {(group, name): SeriesPatch(group, name, 0, batches.astype(np.float64), values) for (group, name), (batches, values) in curves}

@@ -22,7 +22,7 @@ from detjupyter.store.annotation import Annotation
 from detjupyter.store.base import Store
 from detjupyter.store.code import Code, CodeStore
 from detjupyter.store.code_diff import CodeDiff, diff_settings
-from detjupyter.store.deletion import Deleted, delete_runs
+from detjupyter.store.deletion import Deleted, delete_runs, undelete_runs
 from detjupyter.store.export.files import export
 from detjupyter.store.export.frames import metrics_frame
 from detjupyter.store.export.frames import runs_frame as frame_of
@@ -187,13 +187,21 @@ class Run:
         return export(self._store, self.id, path, overwrite=overwrite)
 
     def delete(self) -> Deleted:
-        """Delete the run with its curves, its log and its checkpoints.
+        """Delete the run with its curves, its log and its checkpoints; :meth:`undelete` brings it back within ten seconds.
 
         Raises:
             SessionError: It is running or paused.
             RunNotFoundError: It was deleted already.
         """
         return delete_runs(self._store, [self.id])
+
+    def undelete(self) -> None:
+        """Bring the run back after :meth:`delete`, with everything that belongs to it.
+
+        Raises:
+            StoreError: The ten seconds are over.
+        """
+        undelete_runs(self._store, [self.id])
 
     def annotate(
         self,
@@ -352,11 +360,22 @@ class RunList(list[Run]):
     def delete(self) -> Deleted:
         """Delete the runs with their curves, logs and checkpoints; ``dj.runs(None, where="batches < 10").delete()`` deletes by a condition.
 
+        The ``undo()`` of the result brings them back within ten seconds, and so does :meth:`undelete`.
+
         Raises:
             SessionError: One of them is running or paused; then none is deleted.
             RunNotFoundError: One of them was deleted already; then none is deleted.
         """
         return delete_runs(self[0]._store, [run.id for run in self]) if self else Deleted((), 0)
+
+    def undelete(self) -> None:
+        """Bring the runs of the list back after :meth:`delete`; those that were not deleted stay as they are.
+
+        Raises:
+            StoreError: The ten seconds are over for one of them; then no run comes back.
+        """
+        if self:
+            undelete_runs(self[0]._store, [run.id for run in self])
 
     def annotate(
         self,

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from detjupyter.errors import RunNotFoundError
 from detjupyter.protocol.records import RunParent
 from detjupyter.store.leftovers import is_count
+from detjupyter.store.series import SessionCurves, cut_mark, drop_replaced
 
 if TYPE_CHECKING:
-    from detjupyter.store.base import Store
-    from detjupyter.store.series import SessionCurves
+    from detjupyter.protocol.records import FloatArray
+    from detjupyter.protocol.states import Group
+    from detjupyter.store.base import BatchArray, Store
 
 MOVED_EVENT = "moved"
 STATE_EVENT = "state"
@@ -78,10 +82,31 @@ def add_curves(curves: SessionCurves, store: Store, lineage: Iterable[RunParent]
         curves.cut(run.batches_trained)
 
 
+def whole_series(store: Store, run_id: str) -> dict[tuple[Group, str], tuple[BatchArray, FloatArray]]:
+    """Return all points of the curves of a run, which begin with those of the runs that it continues; curves without points are left out.
+
+    For each curve, batches (N,) strictly ascending and values (N,).
+    """
+    pieces: dict[tuple[Group, str], list[tuple[BatchArray, FloatArray]]] = {}
+    for run in ancestors(store, run_id):
+        try:
+            _add(pieces, store, run.run_id)
+        except RunNotFoundError:  # deleted: the others are still there
+            continue
+        for parts in pieces.values():
+            parts.append((np.array([cut_mark(run.batches_trained)]), np.zeros(1)))
+    _add(pieces, store, run_id)
+    joined = {key: drop_replaced(*map(np.concatenate, zip(*parts, strict=True))) for key, parts in pieces.items()}
+    return {key: curve for key, curve in joined.items() if len(curve[0])}
+
+
+def _add(pieces: dict[tuple[Group, str], list[tuple[BatchArray, FloatArray]]], store: Store, run_id: str) -> None:
+    for group, name, batches, values in store.series_since(run_id, 0)[1]:
+        pieces.setdefault((group, name), []).append((batches, values))
+
+
 def whole_curves(store: Store, run_id: str) -> SessionCurves:
     """Return the curves of a run, which begin with those of the runs that it continues."""
-    from detjupyter.store.series import SessionCurves
-
     curves = SessionCurves()
     add_curves(curves, store, ancestors(store, run_id))
     for group, name, batches, values in store.series_since(run_id, 0)[1]:

@@ -38,6 +38,8 @@ class _Run:
     lines: list[tuple[int, LogLine]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     checkpoints: list[CheckpointRecord] = field(default_factory=list)
+    annotated_at: float = 0.0
+    deleted_at: float | None = None
 
 
 class MemoryStore(Store):
@@ -115,7 +117,8 @@ class MemoryStore(Store):
                 run = self._find(run_id)
                 changes = annotation.changes(self._read(run))
                 if changes:
-                    self._replace(run, **changes, updated_at=time.time())
+                    self._replace(run, **changes)
+                    self._set(run, "annotated_at", time.time())
 
     def append_points(self, run_id: str, curves: Sequence[SeriesPoints]) -> None:
         own = [(group, name, *as_points(batches, values)) for group, name, batches, values in curves]
@@ -159,7 +162,7 @@ class MemoryStore(Store):
     def runs(self, *, limit: int = 100, before: str | None = None, include_archived: bool = True) -> list[RunRecord]:
         with self._lock:
             end = _age(self._find(before)) if before is not None else None
-            chosen = [run for run in self._check_open().values() if end is None or _age(run) < end]
+            chosen = [run for run in self._listed().values() if end is None or _age(run) < end]
             chosen = [run for run in chosen if include_archived or not run.record.archived]
             return [self._read(run) for run in sorted(chosen, key=_age, reverse=True)[:limit]]
 
@@ -182,19 +185,20 @@ class MemoryStore(Store):
     ) -> list[RunSummary]:
         with self._lock:
             records = self.runs(limit=len(self._check_open()), before=before)
-        found = [run for run in records if entrypoint in (None, run.entrypoint)]
-        changed = [run for run in found if updated_since is None or run.updated_at > updated_since]
+            found = [run for run in records if entrypoint in (None, run.entrypoint)]
+            changed = [run for run in found if updated_since is None or self._is_changed(run, updated_since)]
         return list(map(summary_of, changed[:limit]))
 
     def summaries_of(self, run_ids: Sequence[str]) -> list[RunSummary]:
         with self._lock:
-            runs = self._check_open()
+            runs = self._listed()
             return [summary_of(self._read(runs[run_id])) for run_id in run_ids if run_id in runs]
 
     def runs_updated_since(self, updated_at: float) -> list[RunRecord]:
         with self._lock:
-            records = [self._read(run) for run in self._check_open().values()]
-            return sorted((record for record in records if record.updated_at > updated_at), key=lambda record: record.updated_at)
+            records = [self._read(run) for run in self._listed().values()]
+            changed = [record for record in records if self._is_changed(record, updated_at)]
+            return sorted(changed, key=lambda record: record.updated_at)
 
     def run(self, run_id: str) -> RunRecord:
         with self._lock:
@@ -202,13 +206,28 @@ class MemoryStore(Store):
 
     def delete_run(self, run_id: str) -> None:
         with self.transaction():
-            run = self._find(run_id)
+            runs = self._check_open()
+            run = runs.get(run_id) or self._find(run_id)
             if self._read(run).state.is_live:
                 raise StoreError(f"The run {run_id!r} is {run.record.state.value}.", hint="Stop it first.")
-            runs = self._check_open()
             del runs[run_id]
             self._next_number()
             self._undo.append(lambda: runs.update({run_id: run}))
+
+    def mark_deleted(self, run_ids: Iterable[str], at: float) -> None:
+        with self.transaction():
+            for run_id in run_ids:
+                self._set(self._find(run_id), "deleted_at", at)
+
+    def undelete(self, run_ids: Iterable[str]) -> None:
+        with self.transaction():
+            for run_id in run_ids:
+                self._set(self._check_open().get(run_id) or self._find(run_id), "deleted_at", None)
+
+    def marked_deleted(self, until: float) -> list[str]:
+        with self._lock:
+            marked = ((run_id, run.deleted_at) for run_id, run in self._check_open().items())
+            return [run_id for run_id, at in marked if at is not None and at <= until]
 
     def series_names(self, run_id: str) -> list[tuple[Group, str]]:
         with self._lock:
@@ -270,12 +289,19 @@ class MemoryStore(Store):
 
     def _find(self, run_id: str) -> _Run:
         run = self._check_open().get(run_id)
-        if run is None:
+        if run is None or run.deleted_at is not None:
             raise RunNotFoundError(run_id)
         return run
 
+    def _listed(self) -> dict[str, _Run]:
+        """Return the runs that are not marked as deleted."""
+        return {run_id: run for run_id, run in self._check_open().items() if run.deleted_at is None}
+
+    def _is_changed(self, record: RunRecord, since: float) -> bool:
+        return max(record.updated_at, self._find(record.id).annotated_at) > since
+
     def _all_checkpoints(self) -> list[CheckpointRecord]:
-        return [checkpoint for run in self._check_open().values() for checkpoint in run.checkpoints]
+        return [checkpoint for run in self._listed().values() for checkpoint in run.checkpoints]
 
     def _next_number(self) -> int:
         """Return a number that increases with every write, for ordering and for the change token."""
@@ -292,6 +318,12 @@ class MemoryStore(Store):
         run.record = decode(RunRecord, encode(replace(before, **changes)))
         self._next_number()
         self._undo.append(lambda: setattr(run, "record", before))
+
+    def _set(self, run: _Run, name: str, value: float | None) -> None:
+        before = getattr(run, name)
+        setattr(run, name, value)
+        self._next_number()
+        self._undo.append(lambda: setattr(run, name, before))
 
     def _read(self, run: _Run) -> RunRecord:
         """Return the run's record; if its owner has ended, record and return it as interrupted."""

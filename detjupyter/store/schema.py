@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Column, Connection, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Column, Connection, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 from detjupyter.errors import StoreError
 
@@ -52,9 +52,14 @@ runs = Table(
     Column("tags", Text, nullable=False, server_default="[]"),  # JSON
     Column("starred", Integer, nullable=False, server_default="0"),  # 0 or 1, as the next
     Column("archived", Integer, nullable=False, server_default="0"),
+    Column("notebook", Text),
+    Column("annotated_at", Float),
+    Column("deleted_at", Float),
     Index("runs_by_creation", "created_at", "number"),
     Index("runs_by_update", "updated_at"),
     Index("runs_by_state", "state"),
+    Index("runs_by_annotation", "annotated_at"),
+    Index("runs_by_deletion", "deleted_at", sqlite_where=text("deleted_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
@@ -158,6 +163,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE runs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE runs ADD COLUMN archived INTEGER NOT NULL DEFAULT 0",
+    ),
+    (  # 6: the notebook of a run, and when it was annotated or deleted
+        "ALTER TABLE runs ADD COLUMN notebook TEXT",
+        "ALTER TABLE runs ADD COLUMN annotated_at FLOAT",
+        "ALTER TABLE runs ADD COLUMN deleted_at FLOAT",
+        "CREATE INDEX runs_by_annotation ON runs (annotated_at)",
+        "CREATE INDEX runs_by_deletion ON runs (deleted_at) WHERE deleted_at IS NOT NULL",
     ),
 )
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Insert, Row, Text, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Insert, Row, Text, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from detjupyter.errors import ProtocolError, RunNotFoundError, StoreError, UnreadableRunError
@@ -43,9 +43,10 @@ _STATES = {state.value: state for state in State}
 _LIVE = [state.value for state in State if state.is_live]
 
 _INSERT_RUN = insert(runs)
+_IS_THERE = runs.c.deleted_at.is_(None)
 _UPDATE_RUN = (
     update(runs)
-    .where(runs.c.id == bindparam("run_id"))
+    .where(runs.c.id == bindparam("run_id"), _IS_THERE)
     .values({name: bindparam(f"new_{name}") for name in ("state", "session", "best", "batches_trained", "ended_at", "updated_at")})
 )
 _END_RUN = (
@@ -54,10 +55,18 @@ _END_RUN = (
     .values(state=State.INTERRUPTED.value, ended_at=bindparam("seen"), updated_at=bindparam("now"))
 )
 _DELETE_RUN = delete(runs).where(runs.c.id == bindparam("run_id"))
-_SELECT_RUN = select(runs).where(runs.c.id == bindparam("run_id"))
-_SELECT_LIVE = select(runs).where(runs.c.state.in_(_LIVE))
-_SELECT_UPDATED = select(runs).where(runs.c.updated_at > bindparam("since")).order_by(runs.c.updated_at, runs.c.number)
-_IS_LISTED = or_(bindparam("include_archived"), runs.c.archived == 0)
+_SELECT_RUN = select(runs).where(runs.c.id == bindparam("run_id"), _IS_THERE)
+_SELECT_ID = select(runs.c.id).where(runs.c.id == bindparam("run_id"), _IS_THERE)
+_MARK_DELETED = update(runs).where(runs.c.id == bindparam("run_id"), _IS_THERE).values(deleted_at=bindparam("at"))
+_UNDELETE = update(runs).where(runs.c.id == bindparam("run_id")).values(deleted_at=None)
+_SELECT_MARKED = select(runs.c.id).where(runs.c.deleted_at <= bindparam("until")).order_by(runs.c.number)
+_SELECT_LIVE = select(runs).where(runs.c.state.in_(_LIVE), _IS_THERE)
+_SELECT_UPDATED = (
+    select(runs)
+    .where(or_(runs.c.updated_at > bindparam("since"), runs.c.annotated_at > bindparam("since")), _IS_THERE)
+    .order_by(runs.c.updated_at, runs.c.number)
+)
+_IS_LISTED = and_(or_(bindparam("include_archived"), runs.c.archived == 0), _IS_THERE)
 _SELECT_NEWEST = select(runs).where(_IS_LISTED).order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(bindparam("limit"))
 _IS_OLDER = or_(
     runs.c.created_at < bindparam("created_at"),
@@ -109,7 +118,9 @@ _COUNT_EVENTS = select(func.count()).select_from(events).where(events.c.run_id =
 _INSERT_CHECKPOINT = insert(checkpoints)
 _DELETE_CHECKPOINT = delete(checkpoints).where(checkpoints.c.id == bindparam("checkpoint_id"))
 _SELECT_CHECKPOINTS = select(checkpoints).where(checkpoints.c.run_id == bindparam("run_id")).order_by(checkpoints.c.number)
-_SELECT_CHECKPOINT = select(checkpoints).where(checkpoints.c.id == bindparam("checkpoint_id"))
+_SELECT_CHECKPOINT = (
+    select(checkpoints).join(runs, runs.c.id == checkpoints.c.run_id).where(checkpoints.c.id == bindparam("checkpoint_id"), _IS_THERE)
+)
 
 
 class SqlStore(Store):
@@ -168,7 +179,7 @@ class SqlStore(Store):
                 if changes:
                     changes |= {"tags": _to_json(changes["tags"])} if "tags" in changes else {}
                     statement = update(runs).where(runs.c.id == run_id)
-                    connection.execute(statement.values(_storable(changes | {"updated_at": time.time()})))
+                    connection.execute(statement.values(_storable(changes | {"annotated_at": time.time()})))
 
     def append_points(self, run_id: str, curves: Sequence[SeriesPoints]) -> None:
         rows = _series_rows(run_id, curves)
@@ -269,10 +280,28 @@ class SqlStore(Store):
 
     def delete_run(self, run_id: str) -> None:
         with self._database.transaction() as connection:
-            run = self._read_run(_find_run(connection, run_id))
-            if run.state.is_live:
+            row = connection.execute(_SELECT_RUN, {"run_id": run_id}).first()
+            run = None if row is None else self._read_run(row)
+            if run is not None and run.state.is_live:
                 raise StoreError(f"The run {run_id!r} is {run.state.value}.", path=str(self._path), hint="Stop it first.")
-            connection.execute(_DELETE_RUN, {"run_id": run_id})
+            if not connection.execute(_DELETE_RUN, {"run_id": run_id}).rowcount:
+                raise RunNotFoundError(run_id)
+
+    def mark_deleted(self, run_ids: Iterable[str], at: float) -> None:
+        with self._database.transaction() as connection:
+            for run_id in run_ids:
+                if not connection.execute(_MARK_DELETED, {"run_id": run_id, "at": at}).rowcount:
+                    raise RunNotFoundError(run_id)
+
+    def undelete(self, run_ids: Iterable[str]) -> None:
+        with self._database.transaction() as connection:
+            for run_id in run_ids:
+                if not connection.execute(_UNDELETE, {"run_id": run_id}).rowcount:
+                    raise RunNotFoundError(run_id)
+
+    def marked_deleted(self, until: float) -> list[str]:
+        with self._database.reading() as connection:
+            return [row.id for row in connection.execute(_SELECT_MARKED, {"until": until})]
 
     def series_names(self, run_id: str) -> list[tuple[Group, str]]:
         return [(Group(row.metric_group), row.name) for row in self._select(run_id, _SELECT_NAMES)]
@@ -354,9 +383,9 @@ class SqlStore(Store):
 
     def _select(self, run_id: str, statement: Any, **values: Any) -> Sequence[Row[Any]]:
         with self._database.reading() as connection:
+            if connection.execute(_SELECT_ID, {"run_id": run_id}).first() is None:
+                raise RunNotFoundError(run_id)
             rows: Sequence[Row[Any]] = connection.execute(statement, {"run_id": run_id, **values}).all()
-            if not rows:
-                _find_run(connection, run_id)
             return rows
 
     def _readable(self, rows: Iterable[Row[Any]], read: Callable[[Row[Any]], RunRecord]) -> Iterator[RunRecord]:

@@ -28,8 +28,10 @@ _COLUMNS = (
 _STATE, _SEED, _HYPERPARAMETERS, _BEST, _LATEST, _ELAPSED, _TAGS = map(
     RunSummary._fields.index, ("state", "seed", "hyperparameters", "best", "latest", "elapsed_s", "tags")
 )
+_FLAGS = tuple(map(RunSummary._fields.index, ("starred", "archived")))
 _JSON_PLACES = (_HYPERPARAMETERS, _BEST, _LATEST, _TAGS)
 _NEWEST_FIRST = (runs.c.created_at.desc(), runs.c.number.desc())
+_IS_THERE = runs.c.deleted_at.is_(None)
 _SELECT = (
     select(*_COLUMNS)
     .where(
@@ -39,13 +41,18 @@ _SELECT = (
             runs.c.created_at < bindparam("before_time"),
             (runs.c.created_at == bindparam("before_time")) & (runs.c.number < bindparam("before_number")),
         ),
-        or_(bindparam("updated_since").is_(None), runs.c.updated_at > bindparam("updated_since")),
+        or_(
+            bindparam("updated_since").is_(None),
+            runs.c.updated_at > bindparam("updated_since"),
+            runs.c.annotated_at > bindparam("updated_since"),
+        ),
+        _IS_THERE,
     )
     .order_by(*_NEWEST_FIRST)
     .limit(bindparam("limit"))
 )
 _SELECT_CHOSEN = select(*_COLUMNS).where(
-    runs.c.id.in_(select(literal_column("value")).select_from(func.json_each(bindparam("run_ids", type_=Text))))
+    runs.c.id.in_(select(literal_column("value")).select_from(func.json_each(bindparam("run_ids", type_=Text)))), _IS_THERE
 )
 
 
@@ -93,7 +100,8 @@ def _summary(row: Row[Any], hyperparameters: Any, best: Any, latest: Any, tags: 
     values[_LATEST] = {} if latest is None else {group: _numbers(numbers) for group, numbers in latest.items()}
     values[_TAGS] = tuple(tags)
     values[_ELAPSED] = None if elapsed_s is None else _number(elapsed_s)
-    values[-2:] = map(bool, values[-2:])  # starred and archived
+    for place in _FLAGS:
+        values[place] = bool(values[place])
     return RunSummary(*values)
 
 

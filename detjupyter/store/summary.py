@@ -38,6 +38,7 @@ class RunSummary(NamedTuple):
     tags: tuple[str, ...]
     starred: bool
     archived: bool
+    notebook: str | None
 
     @property
     def seconds(self) -> float:
@@ -71,4 +72,5 @@ def summary_of(run: RunRecord) -> RunSummary:
         tags=run.tags,
         starred=run.starred,
         archived=run.archived,
+        notebook=run.notebook,
     )

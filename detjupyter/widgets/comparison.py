@@ -13,6 +13,7 @@ from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store.comparison import ComparedMetric, Comparison, by_importance
 from detjupyter.text import one_line, shortened
+from detjupyter.widgets._event_rows import event_rows
 from detjupyter.widgets._html import NOTHING, Html, output
 from detjupyter.widgets._numbers import format_count, format_duration, format_value
 from detjupyter.widgets._plot import PANEL_HEIGHT, Curve, draw_panel, panel_columns
@@ -25,6 +26,7 @@ _MOST_PANELS = 9
 _MOST_METRICS = 30
 _MOST_SETTINGS = 200
 _MOST_CHARACTERS = 200
+_MOST_TEXT = 60
 _MOST_DIFF_LINES = 300
 _POINTS_IN_ALL = 6000
 _MEAN = "#808080"
@@ -46,6 +48,7 @@ max-width:22em;overflow:hidden;text-overflow:ellipsis}}
 .{id} tr.s th,.{id} tr.s td{{padding-top:10px}}
 .{id} details{{margin-top:8px;font-size:12px}}
 .{id} pre{{font-size:12px;line-height:1.35;margin:4px 0 0}}
+.{id} p{{margin:4px 0 0}}
 """
 
 Row = tuple[str, Sequence[str]]
@@ -55,12 +58,17 @@ def comparison_bundle(comparison: Comparison) -> dict[str, str]:
     """Return ``text/html`` and ``text/plain`` of a comparison."""
     sections = [_facts(comparison), _settings(comparison), _metrics(comparison.metrics, has_band=_has_band(comparison))]
     code = _code(comparison)
+    events, left_out = _events(comparison)
     text = _text(comparison, sections)
     html = Html(to_svg(_picture(comparison))) if any(any(metric.curves) for metric in comparison.metrics) else NOTHING
     html += _table(comparison, sections)
+    if events:
+        note = Html("<p>{}</p>").format(left_out) if left_out else NOTHING
+        html += Html("<details><summary>Events, by batch</summary>{}{}</details>").format(_table(comparison, [events]), note)
     if code:
         html += Html("<details><summary>{}</summary><pre>{}</pre></details>").format(_code_title(comparison), code)
-    return output(html, "\n\n".join(filter(None, [text, code])), _STYLE)
+    event_text = "\n".join(filter(None, [_text(comparison, [_cut(events)]), left_out])) if events else ""
+    return output(html, "\n\n".join(filter(None, [text, event_text, code])), _STYLE)
 
 
 def _picture(comparison: Comparison) -> Picture:
@@ -141,6 +149,17 @@ def _metrics(metrics: Sequence[ComparedMetric], *, has_band: bool) -> list[Row]:
         )
         for metric in by_importance(metrics)[:_MOST_METRICS]
     ]
+
+
+def _events(comparison: Comparison) -> tuple[list[Row], str]:
+    """Return a row for each batch after which something happened in a run, and a note on what is left out."""
+    rows, left_out = event_rows(comparison.events)
+    return [(f"batch {format_count(row.batch)}", [*map(_cell, row.texts)]) for row in rows], left_out
+
+
+def _cut(rows: Sequence[Row]) -> list[Row]:
+    """Return rows that plain text has room for."""
+    return [(name, [shortened(value, _MOST_TEXT) for value in values]) for name, values in rows]
 
 
 def _code(comparison: Comparison) -> str:

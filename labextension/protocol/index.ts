@@ -9,7 +9,21 @@ export const RUN_MIME_TYPE = 'application/vnd.detjupyter.run+json';
 
 export const REFERENCE_VERSION = 1;
 
+export const LONGEST_NAME = 200;
+
+export const LONGEST_NOTE = 10000;
+
+export const LONGEST_TAG = 100;
+
+export const MOST_TAGS = 50;
+
 export const MOST_COMPARED = 20;
+
+export const MOST_COLUMNS = 50;
+
+export const NEAR_THE_LIMIT = 0.8;
+
+export const UNDO_S = 10;
 
 /** The colors of runs that share a chart. */
 export const RUN_COLORS: { readonly [page in 'light' | 'dark']: readonly string[] } = {
@@ -210,6 +224,7 @@ export interface RunRecord {
   session: SessionRecord | null;
   recipe: LoadRecipe | null;
   versions: { readonly [key: string]: string };
+  notebook: string | null;
   name: string;
   note: string;
   tags: readonly string[];
@@ -420,11 +435,26 @@ export interface ComparedCurves {
   largest: readonly (Scalar | null)[];
 }
 
+/** A hyperparameter in which runs differ, or a metric: in each run a number, a text (of a metric: NaN or an infinity), or None. */
+export interface ComparedAxis {
+  name: string;
+  kind: string;
+  values: readonly unknown[];
+}
+
+/** What happened in one of the runs, in the order of batches; ``more`` counts what is left out. */
+export interface ComparedEvents {
+  marks: readonly MarkRecord[];
+  more: number;
+}
+
 /** Runs next to each other: the settings in which they differ, their metrics, and of two runs the difference of the code. */
 export interface ComparisonRecord {
   runs: readonly RunRow[];
   settings: readonly ComparedSetting[];
   metrics: readonly ComparedCurves[];
+  axes: readonly ComparedAxis[];
+  events: readonly ComparedEvents[];
   more_settings: number;
   more_metrics: number;
   code: string;

@@ -1,14 +1,17 @@
 /** The commands of the palette, and those of the files' context menu. */
-import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette, MainAreaWidget } from '@jupyterlab/apputils';
-import { Clipboard } from '@jupyterlab/apputils';
+import { Clipboard, WidgetTracker } from '@jupyterlab/apputils';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { LiveCommand } from '../live/controls';
 import { BUTTONS } from '../protocol';
 import { panelIcon } from './icons';
 import type { PanelModel } from './model/panel';
 import { PANEL_ID } from './panel';
-import { createRunsTab } from './table/widget';
+import { toPlace } from './table/query';
+import type { RunsTab } from './table/widget';
+import { createRunsTab, RUNS_TAB_ID } from './table/widget';
 
 const CATEGORY = 'detjupyter';
 export const SHOW_PANEL = 'detjupyter:show-panel';
@@ -26,8 +29,13 @@ const STEERING: readonly { kind: LiveCommand | 'reload'; label: string }[] = [
   { kind: 'reload', label: 'Reload Edited Code' }
 ];
 
-/** Add our commands to the application, and to the palette if it has one. */
-export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: ICommandPalette | null): void {
+/** Add our commands to the application, to the palette if it has one, and what they open to the layout of the page. */
+export function addCommands(
+  app: JupyterFrontEnd,
+  model: PanelModel,
+  palette: ICommandPalette | null,
+  restorer: ILayoutRestorer | null
+): void {
   const { commands, shell } = app;
   commands.addCommand(SHOW_PANEL, {
     label: 'Show Model Definition Panel',
@@ -36,7 +44,7 @@ export function addCommands(app: JupyterFrontEnd, model: PanelModel, palette: IC
     execute: () => shell.activateById(PANEL_ID)
   });
   if (hasTabs(app)) {
-    addRunsCommand(app, model);
+    addRunsCommand(app, model, restorer);
   }
   commands.addCommand(REFRESH, {
     label: 'Refresh Model Definition Panel',
@@ -79,25 +87,34 @@ export function hasTabs(app: JupyterFrontEnd): boolean {
   return 'mode' in app.shell;
 }
 
-/** The tab with the table of runs; it is opened once. */
-function addRunsCommand(app: JupyterFrontEnd, model: PanelModel): void {
-  let tab: MainAreaWidget | null = null;
+/** The tab with the table of runs; it is opened once, and opened again with the page. */
+function addRunsCommand(app: JupyterFrontEnd, model: PanelModel, restorer: ILayoutRestorer | null): void {
+  const tabs = new WidgetTracker<MainAreaWidget<RunsTab>>({ namespace: RUNS_TAB_ID });
   const titleOfKernel = (kernelId: string): string | null => {
     const sessions = [...app.serviceManager.sessions.running()];
     return sessions.find(({ kernel }) => kernel?.id === kernelId)?.path ?? null;
+  };
+  const open = (saved: ReadonlyPartialJSONObject): MainAreaWidget<RunsTab> => {
+    const tab = createRunsTab(model, titleOfKernel, toPlace(saved));
+    tab.content.placeChanged.connect(() => void tabs.save(tab));
+    void tabs.add(tab);
+    app.shell.add(tab, 'main', { type: 'Runs' });
+    return tab;
   };
   app.commands.addCommand(OPEN_RUNS, {
     label: 'Open Runs',
     caption: 'Show all runs in a table, to sort, filter, compare and clean them up',
     icon: panelIcon,
-    execute: () => {
-      if (tab === null || tab.isDisposed) {
-        tab = createRunsTab(model, titleOfKernel);
-        app.shell.add(tab, 'main', { type: 'Runs' });
-      }
+    execute: saved => {
+      const tab = tabs.find(() => true) ?? open(saved);
       app.shell.activateById(tab.id);
       return tab;
     }
+  });
+  void restorer?.restore(tabs, {
+    command: OPEN_RUNS,
+    args: ({ content }) => content.place as unknown as ReadonlyPartialJSONObject,
+    name: () => RUNS_TAB_ID
   });
 }
 

@@ -33,7 +33,7 @@ const panel: JupyterFrontEndPlugin<void> = {
     sidebar.disposed.connect(() => model.dispose());
     app.shell.add(sidebar, 'right', { rank: 900, type: 'Model definition' });
     restorer?.add(sidebar, sidebar.id);
-    addCommands(app, model, palette);
+    addCommands(app, model, palette, restorer);
   }
 };
 

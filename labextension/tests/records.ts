@@ -60,6 +60,7 @@ export function run(fields: Partial<RunRecord> & { id: string }): RunRecord {
     seed: 1,
     hyperparameters: {},
     config: {},
+    notebook: null,
     bundle_hash: 'abc',
     kernel_id: 'kernel-1',
     host: 'here',

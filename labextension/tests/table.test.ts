@@ -3,10 +3,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { Signal } from '@lumino/signaling';
 
-import type { RunPage, RunRow } from '../protocol';
+import type { RunGroup, RunPage, RunRow } from '../protocol';
+import { groupTitle, kernelOf } from '../src/table/groups';
 import { Deletions, UNDO_MS } from '../src/table/deletions';
 import { RunTableModel } from '../src/table/model';
-import { columnsOf, NO_CHOICE, withColumn } from '../src/table/query';
+import { columnsOf, FIRST_QUERY, NO_CHOICE, toPlace, withColumn } from '../src/table/query';
 import { BLOCK_ROWS, type Fetch, Rows } from '../src/table/rows';
 
 const NAMES = {
@@ -219,6 +220,40 @@ describe('rows', () => {
     rows.want(0, 1);
     await settle();
     expect(failed).toHaveBeenCalledWith(new Error('no'));
+  });
+});
+
+describe('the saved place of the tab', () => {
+  it('is restored, and what another version has saved is as it is at first', () => {
+    const query = { ...FIRST_QUERY, text: 'x', sort: 'lr', isDescending: false, group: 'code' as const };
+    expect(toPlace({ query: { ...query, toggled: ['code:a'] }, compared: ['a', 'b'] })).toEqual({
+      query: { ...query, toggled: ['code:a'] },
+      compared: ['a', 'b']
+    });
+    const first = { query: FIRST_QUERY, compared: null };
+    expect(toPlace({})).toEqual(first);
+    expect(toPlace({ query: { text: 3, group: 'kernel', toggled: 'x' }, compared: 'a' })).toEqual(first);
+  });
+});
+
+describe('groups by notebook', () => {
+  const group = (value: string): RunGroup => ({
+    kind: 'group',
+    by: 'notebook',
+    value,
+    count: 2,
+    is_open: true
+  });
+
+  it('have the name of the file and of its folder', () => {
+    expect(groupTitle(group('/home/ada/digits/train.ipynb'))).toBe('train.ipynb · digits');
+    expect(groupTitle(group('kernel:0123456789'))).toBe('Kernel 01234567, of an unknown notebook');
+    expect(groupTitle(group(''))).toBe('Without a notebook');
+  });
+
+  it('of an unknown notebook name the kernel', () => {
+    expect(kernelOf('kernel:0123')).toBe('0123');
+    expect(kernelOf('/kernel:/x.ipynb')).toBeNull();
   });
 });
 

@@ -113,9 +113,8 @@ class TestRuns:
         assert [run.id for run in store.summaries(before="r2", limit=1)] == ["r1"]
         assert [run.id for run in store.summaries(entrypoint="m:T")] == ["r2"]
         store.annotate_runs(["r1"], Annotation(starred=True))
-        changed_at = store.run("r1").updated_at
         assert [run.id for run in store.summaries(updated_since=store.run("r2").updated_at)] == ["r1"]
-        assert store.summaries(updated_since=changed_at) == []
+        assert store.summaries(updated_since=time.time()) == []
         assert [run.id for run in store.summaries_of(["r0", "no", "r2"])] == ["r0", "r2"]
         assert store.summaries_of([]) == []
 
@@ -135,7 +134,7 @@ class TestRuns:
         store.annotate_runs(["r1"], Annotation(f" {text} ", f"{text}\n2", [text, "b", text], starred=True))
         run = store.run("r1")
         assert (run.name, run.note, run.tags, run.starred, run.archived) == (text, f"{text}\n2", (text, "b"), True, False)
-        assert replace(run, name="", note="", tags=(), starred=False, updated_at=5.0) == before
+        assert replace(run, name="", note="", tags=(), starred=False) == before
         assert [one.id for one in store.runs_updated_since(6.0)] == ["r1"]
         summary = store.summaries_of(["r1"])[0]
         assert (summary.name, summary.note, summary.tags, summary.starred) == (text, f"{text}\n2", (text, "b"), True)
@@ -200,9 +199,67 @@ class TestRuns:
             store.delete_run("r1")
         assert store.run("r1").state is State.RUNNING
 
+    def test_a_run_that_is_marked_as_deleted_is_hidden_until_that_is_undone(self, store: Store) -> None:
+        """For every reader it is not there, and watchers see both changes; then it is as it was, with all its data."""
+        for run_id in ("r1", "r2"):
+            store.create_run(make_run(run_id))
+            store.append_series(run_id, Group.TRAINING, "loss", *points(1, 3))
+            store.append_log(run_id, [LogLine(1.0, "stdout", run_id)])
+            store.append_event(run_id, {"kind": "state"})
+            store.add_checkpoint(CheckpointRecord(f"c-{run_id}", run_id, 3, 1.0, "/there", 10))
+            finish(store, run_id)
+        before, token = store.run("r1"), store.change_token()
+        store.mark_deleted(["r1"], 100.0)
+        hidden_at = store.change_token()
+        assert hidden_at != token
+        assert [run.id for run in store.runs()] == ["r2"]
+        assert list(store.run_states()) == ["r2"]
+        assert [run.id for run in store.summaries()] == ["r2"]
+        assert [run.id for run in store.summaries_of(["r1", "r2"])] == ["r2"]
+        assert [run.id for run in store.runs_updated_since(0.0)] == ["r2"]
+        for ask in (
+            store.run,
+            store.series_names,
+            store.log,
+            store.events,
+            store.counts,
+            store.checkpoints,
+            lambda run_id: store.series(run_id, Group.TRAINING, "loss"),
+            lambda run_id: store.series_since(run_id, 0),
+            lambda run_id: store.runs(before=run_id),
+            lambda run_id: store.annotate_runs([run_id], Annotation("x")),
+            lambda run_id: store.mark_deleted([run_id], 200.0),
+            lambda run_id: finish(store, run_id),
+        ):
+            with pytest.raises(RunNotFoundError):
+                ask("r1")
+        with pytest.raises(CheckpointError):
+            store.checkpoint("c-r1")
+        assert (store.marked_deleted(99.0), store.marked_deleted(100.0)) == ([], ["r1"])
+        store.undelete(["r2", "r1"])
+        assert store.change_token() != hidden_at
+        assert store.run("r1") == before
+        assert store.series("r1", Group.TRAINING, "loss")[0].tolist() == [1, 2, 3]
+        assert (store.checkpoint("c-r1").run_id, store.log("r1")[1][0].text, store.marked_deleted(math.inf)) == ("r1", "r1", [])
+
+    def test_runs_are_marked_and_come_back_all_or_none(self, store: Store) -> None:
+        """One that is not there keeps the others as they are; a marked one can be deleted for good."""
+        for run_id in ("r1", "r2"):
+            store.create_run(make_run(run_id, state=State.FINISHED))
+        with pytest.raises(RunNotFoundError):
+            store.mark_deleted(["r1", "no"], 1.0)
+        assert len(store.runs()) == 2
+        store.mark_deleted(["r1", "r2"], 1.0)
+        store.delete_run("r2")
+        with pytest.raises(RunNotFoundError, match="'r2'"):
+            store.undelete(["r1", "r2"])
+        assert (store.runs(), store.marked_deleted(1.0)) == ([], ["r1"])
+
     @pytest.mark.parametrize(
         "ask",
         [
+            lambda store: store.mark_deleted(["no"], 1.0),
+            lambda store: store.undelete(["no"]),
             lambda store: store.run("no"),
             lambda store: store.runs(before="no"),
             lambda store: store.delete_run("no"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.runs import make_run
+from support.runs import make_run, make_session
 from support.sqlite import write_sql
 
 import detjupyter as dj
@@ -48,6 +48,58 @@ def add(store: Store, run_id: str, *, best: float | None = 0.5, losses: int = 10
 
 class TestTheData:
     """``dj.compare``."""
+
+    def test_a_continued_run_begins_with_the_curves_of_its_parent(self, store: Store) -> None:
+        """Up to the batch at which it continued, at full resolution; a deleted ancestor is missing, nothing else is."""
+        for run_id in ("first", "second", "third"):
+            add(store, run_id, losses=0, best=None)
+        store.append_series("first", Group.TRAINING, "loss", np.arange(1, 6_001), np.full(6_000, 1.0))
+        store.append_series("second", Group.TRAINING, "loss", np.arange(5_001, 5_011), np.full(10, 2.0))
+        store.append_series("third", Group.TRAINING, "loss", np.arange(5_006, 5_008), np.full(2, 3.0))
+        store.append_event("second", {"kind": "moved", "run_id": "first", "batches_trained": 5_000})
+        store.append_event("third", {"kind": "moved", "run_id": "second", "batches_trained": 5_005})
+        first, third = dj.compare("first", "third").metrics[0].curves
+        assert first is not None
+        assert third is not None
+        assert len(first.batches) == 6_000
+        assert third.batches.tolist() == list(range(1, 5_008))
+        assert [third.values[batch - 1] for batch in (5_000, 5_001, 5_005, 5_006)] == [1.0, 2.0, 2.0, 3.0]
+        add(store, "other")
+        store.delete_run("first")
+        assert dj.compare("third", "other").metrics[0].curves[0].batches.tolist() == list(range(5_001, 5_008))  # type: ignore[union-attr]
+
+    def test_has_what_happened_in_each_run(self, store: Store) -> None:
+        """In the order of batches, also the pauses and the end."""
+        add(store, "a")
+        add(store, "b", best=None)
+        events: list[dict[str, Any]] = [
+            {"kind": "state", "state": "running", "batches_trained": 0},
+            {"kind": "checkpoint", "checkpoint": {"batches_trained": 8}},
+            {"kind": "state", "state": "paused", "batches_trained": 5},
+            {"kind": "state", "state": "running", "batches_trained": 5},
+            {"kind": "loaded", "batches_trained": 5},
+            {"kind": "state", "state": "stopped", "batches_trained": 9},
+        ]
+        store.append_events("b", events)
+        of_a, of_b = dj.compare("a", "b").events
+        assert [(mark.batches_trained, mark.kind) for mark in of_a] == [(10, "best")]
+        wanted = [(5, "paused"), (5, "resumed"), (5, "code reloaded"), (8, "checkpoint saved"), (9, "stopped")]
+        assert [(mark.batches_trained, mark.text) for mark in of_b] == wanted
+
+    def test_has_hyperparameters_and_metrics_as_axes(self, store: Store) -> None:
+        """Numbers as numbers; what does not differ is left out."""
+        latest = {"validation": {"accuracy": 0.5}, "training": {"loss": math.nan}}
+        add(store, "a", hyperparameters={"lr": 0.1, "kind": "x", "same": 1}, session=make_session(latest=latest))
+        add(store, "b", hyperparameters={"lr": 10, "same": 1, "on": True}, best=0.75, session=None)
+        axes = [(axis.kind, axis.name, str(axis.values)) for axis in dj.compare("a", "b").axes]
+        assert axes == [
+            ("hyperparameter", "lr", "(0.1, 10)"),
+            ("hyperparameter", "kind", "('x', None)"),
+            ("hyperparameter", "on", "(None, 'True')"),
+            ("best", "accuracy", "(0.5, 0.75)"),
+            ("validation", "accuracy", "(0.5, None)"),
+            ("training", "loss", "(nan, None)"),
+        ]
 
     def test_names_what_differs_and_nothing_else(self, store: Store) -> None:
         """Of entrypoint, seed, device, hyperparameters and configuration; a missing value is None."""
@@ -143,13 +195,32 @@ class TestTheData:
 class TestTheOutput:
     """What a notebook shows."""
 
+    def test_has_the_events_next_to_each_other(self, store: Store) -> None:
+        """A row for each batch; of very many, validations give way, and a note says so."""
+        add(store, "a", best=None)
+        add(store, "b", best=None)
+        validations = [{"kind": "validation", "batches_trained": batch, "metrics": {"loss": 1.0}} for batch in range(1, 4)]
+        store.append_events("a", validations)
+        store.append_event("b", {"kind": "loaded", "batches_trained": 2})
+        store.append_event("b", {"kind": "error", "batches_trained": 7, "error": {"message": EVIL}})
+        bundle = comparison_bundle(dj.compare("a", "b"))
+        rows = [re.split(r"  +", line) for line in bundle["text/plain"].splitlines() if line.startswith("batch ")]
+        assert rows[1] == ["batch 2", "validation: loss 1", "code reloaded"]
+        assert [row[0] for row in rows] == ["batch 1", "batch 2", "batch 3", "batch 7"]
+        assert "<img" not in bundle["text/html"]
+        assert "<summary>Events, by batch</summary>" in bundle["text/html"]
+        store.append_events("a", [dict(validations[0], batches_trained=batch) for batch in range(10, 400)])
+        text = comparison_bundle(dj.compare("a", "b"))["text/plain"]
+        assert [line.split("  ")[0] for line in text.splitlines() if line.startswith("batch ")] == ["batch 2", "batch 7"]
+        assert "393 more events are not shown." in text
+
     def test_is_a_picture_and_a_table(self, store: Store) -> None:
         """With a column and a curve of its own color for each run."""
         add(store, "a")
         add(store, "b", hyperparameters={"lr": 0.5})
         bundle = comparison_bundle(dj.compare("a", "b"))
         assert bundle["text/plain"].splitlines()[0].split() == ["a", "b"]
-        rows = {line.split()[0]: line.split()[1:] for line in bundle["text/plain"].splitlines()[1:]}
+        rows = {line.split()[0]: line.split()[1:] for line in bundle["text/plain"].splitlines()[1:] if line}
         assert rows["lr"] == ["0.1", "0.5"]
         assert rows["training/loss"] == ["0.1000", "0.1000"]
         assert rows["best"][:2] == ["accuracy", "0.5000"]
@@ -195,7 +266,7 @@ class TestTheOutput:
         html = comparison_bundle(dj.compare(*[f"r{index:02}" for index in range(20)]))["text/html"]
         looks = re.findall(r'<polyline points="[^"]*" stroke="(#\w+)" stroke-width="1.2"( stroke-dasharray="5 3")?', html)
         assert len(set(looks)) == 20
-        assert html.count('<i class="d"') == 10
+        assert html.split("<details>")[0].count('<i class="d"') == 10
 
     def test_of_two_runs_has_the_difference_of_the_code(self, store: Store) -> None:
         """Or says why it cannot be shown."""

@@ -10,7 +10,7 @@ from typing import Any
 from playwright.sync_api import ConsoleMessage, Error, Locator, Page, expect
 
 from support.environments import Lab
-from support.waiting import LIMIT_S
+from support.waiting import LIMIT_S, wait_until
 
 # What JupyterLab itself says in a closed network, or when a kernel is restarted under it.
 NOT_OURS = (
@@ -115,6 +115,15 @@ class LabPage:
         """Reload the page."""
         self.page.reload()
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+
+    def wait_saved_layout(self, *texts: str) -> None:
+        """Wait until the layout that the server has stored contains these texts: JupyterLab sends it a moment after a change."""
+        read = """async () => {
+            const { baseUrl } = window.jupyterapp.serviceManager.serverSettings;
+            const answer = await fetch(`${baseUrl}lab/api/workspaces/default`);
+            return answer.ok ? JSON.stringify(await answer.json()) : '';
+        }"""
+        wait_until(lambda: all(text in self.page.evaluate(read) for text in texts))
 
     @property
     def live(self) -> Locator:

@@ -151,12 +151,41 @@ def test_columns_are_chosen_and_remembered(page: LabPage) -> None:
     expect(chooser).to_have_count(0)
     expect(row(page, 19).get_by_role("gridcell")).to_have_count(13)
     expect(tab(page).get_by_role("columnheader", name="width")).to_be_visible()
+    page.wait_saved_layout("detjupyter-runs:detjupyter-runs")
     page.page.reload()
-    page.wait_ready()
-    page.command("detjupyter:open-runs")
     expect(tab(page).get_by_role("columnheader", name="width")).to_be_visible()
     expect(tab(page).get_by_role("columnheader", name="Tags")).to_have_count(0)
     expect(row(page, 19)).to_contain_text("3")
+
+
+def test_the_tab_is_there_again_after_the_page_was_loaded_again(page: LabPage) -> None:
+    """In front, where it was, with the same search, order and groups; so is a comparison, and a closed tab stays closed."""
+    tab(page).get_by_label("Search runs").fill("model_def")
+    tab(page).get_by_label("Groups").select_option("definition")
+    tab(page).get_by_role("button", name="lr", exact=True).click()
+    expect(tab(page).get_by_role("columnheader", name="lr")).to_have_attribute("aria-sort", "descending")
+    page.wait_saved_layout('"sort":"lr"')
+    page.page.reload()
+    expect(tab(page).get_by_role("columnheader", name="lr")).to_have_attribute("aria-sort", "descending")
+    expect(tab(page).get_by_label("Search runs")).to_have_value("model_def")
+    expect(tab(page).get_by_label("Groups")).to_have_value("definition")
+    page.command("detjupyter:open-runs")
+    expect(tab(page)).to_have_count(1)
+    row(page, 16).click()
+    row(page, 12).click(modifiers=["ControlOrMeta"])
+    tab(page).get_by_role("button", name="Compare", exact=True).click()
+    expect(tab(page).locator(".dj-Comparison-tables thead th")).to_have_text(["Run", "run-0016", "run-0012"])
+    page.wait_saved_layout('"compared":["run-0016","run-0012"]')
+    page.page.reload()
+    expect(tab(page).locator(".dj-Comparison-tables thead th")).to_have_text(["Run", "run-0016", "run-0012"])
+    tab(page).get_by_role("button", name="All runs").click()
+    expect(row(page, 16)).to_be_visible()
+    page.page.get_by_role("tab", name="Runs").locator(".lm-TabBar-tabCloseIcon").click()
+    expect(tab(page)).to_have_count(0)
+    page.wait_saved_layout('"current":"notebook:')
+    page.page.reload()
+    page.wait_ready()
+    expect(tab(page)).to_have_count(0)
 
 
 def test_runs_are_starred_named_tagged_noted_and_archived_by_keyboard(page: LabPage, store: Store) -> None:
@@ -276,7 +305,7 @@ def test_selected_runs_are_compared(page: LabPage, store: Store) -> None:
     keyboard.press("c")
     chart = tab(page).locator("[data-dj-panel='accuracy']")
     expect(chart.locator("canvas")).to_be_visible()
-    expect(tab(page).locator(".dj-Compared thead th")).to_have_text(["Run", "run-0019", "baseline", "run-0017"])
+    expect(tab(page).locator(".dj-Comparison-tables thead th")).to_have_text(["Run", "run-0019", "baseline", "run-0017"])
     expect(tab(page).get_by_role("row", name="lr", exact=False).first).to_contain_text("0.0001")
     expect(tab(page).get_by_role("row", name="accuracy (validation)")).to_contain_text("950.0 (19 – 950)".replace("950.0", "950"))
     plot = chart.locator(".u-over")
@@ -330,6 +359,52 @@ def test_twenty_compared_runs_have_the_tools_of_the_charts_and_differ(page: LabP
     tab(page).get_by_role("slider", name="Smoothing").fill("0.8")
     expect(loss.locator(".dj-legend-item >> visible=true")).to_have_count(40)
     page.screenshot("runs-compared-smooth")
+
+
+def test_hyperparameters_and_events_of_many_runs_are_compared(page: LabPage, store: Store) -> None:
+    """A range on an axis keeps the runs in it, by mouse and keyboard; these can be compared alone. Events are next to each other."""
+    store.append_events("run-0018", [{"kind": "loaded", "batches_trained": 5}, {"kind": "validation", "batches_trained": 7, "metrics": {}}])
+    tab(page).get_by_label("Rows of runs").focus()
+    keyboard = page.page.keyboard
+    for _ in range(12):
+        keyboard.press(" ")
+        keyboard.press("ArrowDown")
+    keyboard.press("c")
+    explore = tab(page).locator(".dj-Explore")
+    count = explore.locator(".dj-Explore-count")
+    expect(count).to_have_text("12 runs")
+    axis = explore.locator(".dj-Plot-brush").first
+    axis.scroll_into_view_if_needed()
+    box = axis.bounding_box()
+    assert box is not None
+    page.page.mouse.move(box["x"] + 12, box["y"] + 2)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 12, box["y"] + box["height"] / 2, steps=3)
+    page.page.mouse.up()
+    expect(count).to_have_text("6 of 12 runs")
+    page.page.mouse.click(box["x"] + 12, box["y"] + 20)
+    expect(count).to_have_text("12 runs")
+    explore.get_by_text("Axes and ranges").click()
+    explore.get_by_label("lr to").fill("0.001")
+    expect(count).to_have_text("6 of 12 runs")
+    explore.get_by_role("img", name="Parallel coordinates").focus()
+    keyboard.press("ArrowRight")
+    active = explore.locator(".dj-Explore-active")
+    expect(active).to_contain_text("run-0019")
+    expect(active).to_contain_text("lr 0.0001")
+    explore.get_by_text("The values as a table").click()
+    expect(explore.get_by_role("row")).to_have_count(7)
+    explore.get_by_label("Hyperparameter", exact=False).last.scroll_into_view_if_needed()
+    page.screenshot("runs-explored")
+    events = tab(page).get_by_role("region", name="Events of the runs")
+    expect(events.get_by_role("row", name="5 code reloaded")).to_be_visible()
+    tab(page).get_by_role("group", name="Kinds of events").get_by_label("Reloads").uncheck()
+    expect(events.get_by_role("row", name="5 code reloaded")).to_have_count(0)
+    view = tab(page)
+    assert view.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    assert view.evaluate(CUT_WITHOUT_TOOLTIP) == []
+    explore.get_by_role("button", name="Compare these").click()
+    expect(count).to_have_text("6 runs")
 
 
 def test_an_empty_history_says_what_to_do(lab: Lab, open_page: Callable[..., LabPage]) -> None:

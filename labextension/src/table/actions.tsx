@@ -4,15 +4,13 @@ import { copyIcon, deleteIcon, editIcon, tagIcon, textEditorIcon } from '@jupyte
 import * as React from 'react';
 
 import { formatBytes, formatCount } from '../../live/format';
-import { MOST_COMPARED, type RunRow } from '../../protocol';
+import type { RunRow } from '../../protocol';
+import { LONGEST_NAME, LONGEST_NOTE, MOST_COMPARED, UNDO_S } from '../../protocol';
 import { archiveIcon, starIcon } from '../icons';
 import { IconButton, Message } from '../views/state';
 import { ask } from './ask';
 import type { Deletion } from './deletions';
 import type { RunTableModel } from './model';
-
-/** As in `detjupyter.store.annotation`. */
-const LONGEST = { name: 200, note: 10_000 };
 
 /** The actions on runs: of the selected ones, or of the active one if none is selected. */
 export class Actions {
@@ -63,7 +61,7 @@ export class Actions {
             title: 'Rename Run',
             label: 'Name (empty for none)',
             value: run.name,
-            mostCharacters: LONGEST.name
+            mostCharacters: LONGEST_NAME
           });
     if (name !== null) {
       await this.model.annotate(this.ids, { name });
@@ -103,7 +101,7 @@ export class Actions {
             title: isOne ? 'Note' : `Note of ${formatCount(this.ids.length)} Runs`,
             label: isOne ? 'Ctrl+Enter saves it' : 'It takes the place of their notes. Ctrl+Enter saves it',
             value: run?.note ?? '',
-            mostCharacters: LONGEST.note,
+            mostCharacters: LONGEST_NOTE,
             hasLines: true
           });
     if (note !== null) {
@@ -173,7 +171,7 @@ export function ActionBar({ model, actions, onCompare }: BarProps): JSX.Element 
       <IconButton
         icon={deleteIcon}
         label="Delete"
-        title="Delete, with ten seconds to undo it (Delete)"
+        title={`Delete, with ${UNDO_S} seconds to undo it (Delete)`}
         labelled
         disabled={disabled}
         onClick={() => actions.delete()}

@@ -6,6 +6,7 @@ import { formatCount, formatDuration, formatValue, toNumber } from '../../live/f
 import type { RunGroup, RunRow } from '../../protocol';
 import { Middle, StateBadge } from '../views/state';
 import { formatDate, formatShortDate } from '../views/time';
+import { kernelOf } from './groups';
 import type { Column } from './query';
 
 export const ROW_PX = 30;
@@ -178,6 +179,7 @@ export function GroupRow({
 }: GroupRowProps): JSX.Element {
   const Caret = group.is_open ? caretDownIcon : caretRightIcon;
   const title = titleOf(group);
+  const whole = group.by === 'notebook' && kernelOf(group.value) === null ? group.value : title;
   return (
     <div
       id={id}
@@ -188,27 +190,11 @@ export function GroupRow({
       style={{ top: index * ROW_PX }}
       onClick={onToggle}
     >
-      <span role="gridcell" aria-colspan={columns + 1} className="dj-Row-title" title={title}>
+      <span role="gridcell" aria-colspan={columns + 1} className="dj-Row-title" title={whole}>
         <Caret.react tag="span" className="dj-Row-caret" />
         <span className="dj-Row-name">{title}</span>
         <span className="dj-faint">{formatCount(group.count)}</span>
       </span>
     </div>
   );
-}
-
-/** Return what all runs of a group have in common. */
-export function groupTitle({ by, value, count }: RunGroup): string {
-  switch (by) {
-    case 'definition': {
-      const [root = '', entrypoint = ''] = value.split('\n');
-      return `${root.split('/').at(-1) ?? ''} · ${entrypoint}`;
-    }
-    case 'kernel':
-      return value === '' ? 'Without a kernel' : `Kernel ${value.slice(0, 8)}`;
-    case 'code':
-      return value === '' ? 'Code not stored' : `Code ${value.slice(0, 12)}`;
-    default:
-      return count === 1 ? 'Failed before its first batch' : 'Failed before their first batch';
-  }
 }

@@ -51,7 +51,7 @@ export function RunSwatch({ place }: { place: number }): JSX.Element {
 }
 
 /** Whether the page is dark where an element is, read again when its theme changes. */
-function useIsDark(element: React.RefObject<Element>): boolean {
+export function useIsDark(element: React.RefObject<Element>): boolean {
   const [isDark, setIsDark] = React.useState(false);
   React.useEffect(() => {
     const listeners = new AbortController();

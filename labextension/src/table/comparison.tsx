@@ -7,15 +7,19 @@ import { formatCount, formatValue, toNumber } from '../../live/format';
 import type { ComparedCurves, ComparisonRecord, RunRow, Scalar } from '../../protocol';
 import type { Api } from '../api';
 import { Failure, IconButton, Loading, Middle, StateBadge } from '../views/state';
-import { ComparedCharts, RunSwatch } from './charts';
+import { ComparedCharts, RunSwatch, useIsDark } from './charts';
+import { Events } from './events';
+import { Explore } from './explore';
 
 interface ComparisonProps {
   api: Pick<Api, 'comparison' | 'story' | 'seriesBetween'>;
   runIds: readonly string[];
   onClose: () => void;
+  /** Compare other runs. */
+  onCompare: (runIds: readonly string[]) => void;
 }
 
-export function ComparisonView({ api, runIds, onClose }: ComparisonProps): JSX.Element {
+export function ComparisonView({ api, runIds, onClose, onCompare }: ComparisonProps): JSX.Element {
   const [found, setFound] = React.useState<ComparisonRecord | Error | null>(null);
   const [attempt, setAttempt] = React.useState(0);
   React.useEffect(() => {
@@ -68,7 +72,9 @@ export function ComparisonView({ api, runIds, onClose }: ComparisonProps): JSX.E
           }}
         />
       )}
-      {found !== null && !(found instanceof Error) && <Compared api={api} record={found} />}
+      {found !== null && !(found instanceof Error) && (
+        <Compared api={api} record={found} onCompare={onCompare} />
+      )}
     </div>
   );
 }
@@ -76,13 +82,16 @@ export function ComparisonView({ api, runIds, onClose }: ComparisonProps): JSX.E
 interface ComparedProps {
   api: Pick<Api, 'story' | 'seriesBetween'>;
   record: ComparisonRecord;
+  onCompare: (runIds: readonly string[]) => void;
 }
 
-function Compared({ api, record }: ComparedProps): JSX.Element {
+function Compared({ api, record, onCompare }: ComparedProps): JSX.Element {
+  const host = React.useRef<HTMLDivElement>(null);
+  const isDark = useIsDark(host);
   const names = React.useMemo(() => record.runs.map(nameOf), [record]);
   const { settings, metrics, more_settings: moreSettings, more_metrics: moreMetrics, code } = record;
   return (
-    <div className="dj-Comparison-body">
+    <div ref={host} className="dj-Comparison-body">
       <section aria-label="Curves">
         <ComparedCharts api={api} record={record} />
         {metrics.length === 0 && <p className="dj-faint">No metrics were recorded.</p>}
@@ -135,8 +144,19 @@ function Compared({ api, record }: ComparedProps): JSX.Element {
           </tbody>
         </table>
       </div>
+      <Explore
+        key={record.runs.map(({ id }) => id).join()}
+        axes={record.axes}
+        names={names}
+        isDark={isDark}
+        onCompare={runs => onCompare(runs.map(run => record.runs[run]!.id))}
+      />
+      <Events
+        events={record.events}
+        heads={names.map((name, index) => ({ name, swatch: <RunSwatch place={index} /> }))}
+      />
       {code !== '' && (
-        <details className="dj-Details dj-Comparison-code" open>
+        <details className="dj-Details dj-Comparison-part dj-Comparison-code" open>
           <summary>
             From {names[0]} to {names[1]}
           </summary>

@@ -1,6 +1,8 @@
 /** Deletions that the user can undo: the runs are deleted some seconds later. */
 
-export const UNDO_MS = 10_000;
+import { UNDO_S } from '../../protocol';
+
+export const UNDO_MS = 1000 * UNDO_S;
 
 export interface Deletion {
   runIds: readonly string[];

@@ -5,7 +5,8 @@ import * as React from 'react';
 import type { RunGroup, RunRow } from '../../protocol';
 import { useWindow } from '../views/window';
 import type { Actions } from './actions';
-import { groupTitle, GroupRow, ROW_PX, RunCells } from './cells';
+import { GroupRow, ROW_PX, RunCells } from './cells';
+import { groupTitle, kernelOf } from './groups';
 import type { RunTableModel } from './model';
 import type { Column } from './query';
 
@@ -37,8 +38,10 @@ export function Grid({ model, active, onActive, actions, onCompare, titleOfKerne
   );
   const template = `${CHECK_PX}px ${widths.join(' ')}`;
   const widthPx = CHECK_PX + shown.reduce((sum, column) => sum + column.widthPx, 0);
-  const titleOf = (group: RunGroup): string =>
-    (group.by === 'kernel' && group.value !== '' ? titleOfKernel(group.value) : null) ?? groupTitle(group);
+  const titleOf = (group: RunGroup): string => {
+    const kernel = group.by === 'notebook' ? kernelOf(group.value) : null;
+    return (kernel === null ? null : titleOfKernel(kernel)) ?? groupTitle(group);
+  };
 
   const keyOf = (group: RunGroup): string => `${group.by}:${group.value}`;
   const go = (index: number, isExtending: boolean): void => {

@@ -5,6 +5,7 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type { RunPage, RunRecord, RunRow } from '../../protocol';
+import { MOST_COLUMNS } from '../../protocol';
 import type { Annotation, Api } from '../api';
 import { AnswerError } from '../errors';
 import { Deletions } from './deletions';
@@ -17,8 +18,6 @@ import { Rows } from './rows';
 const REFRESH_EVERY_MS = 1000;
 const STORAGE = 'detjupyter:run-table';
 const BAD_REQUEST = 400;
-/** The server takes no more columns. */
-const MOST_VALUES = 50;
 
 /** What changes the order of the rows, and not which runs there are. */
 const ARRANGING: ReadonlySet<string> = new Set<keyof Query>(['sort', 'isDescending', 'toggled', 'group']);
@@ -29,8 +28,10 @@ export class RunTableModel implements IDisposable {
   /** `historyChanged` is emitted when a run has changed. */
   constructor(
     private readonly api: TableApi,
-    private readonly historyChanged: ISignal<unknown, unknown>
+    private readonly historyChanged: ISignal<unknown, unknown>,
+    query: Query = FIRST_QUERY
   ) {
+    this._query = query;
     this.deletions = new Deletions(
       async runIds => {
         await api.deleteRuns(runIds);
@@ -271,12 +272,12 @@ export class RunTableModel implements IDisposable {
     const fromValues = this.columns.shown.filter(
       ({ kind, id }) => kind !== 'own' || id === 'seed' || id === 'device'
     );
-    return fromValues.map(({ id }) => id).slice(0, MOST_VALUES);
+    return fromValues.map(({ id }) => id).slice(0, MOST_COLUMNS);
   }
 
   private readonly _changed = new Signal<this, void>(this);
   private readonly _refreshing = new Throttler<void, void, []>(() => this.refresh(), REFRESH_EVERY_MS);
-  private _query = FIRST_QUERY;
+  private _query: Query;
   private _choice = remembered();
   private _selected: ReadonlySet<string> = new Set();
   private _page: RunPage | null = null;

@@ -1,7 +1,16 @@
 /** What the table of runs asks the server for, and which columns it has. */
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
 import type { RunPage } from '../../protocol';
 
-export type Grouping = '' | 'definition' | 'kernel' | 'code';
+export type Grouping = '' | 'definition' | 'notebook' | 'code';
+
+export const GROUPINGS: readonly { id: Grouping; label: string }[] = [
+  { id: '', label: 'No groups' },
+  { id: 'definition', label: 'By definition' },
+  { id: 'notebook', label: 'By notebook' },
+  { id: 'code', label: 'By code' }
+];
 
 /** Which runs are shown, and in which order. */
 export interface Query {
@@ -24,6 +33,35 @@ export const FIRST_QUERY: Query = {
   toggled: [],
   includeArchived: false
 };
+
+/** What the tab shows: it is the same after the page was loaded again. */
+export interface Place {
+  query: Query;
+  /** The ids of the runs that are compared, null for the table. */
+  compared: readonly string[] | null;
+}
+
+/** Return the place that was saved as JSON; what another version has saved in another form is as it is at first. */
+export function toPlace(saved: ReadonlyPartialJSONObject): Place {
+  const { query, compared } = saved as { query?: Partial<Query>; compared?: unknown };
+  const { text, where, sort, isDescending, group, toggled, includeArchived } = query ?? {};
+  return {
+    query: {
+      text: typeof text === 'string' ? text : FIRST_QUERY.text,
+      where: typeof where === 'string' ? where : FIRST_QUERY.where,
+      sort: typeof sort === 'string' ? sort : FIRST_QUERY.sort,
+      isDescending: isDescending ?? FIRST_QUERY.isDescending,
+      group: GROUPINGS.find(({ id }) => id === group)?.id ?? FIRST_QUERY.group,
+      toggled: isTexts(toggled) ? toggled : FIRST_QUERY.toggled,
+      includeArchived: includeArchived ?? FIRST_QUERY.includeArchived
+    },
+    compared: isTexts(compared) ? compared : null
+  };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(one => typeof one === 'string');
+}
 
 /** Return the query as the server reads it. */
 export function toParameters(query: Query): Record<string, string> {

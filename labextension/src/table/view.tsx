@@ -11,16 +11,10 @@ import { Chooser } from './chooser';
 import { Grid } from './grid';
 import type { RunTableModel } from './model';
 import type { Grouping, Query } from './query';
+import { GROUPINGS } from './query';
 
 /** A pause in typing after which the server is asked. */
 const TYPED_MS = 150;
-
-const GROUPINGS: readonly { id: Grouping; label: string }[] = [
-  { id: '', label: 'No groups' },
-  { id: 'definition', label: 'By definition' },
-  { id: 'kernel', label: 'By notebook' },
-  { id: 'code', label: 'By code' }
-];
 
 interface TableProps {
   model: RunTableModel;

@@ -4,12 +4,11 @@ import * as React from 'react';
 
 import { formatBytes, formatCount } from '../../live/format';
 import type { DefinitionRecord, DeterminedRecord } from '../../protocol';
+import { NEAR_THE_LIMIT } from '../../protocol';
 import type { PanelModel } from '../model/panel';
 import { EditView } from './edit';
 import { Files } from './files';
 import { Fact, Facts, Middle, withCode } from './state';
-
-const NEAR = 0.8;
 
 interface ListingProps {
   model: PanelModel;
@@ -94,7 +93,10 @@ function Totals({ record }: { record: DefinitionRecord }): JSX.Element {
         </span>
       </div>
       <div
-        className={classes('dj-Bar', share > 1 ? 'dj-mod-alarm' : share > NEAR ? 'dj-mod-warn' : '')}
+        className={classes(
+          'dj-Bar',
+          share > 1 ? 'dj-mod-alarm' : share > NEAR_THE_LIMIT ? 'dj-mod-warn' : ''
+        )}
         role="meter"
         aria-label="Size of what ships, against the limit"
         aria-valuemin={0}
@@ -103,7 +105,7 @@ function Totals({ record }: { record: DefinitionRecord }): JSX.Element {
       >
         <span style={{ width: `${Math.min(share, 1) * 100}%` }} />
       </div>
-      {share > NEAR && (
+      {share > NEAR_THE_LIMIT && (
         <div className="dj-Largest">
           <p className={share > 1 ? 'dj-Alarm' : 'dj-faint'}>
             {share > 1

@@ -96,7 +96,7 @@ async def test_rows_are_filtered_by_text_and_by_condition(api: Api, store: Store
 
 
 async def test_rows_are_grouped_and_failed_ones_folded(api: Api, store: Store) -> None:
-    """By definition, kernel or code; the runs that failed before their first batch are a closed group at the end."""
+    """By definition, notebook or code; the runs that failed before their first batch are a closed group at the end."""
     for number in range(3):
         add(store, number, bundle_hash="ab" if number else "cd")
     for number in (3, 4):
@@ -109,6 +109,16 @@ async def test_rows_are_grouped_and_failed_ones_folded(api: Api, store: Store) -
     store.delete_run("run-3")
     api_table = await api.get("table", where="batches >= 0")
     assert ids(api_table)[0] in ("run-4", "run-2")
+
+
+async def test_runs_are_grouped_by_their_notebook(api: Api, store: Store) -> None:
+    """Of all kernels that it had; where it is unknown, by the kernel."""
+    for number, (kernel_id, notebook) in enumerate([("k1", "/a/x.ipynb"), ("k2", "/a/x.ipynb"), ("k2", None), (None, None)]):
+        add(store, number, kernel_id=kernel_id, notebook=notebook)
+    assert ids(await api.get("table", group="notebook")) == [
+        *("[notebook  1]", "run-3", "[notebook kernel:k2 1]", "run-2"),
+        *("[notebook /a/x.ipynb 2]", "run-1", "run-0"),
+    ]
 
 
 async def test_unchanged_rows_are_304(api: Api, store: Store) -> None:
@@ -220,6 +230,12 @@ async def test_runs_are_compared(api: Api, store: Store) -> None:
     assert all(len(curve["values"]) <= 400 for curve in accuracy["curves"])
     assert (other["curves"][0], other["newest"], other["smallest"]) == (None, [None, "Infinity"], [None, None])
     assert "lr" not in found["code"]  # the settings are in the table
+    assert [(axis["kind"], axis["name"]) for axis in found["axes"]][:1] == [("hyperparameter", "lr")]
+    assert found["axes"][0]["values"] == [0.1**2, 0.1]
+    store.append_event("run-1", {"kind": "state", "state": "paused", "batches_trained": 3})
+    events = (await api.get("comparison", runs="run-2,run-1"))["events"][1]
+    assert [mark["text"] for mark in events["marks"] if mark["kind"] == "pause"] == ["paused"]
+    assert events["more"] == 0
     assert (await api.get("comparison", runs="run-0,run-1,run-2"))["code"] == ""
     for runs, status in (("run-1", 400), ("run-1,run-1", 400), ("run-1,no", 404), ("", 404), ("run-1,..", 404)):
         assert (await api.refused("comparison", runs=runs))[0] == status

@@ -33,6 +33,7 @@ from detjupyter.protocol.records import CheckpointRecord, LogLine, RunRecord
 from detjupyter.protocol.states import Activity, Group, State
 from detjupyter.session import pace, run_writer, unwritten
 from detjupyter.session import recorder as recording
+from detjupyter.session.kernel import Kernel
 from detjupyter.session.recorder import Recorder
 from detjupyter.session.records import new_run
 from detjupyter.session.unwritten import Unwritten
@@ -64,7 +65,7 @@ def recorder(bench: Bench, said: list[str]) -> Iterator[Recorder]:
 @pytest.fixture
 def run(bench: Bench) -> RunRecord:
     """Return a run to begin."""
-    return new_run(bench.session.record(), new_run_id(), seed=1, hyperparameters={}, config={}, bundle_hash="0", kernel_id=None)
+    return new_run(bench.session.record(), new_run_id(), seed=1, hyperparameters={}, config={}, bundle_hash="0", kernel=Kernel())
 
 
 def thread() -> threading.Thread | None:

@@ -53,6 +53,7 @@ def test_a_run_is_annotated_by_its_attributes() -> None:
         ({"tags": "baseline"}, "Tags must be a list of texts, not 'baseline'"),
         ({"tags": [1]}, "A tag must be a text, not 1"),
         ({"tags": ["  "]}, "A tag must not be empty"),
+        ({"tags": ["a,b"]}, "A tag must not contain a comma: 'a,b'"),
         ({"add_tags": ["x" * 101]}, "A tag has at most 100 characters"),
         ({"tags": map(str, range(51))}, "A run has at most 50 tags, not 51"),
         ({"starred": "yes"}, "starred must be True or False, not 'yes'"),
