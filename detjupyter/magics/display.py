@@ -79,7 +79,7 @@ def _show_card(card: CardRecord, include: object = None, exclude: object = None)
 
 def _show_checkpoint(checkpoint: CheckpointRecord, include: object = None, exclude: object = None) -> dict[str, Any]:
     del include, exclude
-    from detjupyter.widgets.summary import checkpoint_text
+    from detjupyter.picture.summary import checkpoint_text
 
     return {"text/plain": checkpoint_text(checkpoint)}
 

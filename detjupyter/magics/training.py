@@ -140,6 +140,6 @@ def _current() -> Session:
 
 def _say() -> None:
     """Print the state of the current session in one line."""
-    from detjupyter.widgets.summary import headline
+    from detjupyter.picture.summary import headline
 
     say(headline(_current().record()))

@@ -16,6 +16,8 @@ import traitlets
 
 from detjupyter.errors import DetJupyterError, StoreError
 from detjupyter.next_step import worded
+from detjupyter.picture.output import Bundle, ended_bundle, reference, run_bundle
+from detjupyter.picture.summary import session_text
 from detjupyter.protocol.commands import parse_command
 from detjupyter.protocol.messages import PROTOCOL_VERSION, PatchHeader, Reply, Snapshot, Update
 from detjupyter.protocol.records import SeriesPatch
@@ -23,8 +25,6 @@ from detjupyter.protocol.states import Group, State
 from detjupyter.protocol.wire import to_json
 from detjupyter.session.registry import registry
 from detjupyter.store import open_store
-from detjupyter.widgets.output import Bundle, ended_bundle, reference, run_bundle
-from detjupyter.widgets.summary import session_text
 
 if TYPE_CHECKING:
     from detjupyter.session.channel import Channel

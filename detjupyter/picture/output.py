@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from detjupyter.picture.training import static_picture
 from detjupyter.protocol.outputs import REFERENCE_VERSION, RUN_MIME_TYPE, EndedTraining, RunReference
 from detjupyter.protocol.records import RunRecord, SeriesPatch, SessionRecord
 from detjupyter.protocol.wire import to_json
-from detjupyter.widgets.picture import static_picture
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
