@@ -13,6 +13,7 @@ from detjupyter.magics.asking import say
 from detjupyter.magics.display import Metrics
 from detjupyter.magics.interruption import interruptible
 from detjupyter.magics.restoring import restore
+from detjupyter.magics.shown_error import shown_in_output
 
 if TYPE_CHECKING:
     from detjupyter.protocol.records import CheckpointRecord
@@ -40,7 +41,7 @@ class TrainingMagics(Magics):
         with session.awaited() if arguments.wait else nullcontext():  # what the first batch sets in the process is the trial's
             with interruptible("a training that has begun continues; `%det_stop` ends it."):
                 from detjupyter.magics.waiting import wait_for_first_batch, wait_for_plan, wait_with_progress
-                from detjupyter.widgets.live import show_live
+                from detjupyter.widgets.shown import show_live
 
                 session.train(
                     batches=arguments.batches,
@@ -53,9 +54,11 @@ class TrainingMagics(Magics):
                 wait_for_plan(session)
                 show_live(session.channel)
                 if not arguments.wait:
-                    wait_for_first_batch(session)
+                    with shown_in_output(self.shell):
+                        wait_for_first_batch(session)
             if arguments.wait:
-                wait_with_progress(session)
+                with shown_in_output(self.shell):
+                    wait_with_progress(session)
 
     @magic_arguments()
     @line_magic

@@ -11,6 +11,7 @@ import { RUN_MIME_TYPE } from '../../protocol';
 import type { Api } from '../api';
 import { AnswerError, UnreachableError } from '../errors';
 import { RunSource, toolsOf } from '../model/source';
+import type { Feed, KernelQuestions } from './feed';
 import { referenceIn } from './reference';
 import { type News, RunModel } from './run';
 
@@ -23,6 +24,8 @@ const NOT_FOUND = 404;
 export class RunOutput extends Widget implements IRenderMime.IRenderer {
   constructor(
     private readonly api: Api,
+    private readonly feed: Feed,
+    private readonly questions: KernelQuestions,
     private readonly registry: IRenderMimeRegistry
   ) {
     super();
@@ -43,7 +46,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
       }
     } else {
       this.leave();
-      this._run = new RunModel(this.api, reference);
+      this._run = new RunModel(this.api, this.feed, this.questions, reference);
       if (this._isSeen) {
         this.begin();
       }
