@@ -13,7 +13,6 @@ from detjupyter.magics.asking import say
 from detjupyter.magics.display import Metrics
 from detjupyter.magics.interruption import interruptible
 from detjupyter.magics.restoring import restore
-from detjupyter.magics.shown_error import shown_in_output
 
 if TYPE_CHECKING:
     from detjupyter.protocol.records import CheckpointRecord
@@ -40,6 +39,7 @@ class TrainingMagics(Magics):
         no_length = arguments.batches is arguments.epochs is arguments.records is None and not session.has_planned_length
         with session.awaited() if arguments.wait else nullcontext():  # what the first batch sets in the process is the trial's
             with interruptible("a training that has begun continues; `%det_stop` ends it."):
+                from detjupyter.magics.shown_error import shown_in_output
                 from detjupyter.magics.waiting import wait_for_first_batch, wait_for_plan, wait_with_progress
                 from detjupyter.widgets.shown import show_live
 

@@ -266,7 +266,7 @@ def test_another_server_shows_what_the_notebook_holds(page: LabPage, open_page: 
     process = LabProcess(tmp_path / "home", page.lab.directory)
     serve_this_build(tmp_path / "home")
     if how == "the extension is disabled":
-        says = "The server does not know detjupyter."
+        says = "The server does not know detjupyter. Run jupyter server extension enable detjupyter"
         disabled = {"ServerApp": {"jpserver_extensions": {"detjupyter": False}}}
         (tmp_path / "home/config/jupyter_server_config.json").write_text(json.dumps(disabled), encoding="utf-8")
     else:
@@ -281,6 +281,8 @@ def test_another_server_shows_what_the_notebook_holds(page: LabPage, open_page: 
         expect(output).to_contain_text(says)
         other.screenshot(f"output-{how.replace(' ', '-')}")
         other.page.context.close()
+    # Chromium notes each time that the panel looks whether the extension is there.
+    other.errors[:] = [error for error in other.errors if "/detjupyter/api/live' failed" not in error]
 
 
 def test_names_of_metrics_are_text_and_can_be_many(page: LabPage) -> None:

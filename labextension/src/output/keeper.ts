@@ -146,7 +146,7 @@ class PictureKeeper implements IDisposable {
     if (this.isDisposed || !PICTURES.some(mimeType => mimeType in data)) {
       return;
     }
-    // Of what is there now: meanwhile a cell may have run.
+    // Of what is there now: a cell may have run while the server drew.
     for (const { output, runId: id } of outputsWithout(this.panel)) {
       if (id === runId) {
         output.setData({ data, metadata: {} });
@@ -226,6 +226,6 @@ async function isFirst(name: string, signal: AbortSignal): Promise<void> {
       resolve();
       return new Promise(release => signal.addEventListener('abort', () => release()));
     };
-    locks.request(name, { signal }, hold).catch(() => resolve()); // it was given up
+    locks.request(name, { signal }, hold).catch(() => resolve()); // by `signal`, before it was held
   });
 }

@@ -5,6 +5,7 @@ import type { Message } from '@lumino/messaging';
 import { PanelLayout, Widget } from '@lumino/widgets';
 
 import type { ChartTools } from '../../chart/tools';
+import { withCode } from '../../output/dom';
 import { LiveView } from '../../output/view';
 import type { Command } from '../../protocol';
 import { RUN_MIME_TYPE } from '../../protocol';
@@ -99,7 +100,8 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
       if (this._view !== null) {
         this._view.say((error as Error).message); // part of the run is shown
       } else if (!isEarly) {
-        await this.showInstead((error as Error).message);
+        const hint = error instanceof AnswerError && error.hint !== null ? ` ${error.hint}` : '';
+        await this.showInstead(`${(error as Error).message}${hint}`);
       }
       if (isEarly || isDown) {
         setTimeout(
@@ -172,7 +174,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
     const renderer = mimeType === undefined ? null : this.registry.createRenderer(mimeType);
     const note = new Widget();
     note.addClass('dj-RunOutput-note');
-    note.node.textContent = renderer === null ? why : `${why} This is what the notebook itself holds.`;
+    note.node.append(...withCode(renderer === null ? why : `${why} This is what the notebook itself holds.`));
     // Both at once: what takes their place while the renderer is at work removes both.
     [renderer, note].forEach(widget => widget !== null && layout.addWidget(widget));
     await renderer?.renderModel(new MimeModel({ data, metadata: model.metadata, trusted: model.trusted }));

@@ -245,7 +245,7 @@ async def test_a_store_that_breaks_does_not_end_the_connection(
         home.unlink()
         for one in (live, late):
             assert (await one.next("runs"))["runs"] == []
-            assert await one.next("history_watched") == {"kind": "history_watched", "run_id": None, "failure": None}
+            assert await one.next("history_watched") == {**message, "failure": None}
     complaints = [record for record in caplog.records if "cannot be watched" in record.message]
     assert len(complaints) == 1
     async with connect() as live:

@@ -47,7 +47,7 @@ async def test_a_run_is_answered_as_it_was_written(api: Api, store: Store) -> No
 
 async def test_the_picture_of_a_run_is_that_of_its_kernel(api: Api, store: Store) -> None:
     """What the output of a cell holds at the end, to the byte: the reference with the end, PNG, SVG and text, below 40 kB."""
-    store.create_run(ready_run("one", session=make_session("one")))
+    store.create_run(replace(make_run("one"), session=make_session()))
     add_curve(store, "one", "loss", [1.0, float("nan"), 0.25])
     data = (await api.get("runs/one/picture"))["data"]
     run = store.run("one")
