@@ -49,6 +49,14 @@ requestAnimationFrame(look);
 """
 
 
+# What is drawn above a cell moves it, so this is called until the cell's chart is there.
+SCROLL = """index => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    void notebook.scrollToItem(index);
+    return notebook.widgets[index].node.querySelector('.dj-RunOutput canvas') !== null;
+}"""
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,9 +148,8 @@ def _asked(browser: Browser, lab: Lab) -> Counter[str]:
     page.on("websocket", count)
     _go(page, lab)
     for index in range(int(page.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length"))):
-        page.evaluate(f"() => window.jupyterapp.shell.currentWidget.content.scrollToItem({index})")
         if index:  # the first cell has loaded the extension
-            page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".dj-RunOutput canvas").first.wait_for()
+            page.wait_for_function(SCROLL, arg=index, polling=100)
     page.wait_for_timeout(1000)  # what they ask when they have been drawn
     page.context.close()
     return counts

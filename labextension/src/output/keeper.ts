@@ -14,7 +14,7 @@ import { Signal } from '@lumino/signaling';
 import { isLive } from '../../live/words';
 import { RUN_MIME_TYPE } from '../../protocol';
 import type { Api } from '../api';
-import { UnreachableError } from '../errors';
+import { AnswerError } from '../errors';
 import type { ServerMessage } from '../messages';
 import type { LiveSocket, SocketStatus } from '../socket';
 import type { Feed } from './feed';
@@ -24,6 +24,7 @@ const PICTURES = ['image/svg+xml', 'image/png'];
 const LOOK_AFTER_MS = 1000;
 /** A kernel that still knows the output sends the picture itself. */
 const KERNEL_FIRST_MS = 3000;
+const CONFLICT = 409;
 /** Clocks of files are compared as JupyterLab does. */
 const SAME_TIME_MS = 500;
 
@@ -54,7 +55,7 @@ class PictureKeeper implements IDisposable {
     private readonly api: Api,
     private readonly feed: Feed
   ) {
-    void this.begin();
+    this.begin().catch(() => undefined); // of a notebook that cannot be loaded
   }
 
   get isDisposed(): boolean {
@@ -74,6 +75,7 @@ class PictureKeeper implements IDisposable {
     await isFirst(`detjupyter:pictures:${this.api.settings.baseUrl}:${context.path}`, this._over.signal);
     if (!this.isDisposed) {
       context.model.contentChanged.connect(this.lookSoon, this);
+      context.fileChanged.connect(this.onFile, this);
       void this.look();
     }
   }
@@ -82,10 +84,18 @@ class PictureKeeper implements IDisposable {
     void this._looks.invoke();
   }
 
+  /** The file was saved or read again. */
+  private onFile(): void {
+    this._postponed.clear();
+    this.lookSoon();
+  }
+
   /** Find the outputs without a picture, and wait for the ends of their runs. */
   private async look(): Promise<void> {
     const missing = this.isDisposed ? [] : outputsWithout(this.panel);
-    const runIds = new Set(missing.map(({ runId }) => runId).filter(id => !this._refused.has(id)));
+    const runIds = new Set(
+      missing.map(({ runId }) => runId).filter(id => !this._refused.has(id) && !this._postponed.has(id))
+    );
     if (runIds.size === 0) {
       this.leave();
       return;
@@ -104,24 +114,28 @@ class PictureKeeper implements IDisposable {
     try {
       const { state } = await this.api.run(runId);
       if (!isLive(state)) {
-        await this.fill(runId);
+        this.later(runId, () => void this.fill(runId));
       }
     } catch (error) {
       this.refuse(runId, error);
     }
   }
 
+  private later(runId: string, act: () => void): void {
+    if (!this.isDisposed && !this._timers.has(runId)) {
+      const timer = window.setTimeout(() => {
+        this._timers.delete(runId);
+        act();
+      }, KERNEL_FIRST_MS);
+      this._timers.set(runId, timer);
+    }
+  }
+
   private receive(_: LiveSocket, message: ServerMessage): void {
     if (message.kind === 'runs') {
       for (const { id, state } of message.runs) {
-        if (this._known.has(id) && !isLive(state) && !this._ends.has(id)) {
-          this._ends.set(
-            id,
-            window.setTimeout(() => {
-              this._ends.delete(id);
-              void this.ask(id); // it may train again
-            }, KERNEL_FIRST_MS)
-          );
+        if (this._known.has(id) && !isLive(state)) {
+          this.later(id, () => void this.fill(id));
         }
       }
     }
@@ -136,21 +150,24 @@ class PictureKeeper implements IDisposable {
 
   /** Put the picture of the run into its outputs, if that does not lead to a question when the notebook is saved. */
   private async fill(runId: string): Promise<void> {
-    if (
-      !outputsWithout(this.panel).some(output => output.runId === runId) ||
-      (await this.isChangedOnDisk())
-    ) {
+    if (!outputsWithout(this.panel).some(output => output.runId === runId)) {
       return;
     }
-    const data = await this.api.picture(runId);
-    if (this.isDisposed || !PICTURES.some(mimeType => mimeType in data)) {
-      return;
-    }
-    // Of what is there now: a cell may have run while the server drew.
-    for (const { output, runId: id } of outputsWithout(this.panel)) {
-      if (id === runId) {
-        output.setData({ data, metadata: {} });
+    try {
+      if (await this.isChangedOnDisk()) {
+        this._postponed.add(runId);
+        await this.look();
+        return;
       }
+      const data = await this.api.picture(runId);
+      // Of what is there now: a cell may have run while the server drew.
+      for (const { output, runId: id } of this.isDisposed ? [] : outputsWithout(this.panel)) {
+        if (id === runId) {
+          output.setData({ data, metadata: {} });
+        }
+      }
+    } catch (error) {
+      this.refuse(runId, error);
     }
   }
 
@@ -162,17 +179,23 @@ class PictureKeeper implements IDisposable {
     return !(Date.parse(now.last_modified) - known <= SAME_TIME_MS);
   }
 
-  /** A run that was deleted, or that another server has, gets no picture. */
+  /** A run that was deleted, or that another server has, gets no picture; one that trains again gets it when it ends. */
   private refuse(runId: string, error: unknown): void {
-    this._known.delete(runId);
-    if (!(error instanceof UnreachableError)) {
+    if (!(error instanceof AnswerError) || error.status === CONFLICT) {
+      return;
+    }
+    if (this._doubtful.has(runId)) {
       this._refused.add(runId);
+      void this.look();
+    } else {
+      this._doubtful.add(runId);
+      this.later(runId, () => void this.ask(runId)); // a run that has just begun can reach the history after its output
     }
   }
 
   private leave(): void {
-    this._ends.forEach(timer => window.clearTimeout(timer));
-    this._ends.clear();
+    this._timers.forEach(timer => window.clearTimeout(timer));
+    this._timers.clear();
     this._known.clear();
     if (this._socket !== null) {
       Signal.disconnectBetween(this._socket, this);
@@ -185,8 +208,12 @@ class PictureKeeper implements IDisposable {
   private readonly _looks = new Debouncer<void, void, []>(() => this.look(), LOOK_AFTER_MS);
   /** The runs that were asked for; when one ends, the connection says so. */
   private readonly _known = new Set<string>();
+  /** The runs that the server did not have at the first question. */
+  private readonly _doubtful = new Set<string>();
   private readonly _refused = new Set<string>();
-  private readonly _ends = new Map<string, number>();
+  /** The runs whose outputs are not changed until the file was saved or read again. */
+  private readonly _postponed = new Set<string>();
+  private readonly _timers = new Map<string, number>();
   private _socket: LiveSocket | null = null;
 }
 
