@@ -292,6 +292,18 @@ it('a run that joins an open connection learns what has changed in between', asy
   expect(model.session?.state).toBe('finished');
 });
 
+it('a session that only says that it is alive changes nothing', async () => {
+  kernel = reply({ sessions: [live()] });
+  const { news } = await shown(run({ id: ID, session: live() }));
+  connections[0]!.open();
+  await settled();
+  const before = news.length;
+  connections[0]!.say({ kind: 'runs', runs: [{ ...record, updated_at: 99 }] });
+  expect(news).toHaveLength(before);
+  connections[0]!.say({ kind: 'runs', runs: [{ ...record, updated_at: 99, batches_trained: 5 }] });
+  expect(news.length).toBeGreaterThan(before);
+});
+
 it('outputs that ask a kernel at the same time share one question, and none is older than its asker', async () => {
   const answered: Array<(reply: KernelReply) => void> = [];
   const questions = new KernelQuestions({ kernel: () => new Promise(resolve => answered.push(resolve)) });

@@ -316,9 +316,12 @@ export class RunModel implements KnownRuns {
       return;
     }
     const hasEnded = this._run !== null && isLive(this._run.state) && !isLive(run.state);
-    this._run = run;
-    this._changed.emit();
-    this.tell();
+    // An idle session says every two seconds that it is alive: the charts need not ask for their marks again.
+    if (this._run === null || hasChanged(this._run, run)) {
+      this._run = run;
+      this._changed.emit();
+      this.tell();
+    }
     if (hasEnded) {
       // What the session allows now; or its kernel is gone.
       void this.ask().then(() => this.settle());
@@ -352,4 +355,8 @@ export class RunModel implements KnownRuns {
   private _isDeleted = false;
   private _isDisposed = false;
   private _failure = '';
+}
+
+function hasChanged(before: RunRecord, now: RunRecord): boolean {
+  return JSON.stringify({ ...before, updated_at: 0 }) !== JSON.stringify({ ...now, updated_at: 0 });
 }
