@@ -156,7 +156,7 @@ def test_a_notebook_that_must_not_be_changed_gets_no_picture(page: LabPage, open
         route.continue_()
 
     if reason == "read-only":
-        is_kept = re.compile(r"/api/contents/.*kept\.ipynb")
+        is_kept = re.compile(r"/api/contents/.*kept\.ipynb(\?|$)")
         other.page.route(is_kept, lambda route: route.fulfill(json=route.fetch().json() | {"writable": False}))
     elif reason == "changed on disk":
         other.page.route("**/detjupyter/api/runs/*", change)
