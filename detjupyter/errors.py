@@ -27,6 +27,7 @@ DetJupyterError
 │   └── NoLauncherError             no launcher of several processes started this one (also a KeyError)
 ├── StoreError                      the history cannot be read or written
 │   ├── RunNotFoundError            no run has that id (also a KeyError)
+│   │   └── NoRunsError             the latest or the best run was asked for, and there is none
 │   ├── UnreadableRunError          the record of a run is invalid
 │   ├── StoreBusyError              another process holds the lock of the history
 │   ├── CodeNotKeptError            the code archive of a run does not contain that file (also a KeyError)
@@ -83,14 +84,18 @@ class DetJupyterError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return the lines that IPython shows instead of a traceback."""
-        first, *rest = str(self).splitlines()
-        return [f"{_RED}{type(self).__name__}{_RESET}: {first}", *(f"{_FAINT}{line}{_RESET}" for line in rest)]
+        return _rendered(type(self).__name__, str(self))
 
 
 def split_hint(text: str) -> tuple[str, str | None]:
     """Split what ``str()`` of an error has returned, perhaps in another process, into the message and the hint; None if it has no hint."""
     message, _, hint = text.partition(f"\n{_HINT}")
     return message, hint or None
+
+
+def _rendered(name: str, text: str) -> list[str]:
+    first, *rest = text.splitlines()
+    return [f"{_RED}{name}{_RESET}: {first}", *(f"{_FAINT}{line}{_RESET}" for line in rest)]
 
 
 def _bounded(text: str) -> str:
@@ -213,12 +218,23 @@ class TrialError(DetJupyterError):
         user_traceback: The frames inside the model definition as text, and the innermost one if a library raised the exception; empty if
             there are none. Frame objects are not kept: they would hold the batch and the graph in GPU memory.
         hint: What the reader can do next.
+
+    Attributes:
+        is_shown_above: Whether the output of the cell already shows the frames; IPython then shows the rest only.
     """
+
+    is_shown_above = False
 
     def __init__(self, message: str, *, exception: str = "", user_traceback: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exception = exception
         self.user_traceback = user_traceback
+
+    def _render_traceback_(self) -> list[str]:
+        if not self.is_shown_above:
+            return super()._render_traceback_()
+        lines = [self.message, *([self.exception] if self.exception else []), "  The output above shows where."]
+        return _rendered(type(self).__name__, _printable(lines))
 
     def __str__(self) -> str:
         lines = [self.message]
@@ -316,6 +332,19 @@ class RunNotFoundError(StoreError, KeyError):
         self.run_id = run_id
 
     __str__ = StoreError.__str__
+
+
+class NoRunsError(RunNotFoundError):
+    """``latest`` or ``best`` was asked for, and the history at ``path`` has no run that is not archived."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(name)
+        StoreError.__init__(
+            self,
+            f"There is no {name} run: the history has none, or all of them are archived.",
+            path=path,
+            hint=f"{NextStep.TRAIN} records one.",
+        )
 
 
 class UnreadableRunError(StoreError):

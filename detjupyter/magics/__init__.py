@@ -69,6 +69,6 @@ def unload_extension(shell: Any) -> None:
 
 def _show(trained: Viewable) -> None:
     """Show a training of the user's own code: `Trainer.fit` in a cell, or a script that reports."""
-    from detjupyter.widgets.live import show_live
+    from detjupyter.widgets.shown import show_live
 
     show_live(trained.channel)

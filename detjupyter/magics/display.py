@@ -49,7 +49,7 @@ def _formatters(shell: Any) -> tuple[tuple[Any, dict[tuple[str, str], Any]], ...
 def _show_session(session: Session) -> None:
     """Show the run of the session, or before its first training its card."""
     from detjupyter.magics.live_card import show_card
-    from detjupyter.widgets.live import show_live
+    from detjupyter.widgets.shown import show_live
 
     if session.record().run_id is None:
         show_card(session)
@@ -58,7 +58,7 @@ def _show_session(session: Session) -> None:
 
 
 def _show_run(run: Run) -> None:
-    from detjupyter.widgets.live import show_run
+    from detjupyter.widgets.shown import show_run
 
     show_run(run)
 
@@ -79,7 +79,7 @@ def _show_card(card: CardRecord, include: object = None, exclude: object = None)
 
 def _show_checkpoint(checkpoint: CheckpointRecord, include: object = None, exclude: object = None) -> dict[str, Any]:
     del include, exclude
-    from detjupyter.widgets.summary import checkpoint_text
+    from detjupyter.picture.summary import checkpoint_text
 
     return {"text/plain": checkpoint_text(checkpoint)}
 

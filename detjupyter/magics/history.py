@@ -24,7 +24,7 @@ class HistoryMagics(Magics):
         from detjupyter.text import printable
 
         current = registry.get(None)
-        from detjupyter.widgets.summary import session_text
+        from detjupyter.picture.summary import session_text
 
         sessions = registry.all()
         texts = [session_text(session.record()) for session in sessions]
@@ -75,10 +75,10 @@ class HistoryMagics(Magics):
         options = parse(self.det_note, line)
         if options.name is not None and len(options.runs) > 1:
             raise usage_error("%det_note: one run gets a name, not several.")
+        from detjupyter.picture.summary import annotation_text
         from detjupyter.store import open_store
         from detjupyter.store.annotation import Annotation
         from detjupyter.store.definition_runs import run_named
-        from detjupyter.widgets.summary import annotation_text
 
         store = open_store()
         run_ids = [run_named(store, name) for name in options.runs]

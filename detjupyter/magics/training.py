@@ -39,8 +39,9 @@ class TrainingMagics(Magics):
         no_length = arguments.batches is arguments.epochs is arguments.records is None and not session.has_planned_length
         with session.awaited() if arguments.wait else nullcontext():  # what the first batch sets in the process is the trial's
             with interruptible("a training that has begun continues; `%det_stop` ends it."):
+                from detjupyter.magics.shown_error import shown_in_output
                 from detjupyter.magics.waiting import wait_for_first_batch, wait_for_plan, wait_with_progress
-                from detjupyter.widgets.live import show_live
+                from detjupyter.widgets.shown import show_live
 
                 session.train(
                     batches=arguments.batches,
@@ -53,9 +54,11 @@ class TrainingMagics(Magics):
                 wait_for_plan(session)
                 show_live(session.channel)
                 if not arguments.wait:
-                    wait_for_first_batch(session)
+                    with shown_in_output(self.shell):
+                        wait_for_first_batch(session)
             if arguments.wait:
-                wait_with_progress(session)
+                with shown_in_output(self.shell):
+                    wait_with_progress(session)
 
     @magic_arguments()
     @line_magic
@@ -140,6 +143,6 @@ def _current() -> Session:
 
 def _say() -> None:
     """Print the state of the current session in one line."""
-    from detjupyter.widgets.summary import headline
+    from detjupyter.picture.summary import headline
 
     say(headline(_current().record()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from detjupyter.magics.interruption import Interrupted, interruptible
 from detjupyter.magics.line import Line
-from detjupyter.widgets.summary import headline
+from detjupyter.picture.summary import headline
 
 if TYPE_CHECKING:
     from detjupyter.session.session import Session

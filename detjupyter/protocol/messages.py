@@ -79,10 +79,14 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Browser to server: send the curves and the log of this run (of none, if null)."""
+    """Browser to server: send the curves and the log of this run (of none, if null).
+
+    A connection can watch several runs, and one run several times: ``number`` tells them apart, and is in the messages about each.
+    """
 
     kind: ClassVar[str] = "watch"
     run_id: str | None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ class SeriesMessage:
     kind: ClassVar[str] = "series"
     run_id: str
     patches: tuple[SeriesPatch, ...]
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,7 @@ class LogMessage:
     kind: ClassVar[str] = "log"
     run_id: str
     lines: tuple[LogLine, ...]
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +151,7 @@ class HistoryWatched:
     kind: ClassVar[str] = "history_watched"
     run_id: str | None
     failure: FailureRecord | None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

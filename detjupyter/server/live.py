@@ -1,6 +1,6 @@
-"""The WebSocket: a browser selects the run and the definition to watch, and receives their changes.
+"""The WebSocket: a browser selects the runs and the definition to watch, and receives their changes.
 
-Server to browser: ``runs`` (first the newest hundred, then new or changed ones), ``runs_removed``, and for the watched run ``series`` and
+Server to browser: ``runs`` (first the newest hundred, then new or changed ones), ``runs_removed``, and for each watched run ``series`` and
 ``log``. A ``watch`` always starts from the beginning, even for a run that was watched before: its first ``series`` message contains every
 curve. For the watched definition there are ``definition_watched``, ``definition_changed`` and ``scan_progress``.
 """
@@ -61,17 +61,16 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     def on_message(self, message: str | bytes) -> None:
         """Handle a message of the browser; an invalid message is logged and ignored."""
-        try:
-            wish = _wish(message)
-        except ProtocolError as error:
-            self.log.warning("detjupyter: ignored a message of a browser: %s", error.message)
-            return
         if self._client is None:
             return
-        if isinstance(wish, Watch):
-            self.services.watcher.watch(self._client, wish.run_id)
-        else:
-            self.services.disk.look(self._client, wish.path)
+        try:
+            wish = _wish(message)
+            if isinstance(wish, Watch):
+                self.services.watcher.watch(self._client, wish.run_id, wish.number)
+            else:
+                self.services.disk.look(self._client, wish.path)
+        except ProtocolError as error:
+            self.log.warning("detjupyter: ignored a message of a browser: %s", error.message)
 
     def on_close(self) -> None:
         """Forget the browser."""
@@ -93,6 +92,8 @@ def _wish(message: str | bytes) -> Watch | WatchDefinition:
         watch = decode(Watch, data)
         if watch.run_id is not None and not (isinstance(watch.run_id, str) and RUN_ID.fullmatch(watch.run_id)):
             raise ProtocolError(f"Not the id of a run: {watch.run_id!r:.80}.")
+        if type(watch.number) is not int:  # a bool is none
+            raise ProtocolError(f"Not the number of a watch: {watch.number!r:.80}.")
         return watch
     if kind == WatchDefinition.kind:
         look = decode(WatchDefinition, data)

@@ -7,6 +7,7 @@
 | ``runs/<run id>`` | DELETE | 204 |
 | ``runs/<run id>/series?points=&from=&to=`` | GET | ``{patches: SeriesPatch[]}``, of a range of batches, decimated |
 | ``runs/<run id>/story`` | GET | ``StoryRecord``: the marks of the charts, and the times of batches |
+| ``runs/<run id>/picture`` | GET | ``{data: {MIME type: data}}``, what the output of its cell holds when it has ended |
 | ``runs/<run id>/checkpoints`` | GET | ``{checkpoints: CheckpointRecord[]}``, newest first |
 | ``runs/<run id>/log`` | GET | ``{lines: LogLine[]}``, the last ones |
 | ``comparison?runs=`` | GET | ``ComparisonRecord`` |
@@ -37,6 +38,7 @@ from detjupyter.server.comparison import ComparisonHandler
 from detjupyter.server.definition import DefinitionHandler, DeterminedHandler, IgnoreHandler, UndoHandler
 from detjupyter.server.kernels import KernelCommandHandler, KernelHandler
 from detjupyter.server.live import LiveHandler
+from detjupyter.server.picture import PictureHandler
 from detjupyter.server.run_table_routes import AnnotateHandler, DeleteHandler, SizeHandler, TableHandler, TableIdsHandler
 from detjupyter.server.runs import CheckpointsHandler, LogHandler, ParentHandler, RunHandler, RunsHandler, SeriesHandler, StoryHandler
 
@@ -45,6 +47,7 @@ _ROUTES: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("runs/([^/]+)", RunHandler),
     ("runs/([^/]+)/series", SeriesHandler),
     ("runs/([^/]+)/story", StoryHandler),
+    ("runs/([^/]+)/picture", PictureHandler),
     ("runs/([^/]+)/checkpoints", CheckpointsHandler),
     ("runs/([^/]+)/parent", ParentHandler),
     ("runs/([^/]+)/log", LogHandler),

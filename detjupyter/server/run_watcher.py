@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.websocket import WebSocketClosedError
 
-from detjupyter.errors import DetJupyterError, RunNotFoundError
+from detjupyter.errors import DetJupyterError, ProtocolError, RunNotFoundError
 from detjupyter.protocol.messages import FailureRecord, HistoryWatched, RunsMessage, RunsRemoved
 from detjupyter.protocol.records import RunRecord
 from detjupyter.protocol.wire import to_json
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
     from detjupyter.store.base import Store
 
 LOOK_EVERY_S = 0.25
+MAX_WATCHES = 200
 
 Log = Logger | LoggerAdapter[Any]
 
 
 @dataclass(eq=False, slots=True)
 class Client:
-    """A connected browser: its connection, its watched run, and the records that it has not been sent yet.
+    """A connected browser: its connection, its watched runs by number, and the records that it has not been sent yet.
 
     A slow browser gets the newest state when it is ready: at most one record per run is pending, never a queue.
     """
 
     write: Callable[[str], asyncio.Future[None]]
-    subscription: Subscription | None = None
+    subscriptions: dict[int, Subscription] = field(default_factory=dict)
     owed: dict[str, RunRecord] | None = None  # None: not even the first list was sent
     gone: set[str] = field(default_factory=set)
     flushed: asyncio.Future[None] | None = None
@@ -83,12 +84,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class _Post:
-    """The messages for a client: about runs, and about the run that it watched when they were created."""
+    """The messages for a client: about runs, and about each run that it watched when they were created."""
 
     client: Client
-    subscription: Subscription | None
     about_runs: tuple[str, ...]
-    about_watched: tuple[str, ...]
+    about_watched: tuple[tuple[Subscription, tuple[str, ...]], ...]
 
 
 class _WatchedRun:
@@ -134,30 +134,32 @@ class _Desk:
         self._log = log
         self._watched: dict[str, _WatchedRun] = {}
 
-    def work(self, store: Store, *, clients: dict[Client, Subscription | None], thoroughly: bool) -> list[_Post]:
+    def work(self, store: Store, *, clients: dict[Client, tuple[Subscription, ...]], thoroughly: bool) -> list[_Post]:
         """Read the store and return the messages for the clients that are ready."""
         news = self._changes.look(store, thoroughly=thoroughly)
-        watched = {subscription.run_id for subscription in clients.values() if subscription is not None}
+        watched = {subscription.run_id for subscriptions in clients.values() for subscription in subscriptions}
         self._watched = {run_id: self._watched.get(run_id) or _WatchedRun(run_id, self._log) for run_id in watched}
         for run in self._watched.values():
             run.read(store, wrote=news.wrote)
         for client in clients:
             client.owe(news)
-        return [self._post(client, subscription) for client, subscription in clients.items() if client.is_ready]
+        return [self._post(client, subscriptions) for client, subscriptions in clients.items() if client.is_ready]
 
-    def _post(self, client: Client, subscription: Subscription | None) -> _Post:
-        about_watched: list[Any] = []  # Any: messages
-        if subscription is not None:
-            run = self._watched[subscription.run_id]
-            if run.tail is not None:
-                about_watched += subscription.messages(run.tail)
-            elif run.failure is not None:
-                about_watched += subscription.fail(run.failure)
-            elif not subscription.is_reported_gone:
-                subscription.is_reported_gone = True
-                about_watched.append(RunsRemoved(run_ids=(subscription.run_id,)))
+    def _post(self, client: Client, subscriptions: Iterable[Subscription]) -> _Post:
+        about_watched = tuple((subscription, tuple(map(to_json, self._about(subscription)))) for subscription in subscriptions)
         about_runs = client.collect(self._changes.newest())
-        return _Post(client, subscription, tuple(map(to_json, about_runs)), tuple(map(to_json, about_watched)))
+        return _Post(client, tuple(map(to_json, about_runs)), about_watched)
+
+    def _about(self, subscription: Subscription) -> Sequence[Any]:  # Any: messages
+        run = self._watched[subscription.run_id]
+        if run.tail is not None:
+            return subscription.messages(run.tail)
+        if run.failure is not None:
+            return subscription.fail(run.failure)
+        if subscription.is_reported_gone:
+            return ()
+        subscription.is_reported_gone = True
+        return [RunsRemoved(run_ids=(subscription.run_id,))]
 
 
 class Watcher:
@@ -197,9 +199,18 @@ class Watcher:
             self._work.cancel()
             self._work = self._failure = self._complaint = None
 
-    def watch(self, client: Client, run_id: str | None) -> None:
-        """Send the curves and the log of the run to ``client`` from now on, from the start; of none, if None."""
-        client.subscription = None if run_id is None else Subscription(run_id)
+    def watch(self, client: Client, run_id: str | None, number: int = 0) -> None:
+        """Send the curves and the log of the run to ``client`` from now on, from the start; of none, if None.
+
+        Raises:
+            ProtocolError: The browser already watches :data:`MAX_WATCHES` runs.
+        """
+        if run_id is None:
+            client.subscriptions.pop(number, None)
+        elif number in client.subscriptions or len(client.subscriptions) < MAX_WATCHES:
+            client.subscriptions[number] = Subscription(run_id, number)
+        else:
+            raise ProtocolError(f"A browser can watch at most {MAX_WATCHES} runs.")
         self._wake.set()
 
     def look_now(self) -> None:
@@ -230,8 +241,8 @@ class Watcher:
             self._complaint = str(error)
             _log_failure(self._log, "the runs", error)
         for client in self._clients:
-            if client.subscription is not None:
-                client.subscription.restart()
+            for subscription in client.subscriptions.values():
+                subscription.restart()
         self._report(failure_of(error))
 
     def _report(self, failure: FailureRecord | None) -> None:
@@ -241,12 +252,13 @@ class Watcher:
                 self._write(client, to_json(HistoryWatched(None, failure)))
 
     async def _look(self, desk: _Desk) -> None:
-        clients = {client: client.subscription for client in self._clients}
+        clients = {client: tuple(client.subscriptions.values()) for client in self._clients}
         thoroughly, self._thoroughly = self._thoroughly, False
         for post in await self._history.read(partial(desk.work, clients=clients, thoroughly=thoroughly)):
             texts = [*post.about_runs]
-            if post.client.subscription is post.subscription:  # otherwise the browser now watches another run
-                texts += post.about_watched
+            for subscription, about_it in post.about_watched:
+                if subscription in post.client.subscriptions.values():  # otherwise the browser no longer watches it
+                    texts += about_it
             for text in texts:
                 self._write(post.client, text)
 

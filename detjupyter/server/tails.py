@@ -56,10 +56,16 @@ class RunTail:
 
 
 class Subscription:
-    """The part of a watched run that one browser has received."""
+    """The part of a watched run that one browser has received.
 
-    def __init__(self, run_id: str) -> None:
+    Args:
+        run_id: The run.
+        number: The number that the browser gave to this watch.
+    """
+
+    def __init__(self, run_id: str, number: int = 0) -> None:
         self.run_id = run_id
+        self._number = number
         self.is_reported_gone = False
         self._cursors: dict[tuple[Group, str], Cursor] = {}
         self._lines_seen = 0
@@ -75,7 +81,7 @@ class Subscription:
         if failure == self._failure:
             return []
         self._failure = failure
-        return [HistoryWatched(self.run_id, failure)]
+        return [HistoryWatched(self.run_id, failure, self._number)]
 
     def messages(self, tail: RunTail) -> list[SeriesMessage | LogMessage | HistoryWatched]:
         """Return the messages that the browser needs, and count them as received. The first call always returns a series message."""
@@ -83,14 +89,14 @@ class Subscription:
         if self._failure is not None:
             self._failure = None
             self.restart()
-            messages.append(HistoryWatched(self.run_id, None))
+            messages.append(HistoryWatched(self.run_id, None, self._number))
         patches = tail.board.patches(self._cursors)
         if patches or self._is_new:
-            messages += (SeriesMessage(run_id=self.run_id, patches=part) for part in _parts(patches))
+            messages += (SeriesMessage(self.run_id, part, self._number) for part in _parts(patches))
         self._is_new = False
         unseen = min(tail.lines_read - self._lines_seen, len(tail.lines))
         if unseen:
-            messages.append(LogMessage(run_id=self.run_id, lines=tuple(tail.lines)[-unseen:]))
+            messages.append(LogMessage(self.run_id, tuple(tail.lines)[-unseen:], self._number))
         self._lines_seen = tail.lines_read
         return messages
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from detjupyter.errors import ArgumentError, RunNotFoundError
+from detjupyter.errors import ArgumentError, NoRunsError
 from detjupyter.protocol.records import BestRecord
 from detjupyter.store.summary import RunSummary
 
@@ -19,14 +19,14 @@ def run_named(store: Store, name: str) -> str:
     """Return the id that ``latest`` (the newest run) or ``best`` (the best of that one's definition) means; any other name is an id.
 
     Raises:
-        RunNotFoundError: There is no run.
+        NoRunsError: There is no run.
         ArgumentError: No run has a best value.
     """
     if name not in (LATEST, BEST):
         return name
     latest = next(iter(store.run_states(limit=1, include_archived=False)), None)
     if latest is None:
-        raise RunNotFoundError(name)
+        raise NoRunsError(name, str(store.home))
     if name == LATEST:
         return latest
     run = store.run(latest)

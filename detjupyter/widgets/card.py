@@ -7,11 +7,11 @@ import time
 from pathlib import PurePath
 from typing import Any
 
+from detjupyter.picture.html import NOTHING, Html, output, with_code
+from detjupyter.picture.numbers import format_bytes, format_count
+from detjupyter.picture.summary import headline
 from detjupyter.protocol.records import CardRecord, ChangeRecord, HyperparameterRecord, SessionRecord
 from detjupyter.text import one_line
-from detjupyter.widgets._html import NOTHING, Html, output, with_code
-from detjupyter.widgets._numbers import format_bytes, format_count
-from detjupyter.widgets.summary import headline
 
 _OPEN_UP_TO = 8
 _HASH_SHOWN = 12

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from detjupyter.picture.html import NOTHING, Html, output, with_code
+from detjupyter.picture.numbers import format_bytes, format_count, format_duration
 from detjupyter.text import one_line
-from detjupyter.widgets._html import NOTHING, Html, output, with_code
-from detjupyter.widgets._numbers import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
     from detjupyter.check import CheckReport, CheckStep

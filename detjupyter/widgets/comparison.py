@@ -8,18 +8,18 @@ from itertools import islice
 
 import numpy as np
 
+from detjupyter.picture.event_rows import event_rows
+from detjupyter.picture.html import NOTHING, Html, output
+from detjupyter.picture.numbers import format_count, format_duration, format_value
+from detjupyter.picture.plot import PANEL_HEIGHT, Curve, draw_panel, panel_columns
+from detjupyter.picture.strokes import Picture
+from detjupyter.picture.summary import best_text
+from detjupyter.picture.svg import to_svg
 from detjupyter.protocol.palette import RUN_COLORS
 from detjupyter.protocol.records import SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store.comparison import ComparedMetric, Comparison, by_importance
 from detjupyter.text import one_line, shortened
-from detjupyter.widgets._event_rows import event_rows
-from detjupyter.widgets._html import NOTHING, Html, output
-from detjupyter.widgets._numbers import format_count, format_duration, format_value
-from detjupyter.widgets._plot import PANEL_HEIGHT, Curve, draw_panel, panel_columns
-from detjupyter.widgets._strokes import Picture
-from detjupyter.widgets._svg import to_svg
-from detjupyter.widgets.summary import best_text
 
 _WIDTH, _GAP = 980, 28
 _MOST_PANELS = 9

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detjupyter.widgets._html import NOTHING, Html, output
-from detjupyter.widgets._numbers import format_count
+from detjupyter.picture.html import NOTHING, Html, output
+from detjupyter.picture.numbers import format_count
 
 _MOST_LINES = 300
 _STYLE = """\

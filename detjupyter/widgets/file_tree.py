@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from detjupyter.bundle import FileEntry, FileReport, Remarks, Rule, largest_items, remarks_on
 from detjupyter.next_step import worded
+from detjupyter.picture.html import NOTHING, Html, output, with_code
+from detjupyter.picture.numbers import format_bytes, format_count
 from detjupyter.text import one_line
 from detjupyter.widgets._folders import Folder, Marks, Tree, choose, gather, listed
-from detjupyter.widgets._html import NOTHING, Html, output, with_code
-from detjupyter.widgets._numbers import format_bytes, format_count
 
 _OPEN_DEPTH = 2
 _OPEN_CHILDREN = 30

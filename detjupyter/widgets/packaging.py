@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from detjupyter.widgets._html import NOTHING, Html, output, with_code
-from detjupyter.widgets._numbers import format_bytes, format_count
+from detjupyter.picture.html import NOTHING, Html, output, with_code
+from detjupyter.picture.numbers import format_bytes, format_count
 
 if TYPE_CHECKING:
     from detjupyter.bundle import DeterminedReport

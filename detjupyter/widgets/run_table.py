@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from detjupyter.picture.html import NOTHING, Html, output
+from detjupyter.picture.numbers import format_count, format_duration, format_value
 from detjupyter.protocol.states import State
 from detjupyter.store.run_values import hyperparameters_of
 from detjupyter.store.summary import RunSummary
 from detjupyter.text import one_line, shortened
-from detjupyter.widgets._html import NOTHING, Html, output
-from detjupyter.widgets._numbers import format_count, format_duration, format_value
 
 _FIRST_COLUMNS = ("run", "state", "entrypoint")
 _LAST_COLUMNS = ("batches", "best", "duration", "started")

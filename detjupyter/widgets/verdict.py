@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from detjupyter.picture.html import NOTHING, Html, output, with_code
+from detjupyter.picture.numbers import format_bytes, format_count
 from detjupyter.text import printable
-from detjupyter.widgets._html import NOTHING, Html, output, with_code
-from detjupyter.widgets._numbers import format_bytes, format_count
 
 if TYPE_CHECKING:
     from detjupyter.bundle import Effect, Explanation, Proposal, Rule

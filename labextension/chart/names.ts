@@ -11,7 +11,7 @@ export function metricName(name: string): string {
  * Decides which curves share a panel: a training and a validation curve of the same metric do.
  *
  * Two curves of one group never do: the second keeps its full name (a trial may report both `loss` and `val_loss` while training).
- * `detjupyter/widgets/_panels.py` is the same rule for the static picture.
+ * `detjupyter/picture/panels.py` is the same rule for the static picture.
  */
 export class PanelNames {
   readonly #panels = new Map<string, string>();

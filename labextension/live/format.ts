@@ -1,4 +1,4 @@
-/** Numbers in the form that a reader expects; `detjupyter/widgets/_numbers.py` writes the same forms. */
+/** Numbers in the form that a reader expects; `detjupyter/picture/numbers.py` writes the same forms. */
 import type { Scalar } from '../protocol';
 
 /** Return a number as JSON carries it (NaN and the infinities are spelled out) as a number. */

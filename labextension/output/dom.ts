@@ -15,3 +15,15 @@ export function setText(element: Element, text: string): void {
     element.textContent = text;
   }
 }
+
+/** Return the parts of a text in which what is between backticks is code. */
+export function withCode(text: string): Array<string | HTMLElement> {
+  return text.split('`').map((content, index) => {
+    if (index % 2 === 0) {
+      return content;
+    }
+    const code = document.createElement('code');
+    code.textContent = content;
+    return code;
+  });
+}

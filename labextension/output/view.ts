@@ -2,7 +2,7 @@ import { ChartGrid, type ChartOptions, type ChartPatch } from '../chart';
 import { gpuBusy, gpuMemory, isSlowed, SLOWED, STATE_WORDS, warningLines } from '../live/words';
 import type { Command, LogLine, SessionRecord } from '../protocol';
 import { Controls } from './controls';
-import { part, setText } from './dom';
+import { part, setText, withCode } from './dom';
 import { LogPane } from './log';
 import { ProgressView } from './progress';
 import { StuckNotice } from './stuck';
@@ -148,16 +148,4 @@ export class LiveView {
 
 function deviceText({ device, gpu }: SessionRecord): string {
   return [device, gpu && gpuMemory(gpu), gpu && gpuBusy(gpu)].filter(Boolean).join(' · ');
-}
-
-/** Return the parts of a text in which what is between backticks is code. */
-function withCode(text: string): Array<string | HTMLElement> {
-  return text.split('`').map((content, index) => {
-    if (index % 2 === 0) {
-      return content;
-    }
-    const code = document.createElement('code');
-    code.textContent = content;
-    return code;
-  });
 }

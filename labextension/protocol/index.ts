@@ -508,6 +508,7 @@ export interface Update {
 export interface Watch {
   kind: 'watch';
   run_id: string | null;
+  number: number;
 }
 
 /** Browser to server: report changes on disk in this definition (in none, if null), and the progress of its scans. */
@@ -533,6 +534,7 @@ export interface SeriesMessage {
   kind: 'series';
   run_id: string;
   patches: readonly SeriesPatch[];
+  number: number;
 }
 
 /** Server to browser: new log lines of the watched run. */
@@ -540,6 +542,7 @@ export interface LogMessage {
   kind: 'log';
   run_id: string;
   lines: readonly LogLine[];
+  number: number;
 }
 
 /** What failed, and what the user can do. */
@@ -553,6 +556,7 @@ export interface HistoryWatched {
   kind: 'history_watched';
   run_id: string | null;
   failure: FailureRecord | null;
+  number: number;
 }
 
 /** Server to browser: whether the server sees edits of the definition; if not, the browser has to poll. */

@@ -5,6 +5,7 @@
  */
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import type { PartialJSONValue } from '@lumino/coreutils';
 
 import type {
   CheckpointRecord,
@@ -106,6 +107,12 @@ export class Api {
   async parent(runId: string): Promise<RunParent | null> {
     return (await this.request<{ parent: RunParent | null }>(`runs/${encodeURIComponent(runId)}/parent`))
       .parent;
+  }
+
+  /** Return what the output of a training that has ended holds, by MIME type. */
+  async picture(runId: string): Promise<{ readonly [mimeType: string]: PartialJSONValue }> {
+    const path = `runs/${encodeURIComponent(runId)}/picture`;
+    return (await this.request<{ data: { readonly [mimeType: string]: PartialJSONValue } }>(path)).data;
   }
 
   /** Return the last lines of the log of a run. */

@@ -7,7 +7,7 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
 import { addCommands, hasTabs, OPEN_RUNS } from './commands';
 import { PanelModel } from './model/panel';
-import { addRenderer } from './output';
+import { addOutputs } from './output';
 import { DefinitionPanel } from './panel';
 
 const panel: JupyterFrontEndPlugin<void> = {
@@ -42,8 +42,9 @@ const output: JupyterFrontEndPlugin<void> = {
   description: 'The outputs of trainings in notebooks, drawn from the history of the server.',
   autoStart: true,
   requires: [IRenderMimeRegistry],
-  activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry): void =>
-    addRenderer(registry, app.serviceManager.serverSettings)
+  optional: [INotebookTracker],
+  activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry, tracker: INotebookTracker | null): void =>
+    addOutputs(registry, app.serviceManager.contents, tracker)
 };
 
 export default [panel, output];

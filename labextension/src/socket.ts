@@ -1,5 +1,5 @@
 /**
- * The server's WebSocket: changed runs, the curves of the one run that is watched, and edits of the definition that is shown.
+ * The server's WebSocket: changed runs, the curves of the runs that are watched, and edits of the definition that is shown.
  *
  * The connection comes back by itself: at once when the browser says that it is online again, else after pauses that grow.
  */
@@ -58,10 +58,14 @@ export class LiveSocket implements IDisposable {
     }
   }
 
-  /** Ask for the curves of this run, now and after every reconnection. */
-  watch(runId: string | null): void {
-    this._watched = runId;
-    this.say({ kind: 'watch', run_id: runId });
+  /** Ask for the curves of this run, now and after every reconnection; `number` tells the runs that are watched at a time apart. */
+  watch(runId: string | null, number = 0): void {
+    if (runId === null) {
+      this._watched.delete(number);
+    } else {
+      this._watched.set(number, runId);
+    }
+    this.say({ kind: 'watch', run_id: runId, number });
   }
 
   /** Subscribe to edits of this definition, now and after every reconnection. */
@@ -97,7 +101,7 @@ export class LiveSocket implements IDisposable {
     this._socket = socket;
     this.setStatus('connecting');
     socket.onopen = () => {
-      this.say({ kind: 'watch', run_id: this._watched });
+      this._watched.forEach((run_id, number) => this.say({ kind: 'watch', run_id, number }));
       this.say({ kind: 'watch_definition', path: this._definition });
       this.setStatus('open');
     };
@@ -143,6 +147,6 @@ export class LiveSocket implements IDisposable {
   private readonly _statusChanged = new Signal<this, SocketStatus>(this);
   private _socket: WebSocket | null = null;
   private _status: SocketStatus = 'waiting';
-  private _watched: string | null = null;
+  private readonly _watched = new Map<number, string>();
   private _definition: string | null = null;
 }

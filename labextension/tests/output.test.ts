@@ -6,6 +6,7 @@ import type { EndedTraining, KernelReply, LogLine, RunRecord, SeriesPatch } from
 import { RUN_MIME_TYPE } from '../protocol';
 import type { Api } from '../src/api';
 import { AnswerError } from '../src/errors';
+import { Feed, KernelQuestions } from '../src/output/feed';
 import { referenceIn } from '../src/output/reference';
 import { type News, RunModel } from '../src/output/run';
 import { reply, run, session } from './records';
@@ -56,6 +57,7 @@ const END: EndedTraining = {
 const LINE: LogLine = { at: 1, stream: 'stdout', text: 'hello' };
 
 let connections: Connection[];
+let feed: Feed;
 /** What the server answers. */
 let record: RunRecord;
 let kernel: KernelReply | Error;
@@ -68,6 +70,10 @@ let models: RunModel[];
 
 beforeEach(() => {
   connections = [];
+  feed = new Feed({
+    wsUrl: 'ws://localhost:8888/',
+    WebSocket: Connection as unknown as typeof WebSocket
+  } as ServerConnection.ISettings);
   models = [];
   kernel = new AnswerError(404, 'gone');
   refusal = waiting = null;
@@ -160,9 +166,9 @@ describe('a live run', () => {
     const connection = connections[0]!;
     connection.open();
     await settled();
-    expect(connection.sent).toContainEqual({ kind: 'watch', run_id: ID });
-    connection.say({ kind: 'series', run_id: ID, patches: [curve(0, [1, 2])] });
-    connection.say({ kind: 'log', run_id: ID, lines: [LINE] });
+    const number = watched(connection);
+    connection.say({ kind: 'series', run_id: ID, patches: [curve(0, [1, 2])], number });
+    connection.say({ kind: 'log', run_id: ID, lines: [LINE], number });
     expect(points(news)).toEqual([1, 2]);
     expect(news.at(-1)?.log).toEqual([LINE]);
     expect(model.session?.state).toBe('running');
@@ -191,13 +197,15 @@ describe('a live run', () => {
 
   it('asks for everything again when points in between never came', async () => {
     kernel = reply({ sessions: [live()] });
-    await shown(run({ id: ID, session: live() }));
+    const { news } = await shown(run({ id: ID, session: live() }));
     const connection = connections[0]!;
     connection.open();
     await settled();
-    const asked = connection.sent.length;
-    connection.say({ kind: 'series', run_id: ID, patches: [curve(7, [8])] });
-    expect(connection.sent.slice(asked)).toContainEqual({ kind: 'watch', run_id: ID });
+    const before = watched(connection);
+    connection.say({ kind: 'series', run_id: ID, patches: [curve(7, [8])], number: before });
+    expect(watched(connection)).not.toBe(before);
+    connection.say({ kind: 'log', run_id: ID, lines: [LINE], number: before }); // under way
+    expect(news.flatMap(({ log }) => log)).toEqual([]);
   });
 
   it('keeps what it shows when the server goes away, and says so', async () => {
@@ -254,6 +262,65 @@ it('a run that is begun again keeps its connection', async () => {
   expect(connections).toHaveLength(1);
 });
 
+it('all runs share one connection, which ends with the last of them', async () => {
+  kernel = reply({ sessions: [live()] });
+  await shown(run({ id: ID, session: live() }));
+  connections[0]!.open();
+  const { model } = await shown(run({ id: ID, session: live() }));
+  expect(connections).toHaveLength(1);
+  const numbers = connections[0]!.sent.map(sent => (sent as { number?: number }).number);
+  expect(new Set(numbers.filter(number => number !== undefined)).size).toBe(2);
+  models[0]!.dispose();
+  expect(connections[0]!.sent.at(-1)).toMatchObject({ kind: 'watch', run_id: null });
+  expect(connections[0]!.readyState).toBe(WebSocket.OPEN);
+  model.dispose();
+  expect(connections[0]!.readyState).toBe(WebSocket.CLOSED);
+});
+
+it('a run that joins an open connection learns what has changed in between', async () => {
+  kernel = reply({ sessions: [live()] });
+  await shown(run({ id: ID, session: live() }));
+  connections[0]!.open();
+  await settled();
+  record = run({ id: ID, session: live() });
+  const model = modelOf(null);
+  const begun = model.begin();
+  record = over();
+  kernel = new AnswerError(404, 'gone');
+  await begun;
+  await settled();
+  expect(model.session?.state).toBe('finished');
+});
+
+it('a session that only says that it is alive changes nothing', async () => {
+  kernel = reply({ sessions: [live()] });
+  const { news } = await shown(run({ id: ID, session: live() }));
+  connections[0]!.open();
+  await settled();
+  const before = news.length;
+  connections[0]!.say({ kind: 'runs', runs: [{ ...record, updated_at: 99 }] });
+  expect(news).toHaveLength(before);
+  connections[0]!.say({ kind: 'runs', runs: [{ ...record, updated_at: 99, batches_trained: 5 }] });
+  expect(news.length).toBeGreaterThan(before);
+});
+
+it('outputs that ask a kernel at the same time share one question, and none is older than its asker', async () => {
+  const answered: Array<(reply: KernelReply) => void> = [];
+  const questions = new KernelQuestions({ kernel: () => new Promise(resolve => answered.push(resolve)) });
+  const first = [questions.ask('k'), questions.ask('k')];
+  await settled();
+  const second = [questions.ask('k'), questions.ask('k')];
+  await settled();
+  expect(answered).toHaveLength(1);
+  const older = reply({ sessions: [] });
+  answered[0]!(older);
+  expect(await Promise.all(first)).toEqual([older, older]);
+  await settled();
+  expect(answered).toHaveLength(2);
+  answered[1]!(reply({ sessions: [live()] }));
+  expect((await Promise.all(second)).map(({ sessions }) => sessions.length)).toEqual([1, 1]);
+});
+
 it('a run that the server does not have is an error', async () => {
   const model = modelOf(null);
   record = null as unknown as RunRecord;
@@ -262,10 +329,6 @@ it('a run that the server does not have is an error', async () => {
 
 function modelOf(end: EndedTraining | null): RunModel {
   const api: Partial<Api> = {
-    settings: {
-      wsUrl: 'ws://localhost:8888/',
-      WebSocket: Connection as unknown as typeof WebSocket
-    } as ServerConnection.ISettings,
     run: () => (record === null ? Promise.reject(new AnswerError(404, 'No run')) : Promise.resolve(record)),
     series: () => Promise.resolve(patches),
     log: () => Promise.resolve([LINE]),
@@ -275,7 +338,12 @@ function modelOf(end: EndedTraining | null): RunModel {
       return refusal === null ? Promise.resolve(kernel as KernelReply) : Promise.reject(refusal);
     }
   };
-  const model = new RunModel(api as Api, { version: 1, run_id: ID, ended: end });
+  const asked = api as Api;
+  const model = new RunModel(asked, feed, new KernelQuestions(asked), {
+    version: 1,
+    run_id: ID,
+    ended: end
+  });
   models.push(model);
   return model;
 }
@@ -341,6 +409,12 @@ function points(news: readonly News[]): number[] {
     drawn.splice(start, drawn.length, ...Array.from(batches));
   }
   return drawn;
+}
+
+/** The number under which the run is watched. */
+function watched(connection: Connection): number | undefined {
+  const watches = connection.sent as Array<{ kind: string; run_id: string | null; number: number }>;
+  return watches.findLast(sent => sent.kind === 'watch' && sent.run_id === ID)?.number;
 }
 
 async function settled(): Promise<void> {

@@ -70,7 +70,7 @@ it('the server hears what is watched when it is wanted, and again after every re
   socket.watchDefinition('digits');
   socket.watchDefinition('digits');
   expect(first!.sent).toEqual([
-    { kind: 'watch', run_id: 'run-1' },
+    { kind: 'watch', run_id: 'run-1', number: 0 },
     { kind: 'watch_definition', path: null },
     { kind: 'watch_definition', path: 'digits' }
   ]);
@@ -78,7 +78,7 @@ it('the server hears what is watched when it is wanted, and again after every re
   await vi.advanceTimersByTimeAsync(2000);
   connections[1]!.open();
   expect(connections[1]!.sent).toEqual([
-    { kind: 'watch', run_id: 'run-1' },
+    { kind: 'watch', run_id: 'run-1', number: 0 },
     { kind: 'watch_definition', path: 'digits' }
   ]);
 });

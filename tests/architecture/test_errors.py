@@ -12,7 +12,7 @@ from support.parsed import parsed
 import detjupyter
 
 ROOMS = Path(detjupyter.__file__).parent
-OF_NOTEBOOKS = ("magics", "widgets", "server", "labextension")
+OF_NOTEBOOKS = ("magics", "widgets", "server", "picture", "labextension")
 A_MAGIC = re.compile(r"%%?det_|`%%?[a-z]|(?<![\w-])--[a-z]")
 
 

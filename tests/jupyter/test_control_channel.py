@@ -63,9 +63,8 @@ def test_pause_and_stop_act_while_a_cell_is_busy(training: Cells, busy: str, tmp
         training.until_started(cell)
         wait_until(lambda: keeping_busy.has_begun)
         for command, state in (("pause", State.PAUSED), ("resume", State.RUNNING), ("stop", State.STOPPED)):
-            reply = training.control({"kind": command})
-            session = reply["sessions"][-1]
-            assert (reply["error"], session["state"]) == (None, state.value)
+            session, error = ended(training, {"kind": command})
+            assert (error, session["state"]) == (None, state.value)
             wait_until(lambda: store.run(session["run_id"]).state is state, f"{state} in the history")  # noqa: B023
         assert not training.shown[cell].printed
         training.hear(0.1)
@@ -76,11 +75,11 @@ def test_pause_and_stop_act_while_a_cell_is_busy(training: Cells, busy: str, tmp
 
 def test_a_held_training_does_not_move(training: Cells) -> None:
     """After the answer to a pause no batch is trained."""
-    first = training.control({"kind": "pause"})["sessions"][-1]["batches_trained"]
+    first = ended(training, {"kind": "pause"})[0]["batches_trained"]
     time.sleep(0.2)
     assert training.control(None)["sessions"][-1]["batches_trained"] == first
-    stepped = training.control({"kind": "step", "batches": 2})
-    assert stepped["sessions"][-1]["batches_trained"] == first + 2
+    stepped, _ = ended(training, {"kind": "step", "batches": 2})
+    assert stepped["batches_trained"] == first + 2
 
 
 def test_a_command_that_takes_long_is_accepted_and_done_later(kernel: Cells) -> None:
@@ -159,18 +158,28 @@ def test_refusals_and_nonsense_are_answered(training: Cells) -> None:
 
 
 def error_of(cells: Cells, command: dict[str, Any]) -> str:
-    """Send a command that fails, and return the error, whether it comes at once or later."""
+    """Send a command that fails, and return the error."""
+    return str(ended(cells, command)[1])
+
+
+def ended(cells: Cells, command: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Send a command; return the session and the error of the reply that says how it ended.
+
+    That is the first reply, or, if the kernel has accepted the command and has not done it within a quarter of a second, a later one.
+    """
     reply = cells.control(command)
-    if reply["error"] is not None:
-        return str(reply["error"])
-    found: list[str] = []
+    if not reply["accepted"]:
+        return reply["sessions"][-1], reply["error"]
+    ticket = reply["ticket"]
+    replies: list[tuple[dict[str, Any], str | None]] = []
 
     def has_ended() -> bool:
-        found[:] = [one["error"] for one in cells.control(None)["outcomes"] if one["ticket"] == reply["ticket"]]
-        return bool(found)
+        later = cells.control(None)
+        replies[:] = [(later["sessions"][-1], one["error"]) for one in later["outcomes"] if one["ticket"] == ticket]
+        return bool(replies)
 
     wait_until(has_ended)
-    return found[0]
+    return replies[0]
 
 
 def test_a_definition_that_was_deleted_does_not_silence_the_kernel(kernel: Cells, tmp_path: Path) -> None:

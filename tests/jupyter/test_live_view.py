@@ -21,13 +21,13 @@ from support.waiting import Busy
 
 from detjupyter.errors import DetJupyterError
 from detjupyter.protocol.outputs import RUN_MIME_TYPE
-from detjupyter.widgets import live
+from detjupyter.widgets import live, shown
 
 TESTS = Path(__file__).parents[1]
 SETUP = f"""
 import sys; sys.path.insert(0, {str(TESTS)!r})
 from support.scripted_channel import ScriptedChannel
-from detjupyter.widgets.live import show_live
+from detjupyter.widgets.shown import show_live
 """
 
 
@@ -254,7 +254,7 @@ def test_without_a_notebook_it_is_a_line_of_text(capsys: pytest.CaptureFixture[s
     """A terminal gets words, and no widget is made."""
     from support.scripted_channel import ScriptedChannel
 
-    live.show_live(ScriptedChannel(5))
+    shown.show_live(ScriptedChannel(5))
     assert capsys.readouterr().out.startswith("model_def:Scripted: ready")
 
 

@@ -258,6 +258,15 @@ class TestLookingBack:
         """No table of nothing."""
         cells.ok(f"import os; before = os.environ['DETJUPYTER_HOME']; os.environ['DETJUPYTER_HOME'] = {str(tmp_path)!r}")
         assert cells.ok("%det_runs").text == "There are no runs yet: `%det_load` a trial, then `%det_train`."
+        for code, name in (("%det_show latest", "latest"), ("%det_show best", "best"), ("%det_compare best latest", "best")):
+            message = cells.run(code).message
+            assert f"There is no {name} run: the history has none" in message
+            assert str(tmp_path) in message  # where it was looked for
+            assert "`%det_train` records one" in message
+            assert "Traceback" not in message
+        message = cells.run("%det_show 20200101-000000-abcdef").message
+        assert "No run has the id '20200101-000000-abcdef'" in message
+        assert "`%det_runs` lists the runs" in message
         cells.ok("os.environ['DETJUPYTER_HOME'] = before")
 
     def test_runs_lists_the_newest_first(self, cells: Cells) -> None:
@@ -526,6 +535,25 @@ class TestMistakes:
         cells.ok("%det_train --batches 2 --wait")
         assert cells.value("s.state, s.batches_trained") == "('finished', 2)"
 
+    def test_a_failed_training_shows_the_frames_once(self, cells: Cells, directory: Path) -> None:
+        """In the output of the training's cell; the cell's error is one line below it. Where no output shows them, the error does."""
+        path = directory / "model_def.py"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("images, digits = batch\n", "images, digits = batch\n        1 / 0\n", 1), encoding="utf-8")
+        cells.ok("s = %det_load")
+        failed = cells.run("%det_train --epochs 1 --wait")
+        assert failed.error is not None
+        assert "ZeroDivisionError in your code while training" in failed.message
+        assert "The output above shows where." in failed.message
+        assert "1 / 0" not in failed.message
+        assert "1 / 0" in failed.error["evalue"]  # for programs that run notebooks
+        assert ["1 / 0" in one["text/plain"] for one in failed.displays if RUN in one] == [True]
+        for code in ("s.wait()", "s.train(batches=1, wait=True)", "%det_step"):
+            failed = cells.run(code)
+            assert failed.error is not None
+            assert "\n".join(failed.error["traceback"]).count("1 / 0") == 1
+            assert failed.displays == []
+
     @pytest.mark.parametrize("wait", ["", " --wait"])
     def test_a_missing_data_set_is_the_training_cells_own_error(self, cells: Cells, directory: Path, wait: str) -> None:
         """It names the file and the line of the user, and says where relative paths start."""
@@ -656,8 +684,10 @@ class TestManners:
 
 
 def train_and_fail(cells: Cells, session: str, code: str) -> str:
-    """Run ``code``, which trains, and return the one message of the failure: the cell's own, or on a slow machine that of waiting."""
-    return cells.run(code).message or cells.run(f"{session}.wait()").message
+    """Run ``code``, which trains, and return the text of the failure: the cell's own error, or on a slow machine that of waiting."""
+    error = cells.run(code).error or cells.run(f"{session}.wait()").error
+    assert error is not None
+    return str(error["evalue"])
 
 
 class TestReturn:

@@ -78,9 +78,9 @@ class Live:
         """Send a message; text goes as it is."""
         await self._socket.write_message(message if isinstance(message, (str, bytes)) else json.dumps(message), isinstance(message, bytes))
 
-    async def watch(self, run_id: str | None) -> None:
-        """Choose the run to watch."""
-        await self.say({"kind": "watch", "run_id": run_id})
+    async def watch(self, run_id: str | None, number: int = 0) -> None:
+        """Choose the run to watch; ``number`` is that of a further one."""
+        await self.say({"kind": "watch", "run_id": run_id, "number": number})
 
     async def watch_definition(self, path: str | None) -> None:
         """Choose the definition whose edits are wanted."""

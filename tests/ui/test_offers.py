@@ -11,7 +11,7 @@ from support.environments import Lab
 from support.pages import LabPage
 from support.waiting import LIMIT_S
 
-from detjupyter.widgets._numbers import format_count
+from detjupyter.picture.numbers import format_count
 
 LOAD = "%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial"
 VIEW = "from detjupyter.widgets.live import LiveView\nLiveView(session.channel)"

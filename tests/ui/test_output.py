@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import sqlite3
+import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
+import nbformat
 import pytest
-from playwright.sync_api import Locator, expect
-from support.environments import Lab
+from nbconvert import HTMLExporter
+from nbformat.sign import NotebookNotary
+from playwright.sync_api import Locator, Route, expect
+from support.environments import Lab, LabProcess, serve_this_build
 from support.pages import LabPage
+from support.waiting import wait_until
 
 MIME = "application/vnd.detjupyter.run+json"
 LOAD = "%load_ext detjupyter\nsession = %det_load model_def:DigitsTrial"
@@ -41,6 +51,11 @@ def outputs(saved: dict[str, object]) -> list[dict[str, object]]:
     return [one["data"] for cell in cells for one in cell.get("outputs", []) if MIME in one.get("data", {})]
 
 
+def pictures(saved: dict[str, object]) -> int:
+    """Return how many outputs of a saved notebook have a picture."""
+    return len([data for data in outputs(saved) if {"image/svg+xml", "image/png", "text/plain"} <= data.keys()])
+
+
 def test_the_view_stays_when_the_training_ends(page: LabPage) -> None:
     """It says that the training has finished, offers what is allowed, keeps the log, and nothing jumps."""
     cell = page.run_new("%det_train --batches 30 --validate-every 10")
@@ -69,6 +84,89 @@ def test_it_is_live_again_after_a_reload_and_over_after_the_end(page: LabPage) -
     page.live.locator('[data-dj-command="stop"]').click()
     expect(page.live).to_have_attribute("data-dj-state", "stopped")
     expect(page.live.locator("canvas").first).to_be_visible()
+
+
+def test_the_file_has_the_picture_although_the_page_was_reloaded(page: LabPage) -> None:
+    """Reloaded in mid-training, the cell out of sight at the end: the saved file shows the curves on any front end, and changes once."""
+    page.run_new("%det_train --epochs 5000")
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    page.wait_moved(page.live.locator("canvas").first)
+    page.save()
+    page.reload()
+    page.wait_ready()
+    page.cell(0)
+    page.run_new("session.stop(); session.wait()")
+    wait_until(lambda: pictures(page.save()) == 1, "the picture is in the file")
+    (data,) = outputs(page.save())
+    assert len(json.dumps(data)) < 40_000 + 5_000  # the reference and the text
+    assert "stopped" in str(data["text/plain"])
+    assert data[MIME]["ended"]["state"] == "stopped"  # type: ignore[index]
+    assert "application/vnd.jupyter.widget-view+json" not in data
+    path = page.lab.directory / "quickstart/quickstart.ipynb"
+    html, _ = HTMLExporter().from_filename(str(path))
+    assert "data:image/svg+xml" in html
+    page.reload()
+    look_at_end(page)
+    expect(page.live).to_have_attribute("data-dj-state", "stopped")
+    assert not page.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.screenshot("output-reloaded")
+
+
+def test_of_two_pages_the_first_keeps_the_picture(page: LabPage) -> None:
+    """Two pages of a browser show the notebook, both reloaded: one writes the picture, and the other one's file does not differ."""
+    page.run_new("%det_train --epochs 5000")
+    expect(page.live).to_have_attribute("data-dj-state", "running")
+    page.save()
+    page.reload()
+    page.wait_ready()
+    other = LabPage(page.page.context.new_page(), page.lab, page.lab.directory)
+    look_at_end(other.open())
+    expect(other.live).to_have_attribute("data-dj-state", "running")
+    other.live.locator('[data-dj-command="stop"]').click()
+    expect(other.live).to_have_attribute("data-dj-state", "stopped")
+    wait_until(lambda: pictures(page.save()) == 1, "the picture is in the file")
+    # The other page waits until the first one is closed, and then finds that the file has changed.
+    locks = other.page.evaluate(
+        "async () => { const {held, pending} = await navigator.locks.query(); return [held.length, pending.length]; }"
+    )
+    assert locks == [1, 1]
+    assert not other.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.model.dirty")
+    assert other.errors == []
+
+
+@pytest.mark.parametrize("reason", ["untrusted", "read-only", "changed on disk"])
+def test_a_notebook_that_must_not_be_changed_gets_no_picture(page: LabPage, open_page: Callable[..., LabPage], reason: str) -> None:
+    """An untrusted notebook, a file without the right to write, and one that another program has saved since stay as they are."""
+    page.run_new("%det_train --batches 20 --wait")
+    saved = page.save()
+    for data in outputs(saved):
+        del data["image/svg+xml"], data["image/png"]
+        data[MIME]["ended"] = None  # type: ignore[index]
+    directory = page.lab.directory / "quickstart"
+    notary = NotebookNotary(data_dir=str(page.lab.home / "data"))
+    for name in ("kept", "free"):
+        notebook = nbformat.reads(json.dumps({**saved, "cells": [*saved["cells"], {**saved["cells"][-1], "id": name}]}), as_version=4)
+        (directory / f"{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
+        if name == "free" or reason != "untrusted":
+            notary.sign(notebook)
+    other = open_page(page.lab)
+
+    def change(route: Route) -> None:
+        os.utime(directory / "kept.ipynb", (time.time() + 10, time.time() + 10))
+        route.continue_()
+
+    if reason == "read-only":
+        is_kept = re.compile(r"/api/contents/.*kept\.ipynb(\?|$)")
+        other.page.route(is_kept, lambda route: route.fulfill(json=route.fetch().json() | {"writable": False}))
+    elif reason == "changed on disk":
+        other.page.route("**/detjupyter/api/runs/*", change)
+    other.open("quickstart/kept.ipynb")
+    other.switch_to("quickstart/free.ipynb")
+    # The page has had its time when the notebook that was opened later has got its pictures.
+    wait_until(lambda: pictures(other.save()) == 2, "the pictures are in the other notebook")
+    assert pictures(json.loads((directory / "kept.ipynb").read_text(encoding="utf-8"))) == 0
+    dirty = "() => [...window.jupyterapp.shell.widgets('main')].filter(w => w.context?.model.dirty).map(w => w.context.path)"
+    assert other.page.evaluate(dirty) == []
 
 
 @pytest.mark.parametrize("how", ["shutdown", "restart"])
@@ -158,6 +256,51 @@ def test_a_run_that_the_server_does_not_have_is_shown_as_elsewhere(page: LabPage
     expect(output.locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
     expect(output).to_contain_text("No run has the id")
     page.screenshot("output-deleted")
+
+
+@pytest.mark.parametrize("how", ["the extension is disabled", "the history is of a newer version"])
+def test_another_server_shows_what_the_notebook_holds(page: LabPage, open_page: Callable[..., LabPage], tmp_path: Path, how: str) -> None:
+    """Where the run cannot be read, the output is the picture and a sentence that says why and what helps; nothing breaks."""
+    page.run_new("%det_train --batches 20 --wait")
+    page.save()
+    process = LabProcess(tmp_path / "home", page.lab.directory)
+    serve_this_build(tmp_path / "home")
+    if how == "the extension is disabled":
+        says = "The server does not know detjupyter. Run jupyter server extension enable detjupyter"
+        disabled = {"ServerApp": {"jpserver_extensions": {"detjupyter": False}}}
+        (tmp_path / "home/config/jupyter_server_config.json").write_text(json.dumps(disabled), encoding="utf-8")
+    else:
+        says = "The history was written by a newer detjupyter"
+        (tmp_path / "home/detjupyter").mkdir()
+        with closing(sqlite3.connect(tmp_path / "home/detjupyter/runs.sqlite")) as connection:
+            connection.execute("PRAGMA user_version = 999")
+    with process as lab:
+        other = look_at_end(open_page(lab).open())
+        output = other.page.locator(".dj-RunOutput").last
+        expect(output.locator(".jp-RenderedSVG, .jp-RenderedImage").first).to_be_visible()
+        expect(output).to_contain_text(says)
+        other.screenshot(f"output-{how.replace(' ', '-')}")
+        other.page.context.close()
+    # Chromium notes each time that the panel looks whether the extension is there.
+    other.errors[:] = [error for error in other.errors if "/detjupyter/api/live' failed" not in error]
+
+
+def test_names_of_metrics_are_text_and_can_be_many(page: LabPage) -> None:
+    """Names with markup are shown as they are, in the view and in the picture; of 2,000 metrics the picture stays small."""
+    path = page.lab.directory / "quickstart/model_def.py"
+    text = path.read_text(encoding="utf-8")
+    assert 'return {"loss": loss' in text
+    names = """**{"<img src=x onerror=alert(1)>": 1.0, "</script><b>b</b>": 2.0}, **{f"many/{i}": float(i) for i in range(2000)}"""
+    path.write_text(text.replace('return {"loss": loss', "return {" + names + ', "loss": loss', 1), encoding="utf-8")
+    page.run_new("%det_reload")
+    cell = page.run_new("%det_train --batches 3 --wait")
+    expect(view_in(cell)).to_have_attribute("data-dj-state", "finished")
+    expect(view_in(cell)).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(page.page.locator('img[src="x"]')).to_have_count(0)
+    (data,) = outputs(page.save())
+    assert len(str(data["image/svg+xml"])) + len(str(data["image/png"])) < 40_000
+    assert "<img" not in str(data["image/svg+xml"])
+    page.screenshot("output-many-names")
 
 
 def test_a_damaged_reference_shows_the_rest_of_its_output(page: LabPage, open_page: Callable[..., LabPage]) -> None:

@@ -5,12 +5,14 @@ import type { Message } from '@lumino/messaging';
 import { PanelLayout, Widget } from '@lumino/widgets';
 
 import type { ChartTools } from '../../chart/tools';
+import { withCode } from '../../output/dom';
 import { LiveView } from '../../output/view';
 import type { Command } from '../../protocol';
 import { RUN_MIME_TYPE } from '../../protocol';
 import type { Api } from '../api';
 import { AnswerError, UnreachableError } from '../errors';
 import { RunSource, toolsOf } from '../model/source';
+import type { Feed, KernelQuestions } from './feed';
 import { referenceIn } from './reference';
 import { type News, RunModel } from './run';
 
@@ -23,6 +25,8 @@ const NOT_FOUND = 404;
 export class RunOutput extends Widget implements IRenderMime.IRenderer {
   constructor(
     private readonly api: Api,
+    private readonly feed: Feed,
+    private readonly questions: KernelQuestions,
     private readonly registry: IRenderMimeRegistry
   ) {
     super();
@@ -43,7 +47,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
       }
     } else {
       this.leave();
-      this._run = new RunModel(this.api, reference);
+      this._run = new RunModel(this.api, this.feed, this.questions, reference);
       if (this._isSeen) {
         this.begin();
       }
@@ -96,7 +100,8 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
       if (this._view !== null) {
         this._view.say((error as Error).message); // part of the run is shown
       } else if (!isEarly) {
-        await this.showInstead((error as Error).message);
+        const hint = error instanceof AnswerError && error.hint !== null ? ` ${error.hint}` : '';
+        await this.showInstead(`${(error as Error).message}${hint}`);
       }
       if (isEarly || isDown) {
         setTimeout(
@@ -169,7 +174,7 @@ export class RunOutput extends Widget implements IRenderMime.IRenderer {
     const renderer = mimeType === undefined ? null : this.registry.createRenderer(mimeType);
     const note = new Widget();
     note.addClass('dj-RunOutput-note');
-    note.node.textContent = renderer === null ? why : `${why} This is what the notebook itself holds.`;
+    note.node.append(...withCode(renderer === null ? why : `${why} This is what the notebook itself holds.`));
     // Both at once: what takes their place while the renderer is at work removes both.
     [renderer, note].forEach(widget => widget !== null && layout.addWidget(widget));
     await renderer?.renderModel(new MimeModel({ data, metadata: model.metadata, trusted: model.trusted }));

@@ -11,7 +11,8 @@ import { AnswerError } from '../errors';
 import type { ServerMessage } from '../messages';
 import { Curves } from '../model/curves';
 import { type KnownRuns, SessionModel } from '../model/session';
-import { LiveSocket } from '../socket';
+import type { LiveSocket, SocketStatus } from '../socket';
+import type { Feed, KernelQuestions } from './feed';
 
 /** What is new about the run, besides its record. */
 export interface News {
@@ -36,11 +37,19 @@ const AT_REST = {
 export class RunModel implements KnownRuns {
   constructor(
     private readonly api: Api,
+    private readonly feed: Feed,
+    questions: KernelQuestions,
     reference: RunReference
   ) {
     this.runId = reference.run_id;
     this._ended = reference.ended;
-    this._session = new SessionModel(api, this);
+    this._session = new SessionModel(
+      {
+        kernel: id => questions.ask(id),
+        command: (id, sessionId, command) => api.command(id, sessionId, command)
+      },
+      this
+    );
     this._session.changed.connect(() => this.tell());
     this._curves.patched.connect((_, patches) => this.tell({ patches: this.shown(patches ?? []) }));
   }
@@ -147,7 +156,7 @@ export class RunModel implements KnownRuns {
 
   dispose(): void {
     this._isDisposed = true;
-    this._socket?.dispose();
+    this.unfollow();
     this._session.dispose();
     Signal.clearData(this);
   }
@@ -215,34 +224,61 @@ export class RunModel implements KnownRuns {
     if (this._socket !== null) {
       return;
     }
-    const socket = new LiveSocket(this.api.settings);
+    const socket = this.feed.join();
     this._socket = socket;
-    socket.message.connect((_, message) => this.receive(message));
-    socket.statusChanged.connect((_, status) => {
-      if (status === 'open') {
-        this._wasOpen = true;
-        this.tell({ isWholeLog: true });
-        void this.ask();
-      } else {
-        this.tell();
-      }
-    });
-    socket.watch(this.runId);
-    socket.connect();
+    socket.message.connect(this.receive, this);
+    socket.statusChanged.connect(this.onStatus, this);
+    this.watch(socket);
+    if (socket.status === 'open') {
+      this.onStatus(socket, 'open');
+    }
+  }
+
+  private unfollow(): void {
+    if (this._socket !== null) {
+      this._socket.watch(null, this._number);
+      Signal.disconnectBetween(this._socket, this);
+      this._socket = null;
+      this.feed.leave();
+    }
+  }
+
+  /** Ask for everything from the start; what is still under way of an earlier question no longer counts. */
+  private watch(socket: LiveSocket): void {
+    if (this._number !== 0) {
+      socket.watch(null, this._number);
+    }
+    this._number = this.feed.number();
+    socket.watch(this.runId, this._number);
+    this.tell({ isWholeLog: true });
+  }
+
+  private onStatus(_: LiveSocket, status: SocketStatus): void {
+    if (status === 'open') {
+      this._wasOpen = true;
+      this.tell({ isWholeLog: true });
+      void this.ask();
+      // What has changed since it was fetched: the server lists the newest runs only, and only to a new connection.
+      void this.api.run(this.runId).then(
+        run => this.take(run),
+        () => undefined
+      );
+    } else {
+      this.tell();
+    }
   }
 
   /** Nothing changes anymore: keep no connection for it. */
   private async settle(): Promise<void> {
     if (this._socket !== null && !this.canChange) {
-      this._socket.dispose();
-      this._socket = null;
+      this.unfollow();
       if (!this._isDeleted) {
         await this.fetch().catch(() => undefined); // the last points and lines; those shown so far remain
       }
     }
   }
 
-  private receive(message: ServerMessage): void {
+  private receive(socket: LiveSocket, message: ServerMessage): void {
     switch (message.kind) {
       case 'runs':
         this.take(message.runs.find(({ id }) => id === this.runId));
@@ -255,18 +291,17 @@ export class RunModel implements KnownRuns {
         }
         break;
       case 'series':
-        if (message.run_id === this.runId && !this._curves.apply(message.patches)) {
-          this._socket?.watch(this.runId); // points in between never came: ask for all again
-          this.tell({ isWholeLog: true });
+        if (message.number === this._number && !this._curves.apply(message.patches)) {
+          this.watch(socket); // points in between never came
         }
         break;
       case 'log':
-        if (message.run_id === this.runId) {
+        if (message.number === this._number) {
           this.tell({ log: message.lines });
         }
         break;
       case 'history_watched':
-        if (message.run_id === null || message.run_id === this.runId) {
+        if (message.run_id === null || message.number === this._number) {
           this._failure = message.failure?.message ?? '';
           this.tell({ isWholeLog: message.failure === null });
         }
@@ -277,13 +312,16 @@ export class RunModel implements KnownRuns {
   }
 
   private take(run: RunRecord | undefined): void {
-    if (run === undefined) {
+    if (run === undefined || this._isDisposed) {
       return;
     }
     const hasEnded = this._run !== null && isLive(this._run.state) && !isLive(run.state);
-    this._run = run;
-    this._changed.emit();
-    this.tell();
+    // An idle session says every two seconds that it is alive: the charts need not ask for their marks again.
+    if (this._run === null || hasChanged(this._run, run)) {
+      this._run = run;
+      this._changed.emit();
+      this.tell();
+    }
     if (hasEnded) {
       // What the session allows now; or its kernel is gone.
       void this.ask().then(() => this.settle());
@@ -311,8 +349,14 @@ export class RunModel implements KnownRuns {
   private _run: RunRecord | null = null;
   private _asked: Promise<void> = Promise.resolve();
   private _socket: LiveSocket | null = null;
+  /** Of the watch of the run, on the connection of all outputs. */
+  private _number = 0;
   private _wasOpen = false;
   private _isDeleted = false;
   private _isDisposed = false;
   private _failure = '';
+}
+
+function hasChanged(before: RunRecord, now: RunRecord): boolean {
+  return JSON.stringify({ ...before, updated_at: 0 }) !== JSON.stringify({ ...now, updated_at: 0 });
 }

@@ -28,6 +28,7 @@ ROUTES = [
     ("GET", "runs/one/log"),
     ("GET", "runs/one/checkpoints"),
     ("GET", "runs/one/parent"),
+    ("GET", "runs/one/picture"),
     ("GET", "comparison"),
     ("GET", "table"),
     ("GET", "table/ids"),

@@ -20,7 +20,7 @@ from detjupyter.protocol.records import LogLine
 from detjupyter.protocol.states import State
 from detjupyter.server.changes import News, RunChanges
 from detjupyter.server.retrying import GrowingPause
-from detjupyter.server.run_watcher import Client
+from detjupyter.server.run_watcher import MAX_WATCHES, Client
 from detjupyter.store import Store
 from detjupyter.store.annotation import Annotation
 
@@ -136,6 +136,43 @@ async def test_each_browser_gets_what_it_watches(connect: Connect, store: Store)
         await first.nothing(for_s=0.6)
 
 
+async def test_one_connection_watches_several_runs(connect: Connect, store: Store) -> None:
+    """Each watch has a number, which is in its messages: two of one run each get all of it, and one ends without the others."""
+    for run_id in ("one", "two"):
+        store.create_run(make_run(run_id, state=State.RUNNING))
+        add_curve(store, run_id, "loss", [1.0])
+    async with connect() as live:
+        await live.next("runs")
+        got = []
+        for number, run_id in enumerate(("one", "two", "one"), start=1):
+            await live.watch(run_id, number)
+            message = await live.next("series")
+            got.append((message["number"], message["run_id"], message["patches"][0]["start"]))
+        assert got == [(1, "one", 0), (2, "two", 0), (3, "one", 0)]
+        await live.watch(None, 1)
+        add_curve(store, "one", "accuracy", [0.5])
+        assert (await live.next("series"))["number"] == 3
+        add_curve(store, "two", "accuracy", [0.5])
+        assert (await live.next("series"))["number"] == 2
+
+
+async def test_a_connection_watches_a_limited_number_of_runs(connect: Connect, store: Store) -> None:
+    """What exceeds the limit, and a number that is none, is ignored; the connection and its other runs stay."""
+    store.create_run(make_run("one", state=State.RUNNING))
+    async with connect() as live:
+        await live.next("runs")
+        for number in range(MAX_WATCHES):
+            await live.watch("one", number)
+        for _ in range(MAX_WATCHES):
+            await live.next("series")
+        await live.watch("one", MAX_WATCHES)
+        for number in ("1", None, 1.5, True, {}):
+            await live.say({"kind": "watch", "run_id": "one", "number": number})
+        add_curve(store, "one", "loss", [0.5])
+        assert {(await live.next("series"))["number"] for _ in range(MAX_WATCHES)} == set(range(MAX_WATCHES))
+        await live.none_of("series", for_s=0.6)
+
+
 async def test_watching_again_starts_from_nothing(connect: Connect, store: Store) -> None:
     """A browser that watches the same run a second time gets every curve and the log again."""
     store.create_run(make_run("one"))
@@ -224,7 +261,7 @@ async def test_a_store_that_breaks_does_not_end_the_connection(
         home.unlink()
         for one in (live, late):
             assert (await one.next("runs"))["runs"] == []
-            assert await one.next("history_watched") == {"kind": "history_watched", "run_id": None, "failure": None}
+            assert await one.next("history_watched") == {**message, "failure": None}
     complaints = [record for record in caplog.records if "cannot be watched" in record.message]
     assert len(complaints) == 1
     async with connect() as live:

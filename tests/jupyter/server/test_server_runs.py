@@ -16,11 +16,13 @@ from support.runs import make_session, ready_run
 from support.served import Api, Connect, add_curve, make_run
 from support.waiting import LIMIT_S, until
 
+from detjupyter.picture.output import ended_bundle
+from detjupyter.protocol.outputs import RUN_MIME_TYPE
 from detjupyter.protocol.records import BestRecord, CheckpointRecord, HyperparameterChange, LogLine, RunParent
 from detjupyter.protocol.states import Group, State
 from detjupyter.store import Store
 from detjupyter.store.code import CodeSource, CodeStore
-from detjupyter.store.lineage import ancestors
+from detjupyter.store.lineage import ancestors, whole_curves
 
 
 async def test_without_a_history_the_list_is_empty(api: Api) -> None:
@@ -44,6 +46,26 @@ async def test_a_run_is_answered_as_it_was_written(api: Api, store: Store) -> No
     assert (run["state"], run["hyperparameters"], run["seed"]) == ("finished", {"lr": 0.1}, 7)
 
 
+async def test_the_picture_of_a_run_is_that_of_its_kernel(api: Api, store: Store) -> None:
+    """What the output of a cell holds at the end, to the byte: the reference with the end, PNG, SVG and text, below 40 kB."""
+    store.create_run(replace(make_run("one"), session=make_session()))
+    add_curve(store, "one", "loss", [1.0, float("nan"), 0.25])
+    data = (await api.get("runs/one/picture"))["data"]
+    run = store.run("one")
+    assert run.session is not None
+    ended = replace(run.session, run_id="one", state=run.state, best=run.best)
+    assert data == ended_bundle(ended, whole_curves(store, "one").patches({}))
+    assert data[RUN_MIME_TYPE]["ended"]["batches_trained"] == run.session.batches_trained
+    assert len(data["image/svg+xml"]) + len(data["image/png"]) < 40_000
+
+
+async def test_a_run_that_has_not_ended_has_no_picture(api: Api, store: Store) -> None:
+    """It would be old at once, and the output of the cell is still drawn live."""
+    store.create_run(make_run("one", state=State.PAUSED))
+    status, answer = await api.refused("runs/one/picture")
+    assert (status, answer["message"]) == (409, "The run has not ended.")
+
+
 async def test_what_names_no_run_is_404(api: Api) -> None:
     """An unknown id and an invalid one look the same to the browser, in every route."""
     for run_id in ("missing", "..", "a.b", "%2e%2e%2fetc", "x" * 81, "a b", "%00"):
@@ -54,6 +76,7 @@ async def test_what_names_no_run_is_404(api: Api) -> None:
             f"runs/{run_id}/log",
             f"runs/{run_id}/checkpoints",
             f"runs/{run_id}/parent",
+            f"runs/{run_id}/picture",
         ):
             status, answer = await api.refused(path)
             assert status == 404, path

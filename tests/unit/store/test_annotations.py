@@ -11,12 +11,12 @@ from support.runs import make_run
 
 import detjupyter as dj
 from detjupyter.errors import ArgumentError, RunNotFoundError
+from detjupyter.picture.summary import annotation_text
 from detjupyter.protocol.records import BestRecord
 from detjupyter.protocol.states import State
 from detjupyter.store import Store, open_store
 from detjupyter.store.definition_runs import run_named
 from detjupyter.widgets.run_table import runs_bundle
-from detjupyter.widgets.summary import annotation_text
 
 
 @pytest.fixture(autouse=True)

@@ -11,15 +11,15 @@ import pytest
 
 from detjupyter.bundle.report import FileEntry, FileReport
 from detjupyter.bundle.rules import Rule
+from detjupyter.picture.numbers import format_bytes, format_count, format_duration, format_value
+from detjupyter.picture.panels import metric_name
+from detjupyter.picture.summary import session_text
 from detjupyter.protocol.records import BestRecord, CardRecord, HyperparameterRecord, RunRecord, SessionRecord
 from detjupyter.protocol.states import State
 from detjupyter.store.summary import RunSummary, summary_of
-from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
-from detjupyter.widgets._panels import metric_name
 from detjupyter.widgets.card import card_bundle
 from detjupyter.widgets.file_tree import file_tree_bundle
 from detjupyter.widgets.run_table import runs_bundle
-from detjupyter.widgets.summary import session_text
 
 EVIL = "<img src=x onerror=alert(1)>&\x1b[31m\x00"
 EVIL_NAME = EVIL.replace("\x00", "\x07")  # a path holds anything but a null byte

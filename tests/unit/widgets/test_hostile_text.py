@@ -22,6 +22,8 @@ from detjupyter.check import CheckReport, CheckStep, FirstDifference
 from detjupyter.definition.changes import CodeChanges, FileChange, NameChange
 from detjupyter.definition.usage import UnshippedFile
 from detjupyter.errors import TrialError
+from detjupyter.picture.html import Html, with_code
+from detjupyter.picture.training import static_picture
 from detjupyter.protocol.records import (
     BestRecord,
     CardRecord,
@@ -38,13 +40,11 @@ from detjupyter.protocol.records import (
 from detjupyter.protocol.states import Group, State
 from detjupyter.store.code_diff import CodeDiff, SettingChange
 from detjupyter.store.summary import summary_of
-from detjupyter.widgets._html import Html, with_code
 from detjupyter.widgets.card import card_bundle
 from detjupyter.widgets.check_table import CheckView, check_bundle
 from detjupyter.widgets.diff import TextChange, diff_bundle
 from detjupyter.widgets.file_tree import TreeOptions, file_tree_bundle
 from detjupyter.widgets.packaging import DeterminedList, Package
-from detjupyter.widgets.picture import static_picture
 from detjupyter.widgets.run_table import runs_bundle
 from detjupyter.widgets.verdict import Why, proposal_bundle
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detjupyter.picture.plot import nice_ticks
+from detjupyter.picture.training import static_picture
 from detjupyter.protocol.records import UNKNOWN_DEVICE, ErrorRecord, SeriesPatch, SessionRecord
 from detjupyter.protocol.states import Group, State
-from detjupyter.widgets._plot import nice_ticks
-from detjupyter.widgets.picture import static_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 MakeSession = Callable[..., SessionRecord]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from detjupyter.picture.training import static_picture
 from detjupyter.protocol.outputs import REFERENCE_VERSION, RUN_MIME_TYPE, EndedTraining, RunReference
 from detjupyter.protocol.records import RunRecord, SeriesPatch, SessionRecord
 from detjupyter.protocol.wire import to_json
-from detjupyter.widgets.picture import static_picture
 
 if TYPE_CHECKING:
     from detjupyter.store.base import Store
@@ -43,8 +43,13 @@ def ended_bundle(session: SessionRecord, patches: Sequence[SeriesPatch]) -> Bund
     return {**reference(session.run_id, session), **_encoded(static_picture(session, patches))}
 
 
-def run_bundle(store: Store, run: RunRecord) -> Bundle:
+def run_bundle(store: Store, run: RunRecord, *, ends: bool = False) -> Bundle:
     """Return the output of a run of the history as it is now.
+
+    Args:
+        store: The history.
+        run: The run.
+        ends: Whether the output shows the training that has ended, as :func:`ended_bundle` does; else it shows the run, with what follows.
 
     Raises:
         RunNotFoundError: The run was deleted.
@@ -55,7 +60,8 @@ def run_bundle(store: Store, run: RunRecord) -> Bundle:
     if session is None:  # its first report has not been written yet
         session = SessionRecord(run.id, run.id, run.entrypoint, run.definition, run.definition_root, run.framework, run.device)
     shown = replace(session, run_id=run.id, state=run.state, best=run.best)
-    return {**reference(run.id), **_encoded(static_picture(shown, whole_curves(store, run.id).patches({})))}
+    patches = whole_curves(store, run.id).patches({})
+    return ended_bundle(shown, patches) if ends else {**reference(run.id), **_encoded(static_picture(shown, patches))}
 
 
 def _encoded(picture: dict[str, str | bytes]) -> Bundle:

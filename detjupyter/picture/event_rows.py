@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from detjupyter.picture.numbers import format_count
 from detjupyter.protocol.records import MarkRecord
 from detjupyter.store.marks import OFTEN, most_important
-from detjupyter.widgets._numbers import format_count
 
 _MOST_EVENTS = 200
 _MOST_ROWS = 100

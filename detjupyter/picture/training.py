@@ -5,13 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from detjupyter.picture.panels import MetricCurves, pair
+from detjupyter.picture.plot import GREY, PANEL_HEIGHT, curves_of, draw_panel, panel_columns, shorten
+from detjupyter.picture.strokes import Picture, Text
+from detjupyter.picture.summary import best_line, headline, session_text, warning_lines
+from detjupyter.picture.svg import to_svg
 from detjupyter.protocol.records import ErrorRecord, SeriesPatch, SessionRecord
 from detjupyter.text import printable
-from detjupyter.widgets._panels import MetricCurves, pair
-from detjupyter.widgets._plot import GREY, PANEL_HEIGHT, curves_of, draw_panel, panel_columns, shorten
-from detjupyter.widgets._strokes import Picture, Text
-from detjupyter.widgets._svg import to_svg
-from detjupyter.widgets.summary import best_line, headline, session_text, warning_lines
 
 _WIDTH = 760
 _GAP = 28
@@ -38,7 +38,7 @@ def static_picture(record: SessionRecord, patches: Sequence[SeriesPatch]) -> dic
         record: The session when it ended.
         patches: Its whole curves (``start`` 0).
     """
-    from detjupyter.widgets._png import to_png  # matplotlib is slow to import, and only a training that has ended needs it
+    from detjupyter.picture.png import to_png  # matplotlib is slow to import, and only a training that has ended needs it
 
     text = session_text(record)
     metrics = pair(patches)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detjupyter.picture.numbers import format_count, format_value
+from detjupyter.picture.panels import MetricCurves
+from detjupyter.picture.strokes import Area, Dots, Line, Picture, Point, Text
 from detjupyter.protocol.records import FloatArray, SeriesPatch
 from detjupyter.protocol.states import Group
 from detjupyter.store.series import decimate
-from detjupyter.widgets._numbers import format_count, format_value
-from detjupyter.widgets._panels import MetricCurves
-from detjupyter.widgets._strokes import Area, Dots, Line, Picture, Point, Text
 
 GREY = "#808080"
 PANEL_HEIGHT = 206

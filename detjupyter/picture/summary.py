@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from detjupyter.picture.numbers import format_bytes, format_count, format_duration, format_value
+from detjupyter.picture.panels import metric_name
 from detjupyter.protocol.records import UNKNOWN_DEVICE, BestRecord, CheckpointRecord, RunRecord, SessionRecord
 from detjupyter.protocol.states import Group
 from detjupyter.text import one_line, printable
-from detjupyter.widgets._numbers import format_bytes, format_count, format_duration, format_value
-from detjupyter.widgets._panels import metric_name
 
 _MOST_METRICS = 20
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from detjupyter.widgets._html import NOTHING, Html
-from detjupyter.widgets._strokes import Area, Dots, Line, Picture, Text
+from detjupyter.picture.html import NOTHING, Html
+from detjupyter.picture.strokes import Area, Dots, Line, Picture, Text
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 

@@ -19,8 +19,8 @@ from matplotlib.patches import Polygon
 from matplotlib.text import Text as TextArtist
 from PIL import Image
 
+from detjupyter.picture.strokes import Area, Dots, Line, Picture, Text
 from detjupyter.text import printable
-from detjupyter.widgets._strokes import Area, Dots, Line, Picture, Text
 
 _SCALE = 1.0
 _DPI = 100
