@@ -23,7 +23,6 @@ class LoadRecipe:
         any_size: Whether a directory with very many paths is accepted.
         settings: Settings of the loading thread that also apply in the trial (torch's default device, for example).
         is_seed_drawn: Whether ``seed`` was drawn by a load, because neither the user nor the config had chosen one.
-        isolated: Whether the trial has a process of its own.
     """
 
     entrypoint: str | None
@@ -37,7 +36,6 @@ class LoadRecipe:
     any_size: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     is_seed_drawn: bool = False
-    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

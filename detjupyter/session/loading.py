@@ -12,7 +12,6 @@ from typing import Any
 from detjupyter.definition.entrypoint import file_as_path
 from detjupyter.definition.model_definition import ModelDefinition
 from detjupyter.engine import ambient
-from detjupyter.engine.engine import Engine, Publish
 from detjupyter.engine.local import HOOK_STREAM, open_engine
 from detjupyter.errors import ArgumentError, CheckpointError
 from detjupyter.next_step import NextStep
@@ -82,7 +81,6 @@ def load(
     compile: bool = False,  # noqa: A002 -- torch's name for it
     startup_hook: bool | Callable[[str], None] = False,
     any_size: bool = False,
-    isolated: bool = False,
     warn: Callable[[str], None] = _log.warning,
     from_run: str | None = None,
     trust: bool = False,
@@ -108,8 +106,6 @@ def load(
         compile: Whether to compile the models with ``torch.compile``; if that fails, the log says so and they run uncompiled.
         startup_hook: Whether to run the definition's ``startup-hook.sh`` first; a function is called with each line of its output.
         any_size: Whether to accept a directory of more than 200,000 paths.
-        isolated: Whether the trial gets a process of its own: a busy cell does not slow it down, and an error that ends its process does
-            not end the kernel. ``session.trial`` and functions for ``session.at_batch`` are not available then.
         warn: Called with each warning: keys of the config and hyperparameters that are probably misspelled, for example. They are also on
             the card. By default they are logged.
         from_run: Continue an earlier run: its id, or ``latest`` or ``best`` for a checkpoint of the earlier runs of this definition. Its
@@ -136,8 +132,7 @@ def load(
         recorded = {"entrypoint": entrypoint, "config": config, "hparams": hparams, "seed": seed, "device": device, "from_run": from_run}
         given = [name for name, value in recorded.items() if value is not None]
         given += [] if path == "." else ["path"]
-        switches = {"compile": compile, "startup_hook": startup_hook, "any_size": any_size, "isolated": isolated}
-        given += [name for name, value in switches.items() if value]
+        given += [name for name, value in (("compile", compile), ("startup_hook", startup_hook), ("any_size", any_size)) if value]
         if given:
             raise ArgumentError(
                 f"A run is repeated with its recorded values, so these cannot be given: {', '.join(given)}.",
@@ -158,7 +153,6 @@ def load(
         startup_hook=bool(startup_hook),
         any_size=any_size,
         settings=dict(ambient.capture()),
-        isolated=isolated,
     )
     session = _open(recipe, name, startup_hook if callable(startup_hook) else None, warn)
     if start.checkpoint is not None:
@@ -187,7 +181,7 @@ def _open(recipe: LoadRecipe, name: str | None, hook: Callable[[str], None] | No
     registry.require_replaceable(session_id)
     session = Session(
         definition,
-        lambda publish: _engine(recipe, definition.root, publish, session_id),
+        lambda publish: open_engine(recipe, definition.root, publish, name=session_id),
         session_id=session_id,
         open_store=open_store,
         entrypoint=recipe.entrypoint or "",
@@ -200,14 +194,6 @@ def _open(recipe: LoadRecipe, name: str | None, hook: Callable[[str], None] | No
     for warning in card.warnings:
         warn(printable(warning))
     return session
-
-
-def _engine(recipe: LoadRecipe, root: Path, publish: Publish, name: str) -> Engine:
-    if not recipe.isolated:
-        return open_engine(recipe, root, publish, name=name)
-    from detjupyter.worker.opening import open_isolated  # for most loads it is not needed
-
-    return open_isolated(recipe, root, publish, name=name)
 
 
 def sessions() -> list[Session]:

@@ -11,7 +11,7 @@ from support.bench import Bench, make_bench
 from support.messages import same
 from support.waiting import LIMIT_S
 
-from detjupyter.engine.remote import RemoteEngine
+from detjupyter.engine.loopback import LoopbackEngine
 from detjupyter.errors import DetJupyterError, SessionError
 from detjupyter.protocol.commands import (
     CommandMessage,
@@ -32,7 +32,7 @@ class TestBytes:
         """What arrives is equal to what was sent and is not it; the counters of the engine grow with each."""
         bench = make_bench(tmp_path / "toy", behind_bytes=True)
         engine = bench.engine
-        assert isinstance(engine, RemoteEngine)
+        assert isinstance(engine, LoopbackEngine)
         sent, received = engine.bytes_sent, engine.bytes_received
         for command in (Step(2), Validate(), Stop()):
             engine.send(CommandMessage(command)).result(LIMIT_S)

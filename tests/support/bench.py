@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,9 @@ from detjupyter.definition.opened_files import watch_usage
 from detjupyter.definition.resolution import LoadedClass
 from detjupyter.definition.trial import Trial
 from detjupyter.engine.engine import Engine, Publish
-from detjupyter.engine.host import EngineHost
 from detjupyter.engine.loaded import LoadedTrial
 from detjupyter.engine.local import LocalEngine
-from detjupyter.engine.remote import Connection, Lost, Receive, RemoteEngine, loopback
+from detjupyter.engine.loopback import LoopbackEngine
 from detjupyter.errors import CheckpointError, StoreError, TrialError
 from detjupyter.framework.adapter import TrialAdapter
 from detjupyter.protocol.commands import AtBatch, CommandMessage
@@ -34,7 +32,6 @@ from detjupyter.session.registry import registry
 from detjupyter.session.session import Session
 from detjupyter.store.base import Store
 from detjupyter.store.memory import MemoryStore
-from detjupyter.worker.pipe import FramePipe
 from support.waiting import LIMIT_S, wait_until
 
 LONG = 1_000_000_000
@@ -203,7 +200,7 @@ class Bench:
         reloaded: Makes the trial of a reload.
     """
 
-    def __init__(self, root: Path, config: Config, *, behind_bytes: bool | str = False) -> None:
+    def __init__(self, root: Path, config: Config, *, behind_bytes: bool = False) -> None:
         self.root = root
         self.config = config
         self.store = FallibleStore(root / "history")
@@ -222,7 +219,7 @@ class Bench:
             self.published.append(event)
             publish(event)
 
-        self.engine: Engine = connected(self._open_local, keep, self.behind_bytes)
+        self.engine: Engine = LoopbackEngine(self._open_local, keep) if self.behind_bytes else self._open_local(keep)
         return self.engine
 
     def _open_local(self, publish: Publish) -> LocalEngine:
@@ -302,63 +299,19 @@ class Bench:
         return [line.text for line in self.session.channel.log(0)[1]]
 
 
-def make_bench(root: Path, *, behind_bytes: bool | str) -> Bench:
+def make_bench(root: Path, *, behind_bytes: bool) -> Bench:
     """Make a session on a toy trial in a new directory."""
     root.mkdir()
     return Bench(root, Config(), behind_bytes=behind_bytes)
 
 
-def open_engine(root: Path, publish: Publish, *, behind_bytes: bool | str, build: Callable[[], LoadedTrial] | None = None) -> Engine:
+def open_engine(root: Path, publish: Publish, *, behind_bytes: bool, build: Callable[[], LoadedTrial] | None = None) -> Engine:
     """Open an engine without a session."""
 
     def open_local(publish: Publish) -> LocalEngine:
         return LocalEngine("toy", root, publish, build or (lambda: load_toy(root, Config(), ToyAdapter())))
 
-    return connected(open_local, publish, behind_bytes)
-
-
-class PipedConnection(Connection):
-    """A connection to an engine in the same process by way of a real socket, with the threads of a worker's pipe."""
-
-    def __init__(self, open_engine: Callable[[Publish], Engine], receive: Receive, lost: Lost) -> None:
-        super().__init__()
-        ours, theirs = socket.socketpair()
-        self._receive, self._lost = receive, lost
-        self._near = FramePipe(ours, self._arrive, lambda: None, name="test near")
-        self._far = FramePipe(theirs, lambda frame: self._host.receive(frame), lambda: None, name="test far")
-        self._host = EngineHost(open_engine, self._far.send, lambda function: threading.Thread(target=function, daemon=True).start())
-        self._near.start()
-        self._far.start()
-        self._host.engine.ended.add_done_callback(lambda _: threading.Thread(target=self._far.finish, args=(LIMIT_S,), daemon=True).start())
-
-    def send(self, frame: bytes) -> None:
-        """Send."""
-        self.bytes_sent += len(frame)
-        self._near.send(frame)
-
-    def kill(self) -> None:
-        """Kill the engine."""
-        self._host.engine.kill()
-
-    def awaited(self) -> AbstractContextManager[None]:
-        """Register with the engine, which is in this process."""
-        return self._host.engine.awaited()
-
-    @property
-    def is_own_thread(self) -> bool:
-        """Whether this is the engine's thread."""
-        return self._host.engine.is_own_thread
-
-    def _arrive(self, frame: bytes) -> None:
-        self.bytes_received += len(frame)
-        self._receive(frame)
-
-
-def connected(open_local: Callable[[Publish], Engine], publish: Publish, behind_bytes: bool | str) -> Engine:
-    """Return the engine itself, behind bytes, or behind a real pipe."""
-    if behind_bytes == "pipe":
-        return RemoteEngine(lambda receive, lost: PipedConnection(open_local, receive, lost), publish)
-    return loopback(open_local, publish) if behind_bytes else open_local(publish)
+    return LoopbackEngine(open_local, publish) if behind_bytes else open_local(publish)
 
 
 class Held:
