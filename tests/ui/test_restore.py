@@ -213,7 +213,7 @@ def test_a_restore_that_takes_long_is_pending_until_it_has_ended(
     page.run_new("%load_ext detjupyter\nsession = %det_load model_def:WaitingTrial")
     page.run_new("%det_train --batches 40 --checkpoint-every 20 --wait")
     open_run(page)
-    with page.page.expect_response(re.compile(r"/kernels/[^/]+/command$")):  # the first answer: it has not ended yet
+    with page.page.expect_response(re.compile(r"/kernels/[^/]+/command(\?|$)")):  # the first answer: it has not ended yet
         restore(page, 20).click()
     pending = checkpoints(page).get_by_role("button", name="Restoring… checkpoint at batch 20", exact=True)
     expect(pending).to_have_text("Restoring…")
