@@ -21,6 +21,8 @@ export function keyOf({ run, group, name }: Pick<ChartPatch, 'run' | 'group' | '
 /** One curve in two growing columns; values may be NaN or infinite. */
 export class Curve {
   length = 0;
+  /** Grows with every change of the points. */
+  version = 0;
   /** How it differs from a curve of its group; its label is what the legend calls it, '' if it has no place there. */
   look: Partial<uPlot.Series> = {};
   #xs = new Float64Array(256);
@@ -53,6 +55,7 @@ export class Curve {
     this.#xs.set(patch.batches, start);
     this.#ys.set(patch.values, start);
     this.length = end;
+    this.version += 1;
   }
 
   /** Return the index of the point nearest to `batch`, -1 when there is none. */

@@ -173,6 +173,17 @@ describe('values that are no numbers', () => {
     expect(texts(1, Infinity, 3)).toEqual(['loss (training): infinite at batch 2']);
     expect(texts(1, Infinity, 3, NaN, 4)).toEqual(['loss (training): not a finite number at batches 2–4']);
   });
+
+  it('are found when they arrive, and forgotten when a restore replaces them', () => {
+    const loss = curve([1, 2]);
+    const marks = (): string[] => lostValues([loss], ({ group }) => group).map(({ text }) => text);
+    const { group, name } = loss;
+    expect(marks()).toEqual([]);
+    loss.apply({ group, name, start: 1, batches: [2], values: [NaN] });
+    expect(marks()).toEqual(['loss (training): not a number since batch 2']);
+    loss.apply({ group, name, start: 1, batches: [2], values: [3] });
+    expect(marks()).toEqual([]);
+  });
 });
 
 describe('lines', () => {

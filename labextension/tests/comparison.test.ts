@@ -1,10 +1,11 @@
 /** Compared runs: values as places on axes, ranges of axes, and events by batch. */
+import type * as React from 'react';
 import { describe, expect, it } from 'vitest';
 
 import type { ComparedAxis } from '../protocol';
 import { axisOf, colorAt, filterBetween, type Filters, isIn, spanOf } from '../src/table/axes';
 import { rowsOf } from '../src/table/event_rows';
-import { arrowKeys, fitted } from '../src/table/plot';
+import { steering, fitted } from '../src/table/plot';
 
 const of = (values: ComparedAxis['values'], kind = 'hyperparameter'): ReturnType<typeof axisOf> =>
   axisOf({ name: 'x', kind, values });
@@ -92,14 +93,17 @@ describe('the colors of a metric', () => {
 describe('a plot', () => {
   it('is gone through by arrow keys, over the runs in the ranges', () => {
     const seen: (number | null)[] = [];
-    const press = (key: string, active: number | null): void =>
-      arrowKeys({
+    const press = (key: string, active: number | null): void => {
+      const props = {
         names: ['a', 'b', 'c'],
         colors: [],
         isShown: [true, false, true],
         active,
-        onActive: run => seen.push(run)
-      })({ key, preventDefault: () => undefined } as unknown as Parameters<ReturnType<typeof arrowKeys>>[0]);
+        onActive: (run: number | null) => seen.push(run)
+      };
+      const event = { key, preventDefault: () => undefined };
+      steering(props, 'Runs').onKeyDown!(event as unknown as React.KeyboardEvent<SVGSVGElement>);
+    };
     press('ArrowRight', null);
     press('ArrowRight', 0);
     press('ArrowRight', 2);

@@ -30,6 +30,16 @@ def ended_pid() -> int:
     return process.pid
 
 
+def add_whole_run(store: Store, run_id: str) -> None:
+    """Add a finished run with a curve, a line of its log, an event and a checkpoint."""
+    store.create_run(make_run(run_id))
+    store.append_series(run_id, Group.TRAINING, "loss", *points(1, 3))
+    store.append_log(run_id, [LogLine(1.0, "stdout", run_id)])
+    store.append_event(run_id, {"kind": "state"})
+    store.add_checkpoint(CheckpointRecord(f"c-{run_id}", run_id, 3, 1.0, "/there", 10))
+    finish(store, run_id)
+
+
 class TestRuns:
     """Writing, listing and deleting runs."""
 
@@ -175,12 +185,7 @@ class TestRuns:
     def test_a_deleted_run_takes_everything_along(self, store: Store) -> None:
         """Its curves, log, events and checkpoints are gone, those of others stay."""
         for run_id in ("r1", "r2"):
-            store.create_run(make_run(run_id))
-            store.append_series(run_id, Group.TRAINING, "loss", *points(1, 3))
-            store.append_log(run_id, [LogLine(1.0, "stdout", run_id)])
-            store.append_event(run_id, {"kind": "state"})
-            store.add_checkpoint(CheckpointRecord(f"c-{run_id}", run_id, 3, 1.0, "/there", 10))
-            finish(store, run_id)
+            add_whole_run(store, run_id)
         store.delete_run("r1")
         assert [run.id for run in store.runs()] == ["r2"]
         with pytest.raises(CheckpointError):
@@ -202,12 +207,7 @@ class TestRuns:
     def test_a_run_that_is_marked_as_deleted_is_hidden_until_that_is_undone(self, store: Store) -> None:
         """For every reader it is not there, and watchers see both changes; then it is as it was, with all its data."""
         for run_id in ("r1", "r2"):
-            store.create_run(make_run(run_id))
-            store.append_series(run_id, Group.TRAINING, "loss", *points(1, 3))
-            store.append_log(run_id, [LogLine(1.0, "stdout", run_id)])
-            store.append_event(run_id, {"kind": "state"})
-            store.add_checkpoint(CheckpointRecord(f"c-{run_id}", run_id, 3, 1.0, "/there", 10))
-            finish(store, run_id)
+            add_whole_run(store, run_id)
         before, token = store.run("r1"), store.change_token()
         store.mark_deleted(["r1"], 100.0)
         hidden_at = store.change_token()

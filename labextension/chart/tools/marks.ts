@@ -78,29 +78,48 @@ export function lineOf({ kind, text }: Mark): string {
 /** Return a mark for each curve with values that are no numbers or infinite, at the first of them. */
 export function lostValues(curves: readonly Curve[], nameOf: (curve: Curve) => string): Mark[] {
   return curves.flatMap(curve => {
-    const { batches, values, name, run } = curve;
-    const first = values.findIndex(value => !Number.isFinite(value));
-    if (first < 0) {
-      return [];
-    }
-    const last = values.findLastIndex(value => !Number.isFinite(value));
-    const isEverSince = values.subarray(first).every(value => !Number.isFinite(value));
-    const [from, to] = [formatCount(batches[first]!), formatCount(batches[last]!)];
-    const place = isEverSince
+    const lost = lostIn(curve);
+    const text = `${curve.name} (${nameOf(curve)}): ${lost?.text}`;
+    return lost === null ? [] : [{ kind: 'lost', batches: lost.batches, text, run: curve.run }];
+  });
+}
+
+interface Lost {
+  /** The batch of the first of them. */
+  batches: number;
+  text: string;
+}
+
+const known = new WeakMap<Curve, { version: number; lost: Lost | null }>();
+
+/** Return what is known of the values that are no finite numbers; null: all are. Each drawing and each move of the pointer asks. */
+function lostIn(curve: Curve): Lost | null {
+  let found = known.get(curve);
+  if (found?.version !== curve.version) {
+    found = { version: curve.version, lost: findLost(curve) };
+    known.set(curve, found);
+  }
+  return found.lost;
+}
+
+function findLost({ batches, values }: Curve): Lost | null {
+  const first = values.findIndex(value => !Number.isFinite(value));
+  if (first < 0) {
+    return null;
+  }
+  const last = values.findLastIndex(value => !Number.isFinite(value));
+  const lost = values.filter(value => !Number.isFinite(value));
+  const [from, to] = [formatCount(batches[first]!), formatCount(batches[last]!)];
+  const place =
+    lost.length === values.length - first
       ? `since batch ${from}`
       : first === last
         ? `at batch ${from}`
         : `at batches ${from}–${to}`;
-    const areNaN = Array.from(
-      values.filter(value => !Number.isFinite(value)),
-      Number.isNaN
-    );
-    const what = areNaN.every(Boolean)
-      ? 'not a number'
-      : areNaN.some(Boolean)
-        ? 'not a finite number'
-        : 'infinite';
-    const text = `${name} (${nameOf(curve)}): ${what} ${place}`;
-    return [{ kind: 'lost', batches: batches[first]!, text, run }];
-  });
+  const what = lost.every(Number.isNaN)
+    ? 'not a number'
+    : lost.some(Number.isNaN)
+      ? 'not a finite number'
+      : 'infinite';
+  return { batches: batches[first]!, text: `${what} ${place}` };
 }

@@ -324,9 +324,9 @@ export class ChartTools implements Extras {
   }
 
   /** Return what happened in the run, and where the values of a panel are no numbers. */
-  private marksOf(panel: Panel): Mark[] {
+  private marksOf(panel: Panel): readonly Mark[] {
     const lost = lostValues(panel.curves, curve => this.runs.nameOf(curve));
-    return [...this.marks, ...lost].sort((a, b) => a.batches - b.batches);
+    return lost.length === 0 ? this.marks : [...this.marks, ...lost].sort((a, b) => a.batches - b.batches);
   }
 }
 

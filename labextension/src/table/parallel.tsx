@@ -5,7 +5,7 @@ import * as React from 'react';
 import type { Axis, Filter, Filters } from './axes';
 import { filterBetween, spanOf } from './axes';
 import type { PlotProps } from './plot';
-import { arrowKeys, drawingOrder, fitted, useWidth } from './plot';
+import { drawingOrder, fitted, steering, useWidth } from './plot';
 
 const TOP_PX = 30;
 const PLOT_PX = 200;
@@ -44,12 +44,10 @@ export function Parallel(props: ParallelProps): JSX.Element {
       <svg
         width={width}
         height={height}
-        role="img"
-        tabIndex={0}
-        aria-label={`Parallel coordinates of ${names.length} runs: ${axes.map(({ label }) => label).join(', ')}. The arrow keys go from run to run.`}
-        onKeyDown={arrowKeys(props)}
-        onPointerLeave={() => onActive(null)}
-        onBlur={() => onActive(null)}
+        {...steering(
+          props,
+          `Parallel coordinates of ${names.length} runs: ${axes.map(({ label }) => label).join(', ')}`
+        )}
       >
         {drawingOrder(props).map(run => (
           <g

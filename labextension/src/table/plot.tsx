@@ -25,22 +25,32 @@ export function useWidth(host: React.RefObject<HTMLElement>): number {
   return width;
 }
 
-/** Return the handler with which the arrow keys go through the runs in the ranges. */
-export function arrowKeys({ isShown, active, onActive }: PlotProps): (event: React.KeyboardEvent) => void {
-  return event => {
-    const runs = isShown.flatMap((shown, run) => (shown ? [run] : []));
-    const at = runs.indexOf(active ?? -1);
-    const next =
-      event.key === 'ArrowRight' || event.key === 'ArrowDown'
-        ? at + 1
-        : event.key === 'ArrowLeft' || event.key === 'ArrowUp'
-          ? (at === -1 ? runs.length : at) - 1
-          : null;
-    if (next !== null && runs.length > 0) {
-      onActive(runs[(next + runs.length) % runs.length]!);
-      event.preventDefault();
-    }
+/** Return the attributes with which the drawing `label` is focused, and the arrow keys go through the runs in the ranges. */
+export function steering(props: PlotProps, label: string): React.SVGAttributes<SVGSVGElement> {
+  const leave = (): void => props.onActive(null);
+  return {
+    role: 'img',
+    tabIndex: 0,
+    'aria-label': `${label}. The arrow keys go from run to run.`,
+    onKeyDown: event => onKey(props, event),
+    onPointerLeave: leave,
+    onBlur: leave
   };
+}
+
+function onKey({ isShown, active, onActive }: PlotProps, event: React.KeyboardEvent): void {
+  const runs = isShown.flatMap((shown, run) => (shown ? [run] : []));
+  const at = runs.indexOf(active ?? -1);
+  const next =
+    event.key === 'ArrowRight' || event.key === 'ArrowDown'
+      ? at + 1
+      : event.key === 'ArrowLeft' || event.key === 'ArrowUp'
+        ? (at === -1 ? runs.length : at) - 1
+        : null;
+  if (next !== null && runs.length > 0) {
+    onActive(runs[(next + runs.length) % runs.length]!);
+    event.preventDefault();
+  }
 }
 
 /** The order in which runs are drawn: those out of the ranges first, the active one last. */

@@ -5,7 +5,7 @@ import * as React from 'react';
 import { formatCount } from '../../live/format';
 import type { Axis } from './axes';
 import type { PlotProps } from './plot';
-import { arrowKeys, drawingOrder, fitted, useWidth } from './plot';
+import { drawingOrder, fitted, steering, useWidth } from './plot';
 
 const HEIGHT_PX = 260;
 const TOP_PX = 24;
@@ -39,12 +39,7 @@ export function Scatter(props: ScatterProps): JSX.Element {
       <svg
         width={width}
         height={HEIGHT_PX}
-        role="img"
-        tabIndex={0}
-        aria-label={`${y.label} against ${x.label} of ${names.length} runs. The arrow keys go from run to run.`}
-        onKeyDown={arrowKeys(props)}
-        onPointerLeave={() => onActive(null)}
-        onBlur={() => onActive(null)}
+        {...steering(props, `${y.label} against ${x.label} of ${names.length} runs`)}
       >
         <g className="dj-Plot-axis">
           <text x={4} y={14} className="dj-Plot-name">
