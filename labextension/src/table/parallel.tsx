@@ -107,7 +107,8 @@ function Column({ axis, x, y, roomPx, anchor, filter, onFilter }: ColumnProps): 
     }
   };
   const nameX = anchor === 'start' ? 4 : anchor === 'end' ? x + SIDE_PX - 4 : x;
-  const isLeft = anchor === 'end';
+  // Outside of the lines where there is room.
+  const [tickX, tickAnchor] = anchor === 'start' ? ([x - 9, 'end'] as const) : ([x + 9, 'start'] as const);
   return (
     <g className="dj-Plot-axis">
       <text x={nameX} y={14} textAnchor={anchor} className="dj-Plot-name">
@@ -123,9 +124,9 @@ function Column({ axis, x, y, roomPx, anchor, filter, onFilter }: ColumnProps): 
       {axis.ticks.map(({ place: at, label }) => (
         <g key={label}>
           <line x1={x - 3} x2={x + 3} y1={y(at)} y2={y(at)} />
-          <text x={isLeft ? x + 7 : x + 7} y={y(at) + 4} textAnchor="start" className="dj-Plot-tick">
+          <text x={tickX} y={y(at) + 4} textAnchor={tickAnchor} className="dj-Plot-tick">
             <title>{label}</title>
-            {fitted(label, isLeft ? SIDE_PX - 10 : Math.min(roomPx, 110) - 20)}
+            {fitted(label, anchor === 'middle' ? Math.min(roomPx, 110) - 20 : SIDE_PX - 12)}
           </text>
         </g>
       ))}
